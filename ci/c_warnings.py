@@ -6,16 +6,13 @@ which is found by the comment that Cython writes before each statement.
 """
 
 import hashlib
+import importlib.metadata
 import re
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 from typing import NamedTuple
-
-from Cython import __version__ as cython_version
-from Cython.Compiler.Main import CompilationOptions, compile_single
-from Cython.Compiler.Options import get_directive_defaults
 
 ROOT = Path(__file__).resolve().parent.parent
 FAST = Path("rserpool/_fast")
@@ -35,11 +32,8 @@ class Warned(NamedTuple):
 def generate(source: Path) -> Path:
     """The C file of one extension, in build/lint."""
     target = BUILD / f"{source.stem}.c"
-    directives = get_directive_defaults() | {"language_level": 3, "embedsignature": False}
-    options = CompilationOptions(output_file=str(target), compiler_directives=directives, include_path=["."])
-    result = compile_single(str(source), options, full_module_name=f"rserpool._fast.{source.stem}")
-    if result.num_errors:
-        raise SystemExit(f"{source}: Cython found {result.num_errors} errors")
+    command = [sys.executable, "-m", "cython", "-3", "-X", "embedsignature=False", "-o", str(target), str(source)]
+    subprocess.run(command, check=True)
     return target
 
 
@@ -80,7 +74,7 @@ def warnings(source: Path) -> list[Warned]:
 
 def state(source: Path) -> str:
     """Changes when anything changes that the extension's warnings depend on."""
-    digest = hashlib.sha256(f"{cython_version} {sys.version} {FLAGS}".encode())
+    digest = hashlib.sha256(f"{importlib.metadata.version('cython')} {sys.version} {FLAGS}".encode())
     for path in (source, Path(__file__), *sorted(FAST.glob("*.pxd")), *sorted(FAST.glob("*.h"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -14,14 +14,13 @@ def main() -> None:
         found["protocols"] = Path("/proc/net/protocols").read_text().split()
         found["interfaces"] = sorted(path.name for path in Path("/sys/class/net").iterdir())
         found["arguments"] = sys.argv[1:]
-    with finding("sctp"):
-        with socket.socket(socket.AF_INET, socket.SOCK_SEQPACKET, socket.IPPROTO_SCTP) as server:
-            server.bind(("10.44.0.1", 3863))
-            server.listen()
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP) as user:
-                user.connect(("10.44.0.1", 3863))
-                user.send(b"hello")
-                assert server.recv(100) == b"hello"
+    with finding("sctp"), socket.socket(socket.AF_INET, socket.SOCK_SEQPACKET, socket.IPPROTO_SCTP) as server:
+        server.bind(("10.44.0.1", 3863))
+        server.listen()
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP) as user:
+            user.connect(("10.44.0.1", 3863))
+            user.send(b"hello")
+            assert server.recv(100) == b"hello"
     with finding("multicast"):
         group = socket.inet_aton("239.0.0.50") + socket.inet_aton("10.44.0.1")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
