@@ -14,11 +14,12 @@ ASAP_PPID = 11
 
 @dataclass(slots=True)
 class Link:
-    """One association: where it lives, and the messages that its peer has not made room for."""
+    """One association: where it lives, whose it is, and the messages that its peer has not made room for."""
 
     number: int
     endpoint: Endpoint
-    association: int
+    assoc: int
+    peer: Peer
     waiting: deque[bytes] = field(default_factory=deque)
     octets: int = 0
 
@@ -34,65 +35,28 @@ class Events:
 
 
 class Links:
-    """The handler of every ASAP endpoint. Numbers start at 1 and are never used twice."""
+    """Every association of the registrar. Numbers start at 1 and are never used twice."""
 
     def __init__(self, events: Events, queued_octets: int) -> None:
-        self._events = events
+        self.events = events
         self._queued_octets = queued_octets
         self._numbers = itertools.count(1)
-        self._by_association: dict[tuple[int, int], Link] = {}
         self._by_number: dict[int, Link] = {}
 
     def __len__(self) -> int:
         return len(self._by_number)
 
-    # The transport's calls
-
-    def on_up(self, endpoint: Endpoint, association: int, addresses: tuple[Address, ...], port: int) -> None:
-        link = Link(next(self._numbers), endpoint, association)
-        self._by_association[id(endpoint), association] = link
+    def add(self, endpoint: Endpoint, assoc: int, peer: Peer) -> Link:
+        """A new association under a new number."""
+        link = Link(next(self._numbers), endpoint, assoc, peer)
         self._by_number[link.number] = link
-        peer = Peer(
-            addresses=addresses,
-            port=port,
-            sctp=endpoint.protocol == "sctp",
-            round_trip=lambda: endpoint.rtt(association),
-        )
-        self._events.up(link.number, peer)
+        self.events.up(link.number, peer)
+        return link
 
-    def on_restart(self, endpoint: Endpoint, association: int) -> None:
-        """The peer began anew: what it had registered is gone, and it is another association to us."""
-        addresses, port = endpoint.peer_addresses(association), endpoint.peer_port(association)
-        self.on_down(endpoint, association, Down.LOST)
-        self.on_up(endpoint, association, addresses, port)
-
-    def on_message(self, endpoint: Endpoint, association: int, data: bytes, ppid: int) -> None:
-        link = self._by_association.get((id(endpoint), association))
-        if link is None:
-            return
-        if ppid == ASAP_PPID:
-            self._events.message(link.number, data)
-        else:
-            self._events.ignored(link.number, ppid)
-
-    def on_down(self, endpoint: Endpoint, association: int, reason: Down) -> None:
-        link = self._by_association.pop((id(endpoint), association), None)
-        if link is not None:
-            del self._by_number[link.number]
-            self._events.down(link.number)
-
-    def on_writable(self, endpoint: Endpoint, association: int) -> None:
-        link = self._by_association.get((id(endpoint), association))
-        if link is None:
-            return
-        try:
-            while link.waiting and endpoint.send(association, link.waiting[0], ASAP_PPID):
-                link.octets -= len(link.waiting.popleft())
-        except AssociationGone:
-            link.waiting.clear()
-            link.octets = 0
-
-    # The registrar's calls
+    def remove(self, link: Link) -> None:
+        """The association has ended."""
+        del self._by_number[link.number]
+        self.events.down(link.number)
 
     def send(self, number: int, data: bytes) -> bool:
         """Send, or queue while there is no room; False where the peer has let too much pile up. An association that
@@ -101,7 +65,7 @@ class Links:
         if link is None:
             return True
         try:
-            if not link.waiting and link.endpoint.send(link.association, data, ASAP_PPID):
+            if not link.waiting and link.endpoint.send(link.assoc, data, ASAP_PPID):
                 return True
         except AssociationGone:
             return True
@@ -113,4 +77,49 @@ class Links:
         """Abort an association, if it is still there."""
         link = self._by_number.get(number)
         if link is not None:
-            link.endpoint.abort(link.association)
+            link.endpoint.abort(link.assoc)
+
+
+class Face:
+    """The handler of one endpoint: puts its associations among the links."""
+
+    def __init__(self, links: Links, *, sctp: bool) -> None:
+        self._links = links
+        self._sctp = sctp
+        self._by_association: dict[int, Link] = {}
+
+    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+        peer = Peer(addresses=addresses, port=port, sctp=self._sctp, round_trip=lambda: endpoint.rtt(assoc))
+        self._by_association[assoc] = self._links.add(endpoint, assoc, peer)
+
+    def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
+        """The peer began anew: what it had registered is gone, and it is another association to us."""
+        old = self._by_association.pop(assoc, None)
+        if old is not None:
+            self._links.remove(old)
+            self._by_association[assoc] = self._links.add(endpoint, assoc, old.peer)
+
+    def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
+        link = self._by_association.get(assoc)
+        if link is None:
+            return
+        if ppid == ASAP_PPID:
+            self._links.events.message(link.number, data)
+        else:
+            self._links.events.ignored(link.number, ppid)
+
+    def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
+        link = self._by_association.pop(assoc, None)
+        if link is not None:
+            self._links.remove(link)
+
+    def on_writable(self, endpoint: Endpoint, assoc: int) -> None:
+        link = self._by_association.get(assoc)
+        if link is None:
+            return
+        try:
+            while link.waiting and endpoint.send(assoc, link.waiting[0], ASAP_PPID):
+                link.octets -= len(link.waiting.popleft())
+        except AssociationGone:
+            link.waiting.clear()
+            link.octets = 0

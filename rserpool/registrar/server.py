@@ -18,7 +18,7 @@ from rserpool.protocol.addresses import scope, usable
 from rserpool.protocol.asap import AsapRegistrar
 from rserpool.protocol.association import Peer
 from rserpool.registrar.config import Config
-from rserpool.registrar.links import Events, Links
+from rserpool.registrar.links import Events, Face, Links
 from rserpool.registrar.notes import Notes
 from rserpool.registrar.schema import ConfigError
 from rserpool.settings import Scope
@@ -66,13 +66,13 @@ class Server:
         transport, why = choose(server.transport)
         log.info("SCTP by %s: %s", transport.name, why)
         self._transports.append(transport)
-        sctp = await transport.endpoint(self.links, addresses=addresses, port=port)
+        sctp = await transport.endpoint(Face(self.links, sctp=True), addresses=addresses, port=port)
         self.endpoints.append(sctp)
         tcp: list[Endpoint] = []
         if server.tcp:
             over_tcp = TcpTransport(connections=self.config.settings.limits.associations)
             self._transports.append(over_tcp)
-            tcp.append(await over_tcp.endpoint(self.links, addresses=addresses, port=sctp.port))
+            tcp.append(await over_tcp.endpoint(Face(self.links, sctp=False), addresses=addresses, port=sctp.port))
         self.endpoints += tcp
         if server.announce:
             await self._start_announcing(sctp, tcp)
