@@ -13,8 +13,8 @@ from rserpool._fast.layouts cimport (
 )
 from rserpool._fast.tlv cimport (
     T_DCCP_TRANSPORT, T_IPV4_ADDRESS, T_IPV6_ADDRESS, T_OPAQUE_TRANSPORT, T_POLICY, T_SCTP_TRANSPORT,
-    T_TCP_TRANSPORT, T_UDP_LITE_TRANSPORT, T_UDP_TRANSPORT, TLV_HEADER, Skipped, Tlv, expect, finish, invalid,
-    next_tlv, value_of
+    T_TCP_TRANSPORT, T_UDP_LITE_TRANSPORT, T_UDP_TRANSPORT, TLV_HEADER, Skipped, Tlv, finish, invalid, next_tlv,
+    value_of
 )
 
 from ipaddress import IPv4Address, IPv6Address
@@ -188,7 +188,8 @@ cdef object read_server_information(const Tlv *information, Skipped skipped):
     if left(&c) < 4:
         invalid(information, "server information without an identifier")
     identifier = take_u32(&c)
-    expect(&c, &t, skipped, T_SCTP_TRANSPORT)
+    if not next_tlv(&c, &t, skipped) or t.type != T_SCTP_TRANSPORT:
+        invalid(information, "server information without an SCTP transport")
     transport = read_sctp_transport(&t, skipped)
     finish(&c, &t, skipped)
     return make(K_SERVER_INFORMATION, identifier, transport)

@@ -2,9 +2,9 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint16_t
+from libc.stdint cimport uint8_t
 
-from rserpool._fast.cursor cimport Cursor, left, load_u16, padded, reading, take_u16, take_u32
+from rserpool._fast.cursor cimport Cursor, load_u16, padded, reading, take_u16, take_u32
 from rserpool._fast.layouts cimport (
     K_ASAP_ERROR, K_BUSINESS_CARD, K_COOKIE, K_COOKIE_ECHO, K_DEREGISTRATION, K_DEREGISTRATION_RESPONSE,
     K_ENDPOINT_KEEP_ALIVE, K_ENDPOINT_KEEP_ALIVE_ACK, K_ENDPOINT_UNREACHABLE, K_ENRP_ERROR, K_HANDLE_RESOLUTION,
