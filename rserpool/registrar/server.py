@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Iterable
 from ipaddress import ip_address
+from typing import Protocol
 
 import ifaddr
 
@@ -14,7 +15,7 @@ from rserpool.errors import RemoteProtocolError
 from rserpool.locator import ASAP_PORT, parse_addresses
 from rserpool.messages import ServerAnnounce, decode
 from rserpool.protocol.actions import Abort, Action, Announce, Note, Send, Update
-from rserpool.protocol.addresses import scope, usable
+from rserpool.protocol.addresses import Address, scope, usable
 from rserpool.protocol.asap import AsapRegistrar
 from rserpool.protocol.association import Peer
 from rserpool.registrar.config import Config
@@ -32,12 +33,34 @@ log = logging.getLogger("rserpool.registrar")
 SECONDS = 1e-6
 
 
-class Server:
-    """One registrar. ``start`` binds and serves, ``stop`` ends it cleanly; in between it runs by itself."""
+class AnnouncerLike(Protocol):
+    """Where announcements go."""
 
-    def __init__(self, config: Config) -> None:
+    def send(self, data: bytes) -> None:
+        """Send one datagram to every group."""
+
+    def close(self) -> None:
+        """Send no more."""
+
+
+class Server:
+    """One registrar. ``start`` binds and serves, ``stop`` ends it cleanly; in between it runs by itself.
+
+    Transports that are given are used instead of those that the configuration names, and stay the giver's.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        sctp: Transport | None = None,
+        tcp: Transport | None = None,
+        announcer: AnnouncerLike | None = None,
+    ) -> None:
         self.config = config
         self.loop = asyncio.get_running_loop()
+        self._sctp = sctp
+        self._tcp = tcp
         wheel = Wheel(self._now())
         self.wheel = wheel
         identifier = config.settings.identifier
@@ -48,7 +71,7 @@ class Server:
         self.links = Links(events, config.settings.limits.queued_octets)
         self.endpoints: list[Endpoint] = []
         self._transports: list[Transport] = []
-        self._announcer: Announcer | None = None
+        self._announcer: AnnouncerLike | None = announcer
         self._listener: AnnounceListener | None = None
         self._notes = Notes()
         self._timer: asyncio.TimerHandle | None = None
@@ -61,20 +84,11 @@ class Server:
 
     async def start(self) -> None:
         """Bind, begin to serve and to announce. Raises ConfigError, OSError or TransportUnavailable."""
-        server = self.config.server
         addresses, port = self._asap_addresses()
-        transport, why = choose(server.transport)
-        log.info("SCTP by %s: %s", transport.name, why)
-        self._transports.append(transport)
-        sctp = await transport.endpoint(Face(self.links, sctp=True), addresses=addresses, port=port)
+        sctp = await self._sctp_transport().endpoint(Face(self.links, sctp=True), addresses=addresses, port=port)
         self.endpoints.append(sctp)
-        tcp: list[Endpoint] = []
-        if server.tcp:
-            over_tcp = TcpTransport(connections=self.config.settings.limits.associations)
-            self._transports.append(over_tcp)
-            tcp.append(await over_tcp.endpoint(Face(self.links, sctp=False), addresses=addresses, port=sctp.port))
-        self.endpoints += tcp
-        if server.announce:
+        tcp = await self._start_tcp(addresses, sctp.port)
+        if self.config.server.announce:
             await self._start_announcing(sctp, tcp)
         self._schedule()
         log.info(
@@ -85,20 +99,39 @@ class Server:
             self.config.settings.profile.name,
         )
 
-    async def _start_announcing(self, sctp: Endpoint, tcp: list[Endpoint]) -> None:
+    def _sctp_transport(self) -> Transport:
+        if self._sctp is not None:
+            return self._sctp
+        transport, why = choose(self.config.server.transport)
+        log.info("SCTP by %s: %s", transport.name, why)
+        self._transports.append(transport)
+        return transport
+
+    async def _start_tcp(self, addresses: list[str], port: int) -> tuple[Address, ...]:
+        """Serve pool users over TCP too, if so configured; the addresses."""
+        if not self.config.server.tcp:
+            return ()
+        transport = self._tcp
+        if transport is None:
+            transport = TcpTransport(connections=self.config.settings.limits.associations)
+            self._transports.append(transport)
+        endpoint = await transport.endpoint(Face(self.links, sctp=False), addresses=addresses, port=port)
+        self.endpoints.append(endpoint)
+        return endpoint.local_addresses
+
+    async def _start_announcing(self, sctp: Endpoint, tcp: tuple[Address, ...]) -> None:
         server = self.config.server
-        groups = parse_addresses(server.announce, ASAP_PORT)
-        interfaces = server.announce_interfaces or None
-        self._announcer = Announcer(groups, endpoint=sctp, interfaces=interfaces, ttl=server.announce_ttl)
-        await self._announcer.start()
-        self._listener = AnnounceListener(groups, self._announced, interfaces=interfaces)
-        await self._listener.start()
+        if self._announcer is None:
+            groups = parse_addresses(server.announce, ASAP_PORT)
+            interfaces = server.announce_interfaces or None
+            announcer = Announcer(groups, endpoint=sctp, interfaces=interfaces, ttl=server.announce_ttl)
+            await announcer.start()
+            self._announcer = announcer
+            self._listener = AnnounceListener(groups, self._announced, interfaces=interfaces)
+            await self._listener.start()
         least = self.config.settings.address_scope
-        tcp_addresses = tcp[0].local_addresses if tcp else ()
         self._carry_out(
-            self.asap.start(
-                self._now(), usable(sctp.local_addresses, least), sctp.port, usable(tcp_addresses, least), sctp.port
-            )
+            self.asap.start(self._now(), usable(sctp.local_addresses, least), sctp.port, usable(tcp, least), sctp.port)
         )
 
     async def stop(self) -> None:
