@@ -115,9 +115,7 @@ class PoolElement:
         except NoRegistrar:
             return
 
-    def _answers(
-        self, kind: type[RegistrationResponse] | type[DeregistrationResponse]
-    ) -> Callable[[Message], bool]:
+    def _answers(self, kind: type[RegistrationResponse] | type[DeregistrationResponse]) -> Callable[[Message], bool]:
         def is_answer(message: Message) -> bool:
             return (
                 isinstance(message, kind)

@@ -18,12 +18,12 @@ from rserpool.messages import (
     SCTPTransport,
     Transport,
 )
+from rserpool.profile import ALL_ITEMS
 from rserpool.protocol.addresses import Address
 from rserpool.transport import interface
 
 T1_REQUEST = 15.0
 """Seconds to wait for the answer to a handle resolution (RFC 5352 7.1)."""
-ALL_ITEMS = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ registrant is; an input that is wrong changes nothing, and is counted and noted.
 from collections import Counter
 from typing import Protocol
 
-from rserpool._fast.handlespace import Handlespace, PoolElementView, Timer, Verdict
+from rserpool._fast.handlespace import Handlespace, PoolElementView, Timeout, Verdict
 from rserpool._fast.wheel import Wheel
 from rserpool.errors import Cause, RemoteProtocolError
 from rserpool.messages import (
@@ -35,7 +35,6 @@ from rserpool.protocol.registration import Refusal, acceptable, life_microsecond
 from rserpool.protocol.subscriptions import Subscriptions, unknown_pool
 from rserpool.settings import Settings
 
-ALL_ITEMS = 0
 PROBES_AT_ONCE = 3
 MAX_MESSAGE = 65_535
 REPORTS_KEPT = 512
@@ -65,10 +64,11 @@ class AsapRegistrar:
         self._now = 0
         self._probes: dict[tuple[bytes, int], Bucket] = {}
         self._subscriptions = Subscriptions(handlespace, settings.limits.subscriptions, self._gather)
-        self._interval = round(settings.keep_alive_interval * MICROSECONDS)
         self._timeout = round(settings.keep_alive_timeout * MICROSECONDS)
         handlespace.default_items = settings.profile.default_items
-        handlespace.keep_alive_interval = self._interval
+        handlespace.keep_alive_interval = round(settings.keep_alive_interval * MICROSECONDS)
+        handlespace.life_unit = settings.profile.registration_life_unit
+        handlespace.longest_life = round(settings.limits.max_registration_life * MICROSECONDS)
 
     # Associations
 
@@ -117,9 +117,10 @@ class AsapRegistrar:
             return [Note(Level.INFO, f"{peer.peer} role", f"{peer.peer} sent {type(message).__name__} to a registrar")]
         actions = handler(self, peer, message)
         if message.unrecognized:
-            actions += self._report(peer, tuple(
-                ErrorCause(code=Cause.UNRECOGNIZED_PARAMETER, information=tlv) for tlv in message.unrecognized
-            ))
+            actions += self._report(
+                peer,
+                tuple(ErrorCause(code=Cause.UNRECOGNIZED_PARAMETER, information=tlv) for tlv in message.unrecognized),
+            )
         return actions
 
     def _within_rate(self, peer: Association, kind: int) -> bool:
@@ -252,13 +253,12 @@ class AsapRegistrar:
         handle, identifier = stored.pool_handle, stored.identifier
         stored.probed = False
         stored.bad_reports = 0
-        jitter = 0.5 + self._randomness.random()
-        self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self._now + round(self._interval * jitter))
+        self.handlespace.arm(handle, identifier, Timeout.KEEP_ALIVE, self.handlespace.jitter(self._now))
         life = life_microseconds(element.registration_life, self.settings.profile, self.settings.limits)
         if life is None:
-            self.handlespace.disarm(handle, identifier, Timer.LIFE)
+            self.handlespace.disarm(handle, identifier, Timeout.LIFE)
         else:
-            self.handlespace.arm(handle, identifier, Timer.LIFE, self._now + life)
+            self.handlespace.arm(handle, identifier, Timeout.LIFE, self._now + life)
 
     def _refuse(self, peer: Association, message: Registration, refusal: Refusal) -> list[Action]:
         self.counters["registrations refused"] += 1
@@ -312,8 +312,8 @@ class AsapRegistrar:
             return []
         view.probed = False
         self.counters["keep-alive acknowledgements"] += 1
-        deadline = self._now + round(self._interval * (0.5 + self._randomness.random()))
-        self.handlespace.arm(message.pool_handle, message.pe_identifier, Timer.KEEP_ALIVE, deadline)
+        deadline = self.handlespace.jitter(self._now)
+        self.handlespace.arm(message.pool_handle, message.pe_identifier, Timeout.KEEP_ALIVE, deadline)
         return []
 
     def _unreachable(self, peer: Association, message: EndpointUnreachable) -> list[Action]:
@@ -350,7 +350,7 @@ class AsapRegistrar:
         handle, identifier = view.pool_handle, view.identifier
         if not view.probed:
             view.probed = True
-            self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self._now + self._timeout)
+            self.handlespace.arm(handle, identifier, Timeout.KEEP_ALIVE, self._now + self._timeout)
         self.counters["keep-alives"] += 1
         message = EndpointKeepAlive(
             server_identifier=self.settings.identifier, pool_handle=handle, pe_identifier=identifier
@@ -376,7 +376,9 @@ class AsapRegistrar:
 
     # Time
 
-    def start(self, now: int, sctp: tuple[Address, ...], sctp_port: int, tcp: tuple[Address, ...], tcp_port: int) -> list[Action]:
+    def start(
+        self, now: int, sctp: tuple[Address, ...], sctp_port: int, tcp: tuple[Address, ...], tcp_port: int
+    ) -> list[Action]:
         """Begin to announce the registrar at these addresses (RFC 5352 3.6)."""
         self._now = now
         self._announcement = self.announcing.message(sctp, sctp_port, tcp, tcp_port)
@@ -388,9 +390,9 @@ class AsapRegistrar:
         actions: list[Action] = []
         for due in self.handlespace.expire(now):
             match due:
-                case (Timer.KEEP_ALIVE, bytes(handle), int(identifier)):
+                case (Timeout.KEEP_ALIVE, bytes(handle), int(identifier)):
                     actions += self._keep_alive_due(handle, identifier)
-                case (Timer.LIFE, bytes(handle), int(identifier)):
+                case (Timeout.LIFE, bytes(handle), int(identifier)):
                     actions += self._life_over(handle, identifier)
                 case ("push", bytes(handle)):
                     actions += self._subscriptions.push(handle, self.associations)

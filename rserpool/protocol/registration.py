@@ -126,9 +126,7 @@ def acceptable(request: Registration, association: Association, settings: Settin
         home_identifier=settings.identifier,
         user_transport=user_transport,
         policy=with_distance(element.policy, association),
-        asap_transport=SCTPTransport(
-            port=association.peer.port, transport_use=DATA_ONLY, addresses=reachable
-        ),
+        asap_transport=SCTPTransport(port=association.peer.port, transport_use=DATA_ONLY, addresses=reachable),
     )
 
 

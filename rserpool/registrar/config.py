@@ -134,6 +134,7 @@ def load(flags: Mapping[str, object], environment: Mapping[str, str], path: Path
 
 def checked(values: Mapping[str, object], draw: int) -> Config:
     """Build the configuration and check what one option alone cannot."""
+
     def part(cls: Any, section: str) -> dict[str, Any]:
         names = {field.name for field in fields(cls)}
         return {

@@ -23,7 +23,7 @@ from rserpool.registrar.links import Events, Face, Links
 from rserpool.registrar.notes import Notes
 from rserpool.registrar.schema import ConfigError
 from rserpool.settings import Scope
-from rserpool.transport.announce import Announcer, AnnounceListener
+from rserpool.transport.announce import AnnounceListener, Announcer
 from rserpool.transport.choose import choose
 from rserpool.transport.interface import Endpoint, Transport
 from rserpool.transport.tcp import TcpTransport
