@@ -40,7 +40,7 @@ UNENCODABLE_BY_RSPLIB = frozenset(
 )
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not an error
+class Refusal(Exception):
     """Why a request is refused: the cause to answer with."""
 
     def __init__(self, reason: str, cause: Cause, information: bytes = b"") -> None:
