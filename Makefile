@@ -1,0 +1,40 @@
+# The front door. Every target sets up what it needs by itself; `make` lists them.
+PY := .venv/bin/python
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test conformance lint bench fuzz clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+setup: ## everything that a fresh Debian 12 lacks, and .venv
+	@ci/setup test
+
+build: ## .venv with the built package, programs in .venv/bin
+	@ci/setup build
+
+demo: build ## a registrar, three pool elements, a pool user, and a failure
+	@$(PY) -m ci.demo
+
+test: setup ## all tests, also those against other implementations in the peer lab
+	@$(PY) -m pytest -rsxX --durations=15 --durations-min=1 $(PYTEST_ARGS)
+
+conformance: setup ## which rows of the RFCs' requirement table tests cover, which not, and why
+	@$(PY) -m ci.conformance
+
+lint: setup ## ruff, mypy, stubtest, cython-lint, shellcheck, and the C compiler's warnings
+	@ci/lint
+
+bench: setup ## times, instructions per call against the baseline (gate +1 %), memory
+	@$(PY) -m bench.wall
+	@$(PY) -m bench.instr gate
+	@$(PY) -m bench.memory
+
+fuzz: setup ## a million mutated inputs, then 100 000 under ASan and UBSan
+	@ci/fuzz
+
+clean: ## remove everything that was made, .venv too
+	rm -rf .venv build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find rserpool -name '*.so' -delete
+	find . -name __pycache__ -prune -exec rm -rf {} +

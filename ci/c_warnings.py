@@ -1,0 +1,102 @@
+"""The C compiler's warnings about our own Cython lines.
+
+Every extension's C file is compiled (without code generation) under the project's warning flags. Cython's utility
+code is not clean under them and not ours: a warning counts when it lies in a function made from one of our lines,
+which is found by the comment that Cython writes before each statement.
+"""
+
+import hashlib
+import importlib.metadata
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+FAST = Path("rserpool/_fast")
+BUILD = Path("build/lint")
+FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wsign-compare", "-O1", "-fsyntax-only"]
+
+
+class Warned(NamedTuple):
+    """One warning at one of our lines."""
+
+    source: str
+    line: int
+    message: str
+    code: str
+
+
+def generate(source: Path) -> Path:
+    """The C file of one extension, in build/lint."""
+    target = BUILD / f"{source.stem}.c"
+    command = [sys.executable, "-m", "cython", "-3", "-X", "embedsignature=False", "-o", str(target), str(source)]
+    subprocess.run(command, check=True)
+    return target
+
+
+def origins(text: str) -> list[tuple[str, int] | None]:
+    """For each line of a generated C file, the file and line of ours that it was made from."""
+    found: list[tuple[str, int] | None] = []
+    ours = False
+    here: tuple[str, int] | None = None
+    for line in text.split("\n"):
+        if section := re.match(r"/\* #### Code section: (\w+) ### \*/", line):
+            ours, here = section[1] == "module_code", None
+        elif marker := re.match(r'\s*/\* "(rserpool/[^"]+)":(\d+)$', line):
+            here = (marker[1], int(marker[2]))
+        found.append(here if ours else None)
+        if line == "}":
+            here = None
+    return found
+
+
+def warnings(source: Path) -> list[Warned]:
+    """What the compiler says about our lines of one extension."""
+    target = generate(source)
+    include = sysconfig.get_path("include")
+    done = subprocess.run(
+        ["gcc", *FLAGS, "-isystem", include, "-I", ".", str(target)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    text = target.read_text()
+    code, where = text.split("\n"), origins(text)
+    found = []
+    for hit in re.finditer(rf"^{re.escape(str(target))}:(\d+):\d+: warning: (.*)$", done.stderr, re.MULTILINE):
+        at = int(hit[1]) - 1
+        if origin := where[at]:
+            found.append(Warned(*origin, hit[2], code[at].strip()))
+    return found
+
+
+def state(source: Path) -> str:
+    """Changes when anything changes that the extension's warnings depend on."""
+    digest = hashlib.sha256(f"{importlib.metadata.version('cython')} {sys.version} {FLAGS}".encode())
+    for path in (source, Path(__file__), *sorted(FAST.glob("*.pxd")), *sorted(FAST.glob("*.h"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def main() -> int:
+    BUILD.mkdir(parents=True, exist_ok=True)
+    seen: set[tuple[str, int, str]] = set()
+    for source in sorted(FAST.glob("*.pyx")):
+        stamp = BUILD / f"{source.stem}.clean"
+        if stamp.exists() and stamp.read_text() == state(source):
+            continue
+        found = warnings(source)
+        for warned in found:
+            key = (warned.source, warned.line, warned.message)
+            if key not in seen:
+                seen.add(key)
+                print(f"{warned.source}:{warned.line}: {warned.message}\n    {warned.code}")
+        if not found:
+            stamp.write_text(state(source))
+    return 1 if seen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""All tests: unit, property and interop."""

@@ -1,0 +1,109 @@
+"""One guest of the peer lab per test module: it runs a scenario, whose findings the tests assert on.
+
+A scenario is a module of this package. It runs inside the guest as ``python -m tests.interop.NAME ARGUMENTS`` and
+reports with ``finding()``; whatever else it prints is kept as its log.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+UML_RUN = ROOT / "ci/lab/uml-run"
+OUT_VARIABLE = "RSERPOOL_LAB_OUT"
+PREFIX = '{"finding": '
+# The guest ends its command at the time-out, uml-run ends the guest 20 s later, and this many seconds after the
+# time-out pytest ends uml-run.
+LAST_RESORT = 40
+
+
+@contextlib.contextmanager
+def finding(name: str) -> Iterator[dict[str, Any]]:
+    """Inside the guest: collects the values of one finding and reports them, with the error that ended it if any."""
+    values: dict[str, Any] = {}
+    began = time.monotonic()
+    try:
+        yield values
+        error = None
+    except Exception:
+        error = traceback.format_exc()
+    record = {"finding": name, "error": error, "took": round(time.monotonic() - began, 3), **values}
+    print(json.dumps(record), flush=True)
+
+
+def out_directory() -> Path:
+    """Inside the guest: where logs and captures go, a directory of the host."""
+    return Path(os.environ[OUT_VARIABLE])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a guest brought back."""
+
+    scenario: str
+    status: int
+    findings: Mapping[str, dict[str, Any]]
+    log: str
+    out: Path
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        """One finding's values. AssertionError if the scenario failed there or did not come so far."""
+        if name not in self.findings:
+            raise AssertionError(f"{self.scenario} ended with status {self.status} before it came to {name!r}")
+        found = self.findings[name]
+        assert found["error"] is None, f"{self.scenario} failed at {name!r}:\n{found['error']}"
+        return found
+
+
+def lacking(*programs: str) -> str:
+    """Why the lab cannot run here, or an empty string."""
+    absent = [name for name in ("linux.uml", *programs) if shutil.which(name) is None]
+    return f"{', '.join(absent)} not installed (ci/setup)" if absent else ""
+
+
+def run(scenario: str, *arguments: str, timeout: int = 120, memory: str = "768M", dummies: int = 0) -> Report:
+    """Boots a guest and runs a scenario of this package in it, for at most ``timeout`` seconds."""
+    module = scenario if "." in scenario else f"tests.interop.{scenario}"
+    return run_command(
+        [sys.executable, "-m", module, *arguments],
+        "-".join([scenario, *arguments]),
+        timeout=timeout,
+        memory=memory,
+        dummies=dummies,
+    )
+
+
+def run_command(command: list[str], name: str, *, timeout: int, memory: str, dummies: int) -> Report:
+    """Boots a guest and runs a command in it; its findings, log and files are kept in out/interop/``name``."""
+    out = ROOT / "out/interop" / name.replace("/", "-")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    uml = [str(UML_RUN), "--timeout", str(timeout), "--mem", memory, "--dummies", str(dummies), "--rw", str(out),
+           "--modules", "veth bridge", "--chdir", str(ROOT), "--env", f"{OUT_VARIABLE}={out}",
+           "--env", "PYTHONDONTWRITEBYTECODE=", "--", *command]  # fmt: skip
+    with (out / "stdout").open("wb") as stdout, (out / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(uml, stdout=stdout, stderr=stderr, stdin=subprocess.DEVNULL)
+        try:
+            status = process.wait(timeout + LAST_RESORT)
+        except BaseException:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+            process.kill()
+            raise
+    lines = (out / "stdout").read_text(errors="replace").splitlines()
+    findings = [json.loads(line) for line in lines if line.startswith(PREFIX)]
+    log = [line for line in lines if not line.startswith(PREFIX)]
+    log += (out / "stderr").read_text(errors="replace").splitlines()
+    return Report(
+        scenario=name, status=status, findings={one["finding"]: one for one in findings}, log="\n".join(log), out=out
+    )

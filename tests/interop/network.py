@@ -1,0 +1,165 @@
+"""Inside the guest: hosts h1 to h9 on one LAN, programs that run on them, and a capture of what they say.
+
+A host is a network namespace with eth0 = 10.44.0.N on the bridge br0 and its own SCTP settings.
+"""
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET = 0x40000000
+# Failures are noticed within a second or two instead of minutes.
+SCTP_SETTINGS = {
+    "rto_initial": 500, "rto_min": 200, "max_init_retransmits": 3, "association_max_retrans": 4, "path_max_retrans": 2,
+}  # fmt: skip
+CAPTURED = "sctp or (udp and (port 3863 or port 9901 or port 9899))"
+
+
+def address(host: int) -> str:
+    """The IPv4 address of a host."""
+    return f"10.44.0.{host}"
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> float:
+    """Polls until ``condition()`` is true; returns the seconds that it took. TimeoutError after ``seconds``."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > seconds:
+            raise TimeoutError(f"waited {seconds:g} s for {what}")
+        time.sleep(0.005)
+    return time.monotonic() - began
+
+
+class Program:
+    """A running process whose output is kept in ``<tag>.out``, and its errors (rsplib's log) in ``<tag>.err``."""
+
+    def __init__(self, tag: str, command: list[str], out: Path, stdin: int) -> None:
+        self.tag = tag
+        self.output, self.errors = out / f"{tag}.out", out / f"{tag}.err"
+        with self.output.open("wb") as output, self.errors.open("wb") as errors:
+            # Lines must come out as they are written, not by the 4 KB.
+            self.process = subprocess.Popen(["stdbuf", "-oL", *command], stdin=stdin, stdout=output, stderr=errors)
+
+    def text(self) -> str:
+        """What it has printed to both, without colours."""
+        text = self.output.read_text(errors="replace") + self.errors.read_text(errors="replace")
+        return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+    def wait_for(self, pattern: str, seconds: float = 20.0) -> float:
+        """Until its output matches the regular expression; returns the seconds that it took."""
+        return wait_until(lambda: re.search(pattern, self.text()), f"{pattern!r} of {self.tag}", seconds)
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def stop(self, sig: signal.Signals = signal.SIGINT, seconds: float = 6.0) -> int:
+        """Ends it, with SIGKILL after ``seconds``; returns its exit status."""
+        if self.alive():
+            self.process.send_signal(sig)
+            self.process.send_signal(signal.SIGCONT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(seconds)
+            self.process.kill()
+        return self.process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL, at once."""
+        self.process.kill()
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+
+class Network:
+    """The LAN, its hosts and everything started on them; a context manager that ends it all."""
+
+    def __init__(self, out: Path, *, encapsulation: int | None = None) -> None:
+        """``encapsulation``: the UDP port through which all hosts' kernels send and receive SCTP (RFC 6951)."""
+        self.out = out
+        self.encapsulation = encapsulation
+        self.programs: list[Program] = []
+        self.capture: Program | None = None
+        self.pcap = out / "capture.pcap"
+
+    def __enter__(self) -> "Network":
+        run_batch(
+            "link add br0 type bridge mcast_snooping 0 forward_delay 0",
+            "addr add 10.44.0.254/24 dev br0",
+            "link set br0 up",
+        )
+        command = ["dumpcap", "-q", "-P", "-i", "br0", "-w", str(self.pcap), "-f", CAPTURED]
+        self.capture = Program("dumpcap", command, self.out, subprocess.DEVNULL)
+        wait_until(lambda: self.pcap.exists() and self.pcap.stat().st_size >= 24, "the capture's start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for program in reversed(self.programs):
+            program.stop()
+        if self.capture is not None:
+            time.sleep(0.5)
+            self.capture.stop()
+
+    def host(self, number: int, *, encapsulation: int | None = None) -> int:
+        """Makes host h``number``; returns the number."""
+        name = f"h{number}"
+        run_batch(f"netns add {name}")
+        run_batch(
+            f"link add v{number} type veth peer name eth0 netns {name}",
+            f"link set v{number} master br0",
+            f"link set v{number} up",
+        )
+        udp_port = encapsulation if encapsulation is not None else self.encapsulation
+        with self.inside(number):
+            Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
+            for key, value in SCTP_SETTINGS.items():
+                Path(f"/proc/sys/net/sctp/{key}").write_text(str(value))
+            if udp_port:
+                Path("/proc/sys/net/sctp/udp_port").write_text(str(udp_port))
+                Path("/proc/sys/net/sctp/encap_port").write_text(str(udp_port))
+            run_batch(
+                "link set lo up",
+                "link set eth0 up",
+                f"addr add {address(number)}/24 dev eth0",
+                "route add 224.0.0.0/4 dev eth0",
+            )
+        return number
+
+    @contextlib.contextmanager
+    def inside(self, number: int) -> Iterator[None]:
+        """Sockets made in this context belong to the host, and stay with it."""
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        there = os.open(f"/run/netns/h{number}", os.O_RDONLY)
+        try:
+            enter(there)
+            yield
+        finally:
+            enter(home)
+            os.close(there)
+            os.close(home)
+
+    def start(self, tag: str, number: int, command: list[str], stdin: int = subprocess.DEVNULL) -> Program:
+        """Starts a program on host h``number``."""
+        with self.inside(number):
+            program = Program(tag, command, self.out, stdin)
+        self.programs.append(program)
+        return program
+
+
+def enter(namespace: int) -> None:
+    if LIBC.setns(namespace, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def run_batch(*lines: str) -> None:
+    """Several ip commands in one process: forks are slow in the guest."""
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True)

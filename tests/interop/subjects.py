@@ -1,0 +1,31 @@
+"""On the host: which registrars the scenarios are run against, and why one cannot be."""
+
+import importlib.util
+import os
+
+import pytest
+
+from tests.interop import guest
+
+PROGRAMS = ("rspserver", "rspregistrar", "rspterminal", "pingpongclient", "calcappclient", "tshark", "dumpcap")
+TRANSPORTS = {"kernel": "rserpool._fast.sctp", "usrsctp": "rserpool._fast.usrsctp"}
+CONTROL = ("rsplib",) if os.environ.get("RSERPOOL_LAB_CONTROL") else ()
+SUBJECTS = (*CONTROL, *TRANSPORTS)
+OURS = "10.44.0.1"
+"""The registrar's host, as captures show it."""
+
+
+def built(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def scenario(name: str, subject: str, timeout: int = 100) -> guest.Report:
+    """Runs a scenario against one subject; skips where the lab, rsplib or the transport is missing."""
+    if why := guest.lacking(*PROGRAMS):
+        pytest.skip(why)
+    if subject in TRANSPORTS and not built(TRANSPORTS[subject]):
+        pytest.skip(f"{TRANSPORTS[subject]} is not built (ci/setup)")
+    return guest.run(name, subject, timeout=timeout)
