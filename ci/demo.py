@@ -1,7 +1,7 @@
 """``make demo``: a registrar, three pool elements and a pool user on this machine's loopback interface.
 
-Shows registrations, selections by least-used, a killed element disappearing and the user going on. Exit status 0 only if
-all of that was seen.
+Shows registrations, selections by least-used, a killed element disappearing and the user going on. Exit status 0 only
+if all of that was seen.
 """
 
 import argparse

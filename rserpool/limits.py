@@ -1,6 +1,7 @@
 """The bounds on everything that a peer can make grow, each with the attack that it stops.
 
-Reaching a bound is an answer with a cause and a counter, never an error inside the registrar (RFC 5355 2.1, 2.13, 2.14).
+Reaching a bound is an answer with a cause and a counter, never an error inside the registrar (RFC 5355 2.1, 2.13,
+2.14).
 """
 
 from dataclasses import dataclass, fields

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from rserpool.errors import LocalProtocolError
 from rserpool.limits import Limits
 from rserpool.profile import RFC, Profile
+DURATIONS = ("keep_alive_interval", "keep_alive_timeout", "announce_interval", "announce_timeout", "update_delay")
 
 
 class Scope(enum.IntEnum):
@@ -53,12 +54,6 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 < self.identifier <= 0xFFFFFFFF:
             raise LocalProtocolError("a server identifier is a number from 1 to 0xffffffff (RFC 5353 2.1)")
-        for name in (
-            "keep_alive_interval",
-            "keep_alive_timeout",
-            "announce_interval",
-            "announce_timeout",
-            "update_delay",
-        ):
+        for name in DURATIONS:
             if not getattr(self, name) > 0:
                 raise LocalProtocolError(f"{name} must be more than 0 seconds")

@@ -137,6 +137,7 @@ cdef class Handlespace:
         self.space.default_items = 0xFFFFFFFFu
         self.space.keep_alive_interval = 5000000
         self.space.life_unit = 1000000
+        self.space.longest_life = LONGEST
 
     def __dealloc__(self):
         close_space(&self.space)
@@ -184,6 +185,15 @@ cdef class Handlespace:
     @life_unit.setter
     def life_unit(self, unit: object) -> None:
         self.space.life_unit = in_range(unit, 1, LONGEST_UNIT, "life_unit")
+
+    @property
+    def longest_life(self) -> int:
+        """Microseconds after which a registration ends that is not renewed, however long its life, if not infinite."""
+        return self.space.longest_life
+
+    @longest_life.setter
+    def longest_life(self, life: object) -> None:
+        self.space.longest_life = in_range(life, 1, LONGEST, "longest_life")
 
     def register(self, bytes handle not None, bytes element not None, *, home: object, connection: object = 0):
         """Add or update a PE. ``home`` replaces the field in ``element``.
@@ -254,8 +264,8 @@ cdef class Handlespace:
 
         None, with nothing changed, for whatever must go the readable way. Served: a handle resolution without
         subscription of a known pool; the keep-alive acknowledgement of an own PE from its association, which clears
-        ``probed`` and ``bad_reports`` and arms KEEP_ALIVE; a registration of such a PE with other policy values, which
-        arms LIFE and appends (pool handle, PE identifier) to ``updated``, which the caller drains.
+        ``probed`` and arms KEEP_ALIVE; a registration of such a PE with other values of an adaptive policy of RFC 5356,
+        which does the same, arms LIFE and appends (pool handle, PE identifier) to ``updated``, which the caller drains.
         """
         return answer_fast(
             &self.space, data, as_u64(connection, "connection"), as_time(now, "now"), self.updated,

@@ -111,6 +111,7 @@ cdef struct Space:
     size_t chosen_room
     uint64_t keep_alive_interval
     uint64_t life_unit
+    uint64_t longest_life
     uint32_t default_items
     Slab elements
     Slab pool_slab

@@ -7,7 +7,8 @@ registrant is; an input that is wrong changes nothing, and is counted and noted.
 from collections import Counter
 from typing import Protocol
 
-from rserpool._fast.handlespace import Handlespace, PoolElementView, Timeout, Verdict
+from rserpool._fast.handlespace import Handlespace, Timeout, Verdict
+from rserpool._fast.views import PoolElementView
 from rserpool._fast.wheel import Wheel
 from rserpool.errors import Cause, RemoteProtocolError
 from rserpool.messages import (
