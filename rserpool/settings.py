@@ -25,7 +25,8 @@ class Settings:
     """The registrar's server identifier, 1 to 0xffffffff: random unless you must know it (RFC 5353 3.2.1)."""
 
     profile: Profile = RFC
-    """The dialect: ``rfc`` or ``rsplib``."""
+    """The dialect: what the RFCs say, or what rsplib's programs expect where they differ from the RFCs (lives in
+    milliseconds, three elements per answer, short pool handles)."""
 
     keep_alive_interval: float = 5.0
     """Seconds between an acknowledged keep-alive and the next, on average: each gap is drawn from +-50 % around it

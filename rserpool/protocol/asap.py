@@ -5,6 +5,7 @@ registrant is; an input that is wrong changes nothing, and is counted and noted.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from rserpool._fast.handlespace import Handlespace, Timeout, Verdict
@@ -463,7 +464,7 @@ FAST_COUNTERS = {
     EndpointKeepAliveAck.TYPE: "keep-alive acknowledgements",
 }
 
-HANDLERS = {
+HANDLERS: dict[type[Message], Callable[..., list[Action]]] = {
     Registration: AsapRegistrar._register,
     Deregistration: AsapRegistrar._deregister,
     HandleResolution: AsapRegistrar._resolve,

@@ -22,8 +22,8 @@ class Peer:
     """The smoothed round trip time in seconds, where the transport knows it."""
 
     def __str__(self) -> str:
-        host = self.addresses[0] if self.addresses else "?"
-        return f"[{host}]:{self.port}" if host != "?" and host.version == 6 else f"{host}:{self.port}"
+        host = str(self.addresses[0]) if self.addresses else "?"
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
 @dataclass(slots=True)

@@ -78,7 +78,7 @@ class Server:
         self._timer_due = 0
 
     def _now(self) -> int:
-        return int(self.loop.time() * 1_000_000)
+        return round(self.loop.time() * 1_000_000)
 
     # Life
 

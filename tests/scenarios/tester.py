@@ -71,7 +71,7 @@ class Line:
             self.send(EndpointKeepAliveAck(pool_handle=message.pool_handle, pe_identifier=message.pe_identifier))
 
 
-class Tester:
+class Counterpart:
     """Opens lines to the registrar, each from an endpoint of its own."""
 
     def __init__(self, transport: Transport, own: str, registrar: tuple[str, int]) -> None:
@@ -121,7 +121,7 @@ class Tester:
 class Lab(Protocol):
     """Where a scenario takes place: it starts the registrar under test and knows the way to it."""
 
-    async def registrar(self, *flags: str) -> Tester:
+    async def registrar(self, *flags: str) -> Counterpart:
         """Start registrar 0x22222222 at 10.44.0.1:3863 with these flags besides, and a tester at 10.44.0.1."""
 
     async def exchange_over_tcp(self, writes: Sequence[bytes], octets_expected: int) -> bytes:

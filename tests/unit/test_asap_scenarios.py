@@ -11,7 +11,7 @@ from rserpool.registrar.config import add_flags, load
 from rserpool.registrar.server import Server
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
 from tests.scenarios.asap import ASAP_ROWS
-from tests.scenarios.tester import SOON, Lab, Tester
+from tests.scenarios.tester import SOON, Lab, Counterpart
 from tests.support.virtual_time import run_virtually
 
 ADDRESS = "10.44.0.1"
@@ -40,7 +40,7 @@ class MemoryLab:
         self.announcements = Announcements()
         self.end = contextlib.AsyncExitStack()
 
-    async def registrar(self, *flags: str) -> Tester:
+    async def registrar(self, *flags: str) -> Counterpart:
         parser = argparse.ArgumentParser()
         add_flags(parser)
         given = ("--identifier=0x22222222", f"--asap={ADDRESS}:{PORT}", *flags)
@@ -49,7 +49,7 @@ class MemoryLab:
         await server.start()
         self.end.push_async_callback(server.stop)
         self.server = server
-        tester = Tester(self.transport, ADDRESS, (ADDRESS, PORT))
+        tester = Counterpart(self.transport, ADDRESS, (ADDRESS, PORT))
         self.end.push_async_callback(tester.close)
         return tester
 
