@@ -19,8 +19,12 @@ from rserpool._fast.peers cimport (
     socklen_t,
 )
 
+from rserpool._fast.associations cimport (
+    ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
+)
+
 from rserpool.errors import LocalProtocolError
-from rserpool.transport.interface import MAX_MESSAGE, AssociationGone, Down
+from rserpool.transport.interface import AssociationGone
 
 cdef enum:
     BATCH = 64                       # datagrams per recvmmsg
@@ -247,35 +251,18 @@ cdef void give_slot(uint32_t slot) noexcept:
     _slots.generations[slot] += 1
 
 
-cdef class Association:
-    cdef uintptr_t peer
-    cdef uint16_t port
-    cdef bint up
-    cdef bint over                   # the handler knows that it ended, or need not know
-    cdef bint blocked                # on_writable is due
-    cdef bint aborted                # by us; the handler does not know yet
-    cdef bytearray partial
-
-
-cdef class Socket:
+cdef class Socket(Associations):
     """A one-to-many SCTP socket over UDP sockets of the same port number. A subclass brings it into a loop.
 
-    It owes: ``handler`` (interface.Handler), readers that call receive(fd), timers that call tick() and drain() while
-    ``count`` is not zero, and the hooks wake() (drain() is due, from the loop), occupied() and vacant() (the count
-    left or reached zero), failed(error) (the handler raised).
+    It owes, beside what Associations asks for: readers that call receive(fd), timers that call tick() and drain() while
+    ``count`` is not zero, and the hook wake() (drain() is due, from the loop).
     """
 
-    cdef public object handler
     cdef public bint busy
     cdef usocket *so
     cdef uint32_t slot
     cdef uint16_t number
     cdef bint draining
-    cdef dict associations
-
-    def __cinit__(self, *args, **kwargs) -> None:
-        self.so = NULL
-        self.associations = {}
 
     def open_socket(self, int port, bint listen, tuning) -> None:
         """Bind to that SCTP port. OSError."""
@@ -361,10 +348,10 @@ cdef class Socket:
             linger.l_linger = 0
             usrsctp_setsockopt(self.so, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
             usrsctp_close(self.so)
-            for association in self.associations.values():
-                peers_release(&_peers, (<Association>association).peer)
+            for association in self.table.values():
+                peers_release(&_peers, (<Association>association).place)
         self.so = NULL
-        self.associations.clear()
+        self.table.clear()
         give_slot(self.slot)
 
     def __dealloc__(self) -> None:
@@ -376,15 +363,6 @@ cdef class Socket:
         """That UDP socket is about to be closed."""
         if _running and not _forked:
             peers_forget(&_peers, fd)
-
-    @property
-    def count(self) -> int:
-        """Associations that the stack still works for."""
-        return len(self.associations)
-
-    def identifiers(self) -> list[int]:
-        """The associations that the stack still works for."""
-        return list(self.associations)
 
     def receive(self, int fd) -> None:
         """Take what waits on that UDP socket through the stack, and hand on what comes of it."""
@@ -438,119 +416,51 @@ cdef class Socket:
                     if event.flags & MSG_NOTIFICATION:
                         self.notified(&event)
                     else:
-                        self.arrived(&event)
+                        self.arrived(
+                            event.assoc, <const char *>event.data, event.length, event.ppid, event.flags & MSG_EOR != 0
+                        )
                 finally:
                     free(event.data)
         finally:
             self.draining = False
 
-    cdef int arrived(self, Event *event) except -1:
-        cdef Association association = self.associations.get(event.assoc)
-        cdef bytes data
-        cdef size_t held = 0
-        if association is None or association.over or association.aborted:
-            return 0
-        if association.partial is not None:
-            held = <size_t>len(association.partial)
-        if held + event.length > <size_t>MAX_MESSAGE:
-            association.partial = None
-            self.abort(event.assoc)
-            return 0
-        data = (<const char *>event.data)[:event.length]
-        if not event.flags & MSG_EOR or held:
-            if association.partial is None:
-                association.partial = bytearray()
-            association.partial += data
-            if not event.flags & MSG_EOR:
-                return 0
-            data = bytes(association.partial)
-            association.partial = None
-        try:
-            self.handler.on_message(self, event.assoc, data, event.ppid)
-        except Exception as error:
-            self.failed(error)
-        return 0
-
     cdef int notified(self, Event *event) except -1:
         cdef sctp_notification *note = <sctp_notification *>event.data
+        cdef sctp_assoc_change *change = &note.sn_assoc_change
         cdef int kind = note.sn_header.sn_type
-        cdef Association association
-        try:
-            if kind == SCTP_ASSOC_CHANGE:
-                self.changed(event, &note.sn_assoc_change)
-            elif kind == SCTP_SHUTDOWN_EVENT:
-                association = self.associations.get(note.sn_shutdown_event.sse_assoc_id)
-                if association is not None and association.up and not association.over:
-                    association.over = True
-                    self.handler.on_down(self, note.sn_shutdown_event.sse_assoc_id, Down.SHUTDOWN)
-            elif kind == SCTP_SENDER_DRY_EVENT:
-                self.dry(note.sn_sender_dry_event.sender_dry_assoc_id)
-        except Exception as error:
-            self.failed(error)
-        return 0
-
-    cdef int changed(self, Event *event, sctp_assoc_change *change) except -1:
-        cdef uint32_t assoc = change.sac_assoc_id
-        cdef Association association = self.associations.get(assoc)
-        if change.sac_state == SCTP_COMM_UP:
-            if association is None:
-                association = self.admit(assoc, event.peer, event.port)
-                association.over = event.stray
-            association.up = True
-            if association.over:
-                self.abort(assoc)
-                return 0
-            self.handler.on_up(self, assoc, self.peer_addresses(assoc), association.port)
-        elif association is None:
+        if kind == SCTP_SHUTDOWN_EVENT:
+            return self.changed(note.sn_shutdown_event.sse_assoc_id, SHUT_BY_PEER)
+        if kind == SCTP_SENDER_DRY_EVENT:
+            return self.dry(note.sn_sender_dry_event.sender_dry_assoc_id)
+        if kind != SCTP_ASSOC_CHANGE:
             return 0
-        elif change.sac_state == SCTP_RESTART:
-            association.partial = None
-            self.handler.on_restart(self, assoc)
-        elif change.sac_state == SCTP_SHUTDOWN_COMP:
-            self.end(assoc, association, Down.SHUTDOWN)
-        elif change.sac_state == SCTP_COMM_LOST and association.up:
+        if change.sac_state == SCTP_COMM_UP:
+            if change.sac_assoc_id not in self.table:
+                self.enlist(change.sac_assoc_id, event.port, event.peer).over = event.stray
+            return self.changed(change.sac_assoc_id, UP)
+        if change.sac_state == SCTP_RESTART:
+            return self.changed(change.sac_assoc_id, RESTARTED)
+        if change.sac_state == SCTP_SHUTDOWN_COMP:
+            return self.changed(change.sac_assoc_id, SHUT)
+        if change.sac_state == SCTP_COMM_LOST:
             # Only the peer's own ABORT is appended to the notification.
-            aborted = association.aborted or change.sac_length > sizeof(sctp_assoc_change)
-            self.end(assoc, association, Down.ABORTED if aborted else Down.LOST)
-        else:
-            self.end(assoc, association, Down.CANT_START)
-        return 0
+            return self.changed(change.sac_assoc_id, ABORTED if change.sac_length > sizeof(sctp_assoc_change) else LOST)
+        return self.changed(change.sac_assoc_id, NOT_STARTED)
 
-    cdef Association admit(self, uint32_t assoc, uintptr_t peer, uint16_t port):
-        cdef Association association = Association()
-        association.peer = peer
-        association.port = port
+    cdef Association enlist(self, uint32_t assoc, uint16_t port, uintptr_t peer):
+        cdef Association association = self.admit(assoc, port)
+        association.place = peer
         peers_use(&_peers, peer)
-        self.associations[assoc] = association
-        if len(self.associations) == 1:
-            self.occupied()
         return association
 
-    cdef int end(self, uint32_t assoc, Association association, reason) except -1:
-        del self.associations[assoc]
-        peers_release(&_peers, association.peer)
-        try:
-            if not association.over:
-                self.handler.on_down(self, assoc, reason)
-        finally:
-            if not self.associations:
-                self.vacant()
+    cdef int released(self, Association association) except -1:
+        peers_release(&_peers, association.place)
         return 0
 
     cdef int dry(self, uint32_t assoc) except -1:
-        cdef Association association = self.associations.get(assoc)
-        if association is not None and association.blocked:
-            association.blocked = False
+        if assoc in self.table:
             self.subscribe(assoc, SCTP_SENDER_DRY_EVENT, False)
-            if not association.over and not association.aborted:
-                self.handler.on_writable(self, assoc)
-        return 0
-
-    cdef Association living(self, assoc):
-        cdef Association association = self.associations.get(assoc)
-        if association is None or association.over or association.aborted:
-            raise AssociationGone(f"association {assoc} is gone")
-        return association
+        return self.writable(assoc)
 
     def reach(self, int fd, const uint8_t[::1] address not None, int port) -> int:
         """Begin an association from that UDP socket to a packed sockaddr, and return its identifier. OSError."""
@@ -565,12 +475,12 @@ cdef class Socket:
         name.sconn_addr = <void *>peer
         self.busy = True
         assoc = usrsctp_getassocid(self.so, <sockaddr *>&name)
-        if assoc in self.associations:
-            return assoc
+        if assoc in self.table:
+            return self.existing(assoc)
         if usrsctp_connect(self.so, <sockaddr *>&name, sizeof(name)) < 0 and errno != EINPROGRESS:
             raise OSError(errno, os.strerror(errno))
         assoc = usrsctp_getassocid(self.so, <sockaddr *>&name)
-        self.admit(assoc, peer, <uint16_t>port)
+        self.enlist(assoc, <uint16_t>port, peer)
         self.look()
         return assoc
 
@@ -584,20 +494,17 @@ cdef class Socket:
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""
-        cdef Association association = self.living(assoc)
-        cdef size_t length = <size_t>len(data)
         cdef int error
-        if not 0 < length <= <size_t>MAX_MESSAGE:
-            raise LocalProtocolError(f"a message has 1 to {MAX_MESSAGE} octets, not {length}")
+        self.living(assoc)
+        self.checked(data)
         self.busy = True
-        if self.sendv(assoc, <const char *>data, length, ppid, 0) >= 0:
+        if self.sendv(assoc, <const char *>data, <size_t>len(data), ppid, 0) >= 0:
             self.look()
             return True
         error = errno
         self.look()
         if error == EAGAIN:
-            if not association.blocked:
-                association.blocked = True
+            if self.blockable(assoc) is not None:
                 self.subscribe(assoc, SCTP_SENDER_DRY_EVENT, True)
                 self.look()
             return False
@@ -612,34 +519,17 @@ cdef class Socket:
             self.wake()
         return 0
 
-    def shutdown(self, assoc: int) -> None:
-        """See interface.Endpoint.shutdown."""
-        cdef Association association = self.associations.get(assoc)
-        if association is None or association.over or association.aborted:
-            return
-        if not association.up:
-            self.abort(assoc)
-            return
+    cdef int goodbye(self, uint32_t assoc, bint at_once) except -1:
         self.busy = True
-        self.sendv(assoc, b"", 0, 0, SCTP_EOF)
-        self.look()
-
-    def abort(self, assoc: int) -> None:
-        """See interface.Endpoint.abort."""
-        cdef Association association = self.associations.get(assoc)
-        if association is None or association.aborted:
-            return
-        self.busy = True
-        association.aborted = True
-        self.sendv(assoc, b"", 0, 0, SCTP_ABORT)
-        self.look()
+        self.sendv(assoc, b"", 0, 0, SCTP_ABORT if at_once else SCTP_EOF)
+        return self.look()
 
     def peer(self, assoc: int) -> bytes:
         """The packed sockaddr where the packets to that peer go. AssociationGone."""
-        cdef Association association = self.associations.get(assoc)
+        cdef Association association = self.table.get(assoc)
         cdef Peer *peer = NULL
         if association is not None:
-            peer = peers_get(&_peers, association.peer)
+            peer = peers_get(&_peers, association.place)
         if peer == NULL:
             raise AssociationGone(f"association {assoc} is gone")
         return (<const char *>peer.address)[:peer.length]
@@ -649,7 +539,7 @@ cdef class Socket:
         cdef sctp_status status
         cdef socklen_t length = sizeof(status)
         memset(&status, 0, sizeof(status))
-        if assoc not in self.associations:
+        if assoc not in self.table:
             return None
         status.sstat_assoc_id = assoc
         if usrsctp_getsockopt(self.so, IPPROTO_SCTP, SCTP_STATUS, &status, &length) < 0:

@@ -31,18 +31,18 @@ def interface_addresses() -> dict[Address, int]:
 
 
 def expand(addresses: Sequence[str]) -> tuple[Address, ...]:
-    """The addresses to bind to: a wildcard stands for every address of its family that is not link-local.
+    """The addresses to bind to. 0.0.0.0 stands for every IPv4 address of this machine, :: for every one at all.
 
-    Loopback counts only where there is nothing else. OSError where nothing is left.
+    Link-local addresses have to be named. OSError where nothing is left.
     """
     found: dict[Address, None] = {}
     for text in addresses:
         address = as_address(text)
-        if not address.is_unspecified:
+        if address.is_unspecified:
+            own = (a for a in interface_addresses() if not a.is_link_local and address.version in (6, a.version))
+            found.update(dict.fromkeys(own))
+        else:
             found[address] = None
-            continue
-        own = [a for a in interface_addresses() if a.version == address.version and not a.is_link_local]
-        found.update(dict.fromkeys([a for a in own if not a.is_loopback] or own))
     if not found:
         raise OSError(errno.EADDRNOTAVAIL, f"no address to bind to in {', '.join(addresses) or 'an empty list'}")
     return tuple(found)
