@@ -62,12 +62,16 @@ class Program:
     def stop(self, sig: signal.Signals = signal.SIGINT, seconds: float = 6.0) -> int:
         """Ends it, with SIGKILL after ``seconds``; returns its exit status."""
         if self.alive():
-            self.process.send_signal(sig)
-            self.process.send_signal(signal.SIGCONT)
+            self.interrupt(sig)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return self.process.wait(seconds)
             self.process.kill()
         return self.process.wait()
+
+    def interrupt(self, sig: signal.Signals = signal.SIGINT) -> None:
+        """Asks it to end, even if it is frozen."""
+        self.process.send_signal(sig)
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL, at once."""
@@ -97,17 +101,23 @@ class Network:
             "addr add 10.44.0.254/24 dev br0",
             "link set br0 up",
         )
-        command = ["dumpcap", "-q", "-P", "-i", "br0", "-w", str(self.pcap), "-f", CAPTURED]
-        self.capture = Program("dumpcap", command, self.out, subprocess.DEVNULL)
+        command = ["tcpdump", "-i", "br0", "-U", "-Z", "root", "-s", "0", "-w", str(self.pcap), CAPTURED]
+        self.capture = Program("tcpdump", command, self.out, subprocess.DEVNULL)
         wait_until(lambda: self.pcap.exists() and self.pcap.stat().st_size >= 24, "the capture's start")
         return self
 
     def __exit__(self, *_: object) -> None:
-        for program in reversed(self.programs):
-            program.stop()
+        self.stop_all()
         if self.capture is not None:
             time.sleep(0.5)
             self.capture.stop()
+
+    def stop_all(self) -> None:
+        """Ends all programs together, and the one that was started first (the registrar) after the others."""
+        for program in self.programs[1:]:
+            program.interrupt()
+        for program in reversed(self.programs):
+            program.stop(seconds=2.0)
 
     def host(self, number: int, *, encapsulation: int | None = None) -> int:
         """Makes host h``number``; returns the number."""

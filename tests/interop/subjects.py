@@ -7,7 +7,7 @@ import pytest
 
 from tests.interop import guest
 
-PROGRAMS = ("rspserver", "rspregistrar", "rspterminal", "pingpongclient", "calcappclient", "tshark", "dumpcap")
+PROGRAMS = ("rspserver", "rspregistrar", "rspterminal", "pingpongclient", "calcappclient", "tshark", "tcpdump")
 TRANSPORTS = {"kernel": "rserpool._fast.sctp", "usrsctp": "rserpool._fast.usrsctp"}
 CONTROL = ("rsplib",) if os.environ.get("RSERPOOL_LAB_CONTROL") else ()
 SUBJECTS = (*CONTROL, *TRANSPORTS)

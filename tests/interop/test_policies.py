@@ -81,6 +81,12 @@ def test_round_robin_rotates_the_list(report: Report) -> None:
     assert all(first == second[::-1] for first, second in itertools.pairwise(pairs))
 
 
+@pytest.mark.conformance("POL-4.5-01", "POL-5.3-04")
+@pytest.mark.parametrize("policy", ["Priority", "PriorityLeastUsed"])
+def test_priorities_order_the_answer(report: Report, policy: str) -> None:
+    assert all(pair == [1, 2] for pair in report[policy]["pairs"])
+
+
 def test_an_element_with_another_policy_stays_outside(report: Report) -> None:
     assert sorted(report["other policy"]["elements"]) == [1, 2]
 

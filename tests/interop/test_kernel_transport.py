@@ -1,0 +1,35 @@
+"""The transports' conformance suite over kernel SCTP, in a guest."""
+
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.interop import guest
+
+SUITE = guest.ROOT / "tests/transport"
+TIMEOUT = 150
+
+pytestmark = [
+    pytest.mark.timeout(TIMEOUT + 60),
+    pytest.mark.skipif(bool(guest.lacking()), reason=guest.lacking()),
+    pytest.mark.skipif(not SUITE.exists(), reason="there is no transport suite"),
+]
+
+
+@pytest.fixture(scope="module")
+def report() -> guest.Report:
+    out = guest.ROOT / "out/interop/kernel_transport"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "kernel", str(SUITE)]
+    command += [f"--junitxml={out}/results.xml"]
+    return guest.run_command(command, "kernel_transport", timeout=TIMEOUT, memory="1G", dummies=2)
+
+
+def test_the_suite_passes_over_kernel_sctp(report: guest.Report) -> None:
+    results = report.out / "results.xml"
+    assert results.exists(), "the suite did not end"
+    cases = ElementTree.parse(results).getroot().findall(".//testcase")
+    bad = [case.get("name") for case in cases if any(child.tag in ("failure", "error", "skipped") for child in case)]
+    assert bad == []
+    assert len(cases) > 5
+    assert report.status == 0
