@@ -12,10 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
+from pathlib import Path
 
 from rserpool.errors import RemoteProtocolError
 from rserpool.messages import AsapError, EnrpError, ErrorCause, Message, decode
 from tests.fuzz.mutate import Mutator
+
+STATM = Path("/proc/self/statm")
 
 SLOW = 0.05
 """Seconds of processor time that no input may take."""
@@ -26,8 +29,7 @@ GROWTH = 8 << 20
 
 def resident() -> int:
     """Octets of memory that the process holds."""
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def report(causes: Iterable[ErrorCause], protocol: str) -> bytes:
