@@ -1,0 +1,3 @@
+from rserpool.parameters import Record
+
+def encode(record: Record) -> bytes: ...

@@ -1,0 +1,12 @@
+"""The Python face of one handlespace; the records behind it are in records.pxd, what changes them in space.pxd."""
+
+from rserpool._fast.records cimport Element, Space
+from rserpool._fast.wheel cimport Wheel
+
+
+cdef class Handlespace:
+    cdef Space space
+    cdef readonly Wheel wheel
+    cdef readonly list updated
+
+    cdef Element *element(self, bytes handle, object pe_identifier) except? NULL

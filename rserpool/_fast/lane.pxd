@@ -1,0 +1,9 @@
+"""The fast lane: received octets to answered octets for the three messages that a registrar sees most."""
+
+from libc.stdint cimport uint64_t
+
+from rserpool._fast.records cimport Element, Space
+
+
+cdef object answer_fast(Space *space, bytes data, uint64_t connection, uint64_t now, list updated)
+cdef uint64_t jittered(Space *space, uint64_t now) noexcept nogil

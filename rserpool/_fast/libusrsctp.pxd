@@ -1,0 +1,134 @@
+"""What we use of libusrsctp and of the system, as C declares it."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+
+from rserpool._fast.peers cimport sockaddr, socklen_t
+
+cdef extern from "<sys/socket.h>" nogil:
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    struct msghdr:
+        void *msg_name
+        socklen_t msg_namelen
+        iovec *msg_iov
+        size_t msg_iovlen
+        int msg_flags
+    struct mmsghdr:
+        msghdr msg_hdr
+        unsigned int msg_len
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    struct linger_t "linger":
+        int l_onoff
+        int l_linger
+    int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, timespec *timeout)
+    ssize_t sendto(int fd, const void *data, size_t length, int flags, const sockaddr *to, socklen_t tolen)
+    int SOL_SOCKET, SO_LINGER, MSG_DONTWAIT, MSG_EOR, MSG_TRUNC, SOCK_SEQPACKET
+
+cdef extern from "<time.h>" nogil:
+    int clock_gettime(int clock, timespec *now)
+    int CLOCK_MONOTONIC
+
+cdef extern from "<arpa/inet.h>" nogil:
+    uint16_t htons(uint16_t)
+    uint16_t ntohs(uint16_t)
+    uint32_t htonl(uint32_t)
+    uint32_t ntohl(uint32_t)
+
+cdef extern from "<usrsctp.h>" nogil:
+    struct usocket "socket":
+        pass
+    struct sockaddr_conn:
+        uint16_t sconn_family
+        uint16_t sconn_port
+        void *sconn_addr
+    union sctp_sockstore:
+        sockaddr_conn sconn
+        sockaddr sa
+    struct sctp_rcvinfo:
+        uint16_t rcv_sid
+        uint32_t rcv_ppid
+        uint32_t rcv_assoc_id
+    struct sctp_sndinfo:
+        uint16_t snd_flags
+        uint32_t snd_ppid
+        uint32_t snd_assoc_id
+    struct sctp_assoc_change:
+        uint32_t sac_length
+        uint16_t sac_state
+        uint32_t sac_assoc_id
+    struct sctp_shutdown_event:
+        uint32_t sse_assoc_id
+    struct sctp_sender_dry_event:
+        uint32_t sender_dry_assoc_id
+    struct sctp_tlv:
+        uint16_t sn_type
+    union sctp_notification:
+        sctp_tlv sn_header
+        sctp_assoc_change sn_assoc_change
+        sctp_shutdown_event sn_shutdown_event
+        sctp_sender_dry_event sn_sender_dry_event
+    struct sctp_event:
+        uint32_t se_assoc_id
+        uint16_t se_type
+        uint8_t se_on
+    struct sctp_initmsg:
+        uint16_t sinit_num_ostreams
+        uint16_t sinit_max_instreams
+        uint16_t sinit_max_attempts
+        uint16_t sinit_max_init_timeo
+    struct sctp_rtoinfo:
+        uint32_t srto_initial
+        uint32_t srto_max
+        uint32_t srto_min
+    struct sctp_assocparams:
+        uint16_t sasoc_asocmaxrxt
+    struct sctp_paddrparams:
+        uint32_t spp_hbinterval
+        uint32_t spp_flags
+        uint16_t spp_pathmaxrxt
+    struct sctp_sack_info:
+        uint32_t sack_delay
+        uint32_t sack_freq
+    struct sctp_paddrinfo:
+        uint32_t spinfo_srtt
+    struct sctp_status:
+        uint32_t sstat_assoc_id
+        sctp_paddrinfo sstat_primary
+    int AF_CONN, IPPROTO_SCTP, MSG_NOTIFICATION, SPP_HB_ENABLE, SPP_HB_DISABLE
+    int SCTP_NODELAY, SCTP_RECVRCVINFO, SCTP_EVENT, SCTP_INITMSG, SCTP_RTOINFO, SCTP_ASSOCINFO, SCTP_PEER_ADDR_PARAMS
+    int SCTP_DELAYED_SACK, SCTP_STATUS, SCTP_EOF, SCTP_ABORT
+    unsigned int SCTP_SENDV_SNDINFO
+    int SCTP_ASSOC_CHANGE, SCTP_SHUTDOWN_EVENT, SCTP_SENDER_DRY_EVENT
+    int SCTP_COMM_UP, SCTP_COMM_LOST, SCTP_RESTART, SCTP_SHUTDOWN_COMP, SCTP_CANT_STR_ASSOC
+    ctypedef int (*receive_t)(usocket *, sctp_sockstore, void *, size_t, sctp_rcvinfo, int, void *) noexcept nogil
+    ctypedef int (*output_t)(void *, void *, size_t, uint8_t, uint8_t) noexcept nogil
+    void usrsctp_init_nothreads(uint16_t port, output_t output, void *debug)
+    int usrsctp_finish()
+    void usrsctp_register_address(void *address)
+    void usrsctp_deregister_address(void *address)
+    void usrsctp_conninput(void *address, const void *packet, size_t length, uint8_t ecn)
+    void usrsctp_handle_timers(uint32_t milliseconds)
+    usocket *usrsctp_socket(int domain, int kind, int protocol, receive_t receive, void *send, uint32_t threshold,
+                            void *info)
+    int usrsctp_set_non_blocking(usocket *so, int on)
+    int usrsctp_setsockopt(usocket *so, int level, int option, const void *value, socklen_t length)
+    int usrsctp_getsockopt(usocket *so, int level, int option, void *value, socklen_t *length)
+    int usrsctp_bind(usocket *so, sockaddr *name, socklen_t length)
+    int usrsctp_listen(usocket *so, int backlog)
+    int usrsctp_connect(usocket *so, sockaddr *name, socklen_t length)
+    uint32_t usrsctp_getassocid(usocket *so, sockaddr *name)
+    ssize_t usrsctp_sendv(usocket *so, const void *data, size_t length, sockaddr *to, int count, void *info,
+                          socklen_t infolen, unsigned int infotype, int flags)
+    void usrsctp_close(usocket *so)
+    int usrsctp_sysctl_set_sctp_no_csum_on_loopback(uint32_t value)
+    int usrsctp_sysctl_set_sctp_ecn_enable(uint32_t value)
+    int usrsctp_sysctl_set_sctp_asconf_enable(uint32_t value)
+    int usrsctp_sysctl_set_sctp_auto_asconf(uint32_t value)
+    int usrsctp_sysctl_set_sctp_auth_enable(uint32_t value)
+    int usrsctp_sysctl_set_sctp_recvspace(uint32_t value)
+    int usrsctp_sysctl_set_sctp_sendspace(uint32_t value)
+    int usrsctp_sysctl_set_sctp_blackhole(uint32_t value)

@@ -1,0 +1,51 @@
+"""UDP addresses of SCTP peers, found by address or by handle, bounded in number.
+
+A handle, never 0, stands for one (own socket, address, UDP port). That of a peer without association may later stand
+for another: whoever remembers one (SCTP's cookie does) must compare it with where the packet came from.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uintptr_t
+
+cdef extern from "<netinet/in.h>" nogil:
+    ctypedef uint32_t socklen_t
+    struct sockaddr:
+        unsigned short sa_family
+
+
+cdef enum:
+    ADDRESS_ROOM = 28          # a sockaddr_in6
+    # Forged sources could otherwise fill the memory. Beyond the first the oldest peer without association makes room
+    # for the next; beyond the second, all with associations, a new peer is not heard.
+    UNUSED_LIMIT = 1 << 14
+    PEER_LIMIT = 1 << 17
+
+
+cdef struct Peer:
+    uint8_t address[28]
+    socklen_t length
+    int fd                     # -1: free
+    uint32_t uses              # associations that need it
+    uint32_t chain             # next in its bucket; all links are index + 1, 0 ends
+    uint32_t newer             # among the unused
+    uint32_t older
+
+
+cdef struct Peers:
+    Peer *slots
+    uint32_t *buckets          # as many as capacity
+    uint32_t capacity
+    uint32_t count             # slots ever used
+    uint32_t free              # chained
+    uint32_t unused
+    uint32_t newest
+    uint32_t oldest
+    uint32_t seed
+
+
+cdef int peers_init(Peers *peers, uint32_t seed) except -1
+cdef void peers_clear(Peers *peers) noexcept
+cdef uintptr_t peers_find(Peers *peers, int fd, const sockaddr *address, socklen_t length) noexcept nogil
+cdef Peer *peers_get(Peers *peers, uintptr_t handle) noexcept nogil
+cdef void peers_use(Peers *peers, uintptr_t handle) noexcept nogil
+cdef void peers_release(Peers *peers, uintptr_t handle) noexcept nogil
+cdef void peers_forget(Peers *peers, int fd) noexcept nogil

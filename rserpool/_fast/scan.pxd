@@ -1,0 +1,32 @@
+"""A strict scanner of one encoded Pool Element parameter: what it does not accept, messages.py does not write."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+
+cdef enum:
+    HOME_OFFSET = 8        # of the fields of a Pool Element parameter (RFC 5354 3.10)
+    LIFE_OFFSET = 12
+    TRANSPORT_OFFSET = 16
+
+cdef enum:
+    SCTP_TRANSPORT = 0x0004
+    POLICY = 0x0008
+    POOL_HANDLE = 0x0009
+    POOL_ELEMENT = 0x000A
+    PE_IDENTIFIER = 0x000E
+    OPAQUE_TRANSPORT = 0x0010
+    RESOLUTION_ITEMS = 0x803F
+
+
+cdef struct Scan:
+    uint32_t identifier
+    uint32_t policy_type
+    uint16_t length
+    uint16_t asap_length
+    uint16_t policy_at
+    uint16_t policy_length
+    uint16_t transport_type
+    uint16_t transport_use     # 0 except for SCTP
+
+
+cdef int scan_element(const uint8_t *data, size_t size, Scan *found) except -1

@@ -1,0 +1,48 @@
+"""The growing half of the slabs; see slab.pxd."""
+
+from libc.stdlib cimport free
+from posix.stdlib cimport posix_memalign
+
+cdef enum:
+    CACHE_LINE = 64
+    FIRST_CHUNK = 4096
+    LARGEST_CHUNK = 262144
+
+
+cdef void open_slab(Slab *slab, size_t size) noexcept nogil:
+    slab.size = size
+    slab.next_chunk = FIRST_CHUNK // size if size < FIRST_CHUNK else 1
+    slab.free_list = NULL
+    slab.fresh = NULL
+    slab.fresh_end = NULL
+    slab.chunks = NULL
+    slab.in_use = 0
+
+
+cdef void close_slab(Slab *slab) noexcept nogil:
+    cdef void *chunk = slab.chunks
+    cdef void *following
+    while chunk is not NULL:
+        following = (<void **>chunk)[0]
+        free(chunk)
+        chunk = following
+    open_slab(slab, slab.size)
+
+
+cdef void *grow_slab(Slab *slab) except NULL:
+    """A block that was never used before."""
+    cdef void *chunk = NULL
+    cdef void *block
+    if slab.fresh == slab.fresh_end:
+        if posix_memalign(&chunk, CACHE_LINE, CACHE_LINE + slab.size * slab.next_chunk) != 0:
+            raise MemoryError
+        (<void **>chunk)[0] = slab.chunks
+        slab.chunks = chunk
+        slab.fresh = <char *>chunk + CACHE_LINE
+        slab.fresh_end = slab.fresh + slab.size * slab.next_chunk
+        if slab.size * slab.next_chunk < LARGEST_CHUNK:
+            slab.next_chunk *= 2
+    block = slab.fresh
+    slab.fresh += slab.size
+    slab.in_use += 1
+    return block

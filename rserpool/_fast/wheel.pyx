@@ -1,0 +1,228 @@
+"""The timer wheel; see wheel.pxd for its shape."""
+
+cimport cython
+from cpython.ref cimport PyObject
+from libc.stdlib cimport free, malloc, qsort
+from libc.string cimport memset
+
+from rserpool._fast.args cimport as_u64
+
+from rserpool.errors import LocalProtocolError
+
+cdef extern from *:
+    int first_bit "__builtin_ctzll"(unsigned long long bits) noexcept nogil
+    int leading_zeros "__builtin_clzll"(unsigned long long bits) noexcept nogil
+
+cdef enum:
+    EXACT_WALK = 16        # timers of one slot that next_expiry looks at before it answers with the slot's start
+
+
+cdef inline void hang(Timer **head, Timer *timer) noexcept nogil:
+    timer.next = head[0]
+    timer.link = head
+    if head[0] is not NULL:
+        head[0].link = &timer.next
+    head[0] = timer
+
+
+cdef inline void place(WheelCore *wheel, Timer *timer) noexcept nogil:
+    cdef int level, slot
+    if timer.deadline <= wheel.now:
+        hang(&wheel.due, timer)
+        return
+    level = (63 - leading_zeros(timer.deadline ^ wheel.now)) // DIGIT_BITS
+    slot = <int>((timer.deadline >> (DIGIT_BITS * level)) & (SLOTS - 1))
+    wheel.occupied[level] |= <uint64_t>1 << slot
+    hang(&wheel.slots[level][slot], timer)
+
+
+cdef void arm(WheelCore *wheel, Timer *timer, uint64_t deadline, unsigned int tag) noexcept nogil:
+    """Arm, or arm again. A deadline that has passed is due at the next take_due."""
+    disarm(wheel, timer)
+    timer.deadline = deadline
+    timer.order = (wheel.armings << 2) | tag
+    wheel.armings += 1
+    wheel.armed += 1
+    place(wheel, timer)
+
+
+cdef Timer **first_slot(WheelCore *wheel, uint64_t *start) noexcept nogil:
+    """The slot of the earliest timers that are not yet due, and the time at which it begins; NULL if none is armed."""
+    cdef int level, slot, shift
+    for level in range(LEVELS):
+        while wheel.occupied[level]:
+            slot = first_bit(wheel.occupied[level])
+            if wheel.slots[level][slot] is NULL:
+                wheel.occupied[level] &= wheel.occupied[level] - 1
+                continue
+            shift = DIGIT_BITS * level
+            start[0] = <uint64_t>slot << shift
+            if level < LEVELS - 1:
+                start[0] |= wheel.now >> (shift + DIGIT_BITS) << (shift + DIGIT_BITS)
+            return &wheel.slots[level][slot]
+    return NULL
+
+
+cdef void advance(WheelCore *wheel, uint64_t now) noexcept nogil:
+    """Move the time on; what is due by then hangs in wheel.due. A time in the past changes nothing."""
+    cdef uint64_t start = 0
+    cdef Timer **slot
+    cdef Timer *timer
+    cdef Timer *following
+    while now > wheel.now:
+        slot = first_slot(wheel, &start)
+        if slot is NULL or start > now:
+            wheel.now = now
+            return
+        wheel.now = start
+        timer = slot[0]
+        slot[0] = NULL
+        while timer is not NULL:
+            following = timer.next
+            if timer.deadline <= now:
+                hang(&wheel.due, timer)
+            else:
+                place(wheel, timer)
+            timer = following
+
+
+cdef int earlier(const void *left, const void *right) noexcept nogil:
+    cdef const Timer *a = (<const Timer *const *>left)[0]
+    cdef const Timer *b = (<const Timer *const *>right)[0]
+    if a.deadline != b.deadline:
+        return -1 if a.deadline < b.deadline else 1
+    return -1 if a.order < b.order else 1
+
+
+cdef Timer **take_due(WheelCore *wheel, uint64_t now, size_t *count) except? NULL:
+    """Disarm what is due and return it by deadline, then by arming; the caller frees the array. NULL if nothing is."""
+    cdef Timer **found
+    cdef Timer *timer
+    cdef size_t due = 0
+    advance(wheel, now)
+    timer = wheel.due
+    while timer is not NULL:
+        due += 1
+        timer = timer.next
+    count[0] = due
+    if due == 0:
+        return NULL
+    found = <Timer **>malloc(due * sizeof(Timer *))
+    if found is NULL:
+        raise MemoryError
+    for i in range(due):
+        found[i] = wheel.due
+        disarm(wheel, wheel.due)
+    if due > 1:
+        qsort(found, due, sizeof(Timer *), &earlier)
+    return found
+
+
+@cython.no_gc_clear
+@cython.freelist(64)
+cdef class Entry:
+    """One armed deadline of a Wheel; made by Wheel.insert."""
+
+    def __init__(self):
+        raise TypeError("entries are made by Wheel.insert")
+
+    def __dealloc__(self):
+        if self.wheel is not None:
+            disarm(&self.wheel.core, &self.own.timer)
+
+    @property
+    def deadline(self) -> int:
+        """Microseconds."""
+        return self.own.timer.deadline
+
+    @property
+    def armed(self) -> bool:
+        """False once it has fired or was cancelled."""
+        return self.own.timer.link is not NULL
+
+
+cdef class Wheel:
+    """Deadlines in integer microseconds of any one clock that starts at ``now``.
+
+    Nothing fires before its deadline. insert and cancel are O(1); a clock that jumps by days costs no more than one that
+    ticks. Times are 0..2**64-1: LocalProtocolError beyond, TypeError for what is no integer.
+    """
+
+    def __cinit__(self, now: object):
+        memset(&self.core, 0, sizeof(WheelCore))
+        self.core.now = as_u64(now, "now")
+        self.entries = set()
+
+    def __len__(self) -> int:
+        """Armed timers, those of a Handlespace included."""
+        return <Py_ssize_t>self.core.armed
+
+    @property
+    def now(self) -> int:
+        """The latest time that the wheel was told."""
+        return self.core.now
+
+    def insert(self, deadline: object, payload: object) -> Entry:
+        """Arm a new entry. A deadline that has passed fires at the next expire."""
+        cdef uint64_t when = as_u64(deadline, "deadline")
+        cdef Entry entry = Entry.__new__(Entry)
+        entry.wheel = self
+        entry.payload = payload
+        entry.own.entry = <PyObject *>entry
+        self.entries.add(entry)
+        arm(&self.core, &entry.own.timer, when, ENTRY_TAG)
+        return entry
+
+    def cancel(self, Entry entry not None) -> bool:
+        """Disarm; False if the entry has fired or was cancelled before."""
+        if entry.wheel is not self:
+            raise LocalProtocolError("the entry belongs to another wheel")
+        if entry.own.timer.link is NULL:
+            return False
+        disarm(&self.core, &entry.own.timer)
+        self.entries.discard(entry)
+        return True
+
+    def next_expiry(self) -> object:
+        """A time until which nothing is due: the earliest deadline, or, where many timers are close, a little less.
+
+        None if nothing is armed. Whoever sleeps until then and calls expire never fires late and soon sleeps exactly.
+        """
+        cdef uint64_t start = 0
+        cdef uint64_t least = 0xFFFFFFFFFFFFFFFFu
+        cdef Timer **slot
+        cdef Timer *timer
+        if self.core.due is not NULL:
+            return self.core.now
+        slot = first_slot(&self.core, &start)
+        if slot is NULL:
+            return None
+        timer = slot[0]
+        for _ in range(EXACT_WALK):
+            least = min(least, timer.deadline)
+            timer = timer.next
+            if timer is NULL:
+                return least
+        return start
+
+    def expire(self, now: object) -> list:
+        """Advance to ``now`` and return the payloads that are due, by deadline, then by insertion.
+
+        LocalProtocolError if a Handlespace has its timers here: it has its own expire, for both.
+        """
+        if self.shared:
+            raise LocalProtocolError("expire the handlespace, which shares this wheel")
+        cdef size_t count = 0
+        cdef uint64_t time = as_u64(now, "now")
+        cdef Timer **due = take_due(&self.core, time, &count)
+        try:
+            return [collect_entry(self, due[i]) for i in range(count)]
+        finally:
+            free(due)
+
+
+cdef object collect_entry(Wheel wheel, Timer *timer):
+    """The payload of an entry that has fired."""
+    cdef Entry entry = <Entry>(<EntryTimer *>timer).entry
+    wheel.entries.discard(entry)
+    return entry.payload

@@ -1,0 +1,3 @@
+from rserpool.messages import Message
+
+def decode(data: bytes, protocol: str) -> Message: ...

@@ -1,0 +1,33 @@
+"""``rserpool``: one program, a command for each job."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rserpool._version import __version__
+from rserpool.cli import registrar, resolve
+from rserpool.errors import RSerPoolError
+
+COMMANDS = (registrar, resolve)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status. A user's mistake is one line on standard error and status 1 (2 for usage)."""
+    parser = argparse.ArgumentParser(prog="rserpool", description="Reliable Server Pooling (RFC 5351-5356).")
+    parser.add_argument("--version", action="version", version=f"rserpool {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(commands)
+    parsed = parser.parse_args(arguments)
+    try:
+        status: int = parsed.run(parsed)
+    except (RSerPoolError, OSError) as error:
+        print(f"rserpool {parsed.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

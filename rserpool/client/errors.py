@@ -1,0 +1,26 @@
+"""What a pool element or pool user is told when a registrar does not help."""
+
+from rserpool.errors import Cause, RemoteProtocolError, RSerPoolError
+from rserpool.messages import ErrorCause
+
+
+class NoRegistrar(RSerPoolError):
+    """No registrar could be reached, or none answered, within the time given."""
+
+
+class Refused(RemoteProtocolError):
+    """The registrar refused the request; ``cause`` says why (RFC 5354 3.12)."""
+
+
+class UnknownPool(Refused, LookupError):
+    """There is no such pool: nobody is registered under the pool handle."""
+
+
+def refusal(what: str, causes: tuple[ErrorCause, ...]) -> Refused:
+    """The error for an answer that carries error causes: a cause that is not known counts as unspecified."""
+    first = causes[0] if causes else ErrorCause(code=Cause.UNSPECIFIED_ERROR)
+    known = first.code in tuple(Cause)
+    cause = Cause(first.code) if known else Cause.UNSPECIFIED_ERROR
+    kind = UnknownPool if cause == Cause.UNKNOWN_POOL_HANDLE else Refused
+    name = cause.name.replace("_", " ").lower() if known else f"cause 0x{first.code:04x}"
+    return kind(f"{what}: {name}", cause=cause, information=first.information)

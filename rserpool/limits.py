@@ -1,0 +1,82 @@
+"""The bounds on everything that a peer can make grow, each with the attack that it stops.
+
+Reaching a bound is an answer with a cause and a counter, never an error inside the registrar (RFC 5355 2.1, 2.13,
+2.14).
+"""
+
+from dataclasses import dataclass, fields
+
+from rserpool.errors import LocalProtocolError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Every bound of the ASAP side. All are positive; rates are per second and count in a token bucket of ``burst``."""
+
+    associations: int = 20_000
+    """Associations and connections at a time: a flood of them costs memory for each. One more is aborted."""
+
+    elements_per_association: int = 64
+    """Pool elements registered over one association: one host cannot fill the handlespace. Cause 6 beyond it."""
+
+    elements_per_pool: int = 4096
+    """Pool elements of one pool: bounds the work and the size of one answer. Cause 6 beyond it."""
+
+    pools: int = 10_000
+    """Pools in the handlespace: a flood of new pool handles. Cause 6 beyond it."""
+
+    registration_rate: float = 10.0
+    """Registrations and deregistrations per second over one association. Cause 6 beyond it."""
+
+    registration_burst: int = 50
+    """Registrations that may come at once before the rate counts."""
+
+    registration_excess: float = 10.0
+    """Seconds for which an association may keep exceeding the registration rate before it is aborted."""
+
+    resolution_rate: float = 100.0
+    """Handle resolutions per second over one association. Cause 6 beyond it."""
+
+    resolution_burst: int = 500
+    """Handle resolutions that may come at once before the rate counts."""
+
+    subscriptions: int = 64
+    """Pools that one association may watch (the S bit): each costs memory and answers. The answer has A=0 beyond it."""
+
+    report_rate: float = 5.0
+    """Unreachability reports per second over one association. Ignored beyond it (RFC 5355 2.13)."""
+
+    report_interval: float = 10.0
+    """Seconds after which one association's report about the same pool element counts again, once it has used up as
+    many as remove an element."""
+
+    probe_interval: float = 2.0
+    """Seconds between keep-alives that reports provoke at one pool element, once three have gone out at once:
+    no registrar can be made to flood an element (RFC 5355 2.14)."""
+
+    errors_per_second: float = 1.0
+    """ASAP_ERROR messages per second to one association: garbage in must not make as much garbage out."""
+
+    errors_burst: int = 16
+    """ASAP_ERROR messages that may go out at once before the rate counts."""
+
+    addresses_per_transport: int = 32
+    """Addresses of one transport parameter. Cause 3 beyond it."""
+
+    min_registration_life: float = 1.0
+    """Seconds of the shortest registration life accepted; shorter ones and negative ones other than -1 get cause 3."""
+
+    max_registration_life: float = 604_800.0
+    """Seconds after which a registration that was not renewed ends, however long a life it asked for. An infinite
+    life (-1) has no end."""
+
+    queued_octets: int = 262_144
+    """Octets waiting to be sent over one association: a peer that does not read is aborted beyond it."""
+
+    announcements: int = 64
+    """Other registrars counted from their announcements (RFC 5352 3.6); a forged flood cannot make us silent."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not getattr(self, field.name) > 0:
+                raise LocalProtocolError(f"the limit {field.name} must be positive")

@@ -1,0 +1,32 @@
+"""How an operator writes where something is: ADDRESS, ADDRESS:PORT, IPV6 or [IPV6]:PORT."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from rserpool.errors import LocalProtocolError
+
+ASAP_PORT = 3863
+"""The port of ASAP over SCTP, TCP and UDP (RFC 5352 8.2)."""
+
+
+def parse_addresses(listed: Sequence[str], default_port: int) -> list[tuple[str, int]]:
+    """Each entry as an IP address and a port. Raises LocalProtocolError with one line that names the entry."""
+    return [parse_address(entry, default_port) for entry in listed]
+
+
+def parse_address(entry: str, default_port: int) -> tuple[str, int]:
+    """One entry; see parse_addresses."""
+    host, port = entry, ""
+    if entry.startswith("["):
+        host, bracket, port = entry[1:].partition("]")
+        if not bracket or (port and not port.startswith(":")):
+            raise LocalProtocolError(f"{entry!r} is no address: write [IPV6]:PORT")
+        port = port[1:]
+    elif entry.count(":") == 1:
+        host, _, port = entry.partition(":")
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise LocalProtocolError(f"{entry!r} has no port from 1 to 65535")
+    try:
+        return str(ip_address(host)), int(port) if port else default_port
+    except ValueError:
+        raise LocalProtocolError(f"{entry!r} has no IP address") from None

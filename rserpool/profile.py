@@ -1,0 +1,56 @@
+"""The two dialects a registrar can speak, and every place where they differ."""
+
+from dataclasses import dataclass
+
+MICROSECONDS = 1_000_000
+ALL_ITEMS = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One dialect. ``Profile.RFC`` and ``Profile.RSPLIB`` are the two that exist; see ``profiles()``."""
+
+    name: str
+
+    registration_life_unit: int
+    """Microseconds that one unit of a Registration Life lasts: a second in RFC 5354 3.10, a millisecond in rsplib."""
+
+    default_items: int
+    """Pool elements in a handle resolution answer when the request names no number: all in RFC 5352 3.3."""
+
+    bad_reports: int
+    """Unreachability reports that a pool element survives: the next one removes it (MAX-BAD-PE-REPORT, RFC 5352 3.5,
+    has no default there; rsplib removes at the third)."""
+
+    announce_per_peer: bool
+    """Whether announcements slow down to (N+1) * T6 beside N other registrars (RFC 5352 3.6), or keep T6."""
+
+    max_pool_handle: int
+    """Octets of the longest pool handle that may be registered. A longer one than 32 ends an rsplib process."""
+
+    refuse_peer_killers: bool
+    """Whether registrations that would end an rsplib registrar or client are refused: a weighted-random element of
+    weight 0, and the two policies that rsplib knows but cannot encode."""
+
+
+RFC = Profile(
+    name="rfc",
+    registration_life_unit=MICROSECONDS,
+    default_items=ALL_ITEMS,
+    bad_reports=3,
+    announce_per_peer=True,
+    max_pool_handle=255,
+    refuse_peer_killers=False,
+)
+
+RSPLIB = Profile(
+    name="rsplib",
+    registration_life_unit=1_000,
+    default_items=3,
+    bad_reports=2,
+    announce_per_peer=False,
+    max_pool_handle=32,
+    refuse_peer_killers=True,
+)
+
+PROFILES = {profile.name: profile for profile in (RFC, RSPLIB)}

@@ -1,0 +1,474 @@
+"""The registrar's side of ASAP (RFC 5352): what each message, each timer and each lost association leads to.
+
+Rules that no table shows: an answer goes out on the association that asked; peers are told of a change before the
+registrant is; an input that is wrong changes nothing, and is counted and noted.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from rserpool._fast.handlespace import Handlespace, Timeout, Verdict
+from rserpool._fast.views import PoolElementView
+from rserpool._fast.wheel import Wheel
+from rserpool.errors import Cause, RemoteProtocolError
+from rserpool.messages import (
+    AsapError,
+    Deregistration,
+    DeregistrationResponse,
+    EndpointKeepAlive,
+    EndpointKeepAliveAck,
+    EndpointUnreachable,
+    ErrorCause,
+    HandleResolution,
+    HandleResolutionResponse,
+    Message,
+    PoolElement,
+    Registration,
+    RegistrationResponse,
+    decode,
+)
+from rserpool.protocol.actions import Abort, Action, Announce, Level, Note, Send, Update
+from rserpool.protocol.addresses import Address
+from rserpool.protocol.announcing import Announcing
+from rserpool.protocol.association import MICROSECONDS, Association, Peer, association
+from rserpool.protocol.bucket import Bucket
+from rserpool.protocol.registration import Refusal, acceptable, life_microseconds
+from rserpool.protocol.subscriptions import Subscriptions, unknown_pool
+from rserpool.settings import Settings
+
+PROBES_AT_ONCE = 3
+MAX_MESSAGE = 65_535
+REPORTS_KEPT = 512
+"""Reports of one association whose rates are remembered before those that no longer count are dropped."""
+NEVER_ANSWERED = frozenset({0x0E})
+
+
+class Randomness(Protocol):
+    """The one thing needed of a random generator."""
+
+    def random(self) -> float: ...
+
+
+class AsapRegistrar:
+    """One registrar's ASAP. Times are integer microseconds of a clock that never goes back; every event returns the
+    actions to carry out, in order."""
+
+    def __init__(self, settings: Settings, handlespace: Handlespace, wheel: Wheel, randomness: Randomness) -> None:
+        self.settings = settings
+        self.handlespace = handlespace
+        self.counters: Counter[str] = Counter()
+        self.associations: dict[int, Association] = {}
+        self.announcing = Announcing(settings)
+        self._announcement = b""
+        self._wheel = wheel
+        self._randomness = randomness
+        self._now = 0
+        self._probes: dict[tuple[bytes, int], Bucket] = {}
+        self._subscriptions = Subscriptions(handlespace, settings.limits.subscriptions, self._gather)
+        self._timeout = round(settings.keep_alive_timeout * MICROSECONDS)
+        handlespace.default_items = settings.profile.default_items
+        handlespace.keep_alive_interval = round(settings.keep_alive_interval * MICROSECONDS)
+        handlespace.life_unit = settings.profile.registration_life_unit
+        handlespace.longest_life = round(settings.limits.max_registration_life * MICROSECONDS)
+
+    # Associations
+
+    def associated(self, number: int, peer: Peer, now: int) -> list[Action]:
+        """An association or connection came up; ``number`` is not 0 and never used twice."""
+        if len(self.associations) >= self.settings.limits.associations:
+            self.counters["associations refused"] += 1
+            return [Abort(number), Note(Level.WARNING, "associations", "too many associations: one more was aborted")]
+        self.associations[number] = association(number, peer, self.settings.limits, now)
+        self.counters["associations"] += 1
+        return []
+
+    def lost(self, number: int, now: int) -> list[Action]:
+        """An association ended, however: its pool elements are gone with it (RFC 5352 3.5)."""
+        self._now = now
+        actions: list[Action] = []
+        for handle, identifier in self.handlespace.connected(number):
+            actions += self._remove(handle, identifier)
+            self.counters["elements lost with their association"] += 1
+        gone = self.associations.pop(number, None)
+        if gone is not None:
+            self._subscriptions.forget(gone)
+        return actions
+
+    # Messages
+
+    def received(self, number: int, data: bytes, now: int) -> list[Action]:
+        """A whole message with the ASAP payload protocol identifier arrived."""
+        self._now = now
+        peer = self.associations.get(number)
+        if peer is None or not data:
+            return []
+        if not self._within_rate(peer, data[0]):
+            return self._over_rate(peer, data)
+        if not (peer.subscriptions and data[0] == HandleResolution.TYPE):
+            answer = self.handlespace.answer(data, number, now)
+            if answer is not None:
+                return self._after_fast_lane(peer, data[0], answer)
+        try:
+            message = decode(data, "asap")
+        except RemoteProtocolError as error:
+            return self._malformed(peer, data, error)
+        handler = HANDLERS.get(type(message))
+        if handler is None:
+            self.counters["messages not for a registrar"] += 1
+            return [Note(Level.INFO, f"{peer.peer} role", f"{peer.peer} sent {type(message).__name__} to a registrar")]
+        actions = handler(self, peer, message)
+        if message.unrecognized:
+            actions += self._report(
+                peer,
+                tuple(ErrorCause(code=Cause.UNRECOGNIZED_PARAMETER, information=tlv) for tlv in message.unrecognized),
+            )
+        return actions
+
+    def _within_rate(self, peer: Association, kind: int) -> bool:
+        if kind == HandleResolution.TYPE:
+            return peer.resolutions.take(self._now)
+        if kind in (Registration.TYPE, Deregistration.TYPE):
+            if peer.registrations.full(self._now):
+                peer.excess_since = None
+            within = peer.registrations.take(self._now)
+            if not within and peer.excess_since is None:
+                peer.excess_since = self._now
+            return within
+        if kind == EndpointUnreachable.TYPE:
+            return peer.reports.take(self._now)
+        return True
+
+    def _over_rate(self, peer: Association, data: bytes) -> list[Action]:
+        """A request beyond its rate: Lack of Resources, and nothing else happens. Reports are ignored."""
+        self.counters["requests over the rate"] += 1
+        note = Note(Level.WARNING, f"{peer.peer} rate", f"{peer.peer} exceeds the rate of requests")
+        excess = self.settings.limits.registration_excess * MICROSECONDS
+        if peer.excess_since is not None and self._now - peer.excess_since > excess:
+            return [Abort(peer.number), note]
+        try:
+            message = decode(data, "asap")
+        except RemoteProtocolError:
+            return [note]
+        cause = (ErrorCause(code=Cause.LACK_OF_RESOURCES),)
+        match message:
+            case Registration():
+                return [refused(peer, message, cause), note]
+            case Deregistration():
+                return [deregistered(peer, message, cause), note]
+            case HandleResolution():
+                answer = HandleResolutionResponse(pool_handle=message.pool_handle, operation_error=cause)
+                return [Send(peer.number, answer.encode()), note]
+        return [note]
+
+    def _after_fast_lane(self, peer: Association, kind: int, answer: bytes) -> list[Action]:
+        self.counters[FAST_COUNTERS[kind]] += 1
+        actions: list[Action] = []
+        for handle, identifier in self.handlespace.updated:
+            view = self.handlespace.find(handle, identifier)
+            if view is not None:
+                actions.append(Update(True, handle, view.parameter))
+            self._subscriptions.changed(handle)
+        self.handlespace.updated.clear()
+        if answer:
+            actions.append(Send(peer.number, answer))
+        return actions
+
+    def _malformed(self, peer: Association, data: bytes, error: RemoteProtocolError) -> list[Action]:
+        self.counters["malformed messages"] += 1
+        note = Note(Level.WARNING, f"{peer.peer} malformed", f"{peer.peer} sent a message that is wrong: {error}")
+        if not error.report or data[0] in NEVER_ANSWERED:
+            return [note]
+        return [*self._report(peer, (ErrorCause(code=error.cause, information=error.information),)), note]
+
+    def _report(self, peer: Association, causes: tuple[ErrorCause, ...]) -> list[Action]:
+        """An ASAP_ERROR, unless this peer has had as many as it may; cut to what one message can carry."""
+        if not peer.errors.take(self._now):
+            self.counters["errors not sent"] += 1
+            return []
+        if sum(len(cause.information) + 8 for cause in causes) + 8 > MAX_MESSAGE:
+            causes = tuple(ErrorCause(code=cause.code) for cause in causes)
+        self.counters["errors sent"] += 1
+        return [Send(peer.number, AsapError(operation_error=causes).encode())]
+
+    # Registration (RFC 5352 3.1)
+
+    def _register(self, peer: Association, message: Registration) -> list[Action]:
+        try:
+            element = acceptable(message, peer, self.settings)
+            old = self.handlespace.find(message.pool_handle, element.identifier)
+            self._check_room(peer, message.pool_handle, old)
+            self._check_identity(peer, old)
+            previous = old.connection if old is not None else 0
+            self._store(peer, message.pool_handle, element)
+        except Refusal as refusal:
+            return self._refuse(peer, message, refusal)
+        if previous != peer.number:
+            peer.elements += 1
+            self._one_element_less(previous)
+        self.counters["registrations" if old is None else "re-registrations"] += 1
+        stored = self.handlespace.find(message.pool_handle, element.identifier)
+        assert stored is not None
+        self._start_timers(stored, element)
+        self._subscriptions.changed(message.pool_handle)
+        answer = RegistrationResponse(pool_handle=message.pool_handle, pe_identifier=element.identifier)
+        return [Update(True, message.pool_handle, stored.parameter), Send(peer.number, answer.encode())]
+
+    def _check_room(self, peer: Association, handle: bytes, old: PoolElementView | None) -> None:
+        """Refuse what would exceed a bound."""
+        limits = self.settings.limits
+        if (old is None or old.connection != peer.number) and peer.elements >= limits.elements_per_association:
+            raise Refusal("too many pool elements over one association", Cause.LACK_OF_RESOURCES)
+        if old is not None:
+            return
+        pool = self.handlespace.pool(handle)
+        if pool is None and self.handlespace.pool_count >= limits.pools:
+            raise Refusal("too many pools", Cause.LACK_OF_RESOURCES)
+        if pool is not None and pool.size >= limits.elements_per_pool:
+            raise Refusal("too many pool elements in the pool", Cause.LACK_OF_RESOURCES)
+
+    def _check_identity(self, peer: Association, old: PoolElementView | None) -> None:
+        """The same identifier is the same element if the association or its host is the same, or if nobody else of
+        ours holds it; otherwise another element has taken it (RFC 5354 3.12.5)."""
+        if old is None or old.home_identifier != self.settings.identifier or old.connection == peer.number:
+            return
+        holder = self.associations.get(old.connection)
+        if holder is not None and not holder.hosts & peer.hosts:
+            raise Refusal("the pool element identifier is taken", Cause.NON_UNIQUE_PE_IDENTIFIER)
+
+    def _store(self, peer: Association, handle: bytes, element: PoolElement) -> None:
+        verdict = self.handlespace.register(
+            handle, element.encode(), home=self.settings.identifier, connection=peer.number
+        )
+        if verdict in (Verdict.ADDED, Verdict.UPDATED):
+            return
+        pool = self.handlespace.pool(handle)
+        assert pool is not None
+        if verdict == Verdict.INCONSISTENT_POLICY:
+            raise Refusal("another policy than the pool's", Cause.INCONSISTENT_POOLING_POLICY, pool.policy_parameter)
+        if verdict == Verdict.INCONSISTENT_TRANSPORT:
+            reason = "another transport type than the pool's"
+            raise Refusal(reason, Cause.INCONSISTENT_TRANSPORT_TYPE, pool.transport_parameter)
+        raise Refusal("another transport use than the pool's", Cause.INCONSISTENT_DATA_CONTROL_CONFIGURATION)
+
+    def _start_timers(self, stored: PoolElementView, element: PoolElement) -> None:
+        handle, identifier = stored.pool_handle, stored.identifier
+        stored.probed = False
+        stored.bad_reports = 0
+        self.handlespace.arm(handle, identifier, Timeout.KEEP_ALIVE, self.handlespace.jitter(self._now))
+        life = life_microseconds(element.registration_life, self.settings.profile, self.settings.limits)
+        if life is None:
+            self.handlespace.disarm(handle, identifier, Timeout.LIFE)
+        else:
+            self.handlespace.arm(handle, identifier, Timeout.LIFE, self._now + life)
+
+    def _refuse(self, peer: Association, message: Registration, refusal: Refusal) -> list[Action]:
+        self.counters["registrations refused"] += 1
+        cause = ErrorCause(code=refusal.cause, information=refusal.information)
+        element = message.pool_element.identifier
+        text = f"{peer.peer}: element 0x{element:08x} of pool {message.pool_handle!r} is refused: {refusal}"
+        return [refused(peer, message, (cause,)), Note(Level.WARNING, f"{peer.peer} refused", text)]
+
+    # Deregistration (RFC 5352 3.2)
+
+    def _deregister(self, peer: Association, message: Deregistration) -> list[Action]:
+        view = self.handlespace.find(message.pool_handle, message.pe_identifier)
+        if not peer.peer.sctp or (view is not None and not self._may_deregister(peer, view)):
+            self.counters["deregistrations refused"] += 1
+            text = f"{peer.peer}: element 0x{message.pe_identifier:08x} of {message.pool_handle!r} is another's"
+            cause = ErrorCause(code=Cause.REJECTED_DUE_TO_SECURITY_CONSIDERATIONS)
+            return [deregistered(peer, message, (cause,)), Note(Level.WARNING, f"{peer.peer} refused", text)]
+        actions = self._remove(message.pool_handle, message.pe_identifier)
+        self.counters["deregistrations"] += 1
+        return [*actions, deregistered(peer, message)]
+
+    def _may_deregister(self, peer: Association, view: PoolElementView) -> bool:
+        """Nobody deregisters by proxy: only the association that registered may, while it lasts (RFC 5352 2.2.2)."""
+        return view.connection == peer.number
+
+    # Handle resolution (RFC 5352 3.3)
+
+    def _resolve(self, peer: Association, message: HandleResolution) -> list[Action]:
+        handle = message.pool_handle
+        self.counters["handle resolutions"] += 1
+        if not message.subscribe:
+            self._subscriptions.discard(handle, peer)
+        items = message.items or self.settings.profile.default_items
+        accepted = message.subscribe and self.handlespace.pool(handle) is not None
+        accepted = accepted and self._subscriptions.add(handle, peer)
+        answer = self.handlespace.resolution(handle, items, accept_subscription=accepted)
+        if answer is None:
+            self.counters["handle resolutions of unknown pools"] += 1
+            answer = unknown_pool(handle)
+        return [Send(peer.number, answer)]
+
+    def _gather(self, handle: bytes) -> None:
+        self._wheel.insert(self._now + round(self.settings.update_delay * MICROSECONDS), ("push", handle))
+
+    # Liveness (RFC 5352 3.4, 3.5)
+
+    def _acknowledged(self, peer: Association, message: EndpointKeepAliveAck) -> list[Action]:
+        view = self.handlespace.find(message.pool_handle, message.pe_identifier)
+        if view is None or view.connection != peer.number:
+            self.counters["keep-alive acknowledgements of nobody"] += 1
+            return []
+        view.probed = False
+        self.counters["keep-alive acknowledgements"] += 1
+        deadline = self.handlespace.jitter(self._now)
+        self.handlespace.arm(message.pool_handle, message.pe_identifier, Timeout.KEEP_ALIVE, deadline)
+        return []
+
+    def _unreachable(self, peer: Association, message: EndpointUnreachable) -> list[Action]:
+        """A report: probe the element at once; remove it when it has had more reports than it may."""
+        handle, identifier = message.pool_handle, message.pe_identifier
+        view = self.handlespace.find(handle, identifier)
+        if view is None or view.home_identifier != self.settings.identifier:
+            self.counters["reports of unknown elements"] += 1
+            return []
+        self.counters["reports"] += 1
+        if self._counts(peer, handle, identifier):
+            view.bad_reports += 1
+        if view.bad_reports > self.settings.profile.bad_reports:
+            self.counters["elements removed by reports"] += 1
+            text = f"element 0x{identifier:08x} of pool {handle!r} is removed: too often reported unreachable"
+            return [*self._remove(handle, identifier), Note(Level.INFO, "reports", text)]
+        bucket = self._probes.setdefault(
+            (handle, identifier), Bucket(1 / self.settings.limits.probe_interval, PROBES_AT_ONCE, self._now)
+        )
+        return self._probe(view) if bucket.take(self._now) else []
+
+    def _counts(self, peer: Association, handle: bytes, identifier: int) -> bool:
+        """Whether one more report of this peer about this element counts."""
+        if len(peer.reported) > REPORTS_KEPT:
+            peer.reported = {key: bucket for key, bucket in peer.reported.items() if not bucket.full(self._now)}
+        enough = self.settings.profile.bad_reports + 1
+        bucket = peer.reported.setdefault(
+            (handle, identifier), Bucket(1 / self.settings.limits.report_interval, enough, self._now)
+        )
+        return bucket.take(self._now)
+
+    def _probe(self, view: PoolElementView) -> list[Action]:
+        """A keep-alive with H=0; its acknowledgement is due within the time-out, unless one is due already."""
+        handle, identifier = view.pool_handle, view.identifier
+        if not view.probed:
+            view.probed = True
+            self.handlespace.arm(handle, identifier, Timeout.KEEP_ALIVE, self._now + self._timeout)
+        self.counters["keep-alives"] += 1
+        message = EndpointKeepAlive(
+            server_identifier=self.settings.identifier, pool_handle=handle, pe_identifier=identifier
+        )
+        return [Send(view.connection, message.encode())]
+
+    def _remove(self, handle: bytes, identifier: int) -> list[Action]:
+        """Take an element of ours out and tell the peers; nothing happens if it is not there."""
+        view = self.handlespace.find(handle, identifier)
+        if view is None:
+            return []
+        update = Update(False, handle, view.parameter)
+        self._one_element_less(view.connection)
+        self._probes.pop((handle, identifier), None)
+        self.handlespace.remove(handle, identifier)
+        self._subscriptions.changed(handle)
+        return [update]
+
+    def _one_element_less(self, number: int) -> None:
+        holder = self.associations.get(number)
+        if holder is not None:
+            holder.elements -= 1
+
+    # Time
+
+    def start(
+        self, now: int, sctp: tuple[Address, ...], sctp_port: int, tcp: tuple[Address, ...], tcp_port: int
+    ) -> list[Action]:
+        """Begin to announce the registrar at these addresses (RFC 5352 3.6)."""
+        self._now = now
+        self._announcement = self.announcing.message(sctp, sctp_port, tcp, tcp_port)
+        return self._announce()
+
+    def advance(self, now: int) -> list[Action]:
+        """Everything that is due by now."""
+        self._now = now
+        actions: list[Action] = []
+        for due in self.handlespace.expire(now):
+            match due:
+                case (Timeout.KEEP_ALIVE, bytes(handle), int(identifier)):
+                    actions += self._keep_alive_due(handle, identifier)
+                case (Timeout.LIFE, bytes(handle), int(identifier)):
+                    actions += self._life_over(handle, identifier)
+                case ("push", bytes(handle)):
+                    actions += self._subscriptions.push(handle, self.associations)
+                case ("announce",):
+                    actions += self._announce()
+        return actions
+
+    def _keep_alive_due(self, handle: bytes, identifier: int) -> list[Action]:
+        view = self.handlespace.find(handle, identifier)
+        if view is None or view.home_identifier != self.settings.identifier:
+            return []
+        if not view.probed:
+            return self._probe(view)
+        number = view.connection
+        self.counters["elements silent"] += 1
+        text = f"element 0x{identifier:08x} of pool {handle!r} is removed: no answer to a keep-alive"
+        actions = [*self._remove(handle, identifier), Note(Level.INFO, "keep-alives", text)]
+        holder = self.associations.get(number)
+        if holder is not None and holder.elements == 0:
+            actions.append(Abort(number))
+        return actions
+
+    def _life_over(self, handle: bytes, identifier: int) -> list[Action]:
+        """The registration was not renewed: tell the element, then the peers (RFC 5352 3.2)."""
+        view = self.handlespace.find(handle, identifier)
+        if view is None:
+            return []
+        self.counters["registrations expired"] += 1
+        notice = DeregistrationResponse(pool_handle=handle, pe_identifier=identifier).encode()
+        tell: list[Action] = [Send(view.connection, notice)] if view.connection in self.associations else []
+        return [*tell, *self._remove(handle, identifier)]
+
+    def _announce(self) -> list[Action]:
+        period = self.announcing.period(self._now, self._randomness.random())
+        self._wheel.insert(self._now + period, ("announce",))
+        return [Announce(self._announcement)]
+
+
+def refused(peer: Association, message: Registration, causes: tuple[ErrorCause, ...]) -> Send:
+    """The answer to a registration that is refused."""
+    answer = RegistrationResponse(
+        reject=True,
+        pool_handle=message.pool_handle,
+        pe_identifier=message.pool_element.identifier,
+        operation_error=causes,
+    )
+    return Send(peer.number, answer.encode())
+
+
+def deregistered(peer: Association, message: Deregistration, causes: tuple[ErrorCause, ...] = ()) -> Send:
+    """The answer to a deregistration: granted, or refused for the given causes."""
+    answer = DeregistrationResponse(
+        pool_handle=message.pool_handle, pe_identifier=message.pe_identifier, operation_error=causes
+    )
+    return Send(peer.number, answer.encode())
+
+
+def ignored(registrar: AsapRegistrar, peer: Association, message: Message) -> list[Action]:
+    """An ASAP_ERROR: counted, and never answered (RFC 5352 2.2.14)."""
+    registrar.counters["errors received"] += 1
+    return [Note(Level.INFO, f"{peer.peer} error", f"{peer.peer} reports {message}")]
+
+
+FAST_COUNTERS = {
+    Registration.TYPE: "re-registrations",
+    HandleResolution.TYPE: "handle resolutions",
+    EndpointKeepAliveAck.TYPE: "keep-alive acknowledgements",
+}
+
+HANDLERS: dict[type[Message], Callable[..., list[Action]]] = {
+    Registration: AsapRegistrar._register,
+    Deregistration: AsapRegistrar._deregister,
+    HandleResolution: AsapRegistrar._resolve,
+    EndpointKeepAliveAck: AsapRegistrar._acknowledged,
+    EndpointUnreachable: AsapRegistrar._unreachable,
+    AsapError: ignored,
+}

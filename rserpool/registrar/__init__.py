@@ -1,0 +1,1 @@
+"""The pool registrar: protocol objects wired to transports, clock and configuration."""

@@ -1,0 +1,125 @@
+"""Associations of all endpoints under numbers of the registrar's own, and what waits to be sent over each."""
+
+import itertools
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rserpool.protocol.addresses import Address
+from rserpool.protocol.association import Peer
+from rserpool.transport.interface import AssociationGone, Down, Endpoint
+
+ASAP_PPID = 11
+
+
+@dataclass(slots=True)
+class Link:
+    """One association: where it lives, whose it is, and the messages that its peer has not made room for."""
+
+    number: int
+    endpoint: Endpoint
+    assoc: int
+    peer: Peer
+    waiting: deque[bytes] = field(default_factory=deque)
+    octets: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """Whom the links tell what happens."""
+
+    up: Callable[[int, Peer], None]
+    message: Callable[[int, bytes], None]
+    down: Callable[[int], None]
+    ignored: Callable[[int, int], None]
+
+
+class Links:
+    """Every association of the registrar. Numbers start at 1 and are never used twice."""
+
+    def __init__(self, events: Events, queued_octets: int) -> None:
+        self.events = events
+        self._queued_octets = queued_octets
+        self._numbers = itertools.count(1)
+        self._by_number: dict[int, Link] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def add(self, endpoint: Endpoint, assoc: int, peer: Peer) -> Link:
+        """A new association under a new number."""
+        link = Link(next(self._numbers), endpoint, assoc, peer)
+        self._by_number[link.number] = link
+        self.events.up(link.number, peer)
+        return link
+
+    def remove(self, link: Link) -> None:
+        """The association has ended."""
+        del self._by_number[link.number]
+        self.events.down(link.number)
+
+    def send(self, number: int, data: bytes) -> bool:
+        """Send, or queue while there is no room; False where the peer has let too much pile up. An association that
+        has ended swallows the message: its end is on its way."""
+        link = self._by_number.get(number)
+        if link is None:
+            return True
+        try:
+            if not link.waiting and link.endpoint.send(link.assoc, data, ASAP_PPID):
+                return True
+        except AssociationGone:
+            return True
+        link.waiting.append(data)
+        link.octets += len(data)
+        return link.octets <= self._queued_octets
+
+    def abort(self, number: int) -> None:
+        """Abort an association, if it is still there."""
+        link = self._by_number.get(number)
+        if link is not None:
+            link.endpoint.abort(link.assoc)
+
+
+class Face:
+    """The handler of one endpoint: puts its associations among the links."""
+
+    def __init__(self, links: Links, *, sctp: bool) -> None:
+        self._links = links
+        self._sctp = sctp
+        self._by_association: dict[int, Link] = {}
+
+    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+        peer = Peer(addresses=addresses, port=port, sctp=self._sctp, round_trip=lambda: endpoint.rtt(assoc))
+        self._by_association[assoc] = self._links.add(endpoint, assoc, peer)
+
+    def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
+        """The peer began anew: what it had registered is gone, and it is another association to us."""
+        old = self._by_association.pop(assoc, None)
+        if old is not None:
+            self._links.remove(old)
+            self._by_association[assoc] = self._links.add(endpoint, assoc, old.peer)
+
+    def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
+        link = self._by_association.get(assoc)
+        if link is None:
+            return
+        if ppid == ASAP_PPID:
+            self._links.events.message(link.number, data)
+        else:
+            self._links.events.ignored(link.number, ppid)
+
+    def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
+        link = self._by_association.pop(assoc, None)
+        if link is not None:
+            self._links.remove(link)
+
+    def on_writable(self, endpoint: Endpoint, assoc: int) -> None:
+        link = self._by_association.get(assoc)
+        if link is None:
+            return
+        try:
+            while link.waiting and endpoint.send(assoc, link.waiting[0], ASAP_PPID):
+                link.octets -= len(link.waiting.popleft())
+        except AssociationGone:
+            link.waiting.clear()
+            link.octets = 0

@@ -1,0 +1,60 @@
+"""What an operator may set of a registrar's ASAP behaviour, in seconds, with the effect of each."""
+
+import enum
+from dataclasses import dataclass, field
+
+from rserpool.errors import LocalProtocolError
+from rserpool.limits import Limits
+from rserpool.profile import RFC, Profile
+DURATIONS = ("keep_alive_interval", "keep_alive_timeout", "announce_interval", "announce_timeout", "update_delay")
+
+
+class Scope(enum.IntEnum):
+    """The least reach an address must have to be registered. A wider scope is a larger number."""
+
+    LOOPBACK = 2
+    SITE_LOCAL = 6
+    GLOBAL = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The registrar's protocol settings. Durations are in seconds."""
+
+    identifier: int
+    """The registrar's server identifier, 1 to 0xffffffff: random unless you must know it (RFC 5353 3.2.1)."""
+
+    profile: Profile = RFC
+    """The dialect: what the RFCs say, or what rsplib's programs expect where they differ from the RFCs (lives in
+    milliseconds, three elements per answer, short pool handles)."""
+
+    keep_alive_interval: float = 5.0
+    """Seconds between an acknowledged keep-alive and the next, on average: each gap is drawn from +-50 % around it
+    (RFC 5352 3.5). A dead pool element is removed at most 1.5 * keep_alive_interval + keep_alive_timeout after its last
+    answer; halving it doubles the keep-alive load."""
+
+    keep_alive_timeout: float = 5.0
+    """Seconds within which a keep-alive must be acknowledged, or the pool element is removed."""
+
+    address_scope: Scope = Scope.SITE_LOCAL
+    """The least scope of an address that may be registered: ``loopback``, ``site-local`` or ``global``. With
+    ``loopback``, pools work on one machine only; its addresses mean nothing on another."""
+
+    announce_interval: float = 1.0
+    """Seconds between announcements of a registrar that is alone (T6-Serverannounce, RFC 5352 7.1)."""
+
+    announce_timeout: float = 5.0
+    """Seconds after which another registrar that was heard announcing is no longer counted (T7, RFC 5352 7.1)."""
+
+    update_delay: float = 0.5
+    """Seconds for which changes of a pool are gathered before its subscribers are sent one update."""
+
+    limits: Limits = field(default_factory=Limits)
+    """The bounds on what peers can make grow."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.identifier <= 0xFFFFFFFF:
+            raise LocalProtocolError("a server identifier is a number from 1 to 0xffffffff (RFC 5353 2.1)")
+        for name in DURATIONS:
+            if not getattr(self, name) > 0:
+                raise LocalProtocolError(f"{name} must be more than 0 seconds")

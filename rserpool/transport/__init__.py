@@ -1,0 +1,27 @@
+"""Transports: kernel SCTP, SCTP over UDP in the process, TCP for pool users, announcements, and memory for tests."""
+
+from rserpool.transport.choose import choose
+from rserpool.transport.interface import (
+    MAX_MESSAGE,
+    Address,
+    AssociationGone,
+    Down,
+    Endpoint,
+    Handler,
+    Transport,
+    TransportUnavailable,
+    Tuning,
+)
+
+__all__ = [
+    "MAX_MESSAGE",
+    "Address",
+    "AssociationGone",
+    "Down",
+    "Endpoint",
+    "Handler",
+    "Transport",
+    "TransportUnavailable",
+    "Tuning",
+    "choose",
+]

@@ -1,0 +1,156 @@
+"""What every transport offers: endpoints, associations, events. RFC 6458's one-to-many model, without its sockets."""
+
+import enum
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rserpool.errors import RSerPoolError
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+MAX_MESSAGE = 0xFFFF + 3
+"""Octets of the largest message: the 16-bit Message Length (RFC 5352 2.1, RFC 5353 2) and the final padding. A peer
+that sends more has its association aborted, so that it cannot make us collect without end."""
+
+
+class Down(enum.Enum):
+    """Why an association ended."""
+
+    SHUTDOWN = enum.auto()
+    """In order: one side shut it down."""
+    LOST = enum.auto()
+    """The peer no longer answers."""
+    ABORTED = enum.auto()
+    """One side aborted it, or the peer no longer knows it."""
+    CANT_START = enum.auto()
+    """It never came up."""
+
+
+class AssociationGone(RSerPoolError):  # noqa: N818
+    """The association has ended, or never was; its on_down may still be on its way."""
+
+
+class TransportUnavailable(RSerPoolError):  # noqa: N818
+    """This machine lacks what the transport needs; the text says in one line what to install."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """How patient SCTP is (RFC 9260 16). Seconds; the same on every back end."""
+
+    rto_initial: float = 0.5
+    """The first retransmission time-out, before anything was measured."""
+    rto_min: float = 0.1
+    """Its lower bound. Lower means faster failover and, on a busy machine, false alarms."""
+    rto_max: float = 1.0
+    """Its upper bound. It bounds what one lost retransmission costs."""
+    association_retransmissions: int = 8
+    """Time-outs in a row after which the peer is LOST: after about 7 s with data waiting."""
+    path_retransmissions: int = 4
+    """Time-outs in a row after which a multihomed peer's path is given up."""
+    init_retransmissions: int = 4
+    """INITs without an answer after which an association CANT_START: about 4 s."""
+    heartbeat: float = 10.0
+    """Between two heartbeats on an idle path."""
+    sack_delay: float = 0.0
+    """How long an acknowledgement waits for company; 0 sends it at once, so that a peer that uses Nagle's algorithm
+    need not wait. Must stay well below every peer's rto_min."""
+
+
+class Handler(Protocol):
+    """Who owns an endpoint is told of what happens on it.
+
+    Every call comes on the loop's thread, from the loop, never from inside a call of the endpoint's methods. Per
+    association: one on_up, then the messages in order, then one on_down; or on_down(CANT_START) alone.
+    """
+
+    def on_up(self, endpoint: "Endpoint", assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+        """An association is up: one that connect() asked for, or one from a peer. Addresses and port are the peer's."""
+
+    def on_restart(self, endpoint: "Endpoint", assoc: int) -> None:
+        """The peer lost its state and set up the association anew; its identifier stays."""
+
+    def on_message(self, endpoint: "Endpoint", assoc: int, data: bytes, ppid: int) -> None:
+        """One whole message and its payload protocol identifier, in host byte order."""
+
+    def on_down(self, endpoint: "Endpoint", assoc: int, reason: Down) -> None:
+        """The association is over; its identifier is not valid any more."""
+
+    def on_writable(self, endpoint: "Endpoint", assoc: int) -> None:
+        """After send() returned False: it is worth another try."""
+
+
+class Endpoint(Protocol):
+    """One local port with any number of associations. Their identifiers are unique per endpoint only."""
+
+    @property
+    def port(self) -> int:
+        """The SCTP (or TCP) port."""
+
+    @property
+    def local_addresses(self) -> tuple[Address, ...]:
+        """The addresses on which peers reach this endpoint."""
+
+    def connect(self, addresses: Sequence[str | Address], port: int, *, udp_port: int | None = None) -> int:
+        """Begin an association and return its identifier; on_up or on_down(CANT_START) follows.
+
+        With a peer to which an association exists already, return that one's. ``udp_port`` is where a peer that speaks
+        SCTP over UDP (RFC 6951) listens. OSError if no address can be tried.
+        """
+
+    def send(self, assoc: int, data: bytes, ppid: int) -> bool:
+        """Hand over one message of 1 to MAX_MESSAGE octets. False: no room, nothing was taken, on_writable follows.
+
+        AssociationGone if there is none; LocalProtocolError for a message of another size.
+        """
+
+    def shutdown(self, assoc: int) -> None:
+        """End in order: what was sent still arrives, then on_down(SHUTDOWN). Nothing if it is gone already."""
+
+    def abort(self, assoc: int) -> None:
+        """End at once, then on_down(ABORTED). Nothing if it is gone already."""
+
+    def peer_addresses(self, assoc: int) -> tuple[Address, ...]:
+        """The peer's addresses. AssociationGone if there is no such association."""
+
+    def rtt(self, assoc: int) -> float | None:
+        """The smoothed round-trip time in seconds, None where nothing is known."""
+
+    async def close(self) -> None:
+        """Shut down every association, wait at most 2 s, abort the rest, free the port. The handler hears no more."""
+
+
+class DatagramSender(Protocol):
+    """An endpoint that also sends UDP datagrams from the UDP port of its own port's number (RFC 5352 3.6)."""
+
+    def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
+        """Send one datagram; one to a multicast group leaves once by every interface that the endpoint is bound to.
+
+        OSError only if it left by none.
+        """
+
+
+class Transport(Protocol):
+    """A way to carry messages."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in options and logs."""
+
+    async def endpoint(
+        self, handler: Handler, *, addresses: Sequence[str], port: int = 0, listen: bool = True
+    ) -> Endpoint:
+        """Bind to all the addresses and one port (0: any). OSError with address and port in its text if that fails."""
+
+    async def stop(self) -> None:
+        """Close what is still open and free everything."""
+
+
+def as_address(text: str | Address) -> Address:
+    """An address record of a text or record; an IPv4-mapped IPv6 address becomes IPv4. ValueError."""
+    address = ipaddress.ip_address(text) if isinstance(text, str) else text
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address

@@ -1,0 +1,190 @@
+"""SCTP by libusrsctp in this process, in the loop, over UDP (RFC 6951). The UDP port is the SCTP port.
+
+One address per association. Two endpoints of a process cannot share a port number, not even at different addresses.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Sequence
+
+from rserpool._fast import usrsctp as stack
+from rserpool.transport.interface import Address, Handler, Tuning, as_address
+from rserpool.transport.leaving import CLOSE_WAIT, Leaving
+from rserpool.transport.udp import UdpSockets, expand, pack, unpack
+
+TICK = 0.010
+"""Seconds between two looks at SCTP's timers while there is traffic: their resolution."""
+IDLE_TICK = 0.050
+"""The same while there is none; the stack looks through all timers each time."""
+CALM = 100
+"""Ticks without traffic before the slower tick. Also how long the timers turn on after the last association."""
+
+
+class Ticker:
+    """Turns the stack's timers on one loop while any endpoint there has an association."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._endpoints: set[UsrsctpEndpoint] = set()
+        self._calm = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, endpoint: "UsrsctpEndpoint") -> None:
+        self._endpoints.add(endpoint)
+        self._calm = 0
+        if self._timer is None:
+            stack.tick()
+            self._timer = self._loop.call_later(TICK, self._tick)
+
+    def discard(self, endpoint: "UsrsctpEndpoint") -> None:
+        self._endpoints.discard(endpoint)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        stack.tick()
+        self._calm += 1
+        for endpoint in tuple(self._endpoints):
+            endpoint.drain()
+            if endpoint.busy:
+                endpoint.busy = False
+                self._calm = 0
+        if not self._endpoints and self._calm > CALM:
+            self._timer = None
+            return
+        self._timer = self._loop.call_later(TICK if self._calm <= CALM else IDLE_TICK, self._tick)
+
+
+class UsrsctpEndpoint(stack.Socket):
+    """One SCTP port of the in-process stack (interface.Endpoint, interface.DatagramSender)."""
+
+    def __init__(self, transport: "UsrsctpTransport", handler: Handler, sockets: UdpSockets, listen: bool) -> None:
+        self.handler = handler
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._ticker = transport.ticker
+        self._sockets = sockets
+        self._port = sockets.port
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._closed: asyncio.Future[None] | None = None
+        self._woken = False
+        try:
+            self.open_socket(self._port, listen, transport.tuning)
+        except OSError as error:
+            raise OSError(
+                error.errno, f"SCTP {sockets.addresses[0]} port {self._port}: {os.strerror(error.errno or 0)}"
+            ) from None
+        for sock in sockets.sockets:
+            self._loop.add_reader(sock.fileno(), self.receive, sock.fileno())
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def local_addresses(self) -> tuple[Address, ...]:
+        return self._sockets.addresses
+
+    def connect(self, addresses: Sequence[str | Address], port: int, *, udp_port: int | None = None) -> int:
+        """See Endpoint.connect. One address is tried: the first that the routes lead to from one of ours."""
+        sock, address = self._sockets.choose([as_address(a) for a in addresses])
+        return self.reach(sock.fileno(), pack(address, udp_port or port), port)
+
+    def peer_addresses(self, assoc: int) -> tuple[Address, ...]:
+        return (unpack(self.peer(assoc))[0],)
+
+    def peer_udp_port(self, assoc: int) -> int:
+        """The UDP port behind which the peer lives. AssociationGone."""
+        return unpack(self.peer(assoc))[1]
+
+    def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
+        """See DatagramSender."""
+        self._sockets.send(data, as_address(address), port, ttl)
+
+    def wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon(self._drain_soon)
+
+    def _drain_soon(self) -> None:
+        self._woken = False
+        self.drain()
+
+    def occupied(self) -> None:
+        self._empty.clear()
+        self._ticker.add(self)
+
+    def vacant(self) -> None:
+        self._empty.set()
+        self._ticker.discard(self)
+
+    def failed(self, error: Exception) -> None:
+        context = {"message": f"handler of SCTP port {self._port} failed", "exception": error}
+        self._loop.call_exception_handler(context)
+
+    async def close(self) -> None:
+        """See Endpoint.close."""
+        if self._closed is None:
+            self._closed = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closed)
+
+    async def _close(self) -> None:
+        self.handler = Leaving()
+        for assoc in self.identifiers():
+            self.shutdown(assoc)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
+        self.close_socket()
+        self._ticker.discard(self)
+        for sock in self._sockets.sockets:
+            self._loop.remove_reader(sock.fileno())
+            self.forget(sock.fileno())
+        self._sockets.close()
+        self._transport.endpoints.discard(self)
+
+
+class UsrsctpTransport:
+    """SCTP by libusrsctp (interface.Transport). Belongs to the loop in which its first endpoint is made."""
+
+    name = "usrsctp"
+
+    def __init__(self, tuning: Tuning | None = None) -> None:
+        self.tuning = tuning or Tuning()
+        self.endpoints: set[UsrsctpEndpoint] = set()
+        self._ticker: Ticker | None = None
+
+    @property
+    def ticker(self) -> Ticker:
+        if self._ticker is None:
+            self._ticker = Ticker(asyncio.get_running_loop())
+        return self._ticker
+
+    async def endpoint(
+        self, handler: Handler, *, addresses: Sequence[str], port: int = 0, listen: bool = True
+    ) -> UsrsctpEndpoint:
+        """See Transport.endpoint. ``port`` is bound for UDP, and within the stack for SCTP."""
+        sockets = UdpSockets(expand(addresses), port)
+        try:
+            endpoint = UsrsctpEndpoint(self, handler, sockets, listen)
+        except BaseException:
+            sockets.close()
+            raise
+        self.endpoints.add(endpoint)
+        return endpoint
+
+    async def stop(self) -> None:
+        """See Transport.stop. The stack itself goes with the last endpoint of the process."""
+        await asyncio.gather(*(endpoint.close() for endpoint in tuple(self.endpoints)))
+        for _ in range(20):
+            if stack.finish():
+                break
+            stack.tick()
+            await asyncio.sleep(TICK)
+        if self._ticker is not None:
+            self._ticker.stop()
+            self._ticker = None

@@ -1,0 +1,99 @@
+"""Fuzzing of the decoder: ``python -m tests.fuzz.decoder --count 1000000 --seed 1``.
+
+Whatever the octets, decoding gives a record or RemoteProtocolError. A record encodes and decodes back to itself, what
+is to be reported fits into one error message, nothing takes long and nothing piles up.
+"""
+
+import argparse
+import gc
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from rserpool.errors import RemoteProtocolError
+from rserpool.messages import AsapError, EnrpError, ErrorCause, Message, decode
+from tests.fuzz.mutate import Mutator
+
+STATM = Path("/proc/self/statm")
+
+SLOW = 0.05
+"""Seconds of processor time that no input may take."""
+
+GROWTH = 32 << 20
+"""Octets by which the process may grow after the first quarter."""
+
+KEPT = 0.1
+"""Python's memory blocks that may stay allocated per message after the first quarter."""
+
+
+def resident() -> int:
+    """Octets of memory that the process holds."""
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def report(causes: Iterable[ErrorCause], protocol: str) -> bytes:
+    """The error message that would answer; raises where it would not fit."""
+    if protocol == "enrp":
+        return EnrpError(sender_identifier=1, receiver_identifier=2, operation_error=tuple(causes)).encode()
+    return AsapError(operation_error=tuple(causes)).encode()
+
+
+def check(octets: bytes, protocol: str) -> str:
+    """Decode once and say how it went; raises AssertionError or whatever should not have been raised."""
+    begin = time.thread_time()
+    try:
+        record: Message | RemoteProtocolError = decode(octets, protocol)  # type: ignore[arg-type]
+    except RemoteProtocolError as error:
+        record = error
+    spent = time.thread_time() - begin
+    assert spent < SLOW, f"{spent:.3f} s"
+    if isinstance(record, RemoteProtocolError):
+        assert isinstance(record.information, bytes)
+        report([ErrorCause(code=record.cause, information=record.information)], protocol)
+        return record.cause.name
+    again = record.encode()
+    assert len(again) % 4 == 0
+    assert decode(again, protocol) == record  # type: ignore[arg-type]
+    if record.unrecognized:
+        report([ErrorCause(code=1, information=tlv) for tlv in record.unrecognized], protocol)
+    return type(record).__name__
+
+
+def run(count: int, seed: int) -> Counter[str]:
+    """Feed ``count`` messages; returns how often each outcome came up."""
+    outcomes: Counter[str] = Counter()
+    octets_before, blocks_before = resident(), sys.getallocatedblocks()
+    for number, (protocol, octets) in enumerate(islice(Mutator(seed).messages(), count)):
+        if number == count // 4:
+            gc.collect()
+            octets_before, blocks_before = resident(), sys.getallocatedblocks()
+        try:
+            outcomes[check(octets, protocol)] += 1
+        except Exception as error:
+            raise AssertionError(f"seed {seed}, message {number}: {protocol} {octets.hex()}") from error
+    gc.collect()
+    octets_kept, blocks_kept = resident() - octets_before, sys.getallocatedblocks() - blocks_before
+    assert octets_kept < GROWTH, f"grown by {octets_kept} octets"
+    assert blocks_kept <= max(KEPT * count, 1000), f"{blocks_kept} blocks kept"
+    return outcomes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    arguments = parser.parse_args()
+    print(f"{arguments.count} messages, seed {arguments.seed}", flush=True)
+    begin = time.perf_counter()
+    outcomes = run(arguments.count, arguments.seed)
+    for outcome, times in outcomes.most_common():
+        print(f"{times:9} {outcome}")
+    print(f"{time.perf_counter() - begin:.1f} s, {resident() >> 20} MiB", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Black-box scenarios against a registrar: the same steps over the memory transport and over kernel SCTP."""

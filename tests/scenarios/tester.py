@@ -1,0 +1,131 @@
+"""The tester's side of a scenario: associations that send octets, and compare what comes back to the octet."""
+
+import asyncio
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
+
+from rserpool.messages import EndpointKeepAlive, EndpointKeepAliveAck, Message, decode
+from rserpool.transport.interface import Down, Endpoint, Transport
+from tests.scenarios.octets import OCTETS, octets
+
+ASAP_PPID = 11
+SOON = 30.0
+"""Seconds to wait for what must come: generous, because the machine may be busy."""
+SILENCE = 1.0
+"""Seconds for which nothing may come."""
+
+
+class Line:
+    """One association of the tester. Keep-alives are kept apart, and acknowledged while ``acknowledging``."""
+
+    def __init__(self, endpoint: Endpoint, assoc: int) -> None:
+        self.endpoint = endpoint
+        self.assoc = assoc
+        self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
+        self.keep_alives: asyncio.Queue[bytes] = asyncio.Queue()
+        self.acknowledging = True
+        self.up = asyncio.Event()
+        self.down: asyncio.Future[Down] = asyncio.get_running_loop().create_future()
+
+    def send(self, what: str | bytes | Message, ppid: int = ASAP_PPID) -> None:
+        """Send a message: by its name in the list of octets, as octets, or as a record."""
+        data = octets(what) if isinstance(what, str) else what if isinstance(what, bytes) else what.encode()
+        assert self.endpoint.send(self.assoc, data, ppid)
+
+    async def receive(self) -> bytes:
+        """The next message that is no keep-alive."""
+        return await asyncio.wait_for(self.inbox.get(), SOON)
+
+    async def expect(self, name: str) -> None:
+        """The next message has exactly these octets."""
+        received = await self.receive()
+        assert received.hex(" ", 4) == OCTETS[name], f"{name}: got {received.hex(' ', 4)}"
+
+    async def answer(self) -> Message:
+        """The next message, decoded."""
+        return decode(await self.receive(), "asap")
+
+    async def keep_alive(self) -> bytes:
+        """The next keep-alive."""
+        return await asyncio.wait_for(self.keep_alives.get(), SOON)
+
+    async def silent(self) -> None:
+        """Nothing but keep-alives comes."""
+        try:
+            received = await asyncio.wait_for(self.inbox.get(), SILENCE)
+        except TimeoutError:
+            return
+        raise AssertionError(f"silence expected, got {received.hex(' ', 4)}")
+
+    def heard(self, data: bytes) -> None:
+        """A message came: keep-alives are answered here."""
+        if data[0] != EndpointKeepAlive.TYPE:
+            self.inbox.put_nowait(data)
+            return
+        self.keep_alives.put_nowait(data)
+        message = decode(data, "asap")
+        assert isinstance(message, EndpointKeepAlive)
+        assert message.pe_identifier is not None
+        if self.acknowledging:
+            self.send(EndpointKeepAliveAck(pool_handle=message.pool_handle, pe_identifier=message.pe_identifier))
+
+
+class Counterpart:
+    """Opens lines to the registrar, each from an endpoint of its own."""
+
+    def __init__(self, transport: Transport, own: str, registrar: tuple[str, int]) -> None:
+        self.transport = transport
+        self.own = own
+        self.registrar = registrar
+        self.lines: dict[int, Line] = {}
+        self.endpoints: list[Endpoint] = []
+
+    async def line(self, port: int = 0) -> Line:
+        """A new association with the registrar, up."""
+        endpoint = await self.transport.endpoint(self, addresses=[self.own], port=port)
+        self.endpoints.append(endpoint)
+        assoc = endpoint.connect([self.registrar[0]], self.registrar[1])
+        line = self.lines[id(endpoint)] = Line(endpoint, assoc)
+        await asyncio.wait_for(line.up.wait(), SOON)
+        return line
+
+    async def close(self) -> None:
+        """Close every endpoint."""
+        for endpoint in self.endpoints:
+            await endpoint.close()
+
+    # The transport's calls
+
+    def on_up(
+        self, endpoint: Endpoint, assoc: int, addresses: tuple[IPv4Address | IPv6Address, ...], port: int
+    ) -> None:
+        self.lines[id(endpoint)].up.set()
+
+    def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
+        raise AssertionError("the registrar did not restart")
+
+    def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
+        assert ppid == ASAP_PPID
+        self.lines[id(endpoint)].heard(data)
+
+    def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
+        line = self.lines[id(endpoint)]
+        if not line.down.done():
+            line.down.set_result(reason)
+
+    def on_writable(self, endpoint: Endpoint, assoc: int) -> None:
+        """The tester sends little."""
+
+
+class Lab(Protocol):
+    """Where a scenario takes place: it starts the registrar under test and knows the way to it."""
+
+    async def registrar(self, *flags: str) -> Counterpart:
+        """Start registrar 0x22222222 at 10.44.0.1:3863 with these flags besides, and a tester at 10.44.0.1."""
+
+    async def exchange_over_tcp(self, writes: Sequence[bytes], octets_expected: int) -> bytes:
+        """Write the pieces over one TCP connection to the registrar, apart; the octets that come back."""
+
+    async def announcement(self) -> bytes:
+        """The next announcement of the registrar."""

@@ -1,0 +1,110 @@
+"""The registrar's configuration from defaults, file, environment and flags."""
+
+import argparse
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rserpool.cli.registrar import documented_defaults
+from rserpool.errors import LocalProtocolError
+from rserpool.limits import Limits
+from rserpool.profile import RSPLIB
+from rserpool.registrar.config import OPTIONS, add_flags, load
+from rserpool.registrar.schema import ConfigError
+from rserpool.settings import Scope
+
+DRAWN = 0xABCDEF01
+
+
+def flags(*arguments: str) -> dict[str, object]:
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    return vars(parser.parse_args(arguments))
+
+
+def test_defaults() -> None:
+    config = load({}, {}, None, DRAWN)
+    assert config.settings.identifier == DRAWN
+    assert config.settings.limits == Limits()
+    assert config.server.announce == ("224.0.1.185:3863", "239.0.0.50:3863", "[ff05::133]:3863")
+
+
+def test_command_line_beats_environment_beats_file(tmp_path: Path) -> None:
+    path = tmp_path / "registrar.toml"
+    path.write_text(
+        "[registrar]\nidentifier = 0x11\nprofile = 'rsplib'\nkeep_alive_interval = 1\nkeep_alive_timeout = 2\n"
+        "asap = ['10.0.0.1:4000', '10.0.0.2:4000']\n[limits]\npools = 7\n"
+    )
+    environment = {"RSERPOOL_KEEP_ALIVE_INTERVAL": "3", "RSERPOOL_KEEP_ALIVE_TIMEOUT": "4"}
+    config = load(flags("--keep-alive-timeout=5", "--limit-subscriptions=0x10"), environment, path, DRAWN)
+    assert config.settings.identifier == 0x11
+    assert config.settings.profile is RSPLIB
+    assert config.settings.keep_alive_interval == 3
+    assert config.settings.keep_alive_timeout == 5
+    assert config.server.asap == ("10.0.0.1:4000", "10.0.0.2:4000")
+    assert config.settings.limits.pools == 7
+    assert config.settings.limits.subscriptions == 16
+
+
+def test_named_values_and_lists_from_flags() -> None:
+    config = load(flags("--address-scope=loopback", "--announce=", "--tcp=off", "--asap=127.0.0.1,::1"), {}, None, 1)
+    assert config.settings.address_scope is Scope.LOOPBACK
+    assert config.server.announce == ()
+    assert not config.server.tcp
+    assert config.server.asap == ("127.0.0.1", "::1")
+
+
+@pytest.mark.parametrize(
+    ("flag", "named"),
+    [
+        ("--identifier=0x1ffffffff", "identifier"),
+        ("--identifier=many", "--identifier"),
+        ("--keep-alive-interval=0", "keep_alive_interval"),
+        ("--keep-alive-interval=soon", "--keep-alive-interval"),
+        ("--profile=osi", "--profile"),
+        ("--announce-ttl=0", "--announce-ttl"),
+        ("--limit-pools=-1", "pools"),
+        ("--tcp=perhaps", "--tcp"),
+    ],
+)
+def test_a_bad_flag_is_one_line_that_names_it(flag: str, named: str) -> None:
+    with pytest.raises(LocalProtocolError) as raised:
+        load(flags(flag), {}, None, DRAWN)
+    assert named in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[registrar]\nidentifire = 1",
+        "[regitsrar]\nidentifier = 1",
+        "identifier = 1",
+        "[registrar",
+        "[limits]\npools = 'x'",
+    ],
+)
+def test_a_bad_file_is_one_line_that_names_it(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"bad\.toml"):
+        load({}, {}, path, DRAWN)
+
+
+def test_a_missing_file() -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load({}, {}, Path("/nowhere/registrar.toml"), DRAWN)
+
+
+def test_every_option_is_described_and_its_printed_default_is_its_default(tmp_path: Path) -> None:
+    text = documented_defaults()
+    for option in OPTIONS:
+        assert len(option.help) > 40, option.key
+        assert option.help in text
+    uncommented = "\n".join(line.removeprefix("# ") for line in text.splitlines() if " = " in line or line[:1] == "[")
+    path = tmp_path / "defaults.toml"
+    lines = [line for line in uncommented.splitlines() if line[:1] == "[" or line.split(" = ")[0].isidentifier()]
+    path.write_text("\n".join(lines))
+    assert tomllib.loads(path.read_text())
+    assert load({}, {}, path, DRAWN) == load({}, {}, None, DRAWN)

@@ -1,0 +1,24 @@
+"""Addresses as operators write them."""
+
+import pytest
+
+from rserpool.errors import LocalProtocolError
+from rserpool.locator import parse_addresses
+
+
+def test_every_form() -> None:
+    listed = ["10.0.0.1", "10.0.0.1:99", "::1", "[::1]", "[fd44::1]:77"]
+    assert parse_addresses(listed, 3863) == [
+        ("10.0.0.1", 3863),
+        ("10.0.0.1", 99),
+        ("::1", 3863),
+        ("::1", 3863),
+        ("fd44::1", 77),
+    ]
+
+
+@pytest.mark.parametrize("entry", ["", ":1", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.1:x", "[::1", "[::1]1", "host"])
+def test_nonsense_is_named(entry: str) -> None:
+    with pytest.raises(LocalProtocolError) as raised:
+        parse_addresses([entry], 3863)
+    assert repr(entry) in str(raised.value)
