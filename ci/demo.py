@@ -124,7 +124,7 @@ async def play() -> None:
     try:
         say(f"a registrar starts at {where}; on one machine only, so loopback addresses may be registered")
         registrar = await start(
-            "-m", "rserpool.cli.main", "registrar", f"--asap={where}", "--address-scope=loopback", "--announce=", "--tcp=no",
+            "-m", "rserpool.cli.main", "registrar", f"--asap={where}", "--address-scope=loopback", "--announce=",
             "--log-level=warning", "--keep-alive-interval=1", "--keep-alive-timeout=1",
         )  # fmt: skip
         processes.append(registrar)

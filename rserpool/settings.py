@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from rserpool.errors import LocalProtocolError
 from rserpool.limits import Limits
 from rserpool.profile import RFC, Profile
+
 DURATIONS = ("keep_alive_interval", "keep_alive_timeout", "announce_interval", "announce_timeout", "update_delay")
 
 

@@ -28,11 +28,11 @@ class Down(enum.Enum):
     """It never came up."""
 
 
-class AssociationGone(RSerPoolError):  # noqa: N818
+class AssociationGone(RSerPoolError):
     """The association has ended, or never was; its on_down may still be on its way."""
 
 
-class TransportUnavailable(RSerPoolError):  # noqa: N818
+class TransportUnavailable(RSerPoolError):
     """This machine lacks what the transport needs; the text says in one line what to install."""
 
 

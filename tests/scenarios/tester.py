@@ -118,6 +118,20 @@ class Counterpart:
         """The tester sends little."""
 
 
+async def exchange(host: str, port: int, writes: Sequence[bytes], octets_expected: int) -> bytes:
+    """Write the pieces over one TCP connection, apart; that many octets of what comes back."""
+    async with asyncio.timeout(SOON):
+        reader, writer = await asyncio.open_connection(host, port)
+        for piece in writes:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.1)
+        received = await reader.readexactly(octets_expected)
+        writer.close()
+        await writer.wait_closed()
+        return received
+
+
 class Lab(Protocol):
     """Where a scenario takes place: it starts the registrar under test and knows the way to it."""
 

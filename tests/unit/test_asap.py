@@ -5,9 +5,9 @@ from ipaddress import ip_address
 from random import Random
 
 import pytest
+
 from rserpool._fast.handlespace import Handlespace
 from rserpool._fast.wheel import Wheel
-
 from rserpool.errors import Cause
 from rserpool.limits import Limits
 from rserpool.messages import (
