@@ -13,7 +13,7 @@ from rserpool.transport.interface import Endpoint, Handler
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
 from rserpool.transport.tcp import TcpTransport
 from tests.scenarios.asap import ASAP_ROWS, t22_tcp
-from tests.scenarios.tester import SOON, Counterpart, Lab
+from tests.scenarios.tester import SOON, Counterpart, Lab, exchange
 from tests.support.virtual_time import run_virtually
 
 ADDRESS = "10.44.0.1"
