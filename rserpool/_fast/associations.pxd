@@ -24,6 +24,7 @@ cdef class Associations:
 
     cdef Association admit(self, uint32_t assoc, uint16_t port)
     cdef Association living(self, object assoc)
+    cdef int give_up(self, uint32_t assoc) except -1
     cdef int goodbye(self, uint32_t assoc, bint at_once) except -1
     cdef Association blockable(self, uint32_t assoc)
     cdef int arrived(self, uint32_t assoc, const char *data, size_t length, uint32_t ppid, bint whole) except -1

@@ -33,10 +33,13 @@ cdef class Associations:
         """Those associations."""
         return list(self.table)
 
-    def is_living(self, assoc: int, port: int) -> bool:
-        """Whether an association with that port of the peer exists and has not begun to end."""
-        cdef Association association = self.table.get(assoc)
-        return association is not None and association.port == port and not association.over and not association.aborted
+    def any_up(self) -> bool:
+        """Whether the stack works for an association that came up."""
+        cdef Association association
+        for association in self.table.values():
+            if association.up:
+                return True
+        return False
 
     def occupied(self) -> None:
         """The count has left zero."""
@@ -113,9 +116,10 @@ cdef class Associations:
             return 0
         try:
             if state == UP:
-                association.up = True
+                association.up = not association.aborted
                 if association.over:
-                    self.abort(assoc)
+                    association.aborted = True
+                    self.goodbye(assoc, True)
                 elif not association.aborted:
                     self.handler.on_up(self, assoc, self.peer_addresses(assoc), association.port)
             elif state == RESTARTED:
@@ -163,6 +167,18 @@ cdef class Associations:
         if association is not None and not association.aborted:
             association.aborted = True
             self.goodbye(assoc, True)
+
+    cdef int give_up(self, uint32_t assoc) except -1:
+        """For a stack that cannot stop connecting: the handler hears of it now, and the rest is kept from it."""
+        cdef Association association = self.table.get(assoc)
+        if association is None or association.over or association.up:
+            return 0
+        association.over = True
+        try:
+            self.handler.on_down(self, assoc, Down.CANT_START)
+        except Exception as error:
+            self.failed(error)
+        return 0
 
     cdef int goodbye(self, uint32_t assoc, bint at_once) except -1:
         """Tell the stack to end an association; it reports when that is done."""

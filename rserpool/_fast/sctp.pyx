@@ -10,7 +10,7 @@ from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, errno
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from rserpool._fast.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Associations, State,
@@ -62,6 +62,7 @@ cdef enum:
     CMSG_SNDINFO = 2
     CMSG_RCVINFO = 3
     OPT_EVENTS = 11
+    OPT_PEER_ADDR_INFO = 15
     OPT_DELAYED_SACK = 16
     OPT_RECVRCVINFO = 32
     OPT_CONNECTX3 = 111
@@ -121,6 +122,11 @@ cdef struct sack_info:
     int32_t assoc
     uint32_t delay
     uint32_t frequency
+
+cdef struct paddrinfo:
+    int32_t assoc
+    uint8_t address[128]
+    uint32_t rest[5]
 
 cdef mmsghdr *_headers = NULL
 
@@ -309,6 +315,16 @@ cdef class Socket(Associations):
         if request.assoc not in self.table:
             self.admit(<uint32_t>request.assoc, <uint16_t>port)
         return request.assoc
+
+    def find(self, const uint8_t[::1] address not None) -> int | None:
+        """The association with the peer of that packed sockaddr. OSError while it is ending."""
+        cdef paddrinfo info
+        cdef socklen_t length = sizeof(info)
+        memset(&info, 0, sizeof(info))
+        memcpy(info.address, &address[0], <size_t>min(address.shape[0], 28))
+        if getsockopt(self.fd, SOL_SCTP, OPT_PEER_ADDR_INFO, &info, &length) < 0:
+            return None
+        return self.existing(info.assoc) if info.assoc in self.table else info.assoc
 
     cdef int goodbye(self, uint32_t assoc, bint at_once) except -1:
         self.sendmsg(assoc, b"", 0, SEND_ABORT if at_once else SEND_EOF)

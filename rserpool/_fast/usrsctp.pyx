@@ -263,12 +263,14 @@ cdef class Socket(Associations):
     cdef uint32_t slot
     cdef uint16_t number
     cdef bint draining
+    cdef list unwanted               # given up while connecting; the handler does not know yet
 
     def open_socket(self, int port, bint listen, tuning) -> None:
         """Bind to that SCTP port. OSError."""
         cdef sockaddr_conn name
         start()
         self.number = <uint16_t>port
+        self.unwanted = []
         self.slot = take_slot()
         self.so = usrsctp_socket(
             AF_CONN, SOCK_SEQPACKET, IPPROTO_SCTP, receive, NULL, 0,
@@ -405,7 +407,12 @@ cdef class Socket(Associations):
         self.draining = True
         try:
             while self.so != NULL:
+                while self.unwanted:
+                    self.give_up(self.unwanted.pop())
                 queue = &_slots.queues[self.slot]
+                if queue.overrun:
+                    queue.overrun = False
+                    raise MemoryError("events of the SCTP stack were lost")
                 if queue.head == queue.tail:
                     break
                 event = queue.events[queue.head]
@@ -515,13 +522,14 @@ cdef class Socket(Associations):
     cdef int look(self) except -1:
         """Events may have come of a call from outside the loop's drain."""
         cdef Queue *queue = &_slots.queues[self.slot]
-        if not self.draining and queue.head != queue.tail:
+        if not self.draining and (queue.head != queue.tail or self.unwanted):
             self.wake()
         return 0
 
     cdef int goodbye(self, uint32_t assoc, bint at_once) except -1:
         self.busy = True
-        self.sendv(assoc, b"", 0, 0, SCTP_ABORT if at_once else SCTP_EOF)
+        if self.sendv(assoc, b"", 0, 0, SCTP_ABORT if at_once else SCTP_EOF) < 0 and at_once:
+            self.unwanted.append(assoc)                 # the stack goes on connecting until it is tired of it
         return self.look()
 
     def peer(self, assoc: int) -> bytes:

@@ -119,14 +119,10 @@ class KernelEndpoint(Socket):
         except OSError as error:
             if error.errno not in (errno.EISCONN, errno.EALREADY):
                 raise
-            return self._existing(wanted, port)
-
-    def _existing(self, addresses: Sequence[Address], port: int) -> int:
-        for assoc in self.identifiers():
-            with contextlib.suppress(AssociationGone):
-                if self.is_living(assoc, port) and set(addresses) & set(self.peer_addresses(assoc)):
+            for address in wanted:
+                if (assoc := self.find(pack(address, port))) is not None:
                     return assoc
-        raise OSError(errno.EALREADY, "the last association with that peer is still ending")
+            raise
 
     @contextlib.contextmanager
     def _encapsulated(self, udp_port: int | None):  # type: ignore[no-untyped-def]
@@ -160,7 +156,7 @@ class KernelEndpoint(Socket):
         """See DatagramSender. The first call binds UDP sockets of the endpoint's port number."""
         if self._datagrams is None:
             self._datagrams = UdpSockets(self._addresses, self._port)
-        self._datagrams.send(data, as_address(address), port, ttl)
+        self._datagrams.send_datagram(data, address, port, ttl=ttl)
 
     def blocked(self) -> None:
         if self._retry is None:
@@ -197,8 +193,9 @@ class KernelEndpoint(Socket):
         self.handler = Leaving()
         for assoc in self.identifiers():
             self.shutdown(assoc)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
+        if self.any_up():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
         self._loop.remove_reader(self._raw.fileno())
         self._loop.remove_writer(self._raw.fileno())
         if self._retry is not None:

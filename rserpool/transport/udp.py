@@ -153,29 +153,29 @@ class UdpSockets:
                     return sock, address
         raise OSError(errno.EADDRNOTAVAIL, f"no local address leads to {', '.join(map(str, addresses))}")
 
-    def send(self, data: bytes, address: Address, port: int, ttl: int) -> None:
-        """Send a datagram; one to a group leaves once by every interface that the sockets are bound to.
+    def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
+        """See DatagramSender: one to a group leaves once by every interface that the sockets are bound to.
 
         OSError only if it left by none.
         """
-        if not address.is_multicast:
-            sock, _ = self.choose([address])
-            sock.sendto(data, (str(address), port))
+        target = as_address(address)
+        if not target.is_multicast:
+            sock, _ = self.choose([target])
+            sock.sendto(data, (str(target), port))
             return
-        failure = OSError(errno.EADDRNOTAVAIL, f"no local address of the family of {address}")
         sent: set[int] = set()
         for own, index, sock in zip(self.addresses, self.interfaces, self.sockets, strict=True):
-            if own.version != address.version or index in sent:
+            if own.version != target.version or index in sent:
                 continue
             with contextlib.suppress(OSError):
                 if own.version == 4:
                     sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
                 else:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
-                sock.sendto(data, (str(address), port))
+                sock.sendto(data, (str(target), port))
                 sent.add(index)
         if not sent:
-            raise failure
+            raise OSError(errno.EADDRNOTAVAIL, f"no local address leads to {target}")
 
 
 def route_source(address: Address) -> Address | None:

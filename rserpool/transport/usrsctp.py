@@ -104,7 +104,7 @@ class UsrsctpEndpoint(stack.Socket):
 
     def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
         """See DatagramSender."""
-        self._sockets.send(data, as_address(address), port, ttl)
+        self._sockets.send_datagram(data, address, port, ttl=ttl)
 
     def wake(self) -> None:
         if not self._woken:
@@ -137,8 +137,9 @@ class UsrsctpEndpoint(stack.Socket):
         self.handler = Leaving()
         for assoc in self.identifiers():
             self.shutdown(assoc)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
+        if self.any_up():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
         self.close_socket()
         self._ticker.discard(self)
         for sock in self._sockets.sockets:
