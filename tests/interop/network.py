@@ -40,9 +40,9 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0
 class Program:
     """A running process whose output is kept in ``<tag>.out``, and its errors (rsplib's log) in ``<tag>.err``."""
 
-    def __init__(self, tag: str, command: list[str], out: Path, stdin: int) -> None:
+    def __init__(self, tag: str, command: list[str], out: Path, stdin: int, suffix: str = "out") -> None:
         self.tag = tag
-        self.output, self.errors = out / f"{tag}.out", out / f"{tag}.err"
+        self.output, self.errors = out / f"{tag}.{suffix}", out / f"{tag}.err"
         with self.output.open("wb") as output, self.errors.open("wb") as errors:
             # Lines must come out as they are written, not by the 4 KB.
             self.process = subprocess.Popen(["stdbuf", "-oL", *command], stdin=stdin, stdout=output, stderr=errors)
@@ -93,7 +93,6 @@ class Network:
         self.encapsulation = encapsulation
         self.programs: list[Program] = []
         self.capture: Program | None = None
-        self.pcap = out / "capture.pcap"
 
     def __enter__(self) -> "Network":
         run_batch(
@@ -101,9 +100,10 @@ class Network:
             "addr add 10.44.0.254/24 dev br0",
             "link set br0 up",
         )
-        command = ["tcpdump", "-i", "br0", "-U", "-Z", "root", "-s", "0", "-w", str(self.pcap), CAPTURED]
-        self.capture = Program("tcpdump", command, self.out, subprocess.DEVNULL)
-        wait_until(lambda: self.pcap.exists() and self.pcap.stat().st_size >= 24, "the capture's start")
+        command = ["tcpdump", "-i", "br0", "-U", "-Z", "root", "-s", "0", "-w", "-", CAPTURED]
+        self.capture = Program("capture", command, self.out, subprocess.DEVNULL, "pcap")
+        pcap = self.capture.output
+        wait_until(lambda: pcap.stat().st_size >= 24, "the capture's start")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -64,6 +64,7 @@ def messages(pcap: Path, encapsulation: int = 9899) -> Iterator[Captured]:
             port = int.from_bytes(body[2:4])
             if port in ANNOUNCED:
                 yield Captured(source=source, protocol=ANNOUNCED[port], ppid=0, data=body[8:])
+                continue
             if encapsulation not in (port, int.from_bytes(body[0:2])):
                 continue
             body = body[8:]

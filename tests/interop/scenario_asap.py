@@ -26,7 +26,7 @@ class Scene:
         self.registrar = subject.start(net)
         for number in range(2, 10):
             net.host(number)
-        self.user = peers.connect_when_ready(net, 9, subject.registrar)
+        self.user = peers.connect_when_ready(net, 9, subject.registrar, self.registrar)
         self.elements: dict[int, Program] = {}
         self.pingpong: Program
 
@@ -130,8 +130,11 @@ def lose(scene: Scene) -> None:
 def main() -> None:
     subject = Subject(name=sys.argv[1])
     with subject.network(out_directory()) as net:
+        scene = None
         with finding("ready"):
             scene = Scene(net, subject)
+        if scene is None:
+            return
         for part in (register, use, survive, lose):
             part(scene)
         with finding("end") as found:

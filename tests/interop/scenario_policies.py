@@ -50,7 +50,7 @@ def main() -> None:
             registrar = subject.start(net)
             net.host(2)
             net.host(9)
-            user = peers.connect_when_ready(net, 9, subject.registrar)
+            user = peers.connect_when_ready(net, 9, subject.registrar, registrar)
         for policy in POLICIES:
             with finding(policy) as found:
                 found["policy_type"] = register(net, subject, user, policy)
