@@ -27,6 +27,7 @@ cdef enum:
     HANDLE_RESOLUTION = 0x05
     ENDPOINT_KEEP_ALIVE_ACK = 0x08
     SUBSCRIBE = 0x01
+    WEIGHTED_RANDOM = 0x00000004
     MOST_PARAMETERS = 2
 
 
@@ -77,7 +78,7 @@ cdef bytes resolve(Space *space, const uint8_t *data, const Parameter *parameter
             return None
         items = load_u32(parameters[1].octets + 4)
     pool = pool_named(space, &parameters[0])
-    if pool is NULL or items == 0:
+    if pool is NULL or (count == 2 and items == 0):
         return None
     return resolution_of(space, pool, items, False, True)
 
@@ -126,7 +127,7 @@ cdef int rearm_life(Space *space, Element *element, uint64_t now) except -1:
     if life & 0x80000000u:
         disarm(space.wheel, &element.life)
     else:
-        arm(space.wheel, &element.life, now + life * space.life_unit, LIFE_TAG)
+        arm(space.wheel, &element.life, now + min(life * space.life_unit, space.life_limit), LIFE_TAG)
     return 0
 
 
@@ -145,6 +146,8 @@ cdef bytes renew(
     if element is NULL or element.connection != connection or element.home != space.own:
         return None
     if not differs_in_policy_only(space, element, &parameters[1]):
+        return None
+    if pool.policy_type == WEIGHTED_RANDOM and load_u32(parameters[1].octets + element.run.policy_at + 8) == 0:
         return None
     answer = registration_response(element)
     updated.append((<object>pool.handle, identifier_of(element)))
