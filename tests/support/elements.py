@@ -9,8 +9,24 @@ RPLU, RLUD, PLUD, RPLUD = 0xB0001001, 0xB0001002, 0xB0001003, 0xB0001004
 WRAND_DPF, LU_DPF, LUD_DPF, PLU_DPF, PLUD_DPF = 0xB0002001, 0xB0002002, 0xB0002003, 0xB0002004, 0xB0002005
 
 WORDS = {
-    **{RR: 0, WRR: 1, RAND: 0, WRAND: 1, PRIO: 1, LU: 1, LUD: 2, PLU: 2, RLU: 1, RPLU: 2, RLUD: 2, PLUD: 2, RPLUD: 2},
-    **{WRAND_DPF: 3, LU_DPF: 3, LUD_DPF: 4, PLU_DPF: 4, PLUD_DPF: 4},
+    RR: 0,
+    WRR: 1,
+    RAND: 0,
+    WRAND: 1,
+    PRIO: 1,
+    LU: 1,
+    LUD: 2,
+    PLU: 2,
+    RLU: 1,
+    RPLU: 2,
+    RLUD: 2,
+    PLUD: 2,
+    RPLUD: 2,
+    WRAND_DPF: 3,
+    LU_DPF: 3,
+    LUD_DPF: 4,
+    PLU_DPF: 4,
+    PLUD_DPF: 4,
 }
 """Policy type: words of policy data (RFC 5356; rsplib's own types from 0xb0000000 on)."""
 

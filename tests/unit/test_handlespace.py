@@ -26,7 +26,7 @@ def add(space: Handlespace, handle: bytes, identifier: int, kind: int = e.RR, *w
     assert space.register(handle, e.element(identifier, kind, words), home=home) is Verdict.ADDED
 
 
-@pytest.mark.conformance("ENRP-3.6.2-01")
+@pytest.mark.conformance("ENRP-3.6.2-01", "ENRP-3.6.2-02")
 def test_checksums(space: Handlespace) -> None:
     assert space.checksum() == 0xFFFF
     add(space, b"EchoPool", 0x12345678)
@@ -54,7 +54,7 @@ def test_the_checksum_accumulator_wraps_at_32_bits(space: Handlespace) -> None:
     assert space.checksum() == ~total & 0xFFFF
 
 
-@pytest.mark.conformance("ASAP-3.1-05")
+@pytest.mark.conformance("ASAP-3.1-23", "ASAP-3.1-24", "ASAP-3.1-26", "ASAP-3.1-28")
 def test_what_does_not_fit_its_pool_changes_nothing(space: Handlespace) -> None:
     add(space, b"p", 1, e.LU, 5)
     before = space.resolution(b"p", 0, advance=False)

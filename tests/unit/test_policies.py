@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import pytest
 
@@ -140,13 +140,10 @@ def test_weighted_random_draws_without_replacement(pool: Make) -> None:
     weights = {1: 1, 2: 3, 3: 6, 4: 90}
     space = pool(e.WRAND, *((weight,) for weight in weights.values()))
     whole = sum(weights.values())
-    shares = {
-        (a, b, c): weights[a] / whole * weights[b] / (whole - weights[a]) * weights[c] / (whole - weights[a] - weights[b])
-        for a in weights
-        for b in weights
-        for c in weights
-        if len({a, b, c}) == 3
-    }
+    shares: dict[object, float] = {}
+    for a, b, c in permutations(weights, 3):
+        second, third = whole - weights[a], whole - weights[a] - weights[b]
+        shares[a, b, c] = weights[a] / whole * weights[b] / second * weights[c] / third
     seen: Counter[object] = Counter(tuple(space.select(POOL, 3)) for _ in range(40000))
     space._check()
     assert chi_square(seen, shares) < 55
