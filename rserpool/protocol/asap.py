@@ -70,7 +70,7 @@ class AsapRegistrar:
         handlespace.default_items = settings.profile.default_items
         handlespace.keep_alive_interval = round(settings.keep_alive_interval * MICROSECONDS)
         handlespace.life_unit = settings.profile.registration_life_unit
-        handlespace.longest_life = round(settings.limits.max_registration_life * MICROSECONDS)
+        handlespace.life_limit = round(settings.limits.max_registration_life * MICROSECONDS)
 
     # Associations
 
