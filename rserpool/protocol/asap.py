@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from rserpool._fast.handlespace import Handlespace, Timeout, Verdict
+from rserpool._fast.handlespace import Handlespace, Timer, Verdict
 from rserpool._fast.views import PoolElementView
 from rserpool._fast.wheel import Wheel
 from rserpool.errors import Cause, RemoteProtocolError
@@ -255,12 +255,12 @@ class AsapRegistrar:
         handle, identifier = stored.pool_handle, stored.identifier
         stored.probed = False
         stored.bad_reports = 0
-        self.handlespace.arm(handle, identifier, Timeout.KEEP_ALIVE, self.handlespace.jitter(self._now))
+        self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self.handlespace.jitter(self._now))
         life = life_microseconds(element.registration_life, self.settings.profile, self.settings.limits)
         if life is None:
-            self.handlespace.disarm(handle, identifier, Timeout.LIFE)
+            self.handlespace.disarm(handle, identifier, Timer.LIFE)
         else:
-            self.handlespace.arm(handle, identifier, Timeout.LIFE, self._now + life)
+            self.handlespace.arm(handle, identifier, Timer.LIFE, self._now + life)
 
     def _refuse(self, peer: Association, message: Registration, refusal: Refusal) -> list[Action]:
         self.counters["registrations refused"] += 1
@@ -315,7 +315,7 @@ class AsapRegistrar:
         view.probed = False
         self.counters["keep-alive acknowledgements"] += 1
         deadline = self.handlespace.jitter(self._now)
-        self.handlespace.arm(message.pool_handle, message.pe_identifier, Timeout.KEEP_ALIVE, deadline)
+        self.handlespace.arm(message.pool_handle, message.pe_identifier, Timer.KEEP_ALIVE, deadline)
         return []
 
     def _unreachable(self, peer: Association, message: EndpointUnreachable) -> list[Action]:
@@ -352,7 +352,7 @@ class AsapRegistrar:
         handle, identifier = view.pool_handle, view.identifier
         if not view.probed:
             view.probed = True
-            self.handlespace.arm(handle, identifier, Timeout.KEEP_ALIVE, self._now + self._timeout)
+            self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self._now + self._timeout)
         self.counters["keep-alives"] += 1
         message = EndpointKeepAlive(
             server_identifier=self.settings.identifier, pool_handle=handle, pe_identifier=identifier
@@ -392,9 +392,9 @@ class AsapRegistrar:
         actions: list[Action] = []
         for due in self.handlespace.expire(now):
             match due:
-                case (Timeout.KEEP_ALIVE, bytes(handle), int(identifier)):
+                case (Timer.KEEP_ALIVE, bytes(handle), int(identifier)):
                     actions += self._keep_alive_due(handle, identifier)
-                case (Timeout.LIFE, bytes(handle), int(identifier)):
+                case (Timer.LIFE, bytes(handle), int(identifier)):
                     actions += self._life_over(handle, identifier)
                 case ("push", bytes(handle)):
                     actions += self._subscriptions.push(handle, self.associations)
