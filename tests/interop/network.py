@@ -84,6 +84,14 @@ class Program:
         self.process.send_signal(signal.SIGCONT)
 
 
+def capture(out: Path, interface: str) -> Program:
+    """Starts to record the interface's SCTP and ASAP's and ENRP's datagrams in ``capture.pcap``."""
+    command = ["tcpdump", "-i", interface, "-U", "-Z", "root", "-s", "0", "-w", "-", CAPTURED]
+    program = Program("capture", command, out, subprocess.DEVNULL, "pcap")
+    wait_until(lambda: program.output.stat().st_size >= 24, "the capture's start")
+    return program
+
+
 class Network:
     """The LAN, its hosts and everything started on them; a context manager that ends it all."""
 
@@ -100,10 +108,7 @@ class Network:
             "addr add 10.44.0.254/24 dev br0",
             "link set br0 up",
         )
-        command = ["tcpdump", "-i", "br0", "-U", "-Z", "root", "-s", "0", "-w", "-", CAPTURED]
-        self.capture = Program("capture", command, self.out, subprocess.DEVNULL, "pcap")
-        pcap = self.capture.output
-        wait_until(lambda: pcap.stat().st_size >= 24, "the capture's start")
+        self.capture = capture(self.out, "br0")
         return self
 
     def __exit__(self, *_: object) -> None:

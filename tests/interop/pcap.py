@@ -24,15 +24,15 @@ def fields(pcap: Path, display_filter: str, *names: str) -> list[list[str]]:
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
-def malformed(pcap: Path, source: str) -> list[str]:
-    """The ASAP and ENRP packets of a host that tshark cannot decode completely."""
-    rows = fields(pcap, f"ip.src == {source} && (asap || enrp) && _ws.malformed", "frame.number", "_ws.col.Info")
+def malformed(pcap: Path, sent: str) -> list[str]:
+    """The ASAP and ENRP packets that pass a display filter and that tshark cannot decode completely."""
+    rows = fields(pcap, f"{sent} && (asap || enrp) && _ws.malformed", "frame.number", "_ws.col.Info")
     return [f"frame {number}: {info}" for number, info in rows]
 
 
-def asap_types(pcap: Path, source: str) -> Counter[int]:
-    """How many ASAP messages of each type a host sent."""
-    rows = fields(pcap, f"ip.src == {source} && asap.message_type", "asap.message_type")
+def asap_types(pcap: Path, sent: str) -> Counter[int]:
+    """How many ASAP messages of each type pass a display filter."""
+    rows = fields(pcap, f"{sent} && asap.message_type", "asap.message_type")
     return Counter(int(kind) for (kinds,) in rows for kind in kinds.split(","))
 
 

@@ -11,6 +11,7 @@ from rserpool.transport.announce import AnnounceListener, as_group
 from rserpool.transport.interface import Transport, Tuning
 from rserpool.transport.kernel import KernelTransport
 from tests.interop.guest import finding, out_directory
+from tests.interop.network import capture
 from tests.scenarios.asap import ASAP_ROWS
 from tests.scenarios.tester import SOON, Counterpart, exchange
 
@@ -75,11 +76,13 @@ async def ended(process: asyncio.subprocess.Process) -> None:
 
 
 async def play() -> None:
+    recorder = capture(out_directory(), "lo")
     for scenario in ASAP_ROWS:
         with finding(scenario.__name__):
             lab = GuestLab(scenario.__name__)
             async with lab.end:
                 await scenario(lab)
+    recorder.stop()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ TRANSPORTS = {"kernel": "rserpool._fast.sctp", "usrsctp": "rserpool._fast.usrsct
 CONTROL = ("rsplib",) if os.environ.get("RSERPOOL_LAB_CONTROL") else ()
 SUBJECTS = (*CONTROL, *TRANSPORTS)
 OURS = "10.44.0.1"
-"""The registrar's host, as captures show it."""
+SENT = f"ip.src == {OURS}"
+"""The registrar's host, as captures show it, and tshark's filter for what it sent."""
 
 
 def built(module: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.interop import pcap
 from tests.interop.guest import Report
-from tests.interop.subjects import OURS, SUBJECTS, scenario
+from tests.interop.subjects import OURS, SENT, SUBJECTS, scenario
 
 POOLS = {"EchoPool": [0xE1, 0xE2], "PingPongPool": [0x1E1, 0x1E2], "CalcAppPool": [0x2E1, 0x2E2]}
 KEEP_ALIVE, ANNOUNCE, RESOLUTION_RESPONSE, REGISTRATION_RESPONSE = 0x07, 0x0A, 0x06, 0x03
@@ -102,9 +102,9 @@ def test_registrar_ends_cleanly(report: Report) -> None:
 
 def test_tshark_decodes_all_that_the_registrar_sent(report: Report) -> None:
     capture = report.out / "capture.pcap"
-    sent = pcap.asap_types(capture, OURS)
+    sent = pcap.asap_types(capture, SENT)
     assert {KEEP_ALIVE, ANNOUNCE, RESOLUTION_RESPONSE, REGISTRATION_RESPONSE} <= sent.keys()
-    assert pcap.malformed(capture, OURS) == []
+    assert pcap.malformed(capture, SENT) == []
 
 
 def test_every_captured_message_decodes_and_ours_encode_to_the_same_octets(report: Report) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.interop import pcap
 from tests.interop.guest import Report
 from tests.interop.scenario_policies import HEADS, POLICIES
-from tests.interop.subjects import OURS, SUBJECTS, scenario
+from tests.interop.subjects import SENT, SUBJECTS, scenario
 
 TYPES = {
     "RoundRobin": 1,
@@ -98,4 +98,4 @@ def test_registrar_survives(report: Report) -> None:
 def test_tshark_decodes_all_that_the_registrar_sent(report: Report) -> None:
     if "rsplib" in report.scenario:
         pytest.skip("rsplib's answer to another policy has no cause information, which tshark calls malformed")
-    assert pcap.malformed(report.out / "capture.pcap", OURS) == []
+    assert pcap.malformed(report.out / "capture.pcap", SENT) == []
