@@ -39,6 +39,8 @@ from rserpool.settings import Settings
 
 PROBES_AT_ONCE = 3
 MAX_MESSAGE = 65_535
+MAX_INFORMATION = 4096
+"""Octets of the offending parameter that go back in a refusal: what is longer is no honest mistake."""
 REPORTS_KEPT = 512
 """Reports of one association whose rates are remembered before those that no longer count are dropped."""
 NEVER_ANSWERED = frozenset({0x0E})
@@ -113,6 +115,9 @@ class AsapRegistrar:
             message = decode(data, "asap")
         except RemoteProtocolError as error:
             return self._malformed(peer, data, error)
+        if self._handle_too_long(message):
+            error = RemoteProtocolError("the pool handle is too long", cause=Cause.INVALID_VALUES)
+            return self._malformed(peer, data, error)
         handler = HANDLERS.get(type(message))
         if handler is None:
             self.counters["messages not for a registrar"] += 1
@@ -124,6 +129,9 @@ class AsapRegistrar:
                 tuple(ErrorCause(code=Cause.UNRECOGNIZED_PARAMETER, information=tlv) for tlv in message.unrecognized),
             )
         return actions
+
+    def _handle_too_long(self, message: Message) -> bool:
+        return len(getattr(message, "pool_handle", b"")) > self.settings.limits.pool_handle_octets
 
     def _within_rate(self, peer: Association, kind: int) -> bool:
         if kind == HandleResolution.TYPE:
@@ -149,6 +157,8 @@ class AsapRegistrar:
         try:
             message = decode(data, "asap")
         except RemoteProtocolError:
+            return [note]
+        if self._handle_too_long(message):
             return [note]
         cause = (ErrorCause(code=Cause.LACK_OF_RESOURCES),)
         match message:
@@ -264,7 +274,8 @@ class AsapRegistrar:
 
     def _refuse(self, peer: Association, message: Registration, refusal: Refusal) -> list[Action]:
         self.counters["registrations refused"] += 1
-        cause = ErrorCause(code=refusal.cause, information=refusal.information)
+        information = refusal.information if len(refusal.information) <= MAX_INFORMATION else b""
+        cause = ErrorCause(code=refusal.cause, information=information)
         element = message.pool_element.identifier
         text = f"{peer.peer}: element 0x{element:08x} of pool {message.pool_handle!r} is refused: {refusal}"
         return [refused(peer, message, (cause,)), Note(Level.WARNING, f"{peer.peer} refused", text)]
