@@ -116,8 +116,8 @@ class AsapRegistrar:
         except RemoteProtocolError as error:
             return self._malformed(peer, data, error)
         if self._handle_too_long(message):
-            error = RemoteProtocolError("the pool handle is too long", cause=Cause.INVALID_VALUES)
-            return self._malformed(peer, data, error)
+            too_long = RemoteProtocolError("the pool handle is too long", cause=Cause.INVALID_VALUES)
+            return self._malformed(peer, data, too_long)
         handler = HANDLERS.get(type(message))
         if handler is None:
             self.counters["messages not for a registrar"] += 1

@@ -37,7 +37,9 @@ from tests.fuzz.growth import Growth, resident
 from tests.fuzz.mutate import Mutator
 
 OWN = 0x22222222
-HOSTS = tuple(ip_address(text) for text in ("10.44.0.1", "10.44.0.2", "10.44.0.3", "10.1.2.3", "2001:db8::1", "fd44::2"))
+HOSTS = tuple(
+    ip_address(text) for text in ("10.44.0.1", "10.44.0.2", "10.44.0.3", "10.1.2.3", "2001:db8::1", "fd44::2")
+)
 LIMITS = Limits(associations=40, elements_per_association=20, elements_per_pool=50, pools=60, subscriptions=5)
 SLOW = 0.05
 """Seconds of processor time that no event may take."""
