@@ -1,35 +1,28 @@
 """What every transport offers: endpoints, associations, events. RFC 6458's one-to-many model, without its sockets."""
 
-import enum
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from rserpool.association import MAX_MESSAGE, AssociationGone, Down
 from rserpool.errors import RSerPoolError
 
+__all__ = [
+    "MAX_MESSAGE",
+    "Address",
+    "AssociationGone",
+    "DatagramSender",
+    "Down",
+    "Endpoint",
+    "Handler",
+    "Transport",
+    "TransportUnavailable",
+    "Tuning",
+    "as_address",
+]
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-MAX_MESSAGE = 0xFFFF + 3
-"""Octets of the largest message: the 16-bit Message Length (RFC 5352 2.1, RFC 5353 2) and the final padding. A peer
-that sends more has its association aborted, so that it cannot make us collect without end."""
-
-
-class Down(enum.Enum):
-    """Why an association ended."""
-
-    SHUTDOWN = enum.auto()
-    """In order: one side shut it down."""
-    LOST = enum.auto()
-    """The peer no longer answers."""
-    ABORTED = enum.auto()
-    """One side aborted it, or the peer no longer knows it."""
-    CANT_START = enum.auto()
-    """It never came up."""
-
-
-class AssociationGone(RSerPoolError):  # noqa: N818
-    """The association has ended, or never was; its on_down may still be on its way."""
 
 
 class TransportUnavailable(RSerPoolError):  # noqa: N818
