@@ -32,6 +32,7 @@ cdef enum:
     DATAGRAM = 1 << 16
     COMMON_HEADER = 12
     STREAMS = 32                     # incoming streams we admit; a peer cannot make us reserve more
+    SACK_DELAY = 20                  # milliseconds, unless told otherwise
     SPACE = 1 << 18                  # send and receive buffer of an association, octets
     SLOT_BITS = 20
 
@@ -197,6 +198,11 @@ cdef uint64_t now_us() noexcept:
     return <uint64_t>now.tv_sec * 1000000 + <uint64_t>(now.tv_nsec // 1000)
 
 
+def remembered() -> int:
+    """How many UDP addresses of peers are remembered, with or without association."""
+    return _peers.count
+
+
 def tick() -> None:
     """Let the stack's timers run for the time that has passed since the last call."""
     global _ticked
@@ -336,8 +342,8 @@ cdef class Socket(Associations):
         path.spp_flags = <uint32_t>(SPP_HB_ENABLE if tuning.heartbeat else SPP_HB_DISABLE)
         path.spp_pathmaxrxt = tuning.association_retransmissions      # the only path
         self.option(SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
-        sack.sack_delay = int(tuning.sack_delay * 1000)
-        sack.sack_freq = 2 if tuning.sack_delay else 1
+        sack.sack_delay = SACK_DELAY if tuning.sack_delay is None else int(tuning.sack_delay * 1000)
+        sack.sack_freq = 2 if sack.sack_delay else 1
         return self.option(SCTP_DELAYED_SACK, &sack, sizeof(sack))
 
     def close_socket(self) -> None:
