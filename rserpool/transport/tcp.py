@@ -1,7 +1,7 @@
 """ASAP over TCP for pool users (RFC 5352 2.1): messages framed by their own length, the PPID implied.
 
-A message ends at its Message Length rounded up to 4, so both readings of that length, with the final padding and without,
-frame the same octets.
+A message ends at its Message Length rounded up to 4, so both readings of that length, with the final padding and
+without, frame the same octets.
 """
 
 import asyncio

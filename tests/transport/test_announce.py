@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from rserpool.transport.announce import Announcer, AnnounceListener, as_group
+from rserpool.transport.announce import AnnounceListener, Announcer, as_group
 from rserpool.transport.interface import Address
 from rserpool.transport.udp import UdpSockets
 from tests.transport.conftest import Run

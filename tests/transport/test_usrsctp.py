@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from rserpool._fast import usrsctp as stack
 from rserpool.transport.interface import Down
 from rserpool.transport.usrsctp import UsrsctpEndpoint, UsrsctpTransport
 from tests.transport.conftest import Run
@@ -80,6 +81,26 @@ def test_messages_for_another_port_and_rubbish_are_dropped(run: Run) -> None:
             assert p.client.send(p.assoc, message(), 11)
             await p.at_client.until(lambda: bool(p.at_client.messages))
             assert p.at_server.order == ["up", "message"]
+
+    run(main())
+
+
+def test_forged_sources_push_out_each_other_only(run: Run) -> None:
+    limit = 1 << 14
+
+    async def main() -> None:
+        async with pair("usrsctp", echo=True) as p:
+            packet = bytes(2) + p.server.port.to_bytes(2) + bytes(60)
+            for number in range(limit + 500):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                    stranger.bind((f"127.1.{number >> 8}.{number & 255}", 0))
+                    stranger.sendto(packet, (HOST, p.server.port))
+                if number % 256 == 0:
+                    await asyncio.sleep(0)
+            assert p.client.send(p.assoc, message(), 11)
+            await p.at_client.until(lambda: bool(p.at_client.messages))
+            assert limit <= stack.remembered() <= limit + 2
+            assert not p.at_client.down
 
     run(main())
 
