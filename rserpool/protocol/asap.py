@@ -189,7 +189,7 @@ class AsapRegistrar:
         note = Note(Level.WARNING, f"{peer.peer} malformed", f"{peer.peer} sent a message that is wrong: {error}")
         if not error.report or data[0] in NEVER_ANSWERED:
             return [note]
-        return [*self._report(peer, (ErrorCause(code=error.cause, information=error.information),)), note]
+        return [*self._report(peer, (because(error.cause, error.information),)), note]
 
     def _report(self, peer: Association, causes: tuple[ErrorCause, ...]) -> list[Action]:
         """An ASAP_ERROR, unless this peer has had as many as it may; cut to what one message can carry."""
@@ -275,7 +275,7 @@ class AsapRegistrar:
     def _refuse(self, peer: Association, message: Registration, refusal: Refusal) -> list[Action]:
         self.counters["registrations refused"] += 1
         information = refusal.information if len(refusal.information) <= MAX_INFORMATION else b""
-        cause = ErrorCause(code=refusal.cause, information=information)
+        cause = because(refusal.cause, information)
         element = message.pool_element.identifier
         text = f"{peer.peer}: element 0x{element:08x} of pool {message.pool_handle!r} is refused: {refusal}"
         return [refused(peer, message, (cause,)), Note(Level.WARNING, f"{peer.peer} refused", text)]
@@ -442,6 +442,14 @@ class AsapRegistrar:
         period = self.announcing.period(self._now, self._randomness.random())
         self._wheel.insert(self._now + period, ("announce",))
         return [Announce(self._announcement)]
+
+
+def because(code: int, information: bytes) -> ErrorCause:
+    """An error cause. Invalid Values must show the offending parameter (RFC 5354 3.12.4): without one that can be
+    shown, the error is unspecified."""
+    if code == Cause.INVALID_VALUES and not information:
+        return ErrorCause(code=Cause.UNSPECIFIED_ERROR)
+    return ErrorCause(code=code, information=information)
 
 
 def refused(peer: Association, message: Registration, causes: tuple[ErrorCause, ...]) -> Send:
