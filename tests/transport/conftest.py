@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -33,6 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     only = chosen(config)
     no_kernel = pytest.mark.skip(reason="this kernel has no SCTP (runs in the lab)")
     for item in items:
+        if Path(__file__).parent not in item.path.parents:
+            continue
         back_end = getattr(item, "callspec", None) and item.callspec.params.get("back_end")  # type: ignore[attr-defined]
         if only and back_end != only and (back_end or not item.get_closest_marker(f"needs_{only}")):
             item.add_marker(pytest.mark.skip(reason=f"only {only} was asked for"))

@@ -1,6 +1,8 @@
 """What only SCTP in the kernel can show, in the lab: many addresses, both families, usrsctp on the other side."""
 
+import asyncio
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import rserpool
-from rserpool.transport.interface import Down
+from rserpool.transport.interface import MAX_MESSAGE, Down
 from rserpool.transport.udp import interface_addresses
 from tests.transport.conftest import Run
 from tests.transport.support import HASTY, HOST, Recorder, message, pair, transport
@@ -157,6 +159,42 @@ def test_a_peer_that_restarts_and_then_vanishes(run: Run) -> None:
             await heard.until(lambda: bool(heard.down))
             assert heard.down == [(assoc, Down.LOST)]
             assert heard.order == ["up", "restart", "restart", "down"]
+
+    run(main())
+
+
+def test_a_message_in_pieces_is_put_together(run: Run) -> None:
+    """The largest message is longer than what is read at once."""
+    largest = bytes(range(256)) * 256 + b"ab"
+    assert len(largest) == MAX_MESSAGE
+
+    async def main() -> None:
+        async with pair("kernel", echo=True) as p:
+            for _ in range(3):
+                assert p.client.send(p.assoc, largest, 11)
+            await p.at_client.until(lambda: len(p.at_client.messages) == 3)
+            assert p.at_client.messages == [(p.assoc, largest, 11)] * 3
+
+    run(main())
+
+
+@pytest.mark.parametrize("stack", ["kernel", "usrsctp"])
+@pytest.mark.parametrize("size", [MAX_MESSAGE + 1, 100_000, 200_000])
+@pytest.mark.usefixtures("encapsulation")
+def test_a_message_beyond_all_bounds_ends_its_association(run: Run, stack: str, size: int) -> None:
+    async def main() -> None:
+        async with transport(stack) as made:
+            heard = Recorder()
+            server = await made.endpoint(heard, addresses=["10.44.0.1"])
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132) as peer:
+                peer.bind(("10.45.0.1", 0))
+                if stack == "usrsctp":
+                    peer.setsockopt(132, 132, struct.pack("=i4x128xH6x", 0, socket.htons(server.port)))
+                await asyncio.to_thread(peer.connect, ("10.44.0.1", server.port))
+                await asyncio.to_thread(peer.sendall, bytes(size))
+                await heard.until(lambda: bool(heard.down))
+            assert heard.order == ["up", "down"]
+            assert heard.reasons == [Down.ABORTED]
 
     run(main())
 

@@ -117,6 +117,9 @@ def test_room_is_bounded_and_comes_back(two: Two) -> None:
     two.network.run()
     assert two.said.writable == [two.assoc]
     assert len(two.heard.messages) * 60_000 == sent
+    assert two.client.send(two.assoc, b"x", 11)
+    two.network.run()
+    assert two.said.writable == [two.assoc]
 
 
 def test_datagrams_reach_who_joined(two: Two) -> None:

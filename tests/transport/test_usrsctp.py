@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import socket
+import struct
 
 import pytest
 
@@ -11,7 +12,7 @@ from rserpool._fast import usrsctp as stack
 from rserpool.transport.interface import Down
 from rserpool.transport.usrsctp import UsrsctpEndpoint, UsrsctpTransport
 from tests.transport.conftest import Run
-from tests.transport.support import HASTY, HOST, Recorder, message, pair, transport
+from tests.transport.support import HASTY, HOST, LIMIT, Recorder, message, pair, transport
 
 pytestmark = pytest.mark.needs_usrsctp
 
@@ -81,6 +82,37 @@ def test_messages_for_another_port_and_rubbish_are_dropped(run: Run) -> None:
             assert p.client.send(p.assoc, message(), 11)
             await p.at_client.until(lambda: bool(p.at_client.messages))
             assert p.at_server.order == ["up", "message"]
+
+    run(main())
+
+
+def crc32c(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for octet in data:
+        crc ^= octet
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def init(source: int, target: int) -> bytes:
+    """An SCTP packet with an INIT chunk (RFC 9260 3.3.2)."""
+    chunk = struct.pack("!BBHIIHHI", 1, 0, 20, 0x01020304, 65536, 1, 1, 1)
+    header = struct.pack("!HHI", source, target, 0)
+    return header + struct.pack("<I", crc32c(header + bytes(4) + chunk)) + chunk
+
+
+def test_a_socket_takes_packets_for_its_own_port_only(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp") as p:
+            loop = asyncio.get_running_loop()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as stranger:
+                stranger.bind((HOST, 0))
+                for port in (p.client.port, p.server.port):
+                    stranger.sendto(init(5, port), (HOST, p.server.port))
+                answer = await asyncio.wait_for(loop.sock_recv(stranger, 65536), LIMIT)
+                assert struct.unpack_from("!HH", answer) == (p.server.port, 5)
+                assert answer[12] == 2
 
     run(main())
 
