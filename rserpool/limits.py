@@ -16,6 +16,9 @@ class Limits:
     associations: int = 20_000
     """Associations and connections at a time: a flood of them costs memory for each. One more is aborted."""
 
+    associations_per_host: int = 1024
+    """Associations and connections from one address: one host cannot use up all of them. One more is aborted."""
+
     elements_per_association: int = 64
     """Pool elements registered over one association: one host cannot fill the handlespace. Cause 6 beyond it."""
 
@@ -79,6 +82,9 @@ class Limits:
 
     announcements: int = 64
     """Other registrars counted from their announcements (RFC 5352 3.6); a forged flood cannot make us silent."""
+
+    announcement_rate: float = 100.0
+    """Announcements looked at per second; the rest of a flood is dropped unread."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

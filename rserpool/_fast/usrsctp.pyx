@@ -1,3 +1,4 @@
+# cython: freethreading_compatible=False
 """libusrsctp inside the event loop: its packets travel over our UDP sockets, its events wait in a queue until drained.
 
 The stack is one per process and single-threaded: every call comes with the GIL held, so from one thread at a time, and

@@ -61,6 +61,7 @@ class AsapRegistrar:
         self.handlespace = handlespace
         self.counters: Counter[str] = Counter()
         self.associations: dict[int, Association] = {}
+        self._hosts: Counter[Address | None] = Counter()
         self.announcing = Announcing(settings)
         self._announcement = b""
         self._wheel = wheel
@@ -78,10 +79,13 @@ class AsapRegistrar:
 
     def associated(self, number: int, peer: Peer, now: int) -> list[Action]:
         """An association or connection came up; ``number`` is not 0 and never used twice."""
-        if len(self.associations) >= self.settings.limits.associations:
+        limits = self.settings.limits
+        host = peer.addresses[0] if peer.addresses else None
+        if len(self.associations) >= limits.associations or self._hosts[host] >= limits.associations_per_host:
             self.counters["associations refused"] += 1
-            return [Abort(number), Note(Level.WARNING, "associations", "too many associations: one more was aborted")]
-        self.associations[number] = association(number, peer, self.settings.limits, now)
+            return [Abort(number), Note(Level.WARNING, "associations", f"too many associations: {peer} was aborted")]
+        self._hosts[host] += 1
+        self.associations[number] = association(number, peer, limits, now)
         self.counters["associations"] += 1
         return []
 
@@ -95,6 +99,10 @@ class AsapRegistrar:
         gone = self.associations.pop(number, None)
         if gone is not None:
             self._subscriptions.forget(gone)
+            host = gone.peer.addresses[0] if gone.peer.addresses else None
+            self._hosts[host] -= 1
+            if not self._hosts[host]:
+                del self._hosts[host]
         return actions
 
     # Messages

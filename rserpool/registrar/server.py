@@ -181,6 +181,9 @@ class Server:
         log.debug("association %d: a message with payload protocol identifier %d is ignored", number, ppid)
 
     def _announced(self, data: bytes, address: Address, port: int) -> None:
+        if not self.asap.announcing.within_rate(self._now()):
+            self.asap.counters["announcements over the rate"] += 1
+            return
         try:
             message = decode(data, "asap")
         except RemoteProtocolError:

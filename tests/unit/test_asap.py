@@ -304,6 +304,17 @@ def test_associations_are_bounded() -> None:
     assert not bench.asap.associated(4, Peer(addresses=(HOST,), port=1, sctp=True), 0)
 
 
+def test_associations_of_one_host_are_bounded() -> None:
+    bench = Bench(associations_per_host=2)
+    bench.associate()
+    bench.associate()
+    assert Abort(3) in bench.asap.associated(3, Peer(addresses=(HOST,), port=1, sctp=True), 0)
+    assert not bench.asap.associated(4, Peer(addresses=(OTHER_HOST,), port=1, sctp=True), 0)
+    bench.asap.lost(1, 0)
+    bench.asap.lost(3, 0)
+    assert not bench.asap.associated(5, Peer(addresses=(HOST,), port=1, sctp=True), 0)
+
+
 def test_a_registration_flood_gets_cause_6_and_at_last_an_abort() -> None:
     bench = Bench(registration_rate=10.0, registration_burst=5, registration_excess=2.0)
     number = bench.associate()
@@ -558,6 +569,12 @@ def test_forged_announcers_cannot_silence_the_registrar() -> None:
     for server in range(2, 10_000):
         bench.asap.announcing.heard(server, bench.now)
     assert bench.asap.announcing.period(bench.now, 0.5) == 9 * SECOND
+
+
+def test_a_flood_of_announcements_is_dropped_unread() -> None:
+    bench = Bench(announcement_rate=10.0)
+    assert [bench.asap.announcing.within_rate(0) for _ in range(12)] == [True] * 10 + [False] * 2
+    assert bench.asap.announcing.within_rate(SECOND)
 
 
 def test_the_rsplib_profile_keeps_announcing_every_second() -> None:
