@@ -25,6 +25,10 @@ class Limits:
     pools: int = 10_000
     """Pools in the handlespace: a flood of new pool handles. Cause 6 beyond it."""
 
+    pool_handle_octets: int = 255
+    """Octets of the longest pool handle in any message: every answer must have room to repeat it. ASAP_ERROR with
+    cause 3 beyond it."""
+
     registration_rate: float = 10.0
     """Registrations and deregistrations per second over one association. Cause 6 beyond it."""
 

@@ -4,7 +4,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdlib cimport free, malloc
 
 from rserpool._fast.cursor cimport (
-    load_u16, padded, put_octets, put_padding, put_u8, put_u16, store_u16, writing,
+    padded, put_octets, put_padding, put_u8, put_u16, store_u16, writing,
 )
 from rserpool._fast.policies cimport choose
 from rserpool._fast.rbtree cimport first, next_of
@@ -14,7 +14,7 @@ from rserpool._fast.scan cimport POOL_HANDLE
 cdef enum:
     HANDLE_RESOLUTION_RESPONSE = 0x06
     ACCEPT_SUBSCRIPTION = 0x01
-    SMALLEST_ELEMENT = 28      # an opaque transport without octets, a policy without data
+    MOST_ELEMENTS = 2340       # of 28 octets: opaque transports without octets, policies without data
 
 
 cdef int put_parameter(Pen *pen, uint16_t type, const uint8_t *value, size_t length) except -1:
@@ -43,7 +43,8 @@ cdef bytes resolution_of(Space *space, Pool *pool, size_t items, bint accept, bi
 
     The policy parameter is that of the first PE listed.
     """
-    cdef size_t count = choose(space, pool, min(items, <size_t>(LARGEST_MESSAGE // SMALLEST_ELEMENT)), advance)
+    cdef size_t most = MOST_ELEMENTS
+    cdef size_t count = choose(space, pool, min(items, most) if items else most, advance)
     cdef size_t fit = 0
     cdef size_t length = 8 + padded(pool.name_length)
     cdef size_t ends = length              # where the message ends, the final padding not counted

@@ -1,9 +1,13 @@
 """Checked conversion of arguments; see args.pxd."""
 
+from cpython.number cimport PyNumber_Index
+
 from rserpool.errors import LocalProtocolError
 
 
 cdef uint64_t as_u64(object value, str name) except? 0xFFFFFFFFFFFFFFFFu:
+    if not isinstance(value, int):
+        value = PyNumber_Index(value)
     try:
         return value
     except OverflowError:
@@ -11,6 +15,8 @@ cdef uint64_t as_u64(object value, str name) except? 0xFFFFFFFFFFFFFFFFu:
 
 
 cdef uint32_t as_u32(object value, str name) except? 0xFFFFFFFFu:
+    if not isinstance(value, int):
+        value = PyNumber_Index(value)
     try:
         return value
     except OverflowError:

@@ -5,10 +5,11 @@ import errno as codes
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t
 
+from rserpool import association as shared
+from rserpool.association import AssociationGone, Down
 from rserpool.errors import LocalProtocolError
-from rserpool.transport.interface import MAX_MESSAGE, AssociationGone, Down
 
-cdef size_t LARGEST = MAX_MESSAGE
+cdef size_t LARGEST = shared.MAX_MESSAGE
 cdef dict REASONS = {
     <int>SHUT: Down.SHUTDOWN, <int>LOST: Down.LOST, <int>ABORTED: Down.ABORTED, <int>NOT_STARTED: Down.CANT_START,
 }
@@ -40,6 +41,10 @@ cdef class Associations:
             if association.up:
                 return True
         return False
+
+    def peer_addresses(self, assoc: int) -> tuple:
+        """See interface.Endpoint.peer_addresses."""
+        raise NotImplementedError
 
     def occupied(self) -> None:
         """The count has left zero."""
@@ -94,7 +99,7 @@ cdef class Associations:
             association.partial = None
             self.abort(assoc)
             return 0
-        message = data[:length]
+        message = data[:<Py_ssize_t>length]
         if held or not whole:
             if association.partial is None:
                 association.partial = bytearray()

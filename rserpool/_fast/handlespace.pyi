@@ -12,7 +12,7 @@ class Verdict(enum.IntEnum):
     INCONSISTENT_TRANSPORT = 3
     INCONSISTENT_USE = 4
 
-class Timeout(enum.IntEnum):
+class Timer(enum.IntEnum):
     KEEP_ALIVE = 1
     LIFE = 2
 
@@ -40,9 +40,9 @@ class Handlespace:
     @life_unit.setter
     def life_unit(self, unit: int) -> None: ...
     @property
-    def longest_life(self) -> int: ...
-    @longest_life.setter
-    def longest_life(self, life: int) -> None: ...
+    def life_limit(self) -> int: ...
+    @life_limit.setter
+    def life_limit(self, limit: int) -> None: ...
     def register(
         self, handle: bytes, element: bytes, *, home: SupportsIndex, connection: SupportsIndex = 0
     ) -> Verdict: ...

@@ -4,7 +4,6 @@ import enum
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -13,6 +12,7 @@ from rserpool._fast.answers cimport resolution_of, table_part
 from rserpool._fast.args cimport as_u32, as_u64
 from rserpool._fast.inspect cimport inspect_space
 from rserpool._fast.lane cimport answer_fast, jittered
+from rserpool._fast.names cimport Named, Names
 from rserpool._fast.policies cimport choose
 from rserpool._fast.rbtree cimport Node, above, first, next_of
 from rserpool._fast.records cimport (
@@ -23,7 +23,7 @@ from rserpool._fast.space cimport (
     open_space, pool_after, register_element, remove_element,
 )
 from rserpool._fast.views cimport PoolElementView, PoolView, pool_view_of, view_of
-from rserpool._fast.wheel cimport ENTRY_TAG, Entry, EntryTimer, Timer, arm, disarm, take_due
+from rserpool._fast.wheel cimport ENTRY_TAG, Entry, EntryAlarm, Alarm, arm, disarm, take_due
 
 from rserpool.errors import LocalProtocolError
 
@@ -38,7 +38,7 @@ class Verdict(enum.IntEnum):
     INCONSISTENT_USE = 4
 
 
-class Timeout(enum.IntEnum):
+class Timer(enum.IntEnum):
     """The two timers of a pool element."""
 
     KEEP_ALIVE = 1
@@ -46,49 +46,12 @@ class Timeout(enum.IntEnum):
 
 
 cdef tuple VERDICTS = tuple(Verdict)
-cdef tuple TIMEOUTS = (None, *Timeout)
+cdef tuple TIMERS = (None, *Timer)
 
 cdef enum:
     LATEST = 0x3FFFFFFFFFFFFFFF    # of the times that callers give, so that sums with intervals fit
     LONGEST = 0xFFFFFFFFFFFF       # interval, microseconds
     LONGEST_UNIT = 1000000000
-
-
-cdef struct Named:
-    # A pool element, or with ENTRY_TAG a wheel's entry, that outlives its record.
-    PyObject *held
-    uint32_t identifier
-    unsigned int tag
-
-
-cdef class Names:
-    """Pool elements gathered in C first, because making Python objects may run code that changes the handlespace."""
-
-    cdef Named *named
-    cdef size_t count
-
-    def __cinit__(self, size_t most):
-        self.named = <Named *>calloc(most + 1, sizeof(Named))
-        if self.named is NULL:
-            raise MemoryError
-
-    def __dealloc__(self):
-        for i in range(self.count):
-            Py_XDECREF(self.named[i].held)
-        free(self.named)
-
-    cdef void add(self, object held, uint32_t identifier, unsigned int tag) noexcept:
-        Py_INCREF(held)
-        self.named[self.count].held = <PyObject *>held
-        self.named[self.count].identifier = identifier
-        self.named[self.count].tag = tag
-        self.count += 1
-
-    cdef void add_element(self, const Element *element) noexcept:
-        self.add(<object>element.pool.handle, identifier_of(element), 0)
-
-    cdef list pairs(self):
-        return [(<object>self.named[i].held, self.named[i].identifier) for i in range(self.count)]
 
 
 cdef uint64_t as_time(object value, str name) except? 0xFFFFFFFFFFFFFFFFu:
@@ -115,10 +78,11 @@ cdef inline size_t length_of(bytes handle) noexcept:
 
 @cython.no_gc_clear
 cdef class Handlespace:
-    """All pools that the registrar ``identifier`` knows; its random choices follow from ``seed``, its time is ``wheel``'s.
+    """All pools that the registrar ``identifier`` knows. Random choices follow from ``seed``, time is ``wheel``'s.
 
     A pool element goes in as the octets of one canonical Pool Element parameter in ENRP form (RFC 5354 3.10), padded.
-    Times are integer microseconds, connections integers that name associations (0: none). A wheel serves one handlespace.
+    Times are integer microseconds, connections integers that name associations (0: none). A wheel serves one
+    handlespace.
 
     Wrong arguments raise TypeError or LocalProtocolError and change nothing. One thread uses one handlespace.
     """
@@ -134,10 +98,9 @@ cdef class Handlespace:
         wheel.shared = True
         self.wheel = wheel
         self.updated = []
-        self.space.default_items = 0xFFFFFFFFu
+        self.space.life_limit = LONGEST
         self.space.keep_alive_interval = 5000000
         self.space.life_unit = 1000000
-        self.space.longest_life = LONGEST
 
     def __dealloc__(self):
         close_space(&self.space)
@@ -161,12 +124,12 @@ cdef class Handlespace:
 
     @property
     def default_items(self) -> int:
-        """PEs in an answer of the fast lane to a request that names no number; 1..2**32-1."""
+        """PEs in an answer of the fast lane to a request that names no number; 0 for as many as fit."""
         return self.space.default_items
 
     @default_items.setter
     def default_items(self, items: object) -> None:
-        self.space.default_items = <uint32_t>in_range(items, 1, 0xFFFFFFFFu, "default_items")
+        self.space.default_items = as_u32(items, "default_items")
 
     @property
     def keep_alive_interval(self) -> int:
@@ -187,20 +150,20 @@ cdef class Handlespace:
         self.space.life_unit = in_range(unit, 1, LONGEST_UNIT, "life_unit")
 
     @property
-    def longest_life(self) -> int:
-        """Microseconds after which a registration ends that is not renewed, however long its life, if not infinite."""
-        return self.space.longest_life
+    def life_limit(self) -> int:
+        """Microseconds after which the fast lane lets a registration expire at the latest."""
+        return self.space.life_limit
 
-    @longest_life.setter
-    def longest_life(self, life: object) -> None:
-        self.space.longest_life = in_range(life, 1, LONGEST, "longest_life")
+    @life_limit.setter
+    def life_limit(self, limit: object) -> None:
+        self.space.life_limit = in_range(limit, 1, LONGEST, "life_limit")
 
     def register(self, bytes handle not None, bytes element not None, *, home: object, connection: object = 0):
         """Add or update a PE. ``home`` replaces the field in ``element``.
 
-        An update replaces all attributes, unmarks, and sets the degradation and bad-report counters to 0. A PE that does
-        not fit its pool's policy, transport type or transport use (RFC 5352 3.1) is refused, even if it is the only one.
-        LocalProtocolError for an element that is not canonical or, with its handle, never fits a message.
+        An update replaces all attributes, unmarks, and sets the degradation and bad-report counters to 0. A PE that
+        does not fit its pool's policy, transport type or transport use (RFC 5352 3.1) is refused, even if it is the
+        only one. LocalProtocolError for an element that is not canonical or, with its handle, never fits a message.
         """
         cdef uint32_t owner = as_u32(home, "home")
         cdef uint64_t association = as_u64(connection, "connection")
@@ -236,8 +199,8 @@ cdef class Handlespace:
             pool = pool_after(&self.space, name_of(last), length_of(last))
 
     def select(self, bytes handle not None, items: object, advance: bool = True) -> list:
-        """PE identifiers as an answer would list them; empty if there is no such pool."""
-        cdef size_t most = in_range(items, 1, 0xFFFFFFFFFFFFFFFFu, "items")
+        """PE identifiers as an answer of at most ``items`` PEs (0: all) lists them; empty if there is no such pool."""
+        cdef size_t most = as_u64(items, "items")
         cdef Pool *pool = find_pool(&self.space, name_of(handle), length_of(handle))
         cdef size_t count = 0
         cdef bint used = advance
@@ -248,12 +211,12 @@ cdef class Handlespace:
     def resolution(
         self, bytes handle not None, items: object, *, accept_subscription: bool = False, advance: bool = True,
     ) -> bytes:
-        """A whole ASAP_HANDLE_RESOLUTION_RESPONSE (RFC 5352 2.2.6) with at most ``items`` PEs, as many as fit 16 bits.
+        """A whole ASAP_HANDLE_RESOLUTION_RESPONSE (RFC 5352 2.2.6) with at most ``items`` PEs (0: as many as fit).
 
-        The policy parameter is that of the first PE listed. None if there is no such pool. Without ``advance`` nothing
-        changes, the state of the random choices included.
+        A message has at most 65535 octets. The policy parameter is that of the first PE listed. None if there is no
+        such pool. Without ``advance`` nothing changes, the state of the random choices included.
         """
-        cdef size_t most = in_range(items, 1, 0xFFFFFFFFFFFFFFFFu, "items")
+        cdef size_t most = as_u64(items, "items")
         cdef bint accept = accept_subscription
         cdef bint used = advance
         cdef Pool *pool = find_pool(&self.space, name_of(handle), length_of(handle))
@@ -317,13 +280,13 @@ cdef class Handlespace:
         cdef Home *winner
         cdef Element *element
         cdef Names names
-        cdef size_t count, i
+        cdef size_t count
         if old == new or loser is NULL or loser.size == 0:
             return []
         count = min(limit, loser.size)
         names = Names(count)
         winner = obtain_home(&self.space, new)
-        for i in range(count):
+        while names.count < count:
             element = by_owner(first(&loser.owned))
             names.add_element(element)
             move_home(&self.space, element, winner)
@@ -406,7 +369,7 @@ cdef class Handlespace:
     def disarm(self, bytes handle not None, pe_identifier: object, which: object) -> bool:
         """False if it was not armed."""
         cdef Element *element = self.element(handle, pe_identifier)
-        cdef Timer *timer
+        cdef Alarm *timer
         cdef unsigned int tag = tag_of(which)
         if element is NULL:
             return False
@@ -423,11 +386,11 @@ cdef class Handlespace:
     def expire(self, now: object) -> list:
         """Advance the wheel: what is due by then, by deadline.
 
-        For a PE's timer (Timeout, pool handle, PE identifier), for an entry of Wheel.insert its payload.
+        For a PE's timer (Timer, pool handle, PE identifier), for an entry of Wheel.insert its payload.
         """
         cdef uint64_t time = as_time(now, "now")
         cdef size_t count = 0
-        cdef Timer **due = take_due(&self.wheel.core, time, &count)
+        cdef Alarm **due = take_due(&self.wheel.core, time, &count)
         cdef Names names
         try:
             names = Names(count)
@@ -486,15 +449,15 @@ cdef unsigned int tag_of(object which) except 0:
     return tag
 
 
-cdef inline Timer *timer_of(Element *element, unsigned int tag) noexcept:
+cdef inline Alarm *timer_of(Element *element, unsigned int tag) noexcept:
     return &element.keep_alive if tag == KEEP_ALIVE_TAG else &element.life
 
 
-cdef void add_timer(Names names, Timer *timer) noexcept:
+cdef void add_timer(Names names, Alarm *timer) noexcept:
     cdef unsigned int tag = timer.order & 3
     cdef Element *element
     if tag == ENTRY_TAG:
-        names.add(<object>(<EntryTimer *>timer).entry, 0, tag)
+        names.add(<object>(<EntryAlarm *>timer).entry, 0, tag)
         return
     element = <Element *>(<char *>timer - (KEEP_ALIVE_AT if tag == KEEP_ALIVE_TAG else LIFE_AT))
     names.add(<object>element.pool.handle, identifier_of(element), tag)
@@ -506,4 +469,4 @@ cdef object expiry(Wheel wheel, const Named *named):
         entry = <Entry>named.held
         wheel.entries.discard(entry)
         return entry.payload
-    return TIMEOUTS[named.tag], <object>named.held, named.identifier
+    return TIMERS[named.tag], <object>named.held, named.identifier

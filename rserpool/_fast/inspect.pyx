@@ -48,7 +48,8 @@ cdef int inspect_pool(Pool *pool) except -1:
         expect(element.node.key1 != 0, "a free record is linked")
         inspect_run(pool, element)
         check_choice(pool, element)
-        idle += pool.policy.family == DRAWN and element.choice.node.key0 != 0
+        if pool.policy.family == DRAWN and element.choice.node.key0:
+            idle += 1
         at = next_of(at)
     expect(idle == pool.idle, "a pool's count of weights 0 is wrong")
     at = first(&pool.choice)

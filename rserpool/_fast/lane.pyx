@@ -78,7 +78,7 @@ cdef bytes resolve(Space *space, const uint8_t *data, const Parameter *parameter
             return None
         items = load_u32(parameters[1].octets + 4)
     pool = pool_named(space, &parameters[0])
-    if pool is NULL or items == 0:
+    if pool is NULL or (count == 2 and items == 0):
         return None
     return resolution_of(space, pool, items, False, True)
 
@@ -126,7 +126,7 @@ cdef int rearm_life(Space *space, Element *element, uint64_t now) except -1:
     if life & 0x80000000u:
         disarm(space.wheel, &element.life)
     else:
-        arm(space.wheel, &element.life, now + min(life * space.life_unit, space.longest_life), LIFE_TAG)
+        arm(space.wheel, &element.life, now + min(life * space.life_unit, space.life_limit), LIFE_TAG)
     return 0
 
 

@@ -1,8 +1,8 @@
 """Pool member selection policies (RFC 5356, and nine private ones of rsplib): one merit per policy, one table.
 
 Three families share the work. SORTED pools answer in ascending order of merit; the head moves behind its equals. TURNS
-is weighted round robin. DRAWN pools draw without replacement, merits being weights. Only the head of an answer counts as
-used. A PE of weight 0 is left out while there is one of weight > 0; if all are 0, all are treated alike.
+is weighted round robin. DRAWN pools draw without replacement, merits being weights. Only the head of an answer counts
+as used. A PE of weight 0 is left out while there is one of weight > 0; if all are 0, all are treated alike.
 """
 
 from libc.stddef cimport size_t

@@ -1,5 +1,6 @@
 """The selection policies; see policies.pxd."""
 
+cimport cython
 from libc.limits cimport ULLONG_MAX as IDLE_KEY
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport realloc
@@ -93,7 +94,8 @@ cdef uint64_t randomized_priority_least_used_degradation(const uint8_t *data, ui
 cdef uint64_t weighted_random_dpf(const uint8_t *data, uint32_t counter) noexcept nogil:
     """The weight less its fraction distance * factor, rounded; a weight above 0 stays above 0."""
     cdef uint64_t full = load_u32(data)
-    cdef uint128_t lost = (<uint128_t>full * detour(data + 4) + HIGHEST // 2) // HIGHEST
+    cdef uint128_t highest = HIGHEST
+    cdef uint128_t lost = (<uint128_t>full * detour(data + 4) + highest // 2) // highest
     if full == 0:
         return 0
     return full - <uint64_t>lost if lost < full else 1
@@ -171,6 +173,7 @@ cdef inline uint64_t next_stamp(Pool *pool) noexcept nogil:
 # every round each PE has exactly its weight of turns, evenly spread; equal times go by PE identifier, the same in each
 # round. The selection key is (round: 32 bits, time: 64 bits, PE identifier: 32 bits), the time in units of 2**-64.
 
+@cython.cdivision(True)
 cdef inline uint64_t turn_time(uint64_t turn, uint64_t weight) noexcept nogil:
     cdef uint64_t upper = (2 * turn + 1) << 31
     return (upper // weight) << 32 | ((upper % weight) << 32) // weight
@@ -236,7 +239,7 @@ cdef void end_turn(Pool *pool, Element *element) noexcept nogil:
 
 
 cdef void set_weight(Pool *pool, Element *element, uint64_t weight) noexcept nogil:
-    """PEs of weight 0 lie behind the others in the drawing order, each with a share of 1 for the case that all are 0."""
+    """PEs of weight 0 lie behind the others in the drawing order, with a share of 1 for the case that all are 0."""
     element.choice.node.key0 = weight == 0
     element.choice.node.key1 = identifier_of(element)
     element.choice.value = weight if weight else 1
@@ -381,11 +384,11 @@ cdef int make_room(Space *space, size_t items) except -1:
 
 
 cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except? 0:
-    """Put at most ``items`` PEs, none twice, best first, into space.chosen and return their number, at least 1.
+    """Put at most ``items`` PEs (0: all), none twice, best first, into space.chosen; return their number, at least 1.
 
     ``advance`` lets the head count as used; without it nothing changes, the generator's state included.
     """
-    cdef size_t wanted = min(items, pool.size)
+    cdef size_t wanted = min(items, pool.size) if items else pool.size
     cdef size_t count
     cdef Rng saved
     make_room(space, wanted)

@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from rserpool._fast.rbtree cimport Node, SumNode, Tree
 from rserpool._fast.rng cimport Rng
 from rserpool._fast.slab cimport Slab
-from rserpool._fast.wheel cimport Timer, WheelCore
+from rserpool._fast.wheel cimport Alarm, WheelCore
 
 cdef enum:
     OWNED_AT = 64          # offsets in Element; the space module checks them at import
@@ -51,12 +51,12 @@ cdef struct Element:
     SumNode choice         # in the pool by the policy
     uint32_t counter       # degradation counter, or the turn within the round (weighted round robin)
     uint32_t bad_reports
-    Timer keep_alive
-    Timer life
+    Alarm keep_alive
+    Alarm life
 
 
-# What the policy says of a PE whose policy values lie at ``data`` and that was used ``counter`` times since it registered:
-# the smaller the better for sorted families, a weight for the others.
+# What the policy says of a PE whose policy values lie at ``data`` and that was used ``counter`` times since it
+# registered: the smaller the better for the SORTED family, a weight for the others.
 ctypedef uint64_t (*merit_of)(const uint8_t *data, uint32_t counter) noexcept nogil
 
 
@@ -111,8 +111,8 @@ cdef struct Space:
     size_t chosen_room
     uint64_t keep_alive_interval
     uint64_t life_unit
-    uint64_t longest_life
-    uint32_t default_items
+    uint64_t life_limit
+    uint32_t default_items     # 0: as many as fit
     Slab elements
     Slab pool_slab
     Slab home_slab

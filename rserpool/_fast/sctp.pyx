@@ -17,7 +17,7 @@ from rserpool._fast.associations cimport (
 )
 from rserpool._fast.peers cimport sockaddr, socklen_t
 
-from rserpool.transport.interface import AssociationGone
+from rserpool.association import AssociationGone
 
 cdef extern from "<sys/socket.h>" nogil:
     struct iovec:
@@ -130,7 +130,7 @@ cdef struct paddrinfo:
 
 cdef mmsghdr *_headers = NULL
 
-GONE = frozenset(
+cdef frozenset GONE = frozenset(
     (codes.ENOENT, codes.ECONNRESET, codes.ECONNABORTED, codes.EPIPE, codes.ESHUTDOWN, codes.ENOTCONN, codes.EINVAL)
 )
 
@@ -201,9 +201,9 @@ cdef class Socket(Associations):
 
     def receive(self) -> None:
         """Take what waits and hand it to the handler."""
-        cdef int batch, i, n
+        cdef int _batch, i, n
         cdef msghdr *header
-        for batch in range(BATCHES):
+        for _batch in range(BATCHES):
             if self.fd < 0:
                 return
             for i in range(BATCH):

@@ -14,7 +14,7 @@ cdef struct Slab:
 
 
 cdef void open_slab(Slab *slab, size_t size) noexcept nogil
-cdef void close_slab(Slab *slab) noexcept nogil
+cdef void close_slab(Slab *slab) noexcept nogil      # for good; also a zeroed slab
 cdef void *grow_slab(Slab *slab) except NULL
 
 

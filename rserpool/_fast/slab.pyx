@@ -26,7 +26,7 @@ cdef void close_slab(Slab *slab) noexcept nogil:
         following = (<void **>chunk)[0]
         free(chunk)
         chunk = following
-    open_slab(slab, slab.size)
+    slab.chunks = NULL
 
 
 cdef void *grow_slab(Slab *slab) except NULL:

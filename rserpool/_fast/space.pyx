@@ -184,7 +184,7 @@ cdef Pool *open_pool(Space *space, bytes handle, const Scan *scan) except NULL:
     pool.name = <const uint8_t *>PyBytes_AS_STRING(handle)
     pool.name_length = <size_t>PyBytes_GET_SIZE(handle)
     for i in range(pool.name_length):
-        pool.name_sum += pool.name[i] if i & 1 else <uint32_t>pool.name[i] << 8
+        pool.name_sum += <uint32_t>pool.name[i] << (0 if i & 1 else 8)
     Py_INCREF(handle)
     pool.handle = <PyObject *>handle
     pool.policy = policy_of(scan.policy_type)

@@ -9,9 +9,9 @@ import os
 
 from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, errno
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.peers cimport (
@@ -23,8 +23,8 @@ from rserpool._fast.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
 )
 
+from rserpool.association import AssociationGone
 from rserpool.errors import LocalProtocolError
-from rserpool.transport.interface import AssociationGone
 
 cdef enum:
     BATCH = 64                       # datagrams per recvmmsg
@@ -32,6 +32,7 @@ cdef enum:
     DATAGRAM = 1 << 16
     COMMON_HEADER = 12
     STREAMS = 32                     # incoming streams we admit; a peer cannot make us reserve more
+    SACK_DELAY = 20                  # milliseconds, unless told otherwise
     SPACE = 1 << 18                  # send and receive buffer of an association, octets
     SLOT_BITS = 20
 
@@ -66,8 +67,8 @@ cdef mmsghdr *_headers = NULL
 cdef uintptr_t _registered = 0       # handles up to here are known to the stack
 cdef uintptr_t _source = 0           # whence the packet came that the stack is looking at
 
-EVENTS = (SCTP_ASSOC_CHANGE, SCTP_SHUTDOWN_EVENT)
-GONE = frozenset(
+cdef tuple EVENTS = (SCTP_ASSOC_CHANGE, SCTP_SHUTDOWN_EVENT)
+cdef frozenset GONE = frozenset(
     (codes.ENOENT, codes.ECONNRESET, codes.ECONNABORTED, codes.EPIPE, codes.ESHUTDOWN, codes.ENOTCONN, codes.EINVAL)
 )
 
@@ -197,6 +198,11 @@ cdef uint64_t now_us() noexcept:
     return <uint64_t>now.tv_sec * 1000000 + <uint64_t>(now.tv_nsec // 1000)
 
 
+def remembered() -> int:
+    """How many UDP addresses of peers are remembered, with or without association."""
+    return _peers.count
+
+
 def tick() -> None:
     """Let the stack's timers run for the time that has passed since the last call."""
     global _ticked
@@ -255,7 +261,7 @@ cdef class Socket(Associations):
     """A one-to-many SCTP socket over UDP sockets of the same port number. A subclass brings it into a loop.
 
     It owes, beside what Associations asks for: readers that call receive(fd), timers that call tick() and drain() while
-    ``count`` is not zero, and the hook wake() (drain() is due, from the loop).
+    ``count`` is not zero, and the hook wake().
     """
 
     cdef public bint busy
@@ -303,7 +309,7 @@ cdef class Socket(Associations):
         memset(&event, 0, sizeof(event))
         event.se_assoc_id = assoc
         event.se_type = <uint16_t>kind
-        event.se_on = on
+        event.se_on = <uint8_t>on
         return self.option(SCTP_EVENT, &event, sizeof(event))
 
     cdef int tune(self, tuning) except -1:
@@ -333,11 +339,11 @@ cdef class Socket(Associations):
         patience.sasoc_asocmaxrxt = tuning.association_retransmissions
         self.option(SCTP_ASSOCINFO, &patience, sizeof(patience))
         path.spp_hbinterval = int(tuning.heartbeat * 1000)
-        path.spp_flags = SPP_HB_ENABLE if tuning.heartbeat else SPP_HB_DISABLE
+        path.spp_flags = <uint32_t>(SPP_HB_ENABLE if tuning.heartbeat else SPP_HB_DISABLE)
         path.spp_pathmaxrxt = tuning.association_retransmissions      # the only path
         self.option(SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
-        sack.sack_delay = int(tuning.sack_delay * 1000)
-        sack.sack_freq = 2 if tuning.sack_delay else 1
+        sack.sack_delay = SACK_DELAY if tuning.sack_delay is None else int(tuning.sack_delay * 1000)
+        sack.sack_freq = 2 if sack.sack_delay else 1
         return self.option(SCTP_DELAYED_SACK, &sack, sizeof(sack))
 
     def close_socket(self) -> None:
@@ -361,6 +367,9 @@ cdef class Socket(Associations):
             usrsctp_close(self.so)
             give_slot(self.slot)
 
+    def wake(self) -> None:
+        """drain() is due, from the loop."""
+
     def forget(self, int fd) -> None:
         """That UDP socket is about to be closed."""
         if _running and not _forked:
@@ -368,10 +377,10 @@ cdef class Socket(Associations):
 
     def receive(self, int fd) -> None:
         """Take what waits on that UDP socket through the stack, and hand on what comes of it."""
-        cdef int batch, i, n
+        cdef int _batch, i, n
         cdef msghdr *header
         self.busy = True
-        for batch in range(BATCHES):
+        for _batch in range(BATCHES):
             for i in range(BATCH):
                 _headers[i].msg_hdr.msg_namelen = 28
             n = recvmmsg(fd, _headers, BATCH, MSG_DONTWAIT, NULL)

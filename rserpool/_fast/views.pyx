@@ -49,13 +49,12 @@ cdef object set_flag(Element *element, uint8_t flag, bint on):
 cdef class PoolView:
     """A pool, as long as it exists: LocalProtocolError after that. Iterates over its PEs by identifier."""
 
-    def __init__(self):
-        raise TypeError("views are made by a Handlespace")
-
     cdef Pool *pool(self) except NULL:
-        cdef Pool *pool = find_pool(
-            self.space, <const uint8_t *>PyBytes_AS_STRING(self.handle), <size_t>PyBytes_GET_SIZE(self.handle),
-        )
+        cdef Pool *pool = NULL
+        if self.space is not NULL:
+            pool = find_pool(
+                self.space, <const uint8_t *>PyBytes_AS_STRING(self.handle), <size_t>PyBytes_GET_SIZE(self.handle),
+            )
         if pool is NULL or pool.serial != self.serial:
             raise LocalProtocolError("the pool is gone")
         return pool
@@ -105,11 +104,8 @@ cdef class PoolView:
 cdef class PoolElementView:
     """A pool element, as long as it stays registered: LocalProtocolError after that."""
 
-    def __init__(self):
-        raise TypeError("views are made by a Handlespace")
-
     cdef Element *element(self) except NULL:
-        if self.record.node.key1 != self.registration:
+        if self.record is NULL or self.record.node.key1 != self.registration:
             raise LocalProtocolError("the pool element is gone")
         return self.record
 

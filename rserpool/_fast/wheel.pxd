@@ -1,7 +1,7 @@
-"""A hierarchical timer wheel in integer microseconds: 11 levels of 64 slots, so that every u64 deadline has its slot.
+"""A hierarchical timer wheel in integer microseconds: 11 levels of 64 slots, so any u64 deadline has its slot.
 
-A timer stands on the level of the highest 6-bit digit in which its deadline differs from the wheel's time, so each level
-lies before the next one and the earliest timer is in the first occupied slot of the lowest occupied level.
+A timer stands on the level of the highest 6-bit digit in which its deadline differs from the wheel's time, so each
+level lies before the next one and the earliest timer is in the first occupied slot of the lowest occupied level.
 """
 
 from cpython.ref cimport PyObject
@@ -17,9 +17,9 @@ cdef enum:
     ENTRY_TAG = 0          # a Python Entry; the tags of embedded timers are 1, 2 and 3
 
 
-cdef struct Timer:
-    Timer *next
-    Timer **link           # the pointer that points here; NULL while the timer is not armed
+cdef struct Alarm:
+    Alarm *next
+    Alarm **link           # the pointer that points here; NULL while the timer is not armed
     uint64_t deadline
     uint64_t order         # arming number << 2 | tag
 
@@ -28,16 +28,16 @@ cdef struct WheelCore:
     uint64_t now
     uint64_t armings
     size_t armed
-    Timer *due
+    Alarm *due
     uint64_t occupied[LEVELS]          # a bit per slot; may still be set after the last timer was disarmed
-    Timer *slots[LEVELS][SLOTS]
+    Alarm *slots[LEVELS][SLOTS]
 
 
-cdef void arm(WheelCore *wheel, Timer *timer, uint64_t deadline, unsigned int tag) noexcept nogil
-cdef Timer **take_due(WheelCore *wheel, uint64_t now, size_t *count) except? NULL
+cdef void arm(WheelCore *wheel, Alarm *timer, uint64_t deadline, unsigned int tag) noexcept nogil
+cdef Alarm **take_due(WheelCore *wheel, uint64_t now, size_t *count) except? NULL
 
 
-cdef inline void disarm(WheelCore *wheel, Timer *timer) noexcept nogil:
+cdef inline void disarm(WheelCore *wheel, Alarm *timer) noexcept nogil:
     if timer.link is NULL:
         return
     timer.link[0] = timer.next
@@ -47,8 +47,8 @@ cdef inline void disarm(WheelCore *wheel, Timer *timer) noexcept nogil:
     wheel.armed -= 1
 
 
-cdef struct EntryTimer:
-    Timer timer            # first, so that its pointer is an EntryTimer pointer
+cdef struct EntryAlarm:
+    Alarm timer            # first, so that its pointer is an EntryAlarm pointer
     PyObject *entry        # borrowed: the wheel's set holds it while it is armed
 
 
@@ -59,6 +59,6 @@ cdef class Wheel:
 
 
 cdef class Entry:
-    cdef EntryTimer own
+    cdef EntryAlarm own
     cdef Wheel wheel
     cdef readonly object payload

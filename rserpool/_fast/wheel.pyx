@@ -17,7 +17,7 @@ cdef enum:
     EXACT_WALK = 16        # timers of one slot that next_expiry looks at before it answers with the slot's start
 
 
-cdef inline void hang(Timer **head, Timer *timer) noexcept nogil:
+cdef inline void hang(Alarm **head, Alarm *timer) noexcept nogil:
     timer.next = head[0]
     timer.link = head
     if head[0] is not NULL:
@@ -25,18 +25,19 @@ cdef inline void hang(Timer **head, Timer *timer) noexcept nogil:
     head[0] = timer
 
 
-cdef inline void place(WheelCore *wheel, Timer *timer) noexcept nogil:
+@cython.cdivision(True)
+cdef inline void place(WheelCore *wheel, Alarm *timer) noexcept nogil:
     cdef int level, slot
     if timer.deadline <= wheel.now:
         hang(&wheel.due, timer)
         return
-    level = (63 - leading_zeros(timer.deadline ^ wheel.now)) // DIGIT_BITS
+    level = (63 - leading_zeros(timer.deadline ^ wheel.now)) // <int>DIGIT_BITS
     slot = <int>((timer.deadline >> (DIGIT_BITS * level)) & (SLOTS - 1))
     wheel.occupied[level] |= <uint64_t>1 << slot
     hang(&wheel.slots[level][slot], timer)
 
 
-cdef void arm(WheelCore *wheel, Timer *timer, uint64_t deadline, unsigned int tag) noexcept nogil:
+cdef void arm(WheelCore *wheel, Alarm *timer, uint64_t deadline, unsigned int tag) noexcept nogil:
     """Arm, or arm again. A deadline that has passed is due at the next take_due."""
     disarm(wheel, timer)
     timer.deadline = deadline
@@ -46,7 +47,7 @@ cdef void arm(WheelCore *wheel, Timer *timer, uint64_t deadline, unsigned int ta
     place(wheel, timer)
 
 
-cdef Timer **first_slot(WheelCore *wheel, uint64_t *start) noexcept nogil:
+cdef Alarm **first_slot(WheelCore *wheel, uint64_t *start) noexcept nogil:
     """The slot of the earliest timers that are not yet due, and the time at which it begins; NULL if none is armed."""
     cdef int level, slot, shift
     for level in range(LEVELS):
@@ -66,9 +67,9 @@ cdef Timer **first_slot(WheelCore *wheel, uint64_t *start) noexcept nogil:
 cdef void advance(WheelCore *wheel, uint64_t now) noexcept nogil:
     """Move the time on; what is due by then hangs in wheel.due. A time in the past changes nothing."""
     cdef uint64_t start = 0
-    cdef Timer **slot
-    cdef Timer *timer
-    cdef Timer *following
+    cdef Alarm **slot
+    cdef Alarm *timer
+    cdef Alarm *following
     while now > wheel.now:
         slot = first_slot(wheel, &start)
         if slot is NULL or start > now:
@@ -87,17 +88,17 @@ cdef void advance(WheelCore *wheel, uint64_t now) noexcept nogil:
 
 
 cdef int earlier(const void *left, const void *right) noexcept nogil:
-    cdef const Timer *a = (<const Timer *const *>left)[0]
-    cdef const Timer *b = (<const Timer *const *>right)[0]
+    cdef const Alarm *a = (<const Alarm *const *>left)[0]
+    cdef const Alarm *b = (<const Alarm *const *>right)[0]
     if a.deadline != b.deadline:
         return -1 if a.deadline < b.deadline else 1
     return -1 if a.order < b.order else 1
 
 
-cdef Timer **take_due(WheelCore *wheel, uint64_t now, size_t *count) except? NULL:
+cdef Alarm **take_due(WheelCore *wheel, uint64_t now, size_t *count) except? NULL:
     """Disarm what is due and return it by deadline, then by arming; the caller frees the array. NULL if nothing is."""
-    cdef Timer **found
-    cdef Timer *timer
+    cdef Alarm **found
+    cdef Alarm *timer
     cdef size_t due = 0
     advance(wheel, now)
     timer = wheel.due
@@ -107,14 +108,14 @@ cdef Timer **take_due(WheelCore *wheel, uint64_t now, size_t *count) except? NUL
     count[0] = due
     if due == 0:
         return NULL
-    found = <Timer **>malloc(due * sizeof(Timer *))
+    found = <Alarm **>malloc(due * sizeof(Alarm *))
     if found is NULL:
         raise MemoryError
     for i in range(due):
         found[i] = wheel.due
         disarm(wheel, wheel.due)
     if due > 1:
-        qsort(found, due, sizeof(Timer *), &earlier)
+        qsort(found, due, sizeof(Alarm *), &earlier)
     return found
 
 
@@ -122,9 +123,6 @@ cdef Timer **take_due(WheelCore *wheel, uint64_t now, size_t *count) except? NUL
 @cython.freelist(64)
 cdef class Entry:
     """One armed deadline of a Wheel; made by Wheel.insert."""
-
-    def __init__(self):
-        raise TypeError("entries are made by Wheel.insert")
 
     def __dealloc__(self):
         if self.wheel is not None:
@@ -144,8 +142,8 @@ cdef class Entry:
 cdef class Wheel:
     """Deadlines in integer microseconds of any one clock that starts at ``now``.
 
-    Nothing fires before its deadline. insert and cancel are O(1); a clock that jumps by days costs no more than one that
-    ticks. Times are 0..2**64-1: LocalProtocolError beyond, TypeError for what is no integer.
+    Nothing fires before its deadline. insert and cancel are O(1); a clock that jumps by days costs no more than one
+    that ticks. Times are 0..2**64-1: LocalProtocolError beyond, TypeError for what is no integer.
     """
 
     def __cinit__(self, now: object):
@@ -190,20 +188,20 @@ cdef class Wheel:
         """
         cdef uint64_t start = 0
         cdef uint64_t least = 0xFFFFFFFFFFFFFFFFu
-        cdef Timer **slot
-        cdef Timer *timer
+        cdef Alarm **slot
+        cdef Alarm *timer
+        cdef int walked = 0
         if self.core.due is not NULL:
             return self.core.now
         slot = first_slot(&self.core, &start)
         if slot is NULL:
             return None
         timer = slot[0]
-        for _ in range(EXACT_WALK):
+        while timer is not NULL and walked < EXACT_WALK:
             least = min(least, timer.deadline)
             timer = timer.next
-            if timer is NULL:
-                return least
-        return start
+            walked += 1
+        return least if timer is NULL else start
 
     def expire(self, now: object) -> list:
         """Advance to ``now`` and return the payloads that are due, by deadline, then by insertion.
@@ -214,15 +212,15 @@ cdef class Wheel:
             raise LocalProtocolError("expire the handlespace, which shares this wheel")
         cdef size_t count = 0
         cdef uint64_t time = as_u64(now, "now")
-        cdef Timer **due = take_due(&self.core, time, &count)
+        cdef Alarm **due = take_due(&self.core, time, &count)
         try:
             return [collect_entry(self, due[i]) for i in range(count)]
         finally:
             free(due)
 
 
-cdef object collect_entry(Wheel wheel, Timer *timer):
+cdef object collect_entry(Wheel wheel, Alarm *timer):
     """The payload of an entry that has fired."""
-    cdef Entry entry = <Entry>(<EntryTimer *>timer).entry
+    cdef Entry entry = <Entry>(<EntryAlarm *>timer).entry
     wheel.entries.discard(entry)
     return entry.payload

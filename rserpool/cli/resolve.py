@@ -26,9 +26,7 @@ def add_parser(commands: Any) -> None:
         metavar="ADDRESS[:PORT]",
         help="a registrar to ask, port 3863 unless said otherwise; may be given several times",
     )
-    parser.add_argument(
-        "--items", type=int, default=ALL_ITEMS, metavar="NUMBER", help="how many; all if unset"
-    )
+    parser.add_argument("--items", type=int, default=ALL_ITEMS, metavar="NUMBER", help="how many; all if unset")
     parser.add_argument(
         "--timeout", type=float, default=T1_REQUEST, metavar="SECONDS", help="how long to wait (default: %(default)g)"
     )

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from rserpool._fast.handlespace import Handlespace, Timeout, Verdict
+from rserpool._fast.handlespace import Handlespace, Timer, Verdict
 from rserpool._fast.views import PoolElementView
 from rserpool._fast.wheel import Wheel
 from rserpool.errors import Cause, RemoteProtocolError
@@ -39,6 +39,8 @@ from rserpool.settings import Settings
 
 PROBES_AT_ONCE = 3
 MAX_MESSAGE = 65_535
+MAX_INFORMATION = 4096
+"""Octets of the offending parameter that go back in a refusal: what is longer is no honest mistake."""
 REPORTS_KEPT = 512
 """Reports of one association whose rates are remembered before those that no longer count are dropped."""
 NEVER_ANSWERED = frozenset({0x0E})
@@ -70,7 +72,7 @@ class AsapRegistrar:
         handlespace.default_items = settings.profile.default_items
         handlespace.keep_alive_interval = round(settings.keep_alive_interval * MICROSECONDS)
         handlespace.life_unit = settings.profile.registration_life_unit
-        handlespace.longest_life = round(settings.limits.max_registration_life * MICROSECONDS)
+        handlespace.life_limit = round(settings.limits.max_registration_life * MICROSECONDS)
 
     # Associations
 
@@ -113,6 +115,9 @@ class AsapRegistrar:
             message = decode(data, "asap")
         except RemoteProtocolError as error:
             return self._malformed(peer, data, error)
+        if self._handle_too_long(message):
+            too_long = RemoteProtocolError("the pool handle is too long", cause=Cause.INVALID_VALUES)
+            return self._malformed(peer, data, too_long)
         handler = HANDLERS.get(type(message))
         if handler is None:
             self.counters["messages not for a registrar"] += 1
@@ -124,6 +129,9 @@ class AsapRegistrar:
                 tuple(ErrorCause(code=Cause.UNRECOGNIZED_PARAMETER, information=tlv) for tlv in message.unrecognized),
             )
         return actions
+
+    def _handle_too_long(self, message: Message) -> bool:
+        return len(getattr(message, "pool_handle", b"")) > self.settings.limits.pool_handle_octets
 
     def _within_rate(self, peer: Association, kind: int) -> bool:
         if kind == HandleResolution.TYPE:
@@ -149,6 +157,8 @@ class AsapRegistrar:
         try:
             message = decode(data, "asap")
         except RemoteProtocolError:
+            return [note]
+        if self._handle_too_long(message):
             return [note]
         cause = (ErrorCause(code=Cause.LACK_OF_RESOURCES),)
         match message:
@@ -255,16 +265,17 @@ class AsapRegistrar:
         handle, identifier = stored.pool_handle, stored.identifier
         stored.probed = False
         stored.bad_reports = 0
-        self.handlespace.arm(handle, identifier, Timeout.KEEP_ALIVE, self.handlespace.jitter(self._now))
+        self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self.handlespace.jitter(self._now))
         life = life_microseconds(element.registration_life, self.settings.profile, self.settings.limits)
         if life is None:
-            self.handlespace.disarm(handle, identifier, Timeout.LIFE)
+            self.handlespace.disarm(handle, identifier, Timer.LIFE)
         else:
-            self.handlespace.arm(handle, identifier, Timeout.LIFE, self._now + life)
+            self.handlespace.arm(handle, identifier, Timer.LIFE, self._now + life)
 
     def _refuse(self, peer: Association, message: Registration, refusal: Refusal) -> list[Action]:
         self.counters["registrations refused"] += 1
-        cause = ErrorCause(code=refusal.cause, information=refusal.information)
+        information = refusal.information if len(refusal.information) <= MAX_INFORMATION else b""
+        cause = ErrorCause(code=refusal.cause, information=information)
         element = message.pool_element.identifier
         text = f"{peer.peer}: element 0x{element:08x} of pool {message.pool_handle!r} is refused: {refusal}"
         return [refused(peer, message, (cause,)), Note(Level.WARNING, f"{peer.peer} refused", text)]
@@ -315,7 +326,7 @@ class AsapRegistrar:
         view.probed = False
         self.counters["keep-alive acknowledgements"] += 1
         deadline = self.handlespace.jitter(self._now)
-        self.handlespace.arm(message.pool_handle, message.pe_identifier, Timeout.KEEP_ALIVE, deadline)
+        self.handlespace.arm(message.pool_handle, message.pe_identifier, Timer.KEEP_ALIVE, deadline)
         return []
 
     def _unreachable(self, peer: Association, message: EndpointUnreachable) -> list[Action]:
@@ -352,7 +363,7 @@ class AsapRegistrar:
         handle, identifier = view.pool_handle, view.identifier
         if not view.probed:
             view.probed = True
-            self.handlespace.arm(handle, identifier, Timeout.KEEP_ALIVE, self._now + self._timeout)
+            self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self._now + self._timeout)
         self.counters["keep-alives"] += 1
         message = EndpointKeepAlive(
             server_identifier=self.settings.identifier, pool_handle=handle, pe_identifier=identifier
@@ -392,9 +403,9 @@ class AsapRegistrar:
         actions: list[Action] = []
         for due in self.handlespace.expire(now):
             match due:
-                case (Timeout.KEEP_ALIVE, bytes(handle), int(identifier)):
+                case (Timer.KEEP_ALIVE, bytes(handle), int(identifier)):
                     actions += self._keep_alive_due(handle, identifier)
-                case (Timeout.LIFE, bytes(handle), int(identifier)):
+                case (Timer.LIFE, bytes(handle), int(identifier)):
                     actions += self._life_over(handle, identifier)
                 case ("push", bytes(handle)):
                     actions += self._subscriptions.push(handle, self.associations)

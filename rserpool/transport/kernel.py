@@ -85,7 +85,7 @@ class KernelEndpoint(Socket):
         try:
             _tune(self._sctp, self._raw, transport.tuning)
             self._port = _bind(self._raw, wanted, port)
-            self.take_socket(self._raw.fileno(), transport.tuning.sack_delay)
+            self.take_socket(self._raw.fileno(), transport.tuning.sack_delay or 0.0)
             if listen:
                 self._sctp.listen(BACKLOG)
         except BaseException:

@@ -1,7 +1,7 @@
 """ASAP over TCP for pool users (RFC 5352 2.1): messages framed by their own length, the PPID implied.
 
-A message ends at its Message Length rounded up to 4, so both readings of that length, with the final padding and without,
-frame the same octets.
+A message ends at its Message Length rounded up to 4, so both readings of that length, with the final padding and
+without, frame the same octets.
 """
 
 import asyncio
@@ -126,7 +126,10 @@ class _Connection(asyncio.Protocol):
         if self._write_timer is not None:
             self._write_timer.cancel()
         if self.reason is None:
-            lost = isinstance(error, TimeoutError) or getattr(error, "errno", 0) in (errno.ETIMEDOUT, errno.EHOSTUNREACH)
+            lost = isinstance(error, TimeoutError) or getattr(error, "errno", 0) in (
+                errno.ETIMEDOUT,
+                errno.EHOSTUNREACH,
+            )
             self.reason = Down.SHUTDOWN if error is None else Down.LOST if lost else Down.ABORTED
         self.endpoint.departed(self, self.reason)
 

@@ -5,34 +5,19 @@ is to be reported fits into one error message, nothing takes long and nothing pi
 """
 
 import argparse
-import gc
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
-from pathlib import Path
 
 from rserpool.errors import RemoteProtocolError
 from rserpool.messages import AsapError, EnrpError, ErrorCause, Message, decode
+from tests.fuzz.growth import Growth, resident
 from tests.fuzz.mutate import Mutator
-
-STATM = Path("/proc/self/statm")
 
 SLOW = 0.05
 """Seconds of processor time that no input may take."""
-
-GROWTH = 32 << 20
-"""Octets by which the process may grow after the first quarter."""
-
-KEPT = 0.1
-"""Python's memory blocks that may stay allocated per message after the first quarter."""
-
-
-def resident() -> int:
-    """Octets of memory that the process holds."""
-    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def report(causes: Iterable[ErrorCause], protocol: str) -> bytes:
@@ -66,19 +51,14 @@ def check(octets: bytes, protocol: str) -> str:
 def run(count: int, seed: int) -> Counter[str]:
     """Feed ``count`` messages; returns how often each outcome came up."""
     outcomes: Counter[str] = Counter()
-    octets_before, blocks_before = resident(), sys.getallocatedblocks()
+    growth = Growth(count)
     for number, (protocol, octets) in enumerate(islice(Mutator(seed).messages(), count)):
-        if number == count // 4:
-            gc.collect()
-            octets_before, blocks_before = resident(), sys.getallocatedblocks()
+        growth.seen(number)
         try:
             outcomes[check(octets, protocol)] += 1
         except Exception as error:
-            raise AssertionError(f"seed {seed}, message {number}: {protocol} {octets.hex()}") from error
-    gc.collect()
-    octets_kept, blocks_kept = resident() - octets_before, sys.getallocatedblocks() - blocks_before
-    assert octets_kept < GROWTH, f"grown by {octets_kept} octets"
-    assert blocks_kept <= max(KEPT * count, 1000), f"{blocks_kept} blocks kept"
+            raise AssertionError(f"seed {seed}, message {number}: {protocol} {octets[:200].hex()}") from error
+    growth.check()
     return outcomes
 
 

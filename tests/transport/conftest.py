@@ -1,4 +1,4 @@
-"""Which back ends the transport tests run over: --transport, or RSERPOOL_TEST_TRANSPORT, or all that this machine has."""
+"""Which back ends the transport tests run over: --transport, or RSERPOOL_TEST_TRANSPORT, or all there are."""
 
 import asyncio
 import os

@@ -1,7 +1,8 @@
 """What every back end must do, once over each of them and on each kind of loop."""
 
 import asyncio
-import os
+import contextlib
+from pathlib import Path
 
 import pytest
 
@@ -178,7 +179,7 @@ def test_back_pressure_loses_and_reorders_nothing(back_end: str, run: Run) -> No
                 if number < total:
                     blocks += 1
                     assert not p.client.send(p.assoc, message(1000, number), 11)
-                    await p.at_client.until(lambda: len(p.at_client.writable) >= blocks)
+                    await p.at_client.until(lambda: len(p.at_client.writable) >= blocks)  # noqa: B023
             assert blocks > 0
             await p.at_server.until(lambda: len(p.at_server.messages) >= total)
             numbers = [int.from_bytes(data[4:8]) for _, data, _ in p.at_server.messages]
@@ -214,7 +215,7 @@ def test_a_thousand_associations(back_end: str, run: Run) -> None:
             assocs = []
             for begin in range(0, MANY, 50):
                 assocs += [client.connect([HOST], server.port) for client in clients[begin : begin + 50]]
-                await said.until(lambda: said.order.count("up") == len(assocs))
+                await said.until(lambda: said.order.count("up") == len(assocs))  # noqa: B023
             for number, (client, assoc) in enumerate(zip(clients, assocs, strict=True)):
                 assert client.send(assoc, message(16, number), 11)
             await said.until(lambda: len(said.messages) == MANY)
@@ -280,11 +281,9 @@ def test_nothing_is_left_open(back_end: str, run: Run) -> None:
     def descriptors() -> list[str]:
         """What every descriptor of this process is, but for those of the loop, which outlives the transport."""
         found = []
-        for name in os.listdir("/proc/self/fd"):
-            try:
-                found.append(os.readlink(f"/proc/self/fd/{name}").partition("[")[0])
-            except FileNotFoundError:
-                continue
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found.append(str(descriptor.readlink()).partition("[")[0])
         return sorted(found)
 
     async def main() -> None:

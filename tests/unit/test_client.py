@@ -186,7 +186,7 @@ async def test_keep_alives_of_another_registrar(world: World) -> None:
         stranger.keep_alive(b"EchoPool", None)
         stranger.keep_alive(b"EchoPool", 7)
         await eventually(lambda: len(stranger.received) == 2)
-        assert {data.hex() for data in stranger.received} == {"08000018" "0009000c4563686f506f6f6c" "000e000800000007"}
+        assert {data.hex() for data in stranger.received} == {"080000180009000c4563686f506f6f6c000e000800000007"}
         assert element.home_identifier == 0
         stranger.keep_alive(b"EchoPool", 7, home=True)
         await eventually(lambda: any(data[0] == 1 for data in stranger.received))

@@ -113,7 +113,9 @@ def protocol_of(record: m.Message) -> Any:
     return "enrp" if isinstance(record, m.EnrpMessage) else "asap"
 
 
-@pytest.mark.conformance("PAR-2-01", "PAR-3-07", "PAR-3-08", "PAR-4-05", "PAR-4-06", "PAR-3.10-04", "PAR-3.15-01")
+@pytest.mark.conformance(
+    "PAR-2-01", "PAR-3-07", "PAR-3-08", "PAR-4-05", "PAR-4-06", "PAR-3.10-04", "PAR-3.12-01", "PAR-3.13-01"
+)
 @pytest.mark.parametrize(("record", "octets"), EVERY_MESSAGE, ids=lambda value: type(value).__name__)
 def test_message_against_its_octets(record: m.Message, octets: str) -> None:
     assert record.encode().hex() == octets

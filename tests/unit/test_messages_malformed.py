@@ -396,6 +396,7 @@ def test_an_answer_may_hold_nothing_but_a_handle() -> None:
     )
 
 
+@pytest.mark.conformance("PAR-3.9-01")
 @pytest.mark.parametrize("handle", [b"\0", b"\xff\n\x1b[2J", b"../../%n'; DROP", bytes(range(256)) * 255])
 def test_handles_are_octets(handle: bytes) -> None:
     assert m.decode(message(5, tlv(9, handle)), "asap") == m.HandleResolution(pool_handle=handle)
