@@ -27,13 +27,13 @@ def address(host: int) -> str:
     return f"10.44.0.{host}"
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> float:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0, every: float = 0.005) -> float:
     """Polls until ``condition()`` is true; returns the seconds that it took. TimeoutError after ``seconds``."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
             raise TimeoutError(f"waited {seconds:g} s for {what}")
-        time.sleep(0.005)
+        time.sleep(every)
     return time.monotonic() - began
 
 

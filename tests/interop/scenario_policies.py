@@ -40,7 +40,7 @@ def register(net: Network, subject: Subject, user: peers.PoolUser, policy: str) 
     for number, value in enumerate(POLICIES[policy], 1):
         options = [f"-poolhandle={policy}", f"-policy={value}", *peers.static(subject.registrar)]
         peers.element(net, 2, number, "echo", *options, tag=f"{policy}{number}", rereg_ms=REREGISTRATION_MS)
-    wait_until(lambda: len(user.resolve(policy, items=2).elements) == 2, f"two elements in {policy}")
+    wait_until(lambda: len(user.resolve(policy, items=2).elements) == 2, f"two elements in {policy}", every=0.1)
     return user.resolve(policy, items=2).policy_type or 0
 
 

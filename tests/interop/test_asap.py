@@ -5,8 +5,10 @@ import os
 
 import pytest
 
+from rserpool.messages import decode
 from tests.interop import pcap
 from tests.interop.guest import Report
+from tests.interop.peers import parameters
 from tests.interop.subjects import OURS, SENT, SUBJECTS, scenario
 
 POOLS = {"EchoPool": [0xE1, 0xE2], "PingPongPool": [0x1E1, 0x1E2], "CalcAppPool": [0x2E1, 0x2E2]}
@@ -108,10 +110,19 @@ def test_tshark_decodes_all_that_the_registrar_sent(report: Report) -> None:
 
 
 def test_every_captured_message_decodes_and_ours_encode_to_the_same_octets(report: Report) -> None:
-    messages = pytest.importorskip("rserpool.messages")
     captured = list(pcap.messages(report.out / "capture.pcap"))
     assert len(captured) > 100
     for one in captured:
-        record = messages.decode(one.data, one.protocol)
+        record = decode(one.data, one.protocol)
         if one.source == OURS and "rsplib" not in report.scenario:
             assert record.encode() == one.data
+
+
+@pytest.mark.conformance("PAR-3-01")
+def test_no_reserved_parameter_type_is_sent(report: Report) -> None:
+    for one in pcap.messages(report.out / "capture.pcap"):
+        if one.source == OURS:
+            fixed = 8 if one.data[0] in (KEEP_ALIVE, ANNOUNCE) else 4
+            kinds = [kind for kind, _ in parameters(one.data[fixed:])]
+            assert not {0, 0xFFFF} & set(kinds)
+            assert kinds or one.data[0] == ANNOUNCE

@@ -61,7 +61,7 @@ def test_policy_is_accepted(report: Report, policy: str) -> None:
 
 
 @pytest.mark.conformance(
-    "POL-4.1-04", "POL-4.2-01", "POL-4.4-01", "POL-4.5-01", "POL-5.2-03", "POL-5.3-01", "POL-5.4-01"
+    "POL-4.1-04", "POL-4.2-01", "POL-4.4-01", "POL-4.5-01", "POL-5.1-03", "POL-5.2-03", "POL-5.3-01", "POL-5.4-01"
 )
 @pytest.mark.parametrize("policy", POLICIES)
 def test_policy_shares_the_heads(report: Report, policy: str) -> None:
