@@ -12,10 +12,9 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from Cython.Compiler.Version import version as cython_version
 
 ROOT = Path(__file__).resolve().parents[2]
 BASELINE = Path(__file__).with_name("baseline.json")
@@ -27,7 +26,7 @@ SLACK = 8
 def toolchain() -> str:
     """What the figures depend on beside our own code."""
     compiler = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
-    return f"Python {sys.version.split()[0]}, Cython {cython_version}, gcc {compiler}, {sysconfig.get_platform()}"
+    return f"Python {sys.version.split()[0]}, Cython {version('cython')}, gcc {compiler}, {sysconfig.get_platform()}"
 
 
 def run(patterns: list[str], directory: Path) -> list[tuple[str, int] | None]:
