@@ -1,0 +1,1 @@
+"""Measurements: instructions per call (instr), times (wall), memory."""

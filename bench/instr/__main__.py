@@ -1,0 +1,114 @@
+"""Usage: python -m bench.instr [gate | update] [pattern...]
+
+Counts instructions per call of the cases whose names contain a pattern, as the slope between two numbers of calls, so
+that neither set-up nor start count. ``gate``, the default, fails where one takes over 1 % more than the baseline says;
+``update`` writes the baseline.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+BASELINE = Path(__file__).with_name("baseline.json")
+MOST = 1.01
+SLACK = 8
+"""Instructions by which a case may exceed the ratio: tiny cases would fail for one instruction."""
+
+
+def toolchain() -> str:
+    """What the figures depend on beside our own code."""
+    compiler = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
+    return f"Python {sys.version.split()[0]}, Cython {version('cython')}, gcc {compiler}, {sysconfig.get_platform()}"
+
+
+def run(patterns: list[str], directory: Path) -> list[tuple[str, int] | None]:
+    """All cases in one process; leaves one dump of callgrind for each part, the first being number 1."""
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        raise SystemExit("bench.instr: valgrind is missing (install valgrind)")
+    tool = [valgrind, "--tool=callgrind", "--dump-before=getpriority", f"--callgrind-out-file={directory}/counts"]
+    python = [sys.executable, "-m", "bench.instr.counted"]
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT), "PYTHONMALLOC": "pymalloc"}
+    # The first start compiles what changed; memory then lies elsewhere, which costs or saves single instructions.
+    subprocess.run([*python, "no such case"], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run([*tool, *python, *patterns], cwd=ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    parts: list[tuple[str, int] | None] = json.loads(done.stdout)
+    return parts
+
+
+def instructions(dump: Path) -> int:
+    """The total of one dump."""
+    total = re.search(r"^(?:totals|summary): (\d+)", dump.read_text(), re.MULTILINE)
+    if total is None:
+        raise SystemExit(f"bench.instr: {dump} has no total")
+    return int(total[1])
+
+
+def count(patterns: list[str]) -> dict[str, int]:
+    """Instructions per call by case; of repeated runs the smallest total counts."""
+    seen: dict[str, dict[int, int]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        for number, part in enumerate(run(patterns, directory), 1):
+            if part is not None:
+                case, calls = part
+                total = instructions(directory / f"counts.{number}")
+                known = seen.setdefault(case, {})
+                known[calls] = min(total, known.get(calls, total))
+    figures = {}
+    for case, totals in seen.items():
+        (few, first), (many, second) = sorted(totals.items())
+        figures[case] = round((second - first) / (many - few))
+    return figures
+
+
+def compare(figures: dict[str, int], baseline: dict[str, int]) -> list[str]:
+    """Print all figures; the names of those that are too large."""
+    worse = []
+    for case, figure in figures.items():
+        known = baseline.get(case)
+        if known is None:
+            print(f"{figure:8}            {case} (new)")
+            continue
+        print(f"{figure:8} {figure / known - 1:+8.2%}   {case}")
+        if figure > known * MOST + SLACK:
+            worse.append(case)
+    return worse
+
+
+def main() -> int:
+    arguments = sys.argv[1:]
+    command = arguments.pop(0) if arguments[:1] in (["gate"], ["update"]) else "gate"
+    if any(argument.startswith("-") for argument in arguments):
+        print(__doc__, file=sys.stderr)
+        return 2
+    stored: dict[str, Any] = {"toolchain": toolchain(), "cases": {}}
+    if BASELINE.exists():
+        stored = json.loads(BASELINE.read_text())
+    figures = count(arguments)
+    worse = compare(figures, stored["cases"])
+    if command == "update":
+        kept = stored["cases"] if arguments and stored["toolchain"] == toolchain() else {}
+        record = {"toolchain": toolchain(), "cases": kept | figures}
+        BASELINE.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+        return 0
+    if stored["toolchain"] != toolchain():
+        print(f"bench.instr: not gated, the baseline is of {stored['toolchain']}, this is {toolchain()}")
+        return 0
+    for case in worse:
+        print(f"bench.instr: over 1 % more than the baseline: {case}", file=sys.stderr)
+    return 1 if worse else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
