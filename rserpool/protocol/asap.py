@@ -85,7 +85,7 @@ class AsapRegistrar:
             self.counters["associations refused"] += 1
             return [Abort(number), Note(Level.WARNING, "associations", f"too many associations: {peer} was aborted")]
         self._hosts[host] += 1
-        self.associations[number] = association(number, peer, limits, now)
+        self.associations[number] = association(number, peer, self.settings, now)
         self.counters["associations"] += 1
         return []
 
