@@ -32,7 +32,9 @@ bench: setup ## times, instructions per call against the baseline (gate +1 %), m
 	@$(PY) -m bench.memory
 
 fuzz: setup ## a million mutated inputs, then 100 000 under ASan and UBSan
-	@ci/fuzz
+	@$(PY) -m tests.fuzz.decoder --count 1000000
+	@$(PY) -m tests.fuzz.registrar --count 1000000
+	@PYTHON=$(PY) ci/fuzz 100000
 
 clean: ## remove everything that was made, .venv too
 	rm -rf .venv build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,7 +1,7 @@
 """``make demo``: a registrar, three pool elements and a pool user on this machine's loopback interface.
 
-Shows registrations, selections by least-used, a killed element disappearing and the user going on. Exit status 0 only if
-all of that was seen.
+Shows registrations, selections by least-used, a killed element disappearing and the user going on. Exit status 0 only
+if all of that was seen.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import socket
 import sys
 import time
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from rserpool.client import PoolElement, PoolUser, ResolvedElement, UnknownPool
 from rserpool.errors import RSerPoolError
@@ -126,7 +125,7 @@ async def play() -> None:
         say(f"a registrar starts at {where}; on one machine only, so loopback addresses may be registered")
         registrar = await start(
             "-m", "rserpool.cli.main", "registrar", f"--asap={where}", "--address-scope=loopback", "--announce=",
-            "--keep-alive-interval=1", "--keep-alive-timeout=1",
+            "--log-level=warning", "--keep-alive-interval=1", "--keep-alive-timeout=1",
         )  # fmt: skip
         processes.append(registrar)
         async with PoolUser(registrars=[where]) as user:
@@ -134,7 +133,7 @@ async def play() -> None:
             elements = {}
             for identifier, load in LOADS.items():
                 elements[identifier] = await start(
-                    str(Path(__file__)), f"--element={identifier}", f"--load={load}", f"--registrar={where}"
+                    "-m", "ci.demo", f"--element={identifier}", f"--load={load}", f"--registrar={where}"
                 )
                 processes.append(elements[identifier])
                 await heard(elements[identifier], "registered")

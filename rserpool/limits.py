@@ -1,6 +1,7 @@
 """The bounds on everything that a peer can make grow, each with the attack that it stops.
 
-Reaching a bound is an answer with a cause and a counter, never an error inside the registrar (RFC 5355 2.1, 2.13, 2.14).
+Reaching a bound is an answer with a cause and a counter, never an error inside the registrar (RFC 5355 2.1, 2.13,
+2.14).
 """
 
 from dataclasses import dataclass, fields
@@ -15,6 +16,9 @@ class Limits:
     associations: int = 20_000
     """Associations and connections at a time: a flood of them costs memory for each. One more is aborted."""
 
+    associations_per_host: int = 1024
+    """Associations and connections from one address: one host cannot use up all of them. One more is aborted."""
+
     elements_per_association: int = 64
     """Pool elements registered over one association: one host cannot fill the handlespace. Cause 6 beyond it."""
 
@@ -23,6 +27,10 @@ class Limits:
 
     pools: int = 10_000
     """Pools in the handlespace: a flood of new pool handles. Cause 6 beyond it."""
+
+    pool_handle_octets: int = 255
+    """Octets of the longest pool handle in any message: every answer must have room to repeat it. ASAP_ERROR with
+    cause 3 beyond it."""
 
     registration_rate: float = 10.0
     """Registrations and deregistrations per second over one association. Cause 6 beyond it."""
@@ -74,6 +82,9 @@ class Limits:
 
     announcements: int = 64
     """Other registrars counted from their announcements (RFC 5352 3.6); a forged flood cannot make us silent."""
+
+    announcement_rate: float = 100.0
+    """Announcements looked at per second; the rest of a flood is dropped unread."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 MICROSECONDS = 1_000_000
+ALL_ITEMS = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class Profile:
     """Microseconds that one unit of a Registration Life lasts: a second in RFC 5354 3.10, a millisecond in rsplib."""
 
     default_items: int
-    """Pool elements in a handle resolution answer when the request names no number; 0 lists all (RFC 5352 3.3)."""
+    """Pool elements in a handle resolution answer when the request names no number: all in RFC 5352 3.3."""
 
     bad_reports: int
     """Unreachability reports that a pool element survives: the next one removes it (MAX-BAD-PE-REPORT, RFC 5352 3.5,
@@ -35,7 +36,7 @@ class Profile:
 RFC = Profile(
     name="rfc",
     registration_life_unit=MICROSECONDS,
-    default_items=0,
+    default_items=ALL_ITEMS,
     bad_reports=3,
     announce_per_peer=True,
     max_pool_handle=255,

@@ -7,6 +7,8 @@ from rserpool.errors import LocalProtocolError
 from rserpool.limits import Limits
 from rserpool.profile import RFC, Profile
 
+DURATIONS = ("keep_alive_interval", "keep_alive_timeout", "announce_interval", "announce_timeout", "update_delay")
+
 
 class Scope(enum.IntEnum):
     """The least reach an address must have to be registered. A wider scope is a larger number."""
@@ -24,7 +26,8 @@ class Settings:
     """The registrar's server identifier, 1 to 0xffffffff: random unless you must know it (RFC 5353 3.2.1)."""
 
     profile: Profile = RFC
-    """The dialect: ``rfc`` or ``rsplib``."""
+    """The dialect: what the RFCs say, or what rsplib's programs expect where they differ from the RFCs (lives in
+    milliseconds, three elements per answer, short pool handles)."""
 
     keep_alive_interval: float = 5.0
     """Seconds between an acknowledged keep-alive and the next, on average: each gap is drawn from +-50 % around it
@@ -53,6 +56,6 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 < self.identifier <= 0xFFFFFFFF:
             raise LocalProtocolError("a server identifier is a number from 1 to 0xffffffff (RFC 5353 2.1)")
-        for name in ("keep_alive_interval", "keep_alive_timeout", "announce_interval", "announce_timeout", "update_delay"):
+        for name in DURATIONS:
             if not getattr(self, name) > 0:
                 raise LocalProtocolError(f"{name} must be more than 0 seconds")

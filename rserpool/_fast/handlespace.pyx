@@ -227,8 +227,8 @@ cdef class Handlespace:
 
         None, with nothing changed, for whatever must go the readable way. Served: a handle resolution without
         subscription of a known pool; the keep-alive acknowledgement of an own PE from its association, which clears
-        ``probed`` and ``bad_reports`` and arms KEEP_ALIVE; a registration of such a PE with other policy values, which
-        arms LIFE and appends (pool handle, PE identifier) to ``updated``, which the caller drains.
+        ``probed`` and arms KEEP_ALIVE; a registration of such a PE with other values of an adaptive policy of RFC 5356,
+        which does the same, arms LIFE and appends (pool handle, PE identifier) to ``updated``, which the caller drains.
         """
         return answer_fast(
             &self.space, data, as_u64(connection, "connection"), as_time(now, "now"), self.updated,

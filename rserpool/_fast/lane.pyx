@@ -27,8 +27,8 @@ cdef enum:
     HANDLE_RESOLUTION = 0x05
     ENDPOINT_KEEP_ALIVE_ACK = 0x08
     SUBSCRIBE = 0x01
-    WEIGHTED_RANDOM = 0x00000004
     MOST_PARAMETERS = 2
+    ADAPTIVE = 4               # of the policy types, the top four bits (RFC 5356 7)
 
 
 cdef struct Parameter:
@@ -101,7 +101,6 @@ cdef bytes acknowledge(Space *space, const Parameter *parameters, int count, uin
     if element is NULL or element.connection != connection or element.home != space.own:
         return None
     element.run.flags &= <uint8_t>~PROBED
-    element.bad_reports = 0
     arm(space.wheel, &element.keep_alive, jittered(space, now), KEEP_ALIVE_TAG)
     return b""
 
@@ -131,6 +130,11 @@ cdef int rearm_life(Space *space, Element *element, uint64_t now) except -1:
     return 0
 
 
+cdef inline bint renewable(uint32_t policy_type) noexcept nogil:
+    """Whether new values of that policy are taken as they are: those of the adaptive policies of RFC 5356 are."""
+    return policy_of(policy_type).type != 0 and (policy_type >> 28) == ADAPTIVE
+
+
 cdef bytes renew(
     Space *space, const Parameter *parameters, int count, uint64_t connection, uint64_t now, list updated,
 ):
@@ -140,22 +144,21 @@ cdef bytes renew(
     if count != 2 or parameters[1].type != POOL_ELEMENT or parameters[1].length < TRANSPORT_OFFSET + 4:
         return None
     pool = pool_named(space, &parameters[0])
-    if pool is NULL or policy_of(pool.policy_type).type == 0:
+    if pool is NULL or not renewable(pool.policy_type):
         return None
     element = <Element *>lookup(&pool.elements, load_u32(parameters[1].octets + 4))
     if element is NULL or element.connection != connection or element.home != space.own:
         return None
     if not differs_in_policy_only(space, element, &parameters[1]):
         return None
-    if pool.policy_type == WEIGHTED_RANDOM and load_u32(parameters[1].octets + element.run.policy_at + 8) == 0:
-        return None
     answer = registration_response(element)
     updated.append((<object>pool.handle, identifier_of(element)))
     run = element.run
     memcpy(octets_of(run) + run.policy_at, parameters[1].octets + run.policy_at, run.asap_length - run.policy_at)
-    run.flags &= <uint8_t>~MARKED
+    run.flags &= <uint8_t>~(MARKED | PROBED)
     refresh_element(element)
     rearm_life(space, element, now)
+    arm(space.wheel, &element.keep_alive, jittered(space, now), KEEP_ALIVE_TAG)
     return answer
 
 

@@ -1,3 +1,4 @@
+# cython: freethreading_compatible=False
 """libusrsctp inside the event loop: its packets travel over our UDP sockets, its events wait in a queue until drained.
 
 The stack is one per process and single-threaded: every call comes with the GIL held, so from one thread at a time, and
@@ -9,9 +10,9 @@ import os
 
 from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, errno
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.peers cimport (
@@ -19,8 +20,12 @@ from rserpool._fast.peers cimport (
     socklen_t,
 )
 
+from rserpool._fast.associations cimport (
+    ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
+)
+
+from rserpool.association import AssociationGone
 from rserpool.errors import LocalProtocolError
-from rserpool.transport.interface import MAX_MESSAGE, AssociationGone, Down
 
 cdef enum:
     BATCH = 64                       # datagrams per recvmmsg
@@ -28,6 +33,7 @@ cdef enum:
     DATAGRAM = 1 << 16
     COMMON_HEADER = 12
     STREAMS = 32                     # incoming streams we admit; a peer cannot make us reserve more
+    SACK_DELAY = 20                  # milliseconds, unless told otherwise
     SPACE = 1 << 18                  # send and receive buffer of an association, octets
     SLOT_BITS = 20
 
@@ -62,8 +68,8 @@ cdef mmsghdr *_headers = NULL
 cdef uintptr_t _registered = 0       # handles up to here are known to the stack
 cdef uintptr_t _source = 0           # whence the packet came that the stack is looking at
 
-EVENTS = (SCTP_ASSOC_CHANGE, SCTP_SHUTDOWN_EVENT)
-GONE = frozenset(
+cdef tuple EVENTS = (SCTP_ASSOC_CHANGE, SCTP_SHUTDOWN_EVENT)
+cdef frozenset GONE = frozenset(
     (codes.ENOENT, codes.ECONNRESET, codes.ECONNABORTED, codes.EPIPE, codes.ESHUTDOWN, codes.ENOTCONN, codes.EINVAL)
 )
 
@@ -193,6 +199,11 @@ cdef uint64_t now_us() noexcept:
     return <uint64_t>now.tv_sec * 1000000 + <uint64_t>(now.tv_nsec // 1000)
 
 
+def remembered() -> int:
+    """How many UDP addresses of peers are remembered, with or without association."""
+    return _peers.count
+
+
 def tick() -> None:
     """Let the stack's timers run for the time that has passed since the last call."""
     global _ticked
@@ -247,41 +258,26 @@ cdef void give_slot(uint32_t slot) noexcept:
     _slots.generations[slot] += 1
 
 
-cdef class Association:
-    cdef uintptr_t peer
-    cdef uint16_t port
-    cdef bint up
-    cdef bint over                   # the handler knows that it ended, or need not know
-    cdef bint blocked                # on_writable is due
-    cdef bint aborted                # by us; the handler does not know yet
-    cdef bytearray partial
-
-
-cdef class Socket:
+cdef class Socket(Associations):
     """A one-to-many SCTP socket over UDP sockets of the same port number. A subclass brings it into a loop.
 
-    It owes: ``handler`` (interface.Handler), readers that call receive(fd), timers that call tick() and drain() while
-    ``count`` is not zero, and the hooks wake() (drain() is due, from the loop), occupied() and vacant() (the count
-    left or reached zero), failed(error) (the handler raised).
+    It owes, beside what Associations asks for: readers that call receive(fd), timers that call tick() and drain() while
+    ``count`` is not zero, and the hook wake().
     """
 
-    cdef public object handler
     cdef public bint busy
     cdef usocket *so
     cdef uint32_t slot
     cdef uint16_t number
     cdef bint draining
-    cdef dict associations
-
-    def __cinit__(self, *args, **kwargs) -> None:
-        self.so = NULL
-        self.associations = {}
+    cdef list unwanted               # given up while connecting; the handler does not know yet
 
     def open_socket(self, int port, bint listen, tuning) -> None:
         """Bind to that SCTP port. OSError."""
         cdef sockaddr_conn name
         start()
         self.number = <uint16_t>port
+        self.unwanted = []
         self.slot = take_slot()
         self.so = usrsctp_socket(
             AF_CONN, SOCK_SEQPACKET, IPPROTO_SCTP, receive, NULL, 0,
@@ -314,7 +310,7 @@ cdef class Socket:
         memset(&event, 0, sizeof(event))
         event.se_assoc_id = assoc
         event.se_type = <uint16_t>kind
-        event.se_on = on
+        event.se_on = <uint8_t>on
         return self.option(SCTP_EVENT, &event, sizeof(event))
 
     cdef int tune(self, tuning) except -1:
@@ -344,11 +340,11 @@ cdef class Socket:
         patience.sasoc_asocmaxrxt = tuning.association_retransmissions
         self.option(SCTP_ASSOCINFO, &patience, sizeof(patience))
         path.spp_hbinterval = int(tuning.heartbeat * 1000)
-        path.spp_flags = SPP_HB_ENABLE if tuning.heartbeat else SPP_HB_DISABLE
+        path.spp_flags = <uint32_t>(SPP_HB_ENABLE if tuning.heartbeat else SPP_HB_DISABLE)
         path.spp_pathmaxrxt = tuning.association_retransmissions      # the only path
         self.option(SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
-        sack.sack_delay = int(tuning.sack_delay * 1000)
-        sack.sack_freq = 2 if tuning.sack_delay else 1
+        sack.sack_delay = SACK_DELAY if tuning.sack_delay is None else int(tuning.sack_delay * 1000)
+        sack.sack_freq = 2 if sack.sack_delay else 1
         return self.option(SCTP_DELAYED_SACK, &sack, sizeof(sack))
 
     def close_socket(self) -> None:
@@ -361,10 +357,10 @@ cdef class Socket:
             linger.l_linger = 0
             usrsctp_setsockopt(self.so, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
             usrsctp_close(self.so)
-            for association in self.associations.values():
-                peers_release(&_peers, (<Association>association).peer)
+            for association in self.table.values():
+                peers_release(&_peers, (<Association>association).place)
         self.so = NULL
-        self.associations.clear()
+        self.table.clear()
         give_slot(self.slot)
 
     def __dealloc__(self) -> None:
@@ -372,26 +368,20 @@ cdef class Socket:
             usrsctp_close(self.so)
             give_slot(self.slot)
 
+    def wake(self) -> None:
+        """drain() is due, from the loop."""
+
     def forget(self, int fd) -> None:
         """That UDP socket is about to be closed."""
         if _running and not _forked:
             peers_forget(&_peers, fd)
 
-    @property
-    def count(self) -> int:
-        """Associations that the stack still works for."""
-        return len(self.associations)
-
-    def identifiers(self) -> list[int]:
-        """The associations that the stack still works for."""
-        return list(self.associations)
-
     def receive(self, int fd) -> None:
         """Take what waits on that UDP socket through the stack, and hand on what comes of it."""
-        cdef int batch, i, n
+        cdef int _batch, i, n
         cdef msghdr *header
         self.busy = True
-        for batch in range(BATCHES):
+        for _batch in range(BATCHES):
             for i in range(BATCH):
                 _headers[i].msg_hdr.msg_namelen = 28
             n = recvmmsg(fd, _headers, BATCH, MSG_DONTWAIT, NULL)
@@ -427,7 +417,12 @@ cdef class Socket:
         self.draining = True
         try:
             while self.so != NULL:
+                while self.unwanted:
+                    self.give_up(self.unwanted.pop())
                 queue = &_slots.queues[self.slot]
+                if queue.overrun:
+                    queue.overrun = False
+                    raise MemoryError("events of the SCTP stack were lost")
                 if queue.head == queue.tail:
                     break
                 event = queue.events[queue.head]
@@ -438,119 +433,51 @@ cdef class Socket:
                     if event.flags & MSG_NOTIFICATION:
                         self.notified(&event)
                     else:
-                        self.arrived(&event)
+                        self.arrived(
+                            event.assoc, <const char *>event.data, event.length, event.ppid, event.flags & MSG_EOR != 0
+                        )
                 finally:
                     free(event.data)
         finally:
             self.draining = False
 
-    cdef int arrived(self, Event *event) except -1:
-        cdef Association association = self.associations.get(event.assoc)
-        cdef bytes data
-        cdef size_t held = 0
-        if association is None or association.over or association.aborted:
-            return 0
-        if association.partial is not None:
-            held = <size_t>len(association.partial)
-        if held + event.length > <size_t>MAX_MESSAGE:
-            association.partial = None
-            self.abort(event.assoc)
-            return 0
-        data = (<const char *>event.data)[:event.length]
-        if not event.flags & MSG_EOR or held:
-            if association.partial is None:
-                association.partial = bytearray()
-            association.partial += data
-            if not event.flags & MSG_EOR:
-                return 0
-            data = bytes(association.partial)
-            association.partial = None
-        try:
-            self.handler.on_message(self, event.assoc, data, event.ppid)
-        except Exception as error:
-            self.failed(error)
-        return 0
-
     cdef int notified(self, Event *event) except -1:
         cdef sctp_notification *note = <sctp_notification *>event.data
+        cdef sctp_assoc_change *change = &note.sn_assoc_change
         cdef int kind = note.sn_header.sn_type
-        cdef Association association
-        try:
-            if kind == SCTP_ASSOC_CHANGE:
-                self.changed(event, &note.sn_assoc_change)
-            elif kind == SCTP_SHUTDOWN_EVENT:
-                association = self.associations.get(note.sn_shutdown_event.sse_assoc_id)
-                if association is not None and association.up and not association.over:
-                    association.over = True
-                    self.handler.on_down(self, note.sn_shutdown_event.sse_assoc_id, Down.SHUTDOWN)
-            elif kind == SCTP_SENDER_DRY_EVENT:
-                self.dry(note.sn_sender_dry_event.sender_dry_assoc_id)
-        except Exception as error:
-            self.failed(error)
-        return 0
-
-    cdef int changed(self, Event *event, sctp_assoc_change *change) except -1:
-        cdef uint32_t assoc = change.sac_assoc_id
-        cdef Association association = self.associations.get(assoc)
-        if change.sac_state == SCTP_COMM_UP:
-            if association is None:
-                association = self.admit(assoc, event.peer, event.port)
-                association.over = event.stray
-            association.up = True
-            if association.over:
-                self.abort(assoc)
-                return 0
-            self.handler.on_up(self, assoc, self.peer_addresses(assoc), association.port)
-        elif association is None:
+        if kind == SCTP_SHUTDOWN_EVENT:
+            return self.changed(note.sn_shutdown_event.sse_assoc_id, SHUT_BY_PEER)
+        if kind == SCTP_SENDER_DRY_EVENT:
+            return self.dry(note.sn_sender_dry_event.sender_dry_assoc_id)
+        if kind != SCTP_ASSOC_CHANGE:
             return 0
-        elif change.sac_state == SCTP_RESTART:
-            association.partial = None
-            self.handler.on_restart(self, assoc)
-        elif change.sac_state == SCTP_SHUTDOWN_COMP:
-            self.end(assoc, association, Down.SHUTDOWN)
-        elif change.sac_state == SCTP_COMM_LOST and association.up:
+        if change.sac_state == SCTP_COMM_UP:
+            if change.sac_assoc_id not in self.table:
+                self.enlist(change.sac_assoc_id, event.port, event.peer).over = event.stray
+            return self.changed(change.sac_assoc_id, UP)
+        if change.sac_state == SCTP_RESTART:
+            return self.changed(change.sac_assoc_id, RESTARTED)
+        if change.sac_state == SCTP_SHUTDOWN_COMP:
+            return self.changed(change.sac_assoc_id, SHUT)
+        if change.sac_state == SCTP_COMM_LOST:
             # Only the peer's own ABORT is appended to the notification.
-            aborted = association.aborted or change.sac_length > sizeof(sctp_assoc_change)
-            self.end(assoc, association, Down.ABORTED if aborted else Down.LOST)
-        else:
-            self.end(assoc, association, Down.CANT_START)
-        return 0
+            return self.changed(change.sac_assoc_id, ABORTED if change.sac_length > sizeof(sctp_assoc_change) else LOST)
+        return self.changed(change.sac_assoc_id, NOT_STARTED)
 
-    cdef Association admit(self, uint32_t assoc, uintptr_t peer, uint16_t port):
-        cdef Association association = Association()
-        association.peer = peer
-        association.port = port
+    cdef Association enlist(self, uint32_t assoc, uint16_t port, uintptr_t peer):
+        cdef Association association = self.admit(assoc, port)
+        association.place = peer
         peers_use(&_peers, peer)
-        self.associations[assoc] = association
-        if len(self.associations) == 1:
-            self.occupied()
         return association
 
-    cdef int end(self, uint32_t assoc, Association association, reason) except -1:
-        del self.associations[assoc]
-        peers_release(&_peers, association.peer)
-        try:
-            if not association.over:
-                self.handler.on_down(self, assoc, reason)
-        finally:
-            if not self.associations:
-                self.vacant()
+    cdef int released(self, Association association) except -1:
+        peers_release(&_peers, association.place)
         return 0
 
     cdef int dry(self, uint32_t assoc) except -1:
-        cdef Association association = self.associations.get(assoc)
-        if association is not None and association.blocked:
-            association.blocked = False
+        if assoc in self.table:
             self.subscribe(assoc, SCTP_SENDER_DRY_EVENT, False)
-            if not association.over and not association.aborted:
-                self.handler.on_writable(self, assoc)
-        return 0
-
-    cdef Association living(self, assoc):
-        cdef Association association = self.associations.get(assoc)
-        if association is None or association.over or association.aborted:
-            raise AssociationGone(f"association {assoc} is gone")
-        return association
+        return self.writable(assoc)
 
     def reach(self, int fd, const uint8_t[::1] address not None, int port) -> int:
         """Begin an association from that UDP socket to a packed sockaddr, and return its identifier. OSError."""
@@ -565,12 +492,12 @@ cdef class Socket:
         name.sconn_addr = <void *>peer
         self.busy = True
         assoc = usrsctp_getassocid(self.so, <sockaddr *>&name)
-        if assoc in self.associations:
-            return assoc
+        if assoc in self.table:
+            return self.existing(assoc)
         if usrsctp_connect(self.so, <sockaddr *>&name, sizeof(name)) < 0 and errno != EINPROGRESS:
             raise OSError(errno, os.strerror(errno))
         assoc = usrsctp_getassocid(self.so, <sockaddr *>&name)
-        self.admit(assoc, peer, <uint16_t>port)
+        self.enlist(assoc, <uint16_t>port, peer)
         self.look()
         return assoc
 
@@ -584,20 +511,17 @@ cdef class Socket:
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""
-        cdef Association association = self.living(assoc)
-        cdef size_t length = <size_t>len(data)
         cdef int error
-        if not 0 < length <= <size_t>MAX_MESSAGE:
-            raise LocalProtocolError(f"a message has 1 to {MAX_MESSAGE} octets, not {length}")
+        self.living(assoc)
+        self.checked(data)
         self.busy = True
-        if self.sendv(assoc, <const char *>data, length, ppid, 0) >= 0:
+        if self.sendv(assoc, <const char *>data, <size_t>len(data), ppid, 0) >= 0:
             self.look()
             return True
         error = errno
         self.look()
         if error == EAGAIN:
-            if not association.blocked:
-                association.blocked = True
+            if self.blockable(assoc) is not None:
                 self.subscribe(assoc, SCTP_SENDER_DRY_EVENT, True)
                 self.look()
             return False
@@ -608,38 +532,22 @@ cdef class Socket:
     cdef int look(self) except -1:
         """Events may have come of a call from outside the loop's drain."""
         cdef Queue *queue = &_slots.queues[self.slot]
-        if not self.draining and queue.head != queue.tail:
+        if not self.draining and (queue.head != queue.tail or self.unwanted):
             self.wake()
         return 0
 
-    def shutdown(self, assoc: int) -> None:
-        """See interface.Endpoint.shutdown."""
-        cdef Association association = self.associations.get(assoc)
-        if association is None or association.over or association.aborted:
-            return
-        if not association.up:
-            self.abort(assoc)
-            return
+    cdef int goodbye(self, uint32_t assoc, bint at_once) except -1:
         self.busy = True
-        self.sendv(assoc, b"", 0, 0, SCTP_EOF)
-        self.look()
-
-    def abort(self, assoc: int) -> None:
-        """See interface.Endpoint.abort."""
-        cdef Association association = self.associations.get(assoc)
-        if association is None or association.aborted:
-            return
-        self.busy = True
-        association.aborted = True
-        self.sendv(assoc, b"", 0, 0, SCTP_ABORT)
-        self.look()
+        if self.sendv(assoc, b"", 0, 0, SCTP_ABORT if at_once else SCTP_EOF) < 0 and at_once:
+            self.unwanted.append(assoc)                 # the stack goes on connecting until it is tired of it
+        return self.look()
 
     def peer(self, assoc: int) -> bytes:
         """The packed sockaddr where the packets to that peer go. AssociationGone."""
-        cdef Association association = self.associations.get(assoc)
+        cdef Association association = self.table.get(assoc)
         cdef Peer *peer = NULL
         if association is not None:
-            peer = peers_get(&_peers, association.peer)
+            peer = peers_get(&_peers, association.place)
         if peer == NULL:
             raise AssociationGone(f"association {assoc} is gone")
         return (<const char *>peer.address)[:peer.length]
@@ -649,7 +557,7 @@ cdef class Socket:
         cdef sctp_status status
         cdef socklen_t length = sizeof(status)
         memset(&status, 0, sizeof(status))
-        if assoc not in self.associations:
+        if assoc not in self.table:
             return None
         status.sstat_assoc_id = assoc
         if usrsctp_getsockopt(self.so, IPPROTO_SCTP, SCTP_STATUS, &status, &length) < 0:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from rserpool._version import __version__
 from rserpool.cli import registrar, resolve
@@ -11,9 +12,17 @@ from rserpool.errors import RSerPoolError
 COMMANDS = (registrar, resolve)
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser to which a mistake is one line and exit status 1."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end."""
+        self.exit(1, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status. A user's mistake is one line on standard error and status 1 (2 for usage)."""
-    parser = argparse.ArgumentParser(prog="rserpool", description="Reliable Server Pooling (RFC 5351-5356).")
+    """Run a command; its exit status. A user's mistake is one line on standard error and status 1."""
+    parser = Parser(prog="rserpool", description="Reliable Server Pooling (RFC 5351-5356).", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"rserpool {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:

@@ -21,6 +21,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "registrar",
         help="run a pool registrar",
+        allow_abbrev=False,
         description="Run a pool registrar until SIGTERM or SIGINT. Every option can also stand in a TOML file "
         "(--config) or in the environment (RSERPOOL_...); the command line wins, then the environment.",
     )
@@ -59,7 +60,8 @@ async def serve(config: Config) -> int:
         await ended.wait()
     finally:
         await server.stop()
-    logging.getLogger("rserpool.registrar").info("ended")
+    counted = ", ".join(f"{name} {count}" for name, count in sorted(server.asap.counters.items()))
+    logging.getLogger("rserpool.registrar").info("ended; %s", counted or "nobody came")
     return 0
 
 

@@ -5,8 +5,9 @@ import asyncio
 from typing import Any
 
 from rserpool.client import resolve
-from rserpool.client.pool_user import ALL_ITEMS, T1_REQUEST
+from rserpool.client.pool_user import T1_REQUEST
 from rserpool.messages import PolicyType
+from rserpool.profile import ALL_ITEMS
 
 
 def add_parser(commands: Any) -> None:
@@ -25,7 +26,7 @@ def add_parser(commands: Any) -> None:
         metavar="ADDRESS[:PORT]",
         help="a registrar to ask, port 3863 unless said otherwise; may be given several times",
     )
-    parser.add_argument("--items", type=int, default=ALL_ITEMS, metavar="NUMBER", help="how many elements; all if unset")
+    parser.add_argument("--items", type=int, default=ALL_ITEMS, metavar="NUMBER", help="how many; all if unset")
     parser.add_argument(
         "--timeout", type=float, default=T1_REQUEST, metavar="SECONDS", help="how long to wait (default: %(default)g)"
     )
@@ -35,9 +36,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Resolve and print; 0 if the pool exists."""
     elements = asyncio.run(
-        resolve(
-            arguments.handle, registrars=arguments.registrar, items=arguments.items, timeout=arguments.timeout
-        )
+        resolve(arguments.handle, registrars=arguments.registrar, items=arguments.items, timeout=arguments.timeout)
     )
     names = {int(policy): policy.name.lower().replace("_", "-") for policy in PolicyType}
     for element in elements:

@@ -1,8 +1,8 @@
 """Pool elements and pool users for asyncio programs.
 
-    async with PoolElement("EchoPool", transport_parameter, registrars=["10.0.0.1"]) as element: ...
-    async with PoolUser(registrars=["10.0.0.1"]) as user: elements = await user.resolve("EchoPool")
-    elements = await resolve("EchoPool", registrars=["10.0.0.1"])
+async with PoolElement("EchoPool", transport_parameter, registrars=["10.0.0.1"]) as element: ...
+async with PoolUser(registrars=["10.0.0.1"]) as user: elements = await user.resolve("EchoPool")
+elements = await resolve("EchoPool", registrars=["10.0.0.1"])
 """
 
 from rserpool.client.errors import NoRegistrar, Refused, UnknownPool

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from rserpool.client.errors import NoRegistrar
-from rserpool.errors import RemoteProtocolError
+from rserpool.errors import LocalProtocolError, RemoteProtocolError
 from rserpool.locator import ASAP_PORT, parse_addresses
 from rserpool.messages import AsapError, Message, decode
 from rserpool.protocol.addresses import Address
@@ -28,9 +28,17 @@ class RegistrarLink:
     """One SCTP endpoint and the association to the home registrar, found and kept as needed."""
 
     def __init__(
-        self, registrars: Sequence[str], transport: Transport | None, unasked: Unasked, lost: Callable[[], None]
+        self,
+        registrars: Sequence[str],
+        transport: Transport | None,
+        local: str | None,
+        unasked: Unasked,
+        lost: Callable[[], None],
     ) -> None:
         self._registrars = parse_addresses(registrars, ASAP_PORT)
+        if not self._registrars:
+            raise LocalProtocolError("no registrar is configured")
+        self._local = local
         self._given = transport
         self._transport: Transport | None = transport
         self._endpoint: Endpoint | None = None
@@ -52,12 +60,10 @@ class RegistrarLink:
         return self._endpoint.local_addresses if self._endpoint is not None else ()
 
     async def open(self) -> None:
-        """Open the endpoint, on the address from which the first registrar is reached."""
+        """Open the endpoint, on the local address given or that from which the first registrar is reached."""
         if self._transport is None:
             self._transport, _ = choose("auto")
-        if not self._registrars:
-            raise NoRegistrar("no registrar is configured")
-        local = address_towards(*self._registrars[0])
+        local = self._local or address_towards(*self._registrars[0])
         self._endpoint = await self._transport.endpoint(self, addresses=[local], port=0)
 
     async def close(self) -> None:
@@ -70,8 +76,11 @@ class RegistrarLink:
             await self._transport.stop()
 
     def adopt(self, association: int) -> None:
-        """Another registrar is home from now on (H bit of a keep-alive, RFC 5352 2.2.7)."""
-        self._home = association
+        """Another registrar is home from now on (H bit of a keep-alive, RFC 5352 2.2.7); what waits is asked anew."""
+        old, self._home = self._home, association
+        if old is not None and self._endpoint is not None:
+            self._endpoint.shutdown(old)
+            self._fail_pending()
 
     async def hunt(self) -> int:
         """The association to a home registrar, found first if there is none."""
@@ -148,11 +157,15 @@ class RegistrarLink:
         if association != self._home:
             return
         self._home = None
+        self._fail_pending()
+        self._lost()
+
+    def _fail_pending(self) -> None:
+        """Nobody will answer what has been asked."""
         pending, self._pending = self._pending, []
         for _, answer in pending:
             if not answer.done():
-                answer.set_exception(AssociationGone(f"association {association}"))
-        self._lost()
+                answer.set_exception(AssociationGone("the home registrar has changed"))
 
     def on_writable(self, endpoint: Endpoint, association: int) -> None:
         """Nothing waits: requests are few and small."""

@@ -42,7 +42,8 @@ class PoolElement:
     """One registration that is kept up for as long as the context lasts.
 
     ``user_transport`` is where the service is served; its addresses must be those from which the registrar is reached.
-    ``life`` is in the unit of the registrar's profile: seconds (RFC) or milliseconds (rsplib).
+    ``local`` is the address to speak from; without it, that from which the first registrar is reached. ``life`` is in
+    the unit of the registrar's profile: seconds (RFC) or milliseconds (rsplib).
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class PoolElement:
         life: int = 300,
         identifier: int | None = None,
         transport: interface.Transport | None = None,
+        local: str | None = None,
     ) -> None:
         self.pool_handle = octets(handle)
         self.identifier = identifier or secrets.randbelow(0xFFFFFFFF) + 1
@@ -62,7 +64,7 @@ class PoolElement:
         self._user_transport = user_transport
         self._policy = policy
         self._life = life
-        self._link = RegistrarLink(registrars, transport, self._unasked, self._wake)
+        self._link = RegistrarLink(registrars, transport, local, self._unasked, self._wake)
         self._due = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -115,9 +117,7 @@ class PoolElement:
         except NoRegistrar:
             return
 
-    def _answers(
-        self, kind: type[RegistrationResponse] | type[DeregistrationResponse]
-    ) -> Callable[[Message], bool]:
+    def _answers(self, kind: type[RegistrationResponse] | type[DeregistrationResponse]) -> Callable[[Message], bool]:
         def is_answer(message: Message) -> bool:
             return (
                 isinstance(message, kind)

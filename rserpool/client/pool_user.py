@@ -18,12 +18,12 @@ from rserpool.messages import (
     SCTPTransport,
     Transport,
 )
+from rserpool.profile import ALL_ITEMS
 from rserpool.protocol.addresses import Address
 from rserpool.transport import interface
 
 T1_REQUEST = 15.0
 """Seconds to wait for the answer to a handle resolution (RFC 5352 7.1)."""
-ALL_ITEMS = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,10 @@ def octets(handle: str | bytes) -> bytes:
 class PoolUser:
     """A pool user with an association to a home registrar: an asynchronous context manager."""
 
-    def __init__(self, *, registrars: Sequence[str], transport: interface.Transport | None = None) -> None:
-        self._link = RegistrarLink(registrars, transport, self._unasked, lambda: None)
+    def __init__(
+        self, *, registrars: Sequence[str], transport: interface.Transport | None = None, local: str | None = None
+    ) -> None:
+        self._link = RegistrarLink(registrars, transport, local, self._unasked, lambda: None)
 
     async def __aenter__(self) -> Self:
         await self._link.open()

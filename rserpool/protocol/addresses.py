@@ -1,6 +1,7 @@
 """Which addresses of a transport parameter may be registered: scope and the subset rule (RFC 5352 2.2.1)."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from rserpool.settings import Scope
@@ -12,14 +13,18 @@ SITE_LOCAL_IPV6 = IPv6Network("fec0::/10")
 BROADCAST = IPv4Address("255.255.255.255")
 LINK_LOCAL = 4
 UNUSABLE = 0
+KEPT = 4096
+"""Addresses whose scope is remembered: telling it takes longer than all else of a registration."""
 
 
+@lru_cache(maxsize=KEPT)
 def plain(address: Address) -> Address:
     """The address itself, an IPv4-mapped IPv6 address as the IPv4 address that it stands for."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped
 
 
+@lru_cache(maxsize=KEPT)
 def scope(address: Address) -> int:
     """How far an address reaches: a Scope, or less than any Scope (link-local, unspecified, multicast)."""
     address = plain(address)

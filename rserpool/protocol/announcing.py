@@ -3,6 +3,7 @@
 from rserpool.messages import SCTPTransport, ServerAnnounce, TCPTransport
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.association import MICROSECONDS
+from rserpool.protocol.bucket import Bucket
 from rserpool.settings import Settings
 
 JITTER = 0.125
@@ -15,6 +16,7 @@ class Announcing:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._heard: dict[int, int] = {}
+        self._rate = Bucket(settings.limits.announcement_rate, settings.limits.announcement_rate, 0)
 
     def message(self, sctp: tuple[Address, ...], sctp_port: int, tcp: tuple[Address, ...], tcp_port: int) -> bytes:
         """The announcement with all ASAP transports: TCP first, SCTP last (the only order that rsplib reads)."""
@@ -24,6 +26,10 @@ class Announcing:
         if sctp:
             transports.append(SCTPTransport(port=sctp_port, transport_use=0, addresses=sctp))
         return ServerAnnounce(server_identifier=self._settings.identifier, transports=tuple(transports)).encode()
+
+    def within_rate(self, now: int) -> bool:
+        """Whether one more announcement is worth a look."""
+        return self._rate.take(now)
 
     def heard(self, server_identifier: int, now: int) -> None:
         """Another registrar announced itself."""

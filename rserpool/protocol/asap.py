@@ -5,9 +5,11 @@ registrant is; an input that is wrong changes nothing, and is counted and noted.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
-from rserpool._fast.handlespace import Handlespace, PoolElementView, Timer, Verdict
+from rserpool._fast.handlespace import Handlespace, Timer, Verdict
+from rserpool._fast.views import PoolElementView
 from rserpool._fast.wheel import Wheel
 from rserpool.errors import Cause, RemoteProtocolError
 from rserpool.messages import (
@@ -35,9 +37,10 @@ from rserpool.protocol.registration import Refusal, acceptable, life_microsecond
 from rserpool.protocol.subscriptions import Subscriptions, unknown_pool
 from rserpool.settings import Settings
 
-ALL_ITEMS = 0
 PROBES_AT_ONCE = 3
 MAX_MESSAGE = 65_535
+MAX_INFORMATION = 4096
+"""Octets of the offending parameter that go back in a refusal: what is longer is no honest mistake."""
 REPORTS_KEPT = 512
 """Reports of one association whose rates are remembered before those that no longer count are dropped."""
 NEVER_ANSWERED = frozenset({0x0E})
@@ -58,6 +61,7 @@ class AsapRegistrar:
         self.handlespace = handlespace
         self.counters: Counter[str] = Counter()
         self.associations: dict[int, Association] = {}
+        self._hosts: Counter[Address | None] = Counter()
         self.announcing = Announcing(settings)
         self._announcement = b""
         self._wheel = wheel
@@ -65,19 +69,23 @@ class AsapRegistrar:
         self._now = 0
         self._probes: dict[tuple[bytes, int], Bucket] = {}
         self._subscriptions = Subscriptions(handlespace, settings.limits.subscriptions, self._gather)
-        self._interval = round(settings.keep_alive_interval * MICROSECONDS)
         self._timeout = round(settings.keep_alive_timeout * MICROSECONDS)
         handlespace.default_items = settings.profile.default_items
-        handlespace.keep_alive_interval = self._interval
+        handlespace.keep_alive_interval = round(settings.keep_alive_interval * MICROSECONDS)
+        handlespace.life_unit = settings.profile.registration_life_unit
+        handlespace.life_limit = round(settings.limits.max_registration_life * MICROSECONDS)
 
     # Associations
 
     def associated(self, number: int, peer: Peer, now: int) -> list[Action]:
         """An association or connection came up; ``number`` is not 0 and never used twice."""
-        if len(self.associations) >= self.settings.limits.associations:
+        limits = self.settings.limits
+        host = peer.addresses[0] if peer.addresses else None
+        if len(self.associations) >= limits.associations or self._hosts[host] >= limits.associations_per_host:
             self.counters["associations refused"] += 1
-            return [Abort(number), Note(Level.WARNING, "associations", "too many associations: one more was aborted")]
-        self.associations[number] = association(number, peer, self.settings.limits, now)
+            return [Abort(number), Note(Level.WARNING, "associations", f"too many associations: {peer} was aborted")]
+        self._hosts[host] += 1
+        self.associations[number] = association(number, peer, self.settings, now)
         self.counters["associations"] += 1
         return []
 
@@ -91,6 +99,10 @@ class AsapRegistrar:
         gone = self.associations.pop(number, None)
         if gone is not None:
             self._subscriptions.forget(gone)
+            host = gone.peer.addresses[0] if gone.peer.addresses else None
+            self._hosts[host] -= 1
+            if not self._hosts[host]:
+                del self._hosts[host]
         return actions
 
     # Messages
@@ -111,16 +123,23 @@ class AsapRegistrar:
             message = decode(data, "asap")
         except RemoteProtocolError as error:
             return self._malformed(peer, data, error)
+        if self._handle_too_long(message):
+            too_long = RemoteProtocolError("the pool handle is too long", cause=Cause.INVALID_VALUES)
+            return self._malformed(peer, data, too_long)
         handler = HANDLERS.get(type(message))
         if handler is None:
             self.counters["messages not for a registrar"] += 1
             return [Note(Level.INFO, f"{peer.peer} role", f"{peer.peer} sent {type(message).__name__} to a registrar")]
         actions = handler(self, peer, message)
         if message.unrecognized:
-            actions += self._report(peer, tuple(
-                ErrorCause(code=Cause.UNRECOGNIZED_PARAMETER, information=tlv) for tlv in message.unrecognized
-            ))
+            actions += self._report(
+                peer,
+                tuple(ErrorCause(code=Cause.UNRECOGNIZED_PARAMETER, information=tlv) for tlv in message.unrecognized),
+            )
         return actions
+
+    def _handle_too_long(self, message: Message) -> bool:
+        return len(getattr(message, "pool_handle", b"")) > self.settings.limits.pool_handle_octets
 
     def _within_rate(self, peer: Association, kind: int) -> bool:
         if kind == HandleResolution.TYPE:
@@ -146,6 +165,8 @@ class AsapRegistrar:
         try:
             message = decode(data, "asap")
         except RemoteProtocolError:
+            return [note]
+        if self._handle_too_long(message):
             return [note]
         cause = (ErrorCause(code=Cause.LACK_OF_RESOURCES),)
         match message:
@@ -176,7 +197,7 @@ class AsapRegistrar:
         note = Note(Level.WARNING, f"{peer.peer} malformed", f"{peer.peer} sent a message that is wrong: {error}")
         if not error.report or data[0] in NEVER_ANSWERED:
             return [note]
-        return [*self._report(peer, (ErrorCause(code=error.cause, information=error.information),)), note]
+        return [*self._report(peer, (because(error.cause, error.information),)), note]
 
     def _report(self, peer: Association, causes: tuple[ErrorCause, ...]) -> list[Action]:
         """An ASAP_ERROR, unless this peer has had as many as it may; cut to what one message can carry."""
@@ -252,8 +273,7 @@ class AsapRegistrar:
         handle, identifier = stored.pool_handle, stored.identifier
         stored.probed = False
         stored.bad_reports = 0
-        jitter = 0.5 + self._randomness.random()
-        self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self._now + round(self._interval * jitter))
+        self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self.handlespace.jitter(self._now))
         life = life_microseconds(element.registration_life, self.settings.profile, self.settings.limits)
         if life is None:
             self.handlespace.disarm(handle, identifier, Timer.LIFE)
@@ -262,7 +282,8 @@ class AsapRegistrar:
 
     def _refuse(self, peer: Association, message: Registration, refusal: Refusal) -> list[Action]:
         self.counters["registrations refused"] += 1
-        cause = ErrorCause(code=refusal.cause, information=refusal.information)
+        information = refusal.information if len(refusal.information) <= MAX_INFORMATION else b""
+        cause = because(refusal.cause, information)
         element = message.pool_element.identifier
         text = f"{peer.peer}: element 0x{element:08x} of pool {message.pool_handle!r} is refused: {refusal}"
         return [refused(peer, message, (cause,)), Note(Level.WARNING, f"{peer.peer} refused", text)]
@@ -312,7 +333,7 @@ class AsapRegistrar:
             return []
         view.probed = False
         self.counters["keep-alive acknowledgements"] += 1
-        deadline = self._now + round(self._interval * (0.5 + self._randomness.random()))
+        deadline = self.handlespace.jitter(self._now)
         self.handlespace.arm(message.pool_handle, message.pe_identifier, Timer.KEEP_ALIVE, deadline)
         return []
 
@@ -376,7 +397,9 @@ class AsapRegistrar:
 
     # Time
 
-    def start(self, now: int, sctp: tuple[Address, ...], sctp_port: int, tcp: tuple[Address, ...], tcp_port: int) -> list[Action]:
+    def start(
+        self, now: int, sctp: tuple[Address, ...], sctp_port: int, tcp: tuple[Address, ...], tcp_port: int
+    ) -> list[Action]:
         """Begin to announce the registrar at these addresses (RFC 5352 3.6)."""
         self._now = now
         self._announcement = self.announcing.message(sctp, sctp_port, tcp, tcp_port)
@@ -429,6 +452,14 @@ class AsapRegistrar:
         return [Announce(self._announcement)]
 
 
+def because(code: int, information: bytes) -> ErrorCause:
+    """An error cause. Invalid Values must show the offending parameter (RFC 5354 3.12.4): without one that can be
+    shown, the error is unspecified."""
+    if code == Cause.INVALID_VALUES and not information:
+        return ErrorCause(code=Cause.UNSPECIFIED_ERROR)
+    return ErrorCause(code=code, information=information)
+
+
 def refused(peer: Association, message: Registration, causes: tuple[ErrorCause, ...]) -> Send:
     """The answer to a registration that is refused."""
     answer = RegistrationResponse(
@@ -460,7 +491,7 @@ FAST_COUNTERS = {
     EndpointKeepAliveAck.TYPE: "keep-alive acknowledgements",
 }
 
-HANDLERS = {
+HANDLERS: dict[type[Message], Callable[..., list[Action]]] = {
     Registration: AsapRegistrar._register,
     Deregistration: AsapRegistrar._deregister,
     HandleResolution: AsapRegistrar._resolve,

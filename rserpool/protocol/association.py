@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rserpool.limits import Limits
-from rserpool.protocol.addresses import Address
+from rserpool.protocol.addresses import Address, plain, usable
 from rserpool.protocol.bucket import Bucket
+from rserpool.settings import Settings
 
 MICROSECONDS = 1_000_000
 
@@ -22,8 +22,8 @@ class Peer:
     """The smoothed round trip time in seconds, where the transport knows it."""
 
     def __str__(self) -> str:
-        host = self.addresses[0] if self.addresses else "?"
-        return f"[{host}]:{self.port}" if host != "?" and host.version == 6 else f"{host}:{self.port}"
+        host = str(self.addresses[0]) if self.addresses else "?"
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
 @dataclass(slots=True)
@@ -37,6 +37,8 @@ class Association:
     reports: Bucket
     errors: Bucket
     hosts: frozenset[Address]
+    reachable: tuple[Address, ...]
+    """The peer's addresses that reach as far as the address scope."""
     elements: int = 0
     subscriptions: set[bytes] = field(default_factory=set)
     reported: dict[tuple[bytes, int], Bucket] = field(default_factory=dict)
@@ -44,8 +46,9 @@ class Association:
     """When it began to exceed the registration rate; None once it has kept quiet for a full burst's time."""
 
 
-def association(number: int, peer: Peer, limits: Limits, now: int) -> Association:
+def association(number: int, peer: Peer, settings: Settings, now: int) -> Association:
     """A new association whose buckets are full."""
+    limits = settings.limits
     return Association(
         number=number,
         peer=peer,
@@ -53,5 +56,6 @@ def association(number: int, peer: Peer, limits: Limits, now: int) -> Associatio
         resolutions=Bucket(limits.resolution_rate, limits.resolution_burst, now),
         reports=Bucket(limits.report_rate, limits.report_rate, now),
         errors=Bucket(limits.errors_per_second, limits.errors_burst, now),
-        hosts=frozenset(peer.addresses),
+        hosts=frozenset(map(plain, peer.addresses)),
+        reachable=usable(peer.addresses, settings.address_scope)[: limits.addresses_per_transport],
     )

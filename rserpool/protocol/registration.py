@@ -5,7 +5,6 @@ from dataclasses import replace
 from rserpool.errors import Cause
 from rserpool.limits import Limits
 from rserpool.messages import (
-    DCCPTransport,
     OpaqueTransport,
     Policy,
     PolicyType,
@@ -40,7 +39,7 @@ UNENCODABLE_BY_RSPLIB = frozenset(
 )
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not an error
+class Refusal(Exception):
     """Why a request is refused: the cause to answer with."""
 
     def __init__(self, reason: str, cause: Cause, information: bytes = b"") -> None:
@@ -86,7 +85,7 @@ def own_addresses(transport: Transport, association: Association, scope: Scope, 
     kept = tuple(address for address in usable(transport.addresses, scope) if address in association.hosts)
     if not kept:
         raise Refusal("no user transport address is the association's", Cause.INVALID_VALUES, transport.encode())
-    return replace(transport, addresses=kept)
+    return transport if kept == transport.addresses else replace(transport, addresses=kept)
 
 
 def with_distance(policy: Policy, association: Association) -> Policy:
@@ -117,19 +116,16 @@ def acceptable(request: Registration, association: Association, settings: Settin
         reason = f"a registration life of {element.registration_life} is too short"
         raise Refusal(reason, Cause.INVALID_VALUES, element.encode())
     user_transport = own_addresses(element.user_transport, association, settings.address_scope, limits)
-    reachable = usable(association.peer.addresses, settings.address_scope)[: limits.addresses_per_transport]
-    if not reachable:
+    if not association.reachable:
         reason = "no address of the association reaches far enough"
         raise Refusal(reason, Cause.INVALID_VALUES, element.user_transport.encode())
-    return replace(
-        element,
+    return PoolElement(
+        identifier=element.identifier,
         home_identifier=settings.identifier,
+        registration_life=element.registration_life,
         user_transport=user_transport,
         policy=with_distance(element.policy, association),
         asap_transport=SCTPTransport(
-            port=association.peer.port, transport_use=DATA_ONLY, addresses=reachable
+            port=association.peer.port, transport_use=DATA_ONLY, addresses=association.reachable
         ),
     )
-
-
-__all__ = ["DCCPTransport", "Refusal", "acceptable", "life_microseconds"]

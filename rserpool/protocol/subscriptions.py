@@ -5,6 +5,7 @@ from collections.abc import Callable
 from rserpool._fast.handlespace import Handlespace
 from rserpool.errors import Cause
 from rserpool.messages import ErrorCause, HandleResolutionResponse
+from rserpool.profile import ALL_ITEMS
 from rserpool.protocol.actions import Action, Send
 from rserpool.protocol.association import Association
 
@@ -56,7 +57,7 @@ class Subscriptions:
         watchers = sorted(self._watchers.get(handle, ()))
         if not watchers:
             return []
-        update = self._handlespace.resolution(handle, 0, accept_subscription=True, advance=False)
+        update = self._handlespace.resolution(handle, ALL_ITEMS, accept_subscription=True, advance=False)
         if update is None:
             update = unknown_pool(handle)
             for number in watchers:

@@ -34,10 +34,8 @@ class ServerOptions:
 
     announce: tuple[str, ...] = ("224.0.1.185:3863", "239.0.0.50:3863", "[ff05::133]:3863")
     """Multicast groups to which the registrar announces itself, ADDRESS[:PORT],...: IANA's and rsplib's. Elements and
-    users that listen to them need no configured registrar. The empty list turns announcements off."""
-
-    announce_interfaces: tuple[str, ...] = ()
-    """Names of the network interfaces on which to announce; none means all that can multicast."""
+    users that listen to them need no configured registrar. They leave by the interfaces of the addresses served;
+    the empty list turns them off."""
 
     announce_ttl: int = 30
     """Hops that an announcement may travel (the IPv4 TTL and IPv6 hop limit), 1 to 255."""
@@ -134,6 +132,7 @@ def load(flags: Mapping[str, object], environment: Mapping[str, str], path: Path
 
 def checked(values: Mapping[str, object], draw: int) -> Config:
     """Build the configuration and check what one option alone cannot."""
+
     def part(cls: Any, section: str) -> dict[str, Any]:
         names = {field.name for field in fields(cls)}
         return {

@@ -1,4 +1,4 @@
-"""One list of options, read off the documented fields of the settings classes: flags, environment and TOML follow it."""
+"""One list of options, read off the documented fields of the settings classes; flags, environment and TOML follow."""
 
 import ast
 import inspect

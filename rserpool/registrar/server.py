@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import Iterable
 from ipaddress import ip_address
-from typing import Protocol
+from typing import Protocol, cast
 
 import ifaddr
 
@@ -23,9 +23,9 @@ from rserpool.registrar.links import Events, Face, Links
 from rserpool.registrar.notes import Notes
 from rserpool.registrar.schema import ConfigError
 from rserpool.settings import Scope
-from rserpool.transport.announce import Announcer, AnnounceListener
+from rserpool.transport.announce import AnnounceListener, Announcer, Group, as_group
 from rserpool.transport.choose import choose
-from rserpool.transport.interface import Endpoint, Transport
+from rserpool.transport.interface import DatagramSender, Endpoint, Transport
 from rserpool.transport.tcp import TcpTransport
 
 log = logging.getLogger("rserpool.registrar")
@@ -33,14 +33,11 @@ log = logging.getLogger("rserpool.registrar")
 SECONDS = 1e-6
 
 
-class AnnouncerLike(Protocol):
+class Announcing(Protocol):
     """Where announcements go."""
 
-    def send(self, data: bytes) -> None:
+    def announce(self, data: bytes) -> object:
         """Send one datagram to every group."""
-
-    def close(self) -> None:
-        """Send no more."""
 
 
 class Server:
@@ -55,7 +52,7 @@ class Server:
         *,
         sctp: Transport | None = None,
         tcp: Transport | None = None,
-        announcer: AnnouncerLike | None = None,
+        announcer: Announcing | None = None,
     ) -> None:
         self.config = config
         self.loop = asyncio.get_running_loop()
@@ -71,14 +68,14 @@ class Server:
         self.links = Links(events, config.settings.limits.queued_octets)
         self.endpoints: list[Endpoint] = []
         self._transports: list[Transport] = []
-        self._announcer: AnnouncerLike | None = announcer
-        self._listener: AnnounceListener | None = None
+        self._announcer: Announcing | None = announcer
+        self._listeners: list[AnnounceListener] = []
         self._notes = Notes()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
 
     def _now(self) -> int:
-        return int(self.loop.time() * 1_000_000)
+        return round(self.loop.time() * 1_000_000)
 
     # Life
 
@@ -89,7 +86,7 @@ class Server:
         self.endpoints.append(sctp)
         tcp = await self._start_tcp(addresses, sctp.port)
         if self.config.server.announce:
-            await self._start_announcing(sctp, tcp)
+            self._start_announcing(sctp, tcp)
         self._schedule()
         log.info(
             "registrar 0x%08x serves ASAP at %s, port %d, profile %s",
@@ -113,35 +110,42 @@ class Server:
             return ()
         transport = self._tcp
         if transport is None:
-            transport = TcpTransport(connections=self.config.settings.limits.associations)
+            transport = TcpTransport()
             self._transports.append(transport)
         endpoint = await transport.endpoint(Face(self.links, sctp=False), addresses=addresses, port=port)
         self.endpoints.append(endpoint)
         return endpoint.local_addresses
 
-    async def _start_announcing(self, sctp: Endpoint, tcp: tuple[Address, ...]) -> None:
+    def _start_announcing(self, sctp: Endpoint, tcp: tuple[Address, ...]) -> None:
         server = self.config.server
         if self._announcer is None:
-            groups = parse_addresses(server.announce, ASAP_PORT)
-            interfaces = server.announce_interfaces or None
-            announcer = Announcer(groups, endpoint=sctp, interfaces=interfaces, ttl=server.announce_ttl)
-            await announcer.start()
-            self._announcer = announcer
-            self._listener = AnnounceListener(groups, self._announced, interfaces=interfaces)
-            await self._listener.start()
+            try:
+                groups = [as_group(*entry) for entry in parse_addresses(server.announce, ASAP_PORT)]
+            except ValueError as error:
+                raise ConfigError(f"--announce: {error}") from None
+            self._announcer = Announcer(cast(DatagramSender, sctp), groups, ttl=server.announce_ttl)
+            interfaces = interfaces_of(sctp.local_addresses)
+            for group in groups:
+                self._listen(group, interfaces)
         least = self.config.settings.address_scope
         self._carry_out(
             self.asap.start(self._now(), usable(sctp.local_addresses, least), sctp.port, usable(tcp, least), sctp.port)
         )
 
+    def _listen(self, group: Group, interfaces: list[str]) -> None:
+        """Hear the other registrars' announcements, where the interfaces have multicast of that kind."""
+        try:
+            self._listeners.append(AnnounceListener([group], self._announced, interfaces=interfaces))
+        except OSError as error:
+            log.info("announcements of other registrars are not heard: %s", error.strerror)
+
     async def stop(self) -> None:
         """Stop announcing and close every association cleanly; elements stay known to peers, which take them over."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._announcer is not None:
-            self._announcer.close()
-        if self._listener is not None:
-            self._listener.close()
+        self._announcer = None
+        for listener in self._listeners:
+            listener.close()
         for endpoint in self.endpoints:
             await endpoint.close()
         for transport in self._transports:
@@ -176,7 +180,10 @@ class Server:
         self.asap.counters["messages of another protocol"] += 1
         log.debug("association %d: a message with payload protocol identifier %d is ignored", number, ppid)
 
-    def _announced(self, data: bytes, address: str, port: int) -> None:
+    def _announced(self, data: bytes, address: Address, port: int) -> None:
+        if not self.asap.announcing.within_rate(self._now()):
+            self.asap.counters["announcements over the rate"] += 1
+            return
         try:
             message = decode(data, "asap")
         except RemoteProtocolError:
@@ -200,7 +207,7 @@ class Server:
                     self.links.abort(number)
                 case Announce(data):
                     if self._announcer is not None:
-                        self._announcer.send(data)
+                        self._announcer.announce(data)
                 case Update():
                     pass
         self._schedule()
@@ -218,6 +225,16 @@ class Server:
     def _expired(self) -> None:
         self._timer = None
         self._carry_out(self.asap.advance(self._now()))
+
+
+def interfaces_of(addresses: Iterable[Address]) -> list[str]:
+    """The names of the network interfaces that have these addresses."""
+    wanted = {str(address) for address in addresses}
+    return [
+        adapter.name
+        for adapter in ifaddr.get_adapters()
+        if any((ip.ip if isinstance(ip.ip, str) else ip.ip[0]) in wanted for ip in adapter.ips)
+    ]
 
 
 def host_addresses(least: Scope) -> list[str]:

@@ -1,5 +1,6 @@
 """Which SCTP this machine offers: the kernel's where there is one, else libusrsctp over UDP in this process."""
 
+import importlib
 import importlib.util
 import socket
 
@@ -48,10 +49,12 @@ def _kernel(tuning: Tuning) -> Transport:
 
 
 def _usrsctp(tuning: Tuning) -> Transport:
-    if not _has("rserpool._fast.usrsctp"):
+    try:
+        importlib.import_module("rserpool._fast.usrsctp")
+    except ImportError as error:
         raise TransportUnavailable(
-            "no SCTP: modprobe sctp and pip install rserpool[kernel]; or install libusrsctp-dev and rserpool anew"
-        )
+            f"no SCTP: modprobe sctp and pip install rserpool[kernel], or install libusrsctp ({error})"
+        ) from None
     from rserpool.transport.usrsctp import UsrsctpTransport
 
     return UsrsctpTransport(tuning)

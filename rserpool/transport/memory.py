@@ -195,7 +195,7 @@ class MemoryEndpoint:
         """See Endpoint.connect."""
         peer = self._network.find([as_address(a) for a in addresses], port, self)
         existing = self._with(peer) if peer is not None else None
-        if existing is not None and existing.other is not None and not existing.other.endpoint.dead:
+        if existing is not None:
             return existing.assoc
         half = self._new_half()
         if peer is None or not peer.listen:
@@ -205,6 +205,8 @@ class MemoryEndpoint:
         half.other = before or peer._new_half()
         half.other.other = half
         if before is not None:
+            before.held.clear()
+            before.on_way = 0
             peer._post(before, lambda: peer.handler.on_restart(peer, before.assoc))
         else:
             peer._come_up(half.other)
@@ -229,7 +231,8 @@ class MemoryEndpoint:
             half.blocked = True
             return False
         half.on_way += len(data)
-        self._transmit(half, lambda: self._deliver(half, data, ppid))
+        other = half.other
+        self._transmit(half, lambda: self._deliver(half, other, data, ppid))
         return True
 
     def _transmit(self, half: _Half, callback: Callable[[], None]) -> None:
@@ -251,9 +254,10 @@ class MemoryEndpoint:
                 while half.held:
                     self._network.post(self.local_addresses[0], other.endpoint.local_addresses[0], half.held.popleft())
 
-    def _deliver(self, half: _Half, data: bytes, ppid: int) -> None:
+    def _deliver(self, half: _Half, other: _Half | None, data: bytes, ppid: int) -> None:
+        if half.other is not other:
+            return
         half.on_way -= len(data)
-        other = half.other
         if half.blocked and not half.on_way:
             half.blocked = False
             self._post(half, lambda: None if half.over else self.handler.on_writable(self, half.assoc))

@@ -31,18 +31,18 @@ def interface_addresses() -> dict[Address, int]:
 
 
 def expand(addresses: Sequence[str]) -> tuple[Address, ...]:
-    """The addresses to bind to: a wildcard stands for every address of its family that is not link-local.
+    """The addresses to bind to. 0.0.0.0 stands for every IPv4 address of this machine, :: for every one at all.
 
-    Loopback counts only where there is nothing else. OSError where nothing is left.
+    Link-local addresses have to be named. OSError where nothing is left.
     """
     found: dict[Address, None] = {}
     for text in addresses:
         address = as_address(text)
-        if not address.is_unspecified:
+        if address.is_unspecified:
+            own = (a for a in interface_addresses() if not a.is_link_local and address.version in (6, a.version))
+            found.update(dict.fromkeys(own))
+        else:
             found[address] = None
-            continue
-        own = [a for a in interface_addresses() if a.version == address.version and not a.is_link_local]
-        found.update(dict.fromkeys([a for a in own if not a.is_loopback] or own))
     if not found:
         raise OSError(errno.EADDRNOTAVAIL, f"no address to bind to in {', '.join(addresses) or 'an empty list'}")
     return tuple(found)
@@ -153,29 +153,29 @@ class UdpSockets:
                     return sock, address
         raise OSError(errno.EADDRNOTAVAIL, f"no local address leads to {', '.join(map(str, addresses))}")
 
-    def send(self, data: bytes, address: Address, port: int, ttl: int) -> None:
-        """Send a datagram; one to a group leaves once by every interface that the sockets are bound to.
+    def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
+        """See DatagramSender: one to a group leaves once by every interface that the sockets are bound to.
 
         OSError only if it left by none.
         """
-        if not address.is_multicast:
-            sock, _ = self.choose([address])
-            sock.sendto(data, (str(address), port))
+        target = as_address(address)
+        if not target.is_multicast:
+            sock, _ = self.choose([target])
+            sock.sendto(data, (str(target), port))
             return
-        failure = OSError(errno.EADDRNOTAVAIL, f"no local address of the family of {address}")
         sent: set[int] = set()
         for own, index, sock in zip(self.addresses, self.interfaces, self.sockets, strict=True):
-            if own.version != address.version or index in sent:
+            if own.version != target.version or index in sent:
                 continue
             with contextlib.suppress(OSError):
                 if own.version == 4:
                     sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
                 else:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
-                sock.sendto(data, (str(address), port))
+                sock.sendto(data, (str(target), port))
                 sent.add(index)
         if not sent:
-            raise failure
+            raise OSError(errno.EADDRNOTAVAIL, f"no local address leads to {target}")
 
 
 def route_source(address: Address) -> Address | None:

@@ -9,11 +9,10 @@ import os
 from collections.abc import Sequence
 
 from rserpool._fast import usrsctp as stack
-from rserpool.transport.interface import Address, Down, Endpoint, Handler, Tuning, as_address
+from rserpool.transport.interface import Address, Handler, Tuning, as_address
+from rserpool.transport.leaving import CLOSE_WAIT, Leaving
 from rserpool.transport.udp import UdpSockets, expand, pack, unpack
 
-CLOSE_WAIT = 2.0
-"""Seconds that an orderly end of every association may take before the rest is aborted."""
 TICK = 0.010
 """Seconds between two looks at SCTP's timers while there is traffic: their resolution."""
 IDLE_TICK = 0.050
@@ -58,25 +57,6 @@ class Ticker:
             self._timer = None
             return
         self._timer = self._loop.call_later(TICK if self._calm <= CALM else IDLE_TICK, self._tick)
-
-
-class _Leaving:
-    """The handler of an endpoint that closes: tells nobody, lets nobody in."""
-
-    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
-        endpoint.abort(assoc)
-
-    def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
-        endpoint.abort(assoc)
-
-    def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
-        pass
-
-    def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
-        pass
-
-    def on_writable(self, endpoint: Endpoint, assoc: int) -> None:
-        pass
 
 
 class UsrsctpEndpoint(stack.Socket):
@@ -124,7 +104,7 @@ class UsrsctpEndpoint(stack.Socket):
 
     def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
         """See DatagramSender."""
-        self._sockets.send(data, as_address(address), port, ttl)
+        self._sockets.send_datagram(data, address, port, ttl=ttl)
 
     def wake(self) -> None:
         if not self._woken:
@@ -154,11 +134,12 @@ class UsrsctpEndpoint(stack.Socket):
         await asyncio.shield(self._closed)
 
     async def _close(self) -> None:
-        self.handler = _Leaving()
+        self.handler = Leaving()
         for assoc in self.identifiers():
             self.shutdown(assoc)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
+        if self.any_up():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
         self.close_socket()
         self._ticker.discard(self)
         for sock in self._sockets.sockets:

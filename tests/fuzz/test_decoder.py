@@ -1,9 +1,11 @@
 """A short run of the decoder's fuzzing, and proof that it would notice."""
 
+from typing import Literal
+
 import pytest
 
 from rserpool.errors import Cause
-from rserpool.messages import ASAP_MESSAGES, ENRP_MESSAGES
+from rserpool.messages import ASAP_MESSAGES, ENRP_MESSAGES, Message, decode
 from tests.fuzz import decoder
 from tests.fuzz.mutate import Mutator
 
@@ -29,3 +31,15 @@ def test_another_error_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder, "decode", broken)
     with pytest.raises(AssertionError, match="seed 1, message 0"):
         decoder.run(10, seed=1)
+
+
+def test_a_leak_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+
+    def leaking(octets: bytes, protocol: Literal["asap", "enrp"]) -> Message:
+        kept.append(object())
+        return decode(octets, protocol)
+
+    monkeypatch.setattr(decoder, "decode", leaking)
+    with pytest.raises(AssertionError, match="blocks kept"):
+        decoder.run(8_000, seed=1)

@@ -20,6 +20,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 UML_RUN = ROOT / "ci/lab/uml-run"
 OUT_VARIABLE = "RSERPOOL_LAB_OUT"
+# Users other than root often lack the directories that hold ip and modprobe.
+PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 PREFIX = '{"finding": '
 # The guest ends its command at the time-out, uml-run ends the guest 20 s later, and this many seconds after the
 # time-out pytest ends uml-run.
@@ -66,7 +68,7 @@ class Report:
 
 def lacking(*programs: str) -> str:
     """Why the lab cannot run here, or an empty string."""
-    absent = [name for name in ("linux.uml", *programs) if shutil.which(name) is None]
+    absent = [name for name in ("linux.uml", "ip", "modprobe", *programs) if shutil.which(name, path=PATH) is None]
     return f"{', '.join(absent)} not installed (ci/setup)" if absent else ""
 
 
@@ -89,7 +91,7 @@ def run_command(command: list[str], name: str, *, timeout: int, memory: str, dum
     out.mkdir(parents=True)
     uml = [str(UML_RUN), "--timeout", str(timeout), "--mem", memory, "--dummies", str(dummies), "--rw", str(out),
            "--modules", "veth bridge", "--chdir", str(ROOT), "--env", f"{OUT_VARIABLE}={out}",
-           "--env", "PYTHONDONTWRITEBYTECODE=", "--", *command]  # fmt: skip
+           "--env", f"PATH={PATH}", "--", *command]  # fmt: skip
     with (out / "stdout").open("wb") as stdout, (out / "stderr").open("wb") as stderr:
         process = subprocess.Popen(uml, stdout=stdout, stderr=stderr, stdin=subprocess.DEVNULL)
         try:

@@ -27,22 +27,22 @@ def address(host: int) -> str:
     return f"10.44.0.{host}"
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> float:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0, every: float = 0.005) -> float:
     """Polls until ``condition()`` is true; returns the seconds that it took. TimeoutError after ``seconds``."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
             raise TimeoutError(f"waited {seconds:g} s for {what}")
-        time.sleep(0.005)
+        time.sleep(every)
     return time.monotonic() - began
 
 
 class Program:
     """A running process whose output is kept in ``<tag>.out``, and its errors (rsplib's log) in ``<tag>.err``."""
 
-    def __init__(self, tag: str, command: list[str], out: Path, stdin: int) -> None:
+    def __init__(self, tag: str, command: list[str], out: Path, stdin: int, suffix: str = "out") -> None:
         self.tag = tag
-        self.output, self.errors = out / f"{tag}.out", out / f"{tag}.err"
+        self.output, self.errors = out / f"{tag}.{suffix}", out / f"{tag}.err"
         with self.output.open("wb") as output, self.errors.open("wb") as errors:
             # Lines must come out as they are written, not by the 4 KB.
             self.process = subprocess.Popen(["stdbuf", "-oL", *command], stdin=stdin, stdout=output, stderr=errors)
@@ -62,12 +62,16 @@ class Program:
     def stop(self, sig: signal.Signals = signal.SIGINT, seconds: float = 6.0) -> int:
         """Ends it, with SIGKILL after ``seconds``; returns its exit status."""
         if self.alive():
-            self.process.send_signal(sig)
-            self.process.send_signal(signal.SIGCONT)
+            self.interrupt(sig)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return self.process.wait(seconds)
             self.process.kill()
         return self.process.wait()
+
+    def interrupt(self, sig: signal.Signals = signal.SIGINT) -> None:
+        """Asks it to end, even if it is frozen."""
+        self.process.send_signal(sig)
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL, at once."""
@@ -80,6 +84,14 @@ class Program:
         self.process.send_signal(signal.SIGCONT)
 
 
+def capture(out: Path, interface: str) -> Program:
+    """Starts to record the interface's SCTP and ASAP's and ENRP's datagrams in ``capture.pcap``."""
+    command = ["tcpdump", "-i", interface, "-U", "-Z", "root", "-s", "0", "-w", "-", CAPTURED]
+    program = Program("capture", command, out, subprocess.DEVNULL, "pcap")
+    wait_until(lambda: program.output.stat().st_size >= 24, "the capture's start")
+    return program
+
+
 class Network:
     """The LAN, its hosts and everything started on them; a context manager that ends it all."""
 
@@ -89,7 +101,6 @@ class Network:
         self.encapsulation = encapsulation
         self.programs: list[Program] = []
         self.capture: Program | None = None
-        self.pcap = out / "capture.pcap"
 
     def __enter__(self) -> "Network":
         run_batch(
@@ -97,17 +108,21 @@ class Network:
             "addr add 10.44.0.254/24 dev br0",
             "link set br0 up",
         )
-        command = ["dumpcap", "-q", "-P", "-i", "br0", "-w", str(self.pcap), "-f", CAPTURED]
-        self.capture = Program("dumpcap", command, self.out, subprocess.DEVNULL)
-        wait_until(lambda: self.pcap.exists() and self.pcap.stat().st_size >= 24, "the capture's start")
+        self.capture = capture(self.out, "br0")
         return self
 
     def __exit__(self, *_: object) -> None:
-        for program in reversed(self.programs):
-            program.stop()
+        self.stop_all()
         if self.capture is not None:
             time.sleep(0.5)
             self.capture.stop()
+
+    def stop_all(self) -> None:
+        """Ends all programs together, and the one that was started first (the registrar) after the others."""
+        for program in self.programs[1:]:
+            program.interrupt()
+        for program in reversed(self.programs):
+            program.stop(seconds=2.0)
 
     def host(self, number: int, *, encapsulation: int | None = None) -> int:
         """Makes host h``number``; returns the number."""

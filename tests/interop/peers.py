@@ -114,15 +114,15 @@ class PoolUser:
         return parse_answer(self.receive())
 
 
-def connect_when_ready(net: Network, host: int, registrar: str, seconds: float = 20.0) -> PoolUser:
-    """A pool user at a registrar that is still starting."""
+def connect_when_ready(net: Network, host: int, registrar: str, program: Program, seconds: float = 20.0) -> PoolUser:
+    """A pool user at a registrar that is still starting. RuntimeError with its last words if it does not come up."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             return PoolUser(net, host, registrar)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
+        except OSError as error:
+            if not program.alive() or time.monotonic() > deadline:
+                raise RuntimeError(f"no association with {registrar}: {program.text()[-2000:]}") from error
             time.sleep(0.1)
 
 

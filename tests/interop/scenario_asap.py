@@ -26,7 +26,7 @@ class Scene:
         self.registrar = subject.start(net)
         for number in range(2, 10):
             net.host(number)
-        self.user = peers.connect_when_ready(net, 9, subject.registrar)
+        self.user = peers.connect_when_ready(net, 9, subject.registrar, self.registrar)
         self.elements: dict[int, Program] = {}
         self.pingpong: Program
 
@@ -65,9 +65,9 @@ def register(scene: Scene) -> None:
         answer = scene.user.resolve("NoSuchPool")
         found.update(causes=answer.causes, elements=answer.elements)
     with finding("multicast") as found:
-        found["took"] = scene.start_elements(2, 1)
+        found["after"] = scene.start_elements(2, 1)
     with finding("static") as found:
-        found["took"] = scene.start_elements(3, 2, *peers.static(scene.subject.registrar))
+        found["after"] = scene.start_elements(3, 2, *peers.static(scene.subject.registrar))
     with finding("pools") as found:
         found.update({pool: scene.listed(pool) for pool in POOLS.values()})
         found["policy_type"] = scene.user.resolve("EchoPool").policy_type
@@ -123,13 +123,18 @@ def lose(scene: Scene) -> None:
         since = time.monotonic()
         found["status"] = scene.elements[0xE2].stop()
         found["gone_after"] = scene.gone("EchoPool", 0xE2, since)
+        for program in scene.net.programs[1:]:
+            program.interrupt()
 
 
 def main() -> None:
     subject = Subject(name=sys.argv[1])
     with subject.network(out_directory()) as net:
+        scene = None
         with finding("ready"):
             scene = Scene(net, subject)
+        if scene is None:
+            return
         for part in (register, use, survive, lose):
             part(scene)
         with finding("end") as found:

@@ -61,6 +61,9 @@ class Subject:
             "--keep-alive-interval", str(self.keep_alive_interval),
             "--keep-alive-timeout", str(self.keep_alive_timeout),
             "--announce-interval", "0.5",
+            # the scenarios ask far more often than a pool user does
+            "--limit-resolution-rate", "100000",
+            "--limit-resolution-burst", "100000",
         ]  # fmt: skip
 
 

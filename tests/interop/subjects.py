@@ -7,12 +7,13 @@ import pytest
 
 from tests.interop import guest
 
-PROGRAMS = ("rspserver", "rspregistrar", "rspterminal", "pingpongclient", "calcappclient", "tshark", "dumpcap")
+PROGRAMS = ("rspserver", "rspregistrar", "rspterminal", "pingpongclient", "calcappclient", "tshark", "tcpdump")
 TRANSPORTS = {"kernel": "rserpool._fast.sctp", "usrsctp": "rserpool._fast.usrsctp"}
 CONTROL = ("rsplib",) if os.environ.get("RSERPOOL_LAB_CONTROL") else ()
 SUBJECTS = (*CONTROL, *TRANSPORTS)
 OURS = "10.44.0.1"
-"""The registrar's host, as captures show it."""
+SENT = f"ip.src == {OURS}"
+"""The registrar's host, as captures show it, and tshark's filter for what it sent."""
 
 
 def built(module: str) -> bool:

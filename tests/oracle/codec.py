@@ -11,7 +11,11 @@ from typing import Any
 
 from rserpool import messages as m
 
-PLAIN = {5: m.TCPTransport, 6: m.UDPTransport, 7: m.UDPLiteTransport}
+PLAIN: dict[int, type[m.TCPTransport | m.UDPTransport | m.UDPLiteTransport]] = {
+    5: m.TCPTransport,
+    6: m.UDPTransport,
+    7: m.UDPLiteTransport,
+}
 TRANSPORTS = {3, 4, 5, 6, 7, 16}
 POLICY_WORDS = {
     **dict.fromkeys((1, 3), 0),
@@ -67,7 +71,7 @@ BODY: dict[type, tuple[tuple[str, int, str], ...]] = {
 }
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """What the library says with RemoteProtocolError."""
 
     def __init__(self, cause: int, information: bytes = b"", report: bool = True) -> None:
@@ -89,10 +93,10 @@ class Skipping:
 
     def skip(self, kind: int, raw: bytes) -> None:
         if kind < 0x8000:
-            raise Refused(1, raw if kind & 0x4000 else b"", bool(kind & 0x4000))
+            raise RefusedError(1, raw if kind & 0x4000 else b"", bool(kind & 0x4000))
         self.count += 1
         if self.count > 16:
-            raise Refused(3, report=False)
+            raise RefusedError(3, report=False)
         size = sum(len(pad(tlv)) + 4 for tlv in [*self.reported, raw])
         if kind & 0x4000 and size <= 65516:
             self.reported.append(raw)
@@ -102,10 +106,10 @@ def tlvs(octets: bytes, skipping: Skipping) -> Iterator[tuple[int, bytes, bytes]
     """The recognised TLVs as (type, value, whole)."""
     while octets:
         if len(octets) < 4:
-            raise Refused(3)
+            raise RefusedError(3)
         kind, length = struct.unpack_from("!HH", octets)
         if not 4 <= length <= len(octets):
-            raise Refused(3)
+            raise RefusedError(3)
         raw = octets[:length]
         octets = octets[length + -length % 4 :]
         if 1 <= kind <= 16 or (kind == 0x803F and skipping.option):
@@ -116,7 +120,7 @@ def tlvs(octets: bytes, skipping: Skipping) -> Iterator[tuple[int, bytes, bytes]
 
 def take(form: str, value: bytes, raw: bytes) -> tuple[Any, ...]:
     if len(value) < struct.calcsize(form):
-        raise Refused(3, raw)
+        raise RefusedError(3, raw)
     return struct.unpack_from(form, value)
 
 
@@ -125,24 +129,24 @@ def address(kind: int, value: bytes, raw: bytes) -> IPv4Address | IPv6Address:
         return IPv4Address(value)
     if kind == 2 and len(value) == 16:
         return IPv6Address(value)
-    raise Refused(3, raw)
+    raise RefusedError(3, raw)
 
 
 def transport(kind: int, value: bytes, raw: bytes, skipping: Skipping) -> m.Transport:
     if kind not in TRANSPORTS:
-        raise Refused(3, raw)
+        raise RefusedError(3, raw)
     if kind == 16:
         if len(value) > 1024:
-            raise Refused(3, raw)
+            raise RefusedError(3, raw)
         return m.OpaqueTransport(value=value)
     fixed = take("!HHI" if kind == 3 else "!HH", value, raw)
-    found = []
+    found: list[IPv4Address | IPv6Address] = []
     for inner in tlvs(value[8 if kind == 3 else 4 :], skipping):
         if len(found) == (32 if kind == 4 else 1):
-            raise Refused(3, raw)
+            raise RefusedError(3, raw)
         found.append(address(*inner))
     if not found:
-        raise Refused(3, raw)
+        raise RefusedError(3, raw)
     if kind == 4:
         return m.SCTPTransport(port=fixed[0], transport_use=fixed[1], addresses=tuple(found))
     if kind == 3:
@@ -153,7 +157,7 @@ def transport(kind: int, value: bytes, raw: bytes, skipping: Skipping) -> m.Tran
 def policy(value: bytes, raw: bytes) -> m.Policy:
     (kind,) = take("!I", value, raw)
     if kind in (0, 0x40000000):
-        raise Refused(3, raw)
+        raise RefusedError(3, raw)
     if kind not in POLICY_WORDS:
         return m.Policy(policy_type=kind, data=value[4:])
     return m.Policy(policy_type=kind, values=take(f"!{POLICY_WORDS[kind]}I", value[4:], raw))
@@ -172,10 +176,10 @@ def pool_element(value: bytes, raw: bytes, skipping: Skipping) -> m.PoolElement:
         elif kind in TRANSPORTS - {4} and not other:
             other.append(transport(kind, inner, inner_raw, skipping))
         else:
-            raise Refused(3, inner_raw)
+            raise RefusedError(3, inner_raw)
     transports = other + sctp
     if not policies or not 1 <= len(transports) <= 2:
-        raise Refused(3, raw)
+        raise RefusedError(3, raw)
     return m.PoolElement(
         identifier=identifier,
         home_identifier=home,
@@ -191,10 +195,10 @@ def server_information(value: bytes, raw: bytes, skipping: Skipping) -> m.Server
     inside = tlvs(value[4:], skipping)
     first = next(inside, None)
     if first is None or first[0] != 4:
-        raise Refused(3, raw)
+        raise RefusedError(3, raw)
     found: Any = transport(*first, skipping)
     for _, _, extra in inside:
-        raise Refused(3, extra)
+        raise RefusedError(3, extra)
     return m.ServerInformation(server_identifier=identifier, transport=found)
 
 
@@ -203,11 +207,11 @@ def operation_error(value: bytes, raw: bytes) -> tuple[m.ErrorCause, ...]:
     while value:
         code, length = take("!HH", value, raw)
         if not 4 <= length <= len(value):
-            raise Refused(3, raw)
+            raise RefusedError(3, raw)
         causes.append(m.ErrorCause(code=code, information=value[4:length]))
         value = value[length + -length % 4 :]
     if not causes:
-        raise Refused(3, raw)
+        raise RefusedError(3, raw)
     return tuple(causes)
 
 
@@ -224,11 +228,11 @@ def parameter(kind: int, value: bytes, raw: bytes, skipping: Skipping) -> Any:
         return operation_error(value, raw)
     if kind in (9, 13):
         if not value:
-            raise Refused(3, raw)
+            raise RefusedError(3, raw)
         return value
     form = "!H" if kind == 15 else "!I"
     if len(value) != struct.calcsize(form):
-        raise Refused(3, raw)
+        raise RefusedError(3, raw)
     return struct.unpack(form, value)[0]
 
 
@@ -239,18 +243,18 @@ def body(octets: bytes, record: type, skipping: Skipping) -> dict[str, Any]:
     current = next(rest, None)
     for name, kind, often in BODY[record]:
         accepted = (4, 5) if name == "transports" else (kind,)
-        found = []
+        found: list[Any] = []
         while current is not None and current[0] in accepted and (often in "*+" or not found):
             found.append(parameter(*current, skipping))
             current = next(rest, None)
         if not found and often in "1+":
-            raise Refused(3, current[2] if current else b"")
+            raise RefusedError(3, current[2] if current else b"")
         if often in "*+":
             fields[name] = tuple(found)
         elif found:
             fields[name] = found[0]
     if current is not None:
-        raise Refused(3, current[2])
+        raise RefusedError(3, current[2])
     return fields
 
 
@@ -263,10 +267,10 @@ def table(octets: bytes, skipping: Skipping) -> tuple[m.PoolEntry, ...]:
         elif kind == 10 and pools:
             pools[-1][1].append(pool_element(value, raw, skipping))
         else:
-            raise Refused(3, raw)
+            raise RefusedError(3, raw)
         last = kind
     if last == 9:
-        raise Refused(3)
+        raise RefusedError(3)
     return tuple(m.PoolEntry(pool_handle=handle, pool_elements=tuple(found)) for handle, found in pools)
 
 
@@ -293,19 +297,19 @@ def flag_fields(record: type, flags: int) -> dict[str, Any]:
 
 def open_message(octets: bytes, known: dict[int, type]) -> tuple[type, int, bytes]:
     if len(octets) < 4:
-        raise Refused(3)
+        raise RefusedError(3)
     kind, flags, length = struct.unpack_from("!BBH", octets)
     if kind not in known and kind >> 6 != 1:
-        raise Refused(2, report=False)
+        raise RefusedError(2, report=False)
     if not 4 <= length <= len(octets) <= length + -length % 4:
-        raise Refused(3)
+        raise RefusedError(3)
     if kind not in known:
-        raise Refused(2, octets[:length])
+        raise RefusedError(2, octets[:length])
     return known[kind], flags, octets[4:length]
 
 
 def decode(octets: bytes, protocol: str) -> m.Message:
-    """The record, or Refused."""
+    """The record, or RefusedError."""
     known: dict[int, type] = {
         record.TYPE: record for record in (m.ENRP_MESSAGES if protocol == "enrp" else m.ASAP_MESSAGES)
     }
@@ -318,7 +322,7 @@ def decode(octets: bytes, protocol: str) -> m.Message:
             fields["pool_entries"] = table(value, skipping)
         else:
             fields |= body(value, record, skipping)
-    except Refused as refused:
+    except RefusedError as refused:
         if octets[:1] == (b"\x0a" if protocol == "enrp" else b"\x0e"):
             refused.report = False
         raise

@@ -49,9 +49,9 @@ pool_elements = st.builds(
     asap_transport=st.none() | sctp_transports,
 )
 server_information = st.builds(m.ServerInformation, server_identifier=u32, transport=sctp_transports)
-causes = st.lists(
-    st.builds(m.ErrorCause, code=u16, information=st.binary(max_size=20)), min_size=1, max_size=3
-).map(tuple)
+causes = st.lists(st.builds(m.ErrorCause, code=u16, information=st.binary(max_size=20)), min_size=1, max_size=3).map(
+    tuple
+)
 optional_causes = st.just(()) | causes
 some_elements = st.lists(pool_elements, min_size=1, max_size=3).map(tuple)
 entries = st.builds(m.PoolEntry, pool_handle=handles, pool_elements=some_elements)

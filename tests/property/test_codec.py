@@ -25,7 +25,7 @@ def outcome(octets: bytes, protocol: str) -> Outcome:
 def expected(octets: bytes, protocol: str) -> Outcome:
     try:
         record = oracle.decode(octets, protocol)
-    except oracle.Refused as refused:
+    except oracle.RefusedError as refused:
         return ("refused", refused.cause, refused.information, refused.report)
     return (record, record.unrecognized)
 

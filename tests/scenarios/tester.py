@@ -71,7 +71,7 @@ class Line:
             self.send(EndpointKeepAliveAck(pool_handle=message.pool_handle, pe_identifier=message.pe_identifier))
 
 
-class Tester:
+class Counterpart:
     """Opens lines to the registrar, each from an endpoint of its own."""
 
     def __init__(self, transport: Transport, own: str, registrar: tuple[str, int]) -> None:
@@ -118,10 +118,24 @@ class Tester:
         """The tester sends little."""
 
 
+async def exchange(host: str, port: int, writes: Sequence[bytes], octets_expected: int) -> bytes:
+    """Write the pieces over one TCP connection, apart; that many octets of what comes back."""
+    async with asyncio.timeout(SOON):
+        reader, writer = await asyncio.open_connection(host, port)
+        for piece in writes:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.1)
+        received = await reader.readexactly(octets_expected)
+        writer.close()
+        await writer.wait_closed()
+        return received
+
+
 class Lab(Protocol):
     """Where a scenario takes place: it starts the registrar under test and knows the way to it."""
 
-    async def registrar(self, *flags: str) -> Tester:
+    async def registrar(self, *flags: str) -> Counterpart:
         """Start registrar 0x22222222 at 10.44.0.1:3863 with these flags besides, and a tester at 10.44.0.1."""
 
     async def exchange_over_tcp(self, writes: Sequence[bytes], octets_expected: int) -> bytes:

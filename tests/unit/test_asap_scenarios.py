@@ -9,9 +9,11 @@ import pytest
 
 from rserpool.registrar.config import add_flags, load
 from rserpool.registrar.server import Server
+from rserpool.transport.interface import Endpoint, Handler
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
-from tests.scenarios.asap import ASAP_ROWS
-from tests.scenarios.tester import SOON, Lab, Tester
+from rserpool.transport.tcp import TcpTransport
+from tests.scenarios.asap import ASAP_ROWS, t22_tcp
+from tests.scenarios.tester import SOON, Counterpart, Lab, exchange
 from tests.support.virtual_time import run_virtually
 
 ADDRESS = "10.44.0.1"
@@ -24,37 +26,57 @@ class Announcements:
     def __init__(self) -> None:
         self.sent: asyncio.Queue[bytes] = asyncio.Queue()
 
-    def send(self, data: bytes) -> None:
+    def announce(self, data: bytes) -> None:
         self.sent.put_nowait(data)
 
-    def close(self) -> None:
-        """Nothing is open."""
+
+class LoopbackTcp:
+    """Real TCP on the loopback interface, at whatever port is free."""
+
+    name = "tcp"
+
+    def __init__(self) -> None:
+        self._transport = TcpTransport()
+        self.port = 0
+
+    async def endpoint(
+        self, handler: Handler, *, addresses: Sequence[str], port: int = 0, listen: bool = True
+    ) -> Endpoint:
+        endpoint = await self._transport.endpoint(handler, addresses=["127.0.0.1"])
+        self.port = endpoint.port
+        return endpoint
+
+    async def stop(self) -> None:
+        await self._transport.stop()
 
 
 class MemoryLab:
-    """A registrar and its testers in one process."""
+    """A registrar and its testers in one process; ``tcp`` only where a scenario is about it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tcp: LoopbackTcp | None) -> None:
         loop = asyncio.get_running_loop()
         self.transport = MemoryTransport(MemoryNetwork(lambda source, target, event: void(loop.call_soon(event))))
+        self.tcp = tcp
         self.announcements = Announcements()
         self.end = contextlib.AsyncExitStack()
 
-    async def registrar(self, *flags: str) -> Tester:
+    async def registrar(self, *flags: str) -> Counterpart:
         parser = argparse.ArgumentParser()
         add_flags(parser)
         given = ("--identifier=0x22222222", f"--asap={ADDRESS}:{PORT}", *flags)
         config = load(vars(parser.parse_args(given)), {}, None, 1)
-        server = Server(config, sctp=self.transport, tcp=MemoryTransport(MemoryNetwork()), announcer=self.announcements)
+        tcp = self.tcp or MemoryTransport(MemoryNetwork())
+        server = Server(config, sctp=self.transport, tcp=tcp, announcer=self.announcements)
         await server.start()
         self.end.push_async_callback(server.stop)
         self.server = server
-        tester = Tester(self.transport, ADDRESS, (ADDRESS, PORT))
+        tester = Counterpart(self.transport, ADDRESS, (ADDRESS, PORT))
         self.end.push_async_callback(tester.close)
         return tester
 
     async def exchange_over_tcp(self, writes: Sequence[bytes], octets_expected: int) -> bytes:
-        raise NotImplementedError
+        assert self.tcp is not None
+        return await exchange("127.0.0.1", self.tcp.port, writes, octets_expected)
 
     async def announcement(self) -> bytes:
         return await asyncio.wait_for(self.announcements.sent.get(), SOON)
@@ -73,7 +95,7 @@ def void(_: object) -> None:
 )
 def test_scenario(scenario: Callable[[Lab], Awaitable[None]]) -> None:
     async def play() -> None:
-        lab = MemoryLab()
+        lab = MemoryLab(LoopbackTcp() if scenario is t22_tcp else None)
         async with lab.end:
             await scenario(lab)
             lab.server.handlespace._check()

@@ -77,7 +77,13 @@ def test_a_bad_flag_is_one_line_that_names_it(flag: str, named: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[registrar]\nidentifire = 1", "[regitsrar]\nidentifier = 1", "identifier = 1", "[registrar", "[limits]\npools = 'x'"],
+    [
+        "[registrar]\nidentifire = 1",
+        "[regitsrar]\nidentifier = 1",
+        "identifier = 1",
+        "[registrar",
+        "[limits]\npools = 'x'",
+    ],
 )
 def test_a_bad_file_is_one_line_that_names_it(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.toml"

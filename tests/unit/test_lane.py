@@ -80,7 +80,7 @@ def test_an_acknowledgement_arms_the_next_keep_alive(space: Handlespace) -> None
     view.probed, view.bad_reports = True, 3
     space.keep_alive_interval = 1000
     assert space.answer(ack(1), LINE, NOW) == b""
-    assert (view.probed, view.bad_reports) == (False, 0)
+    assert (view.probed, view.bad_reports) == (False, 3)
     due = space.wheel.next_expiry()
     assert due is not None
     assert NOW + 500 <= due <= NOW + 1500
@@ -90,14 +90,19 @@ def test_an_acknowledgement_arms_the_next_keep_alive(space: Handlespace) -> None
 def test_a_renewal_changes_the_policy(space: Handlespace) -> None:
     view = space.find(b"Echo1", 1)
     assert view is not None
-    view.bad_reports, view.marked = 3, True
+    view.bad_reports, view.marked, view.probed = 3, True, True
     assert space.answer(renewal(1, 2), LINE, NOW) == e.message(3, ECHO, e.identifier_parameter(1))
     assert view.parameter == e.element(1, e.LUD, (2, 10), home=OWN, asap=e.sctp(9))
-    assert (view.bad_reports, view.marked) == (0, False)
+    assert (view.bad_reports, view.marked, view.probed) == (0, False, False)
     assert space.updated == [(b"Echo1", 1)]
     assert space.select(b"Echo1", 0, advance=False) == [1, 2, 3]
-    assert space.wheel.next_expiry() == NOW + 300 * 10**6
     space._check()
+    (keep_alive,) = space.expire(NOW + 299 * 10**6)
+    assert keep_alive == (Timer.KEEP_ALIVE, b"Echo1", 1)
+    assert space.wheel.next_expiry() == NOW + 300 * 10**6
+
+
+def test_the_life_that_a_renewal_arms(space: Handlespace) -> None:
     space.life_unit = 1000
     assert space.answer(renewal(1, 9, home=OWN, asap=e.sctp(9)), LINE, NOW) is not None
     assert space.wheel.next_expiry() == NOW + 300 * 1000
@@ -114,10 +119,16 @@ def test_a_renewal_resets_the_degradation(space: Handlespace) -> None:
 
 
 def test_a_renewal_for_ever_has_no_timer(space: Handlespace) -> None:
-    space.arm(b"Even", 1, Timer.LIFE, NOW + 5)
+    space.register(b"Ever", e.element(1, e.LU, (1,), life=-1), home=OWN, connection=LINE)
+    space.arm(b"Ever", 1, Timer.LIFE, NOW + 5)
+    ever = e.message(1, e.handle_parameter(b"Ever"), e.element(1, e.LU, (9,), life=-1))
+    assert space.answer(ever, LINE, NOW) is not None
+    assert [due[0] for due in space.expire(NOW + 10**9)] == [Timer.KEEP_ALIVE]
+
+
+def test_only_adaptive_policies_of_the_rfc_are_renewed(space: Handlespace) -> None:
     even = e.message(1, e.handle_parameter(b"Even"), e.element(1, e.WRAND, (9,), life=-1))
-    assert space.answer(even, LINE, NOW) is not None
-    assert len(space.wheel) == 0
+    assert space.answer(even, LINE, NOW) is None
 
 
 UNSERVED = {

@@ -1,0 +1,69 @@
+"""The registrar's protocol object, octets in and actions out: what a message costs beside its transport."""
+
+from functools import partial
+from ipaddress import IPv4Address
+from random import Random
+
+from bench.cases import Case, Subject
+from rserpool._fast.handlespace import Handlespace
+from rserpool._fast.wheel import Wheel
+from rserpool.limits import Limits
+from rserpool.messages import (
+    EndpointKeepAliveAck,
+    HandleResolution,
+    Policy,
+    PolicyType,
+    PoolElement,
+    Registration,
+    SCTPTransport,
+)
+from rserpool.protocol.asap import AsapRegistrar
+from rserpool.protocol.association import Peer
+from rserpool.settings import Settings
+
+OWN = 0x22222222
+ELEMENTS = 1000
+HANDLE = b"ComputePool.0001"
+HOST = IPv4Address("10.44.0.1")
+UNBOUNDED = Limits(
+    elements_per_association=10**9, registration_rate=1e12, registration_burst=10**9, resolution_rate=1e12,
+    resolution_burst=10**9,
+)  # fmt: skip
+
+
+def registration(identifier: int, load: int, life: int = 300) -> bytes:
+    element = PoolElement(
+        identifier=identifier,
+        home_identifier=0,
+        registration_life=life,
+        user_transport=SCTPTransport(port=7777, transport_use=1, addresses=(HOST,)),
+        policy=Policy(policy_type=PolicyType.LEAST_USED, values=(load,)),
+    )
+    return Registration(pool_handle=HANDLE, pool_element=element).encode()
+
+
+class Pipeline(Subject):
+    """A pool of 1000 least-used elements over one association; messages go in as they come from a socket."""
+
+    def __init__(self, *messages: bytes) -> None:
+        wheel = Wheel(0)
+        space = Handlespace(OWN, seed=1, wheel=wheel)
+        self.registrar = AsapRegistrar(Settings(identifier=OWN, limits=UNBOUNDED), space, wheel, Random(1))
+        self.registrar.associated(1, Peer(addresses=(HOST,), port=17777, sctp=True), 0)
+        for identifier in range(1, ELEMENTS + 1):
+            self.registrar.received(1, registration(identifier, identifier), 0)
+        self.messages = messages
+
+    def run(self, calls: int) -> None:
+        received, messages = self.registrar.received, self.messages
+        for call in range(calls):
+            received(1, messages[call % len(messages)], 1)
+
+
+SENT = {
+    "resolution of 3": (HandleResolution(pool_handle=HANDLE, items=3).encode(),),
+    "acknowledgement": (EndpointKeepAliveAck(pool_handle=HANDLE, pe_identifier=500).encode(),),
+    "re-registration, other load": (registration(500, 1), registration(500, 2)),
+    "re-registration, other life": (registration(500, 1, 300), registration(500, 1, 301)),
+}
+CASES = [Case(name=f"registrar: {name}", make=partial(Pipeline, *messages)) for name, messages in SENT.items()]

@@ -1,0 +1,230 @@
+"""SCTP by the Linux kernel, multihoming included: pysctp makes and tunes the sockets, _fast.sctp carries the data."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import struct
+from collections.abc import Sequence
+
+import sctp
+
+from rserpool._fast.sctp import Socket
+from rserpool.transport.interface import Address, AssociationGone, Handler, Tuning, as_address
+from rserpool.transport.leaving import CLOSE_WAIT, Leaving
+from rserpool.transport.udp import UdpSockets, enlarge_buffers, expand, pack
+
+SOL_SCTP = 132
+PEER_ADDR_PARAMS = 9
+BINDX_ADD = 100
+REMOTE_UDP_ENCAPS_PORT = 132
+HEARTBEATS_ON, HEARTBEATS_OFF = 1, 2
+STREAMS = 32
+BACKLOG = 4096
+RETRY = 0.005
+"""Seconds before a blocked association is tried again: the kernel calls a socket writable whose association is not."""
+
+
+def _encapsulation(port: int) -> bytes:
+    """struct sctp_udpencaps for associations to come."""
+    return struct.pack("=i4x128xH6x", 0, socket.htons(port))
+
+
+def _paths(tuning: Tuning) -> bytes:
+    """struct sctp_paddrparams for associations to come."""
+    flags = HEARTBEATS_ON if tuning.heartbeat else HEARTBEATS_OFF
+    interval = int(tuning.heartbeat * 1000)
+    return struct.pack("=i128xIHIIIxx", 0, interval, tuning.path_retransmissions, 0, 0, flags)
+
+
+def _tune(sock: "sctp.sctpsocket_udp", raw: socket.socket, tuning: Tuning) -> None:
+    enlarge_buffers(raw)
+    sock.nodelay = True
+    sock.initparams.num_ostreams = 1
+    sock.initparams.max_instreams = STREAMS
+    sock.initparams.max_attempts = tuning.init_retransmissions
+    sock.initparams.max_init_timeo = int(tuning.rto_max * 1000)
+    rto = sock.get_rtoinfo()
+    rto.initial, rto.min, rto.max = (int(t * 1000) for t in (tuning.rto_initial, tuning.rto_min, tuning.rto_max))
+    sock.set_rtoinfo(rto)
+    patience = sock.get_assocparams()
+    patience.assocmaxrxt = tuning.association_retransmissions
+    sock.set_assocparams(patience)
+    raw.setsockopt(SOL_SCTP, PEER_ADDR_PARAMS, _paths(tuning))
+
+
+def _bind(raw: socket.socket, addresses: Sequence[Address], port: int) -> int:
+    """Bind to one address after the other, all on one port; which. OSError with address and port in its text."""
+    for address in addresses:
+        try:
+            raw.setsockopt(SOL_SCTP, BINDX_ADD, pack(address, port))
+        except OSError as error:
+            text = f"SCTP {address} port {port}: {os.strerror(error.errno or 0)}"
+            raise OSError(error.errno, text) from None
+        port = raw.getsockname()[1]
+    return port
+
+
+class KernelEndpoint(Socket):
+    """One one-to-many socket (interface.Endpoint, interface.DatagramSender)."""
+
+    def __init__(
+        self, transport: "KernelTransport", handler: Handler, addresses: Sequence[str], port: int, listen: bool
+    ) -> None:
+        self.handler = handler
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        wanted = [as_address(a) for a in addresses]
+        if any(a.is_unspecified for a in wanted):
+            wanted = [max((a for a in wanted if a.is_unspecified), key=lambda a: a.version)]
+        self._family = socket.AF_INET6 if any(a.version == 6 for a in wanted) else socket.AF_INET
+        self._sctp = sctp.sctpsocket_udp(self._family)
+        self._raw: socket.socket = self._sctp._sk
+        self._raw.setblocking(False)
+        try:
+            _tune(self._sctp, self._raw, transport.tuning)
+            self._port = _bind(self._raw, wanted, port)
+            self.take_socket(self._raw.fileno(), transport.tuning.sack_delay or 0.0)
+            if listen:
+                self._sctp.listen(BACKLOG)
+        except BaseException:
+            self._raw.close()
+            raise
+        self._addresses = expand([str(a) for a in wanted])
+        self._datagrams: UdpSockets | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._closed: asyncio.Future[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._loop.add_reader(self._raw.fileno(), self.receive)
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def local_addresses(self) -> tuple[Address, ...]:
+        return self._addresses
+
+    def connect(self, addresses: Sequence[str | Address], port: int, *, udp_port: int | None = None) -> int:
+        """See Endpoint.connect. All addresses are tried, and used as paths."""
+        wanted = [as_address(a) for a in addresses]
+        wanted = [a for a in wanted if a.version == 4 or self._family == socket.AF_INET6]
+        if not wanted:
+            raise OSError(errno.EADDRNOTAVAIL, f"no local address leads to {', '.join(map(str, addresses))}")
+        try:
+            with self._encapsulated(udp_port):
+                return self.reach(b"".join(pack(a, port) for a in wanted), port)
+        except OSError as error:
+            if error.errno not in (errno.EISCONN, errno.EALREADY):
+                raise
+            for address in wanted:
+                if (assoc := self.find(pack(address, port))) is not None:
+                    return assoc
+            raise
+
+    @contextlib.contextmanager
+    def _encapsulated(self, udp_port: int | None):  # type: ignore[no-untyped-def]
+        """The kernel has one UDP port for all associations to come: it is ours only for as long as connecting takes."""
+        if udp_port is None:
+            yield
+            return
+        before = self._raw.getsockopt(SOL_SCTP, REMOTE_UDP_ENCAPS_PORT, len(_encapsulation(0)))
+        self._raw.setsockopt(SOL_SCTP, REMOTE_UDP_ENCAPS_PORT, _encapsulation(udp_port))
+        try:
+            yield
+        finally:
+            self._raw.setsockopt(SOL_SCTP, REMOTE_UDP_ENCAPS_PORT, before)
+
+    def peer_addresses(self, assoc: int) -> tuple[Address, ...]:
+        """See Endpoint.peer_addresses."""
+        try:
+            found = self._sctp.getpaddrs(assoc)
+        except OSError:
+            raise AssociationGone(f"association {assoc} is gone") from None
+        return tuple(dict.fromkeys(as_address(ip.partition("%")[0]) for ip, _ in found))
+
+    def rtt(self, assoc: int) -> float | None:
+        """See Endpoint.rtt; the primary path's, measured in milliseconds."""
+        with contextlib.suppress(OSError):
+            srtt: int = self._sctp.get_status(assoc).primary.srtt
+            return srtt / 1000
+        return None
+
+    def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
+        """See DatagramSender. The first call binds UDP sockets of the endpoint's port number."""
+        if self._datagrams is None:
+            self._datagrams = UdpSockets(self._addresses, self._port)
+        self._datagrams.send_datagram(data, address, port, ttl=ttl)
+
+    def blocked(self) -> None:
+        if self._retry is None:
+            self._loop.add_writer(self._raw.fileno(), self._try_again)
+
+    def _try_again(self) -> None:
+        self._loop.remove_writer(self._raw.fileno())
+        self._retry = self._loop.call_later(RETRY, self._watch)
+        if not self.retry():
+            self._retry.cancel()
+            self._retry = None
+
+    def _watch(self) -> None:
+        self._retry = None
+        self._loop.add_writer(self._raw.fileno(), self._try_again)
+
+    def occupied(self) -> None:
+        self._empty.clear()
+
+    def vacant(self) -> None:
+        self._empty.set()
+
+    def failed(self, error: Exception) -> None:
+        context = {"message": f"handler of SCTP port {self._port} failed", "exception": error}
+        self._loop.call_exception_handler(context)
+
+    async def close(self) -> None:
+        """See Endpoint.close."""
+        if self._closed is None:
+            self._closed = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closed)
+
+    async def _close(self) -> None:
+        self.handler = Leaving()
+        for assoc in self.identifiers():
+            self.shutdown(assoc)
+        if self.any_up():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
+        self._loop.remove_reader(self._raw.fileno())
+        self._loop.remove_writer(self._raw.fileno())
+        if self._retry is not None:
+            self._retry.cancel()
+        self.drop_socket()
+        self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._raw.close()
+        if self._datagrams is not None:
+            self._datagrams.close()
+        self._transport.endpoints.discard(self)
+
+
+class KernelTransport:
+    """SCTP by the kernel (interface.Transport)."""
+
+    name = "kernel"
+
+    def __init__(self, tuning: Tuning | None = None) -> None:
+        self.tuning = tuning or Tuning()
+        self.endpoints: set[KernelEndpoint] = set()
+
+    async def endpoint(
+        self, handler: Handler, *, addresses: Sequence[str], port: int = 0, listen: bool = True
+    ) -> KernelEndpoint:
+        """See Transport.endpoint. IPv6 among the addresses makes a socket of both families."""
+        endpoint = KernelEndpoint(self, handler, addresses, port, listen)
+        self.endpoints.add(endpoint)
+        return endpoint
+
+    async def stop(self) -> None:
+        """See Transport.stop."""
+        await asyncio.gather(*(endpoint.close() for endpoint in tuple(self.endpoints)))

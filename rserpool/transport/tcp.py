@@ -1,0 +1,317 @@
+"""ASAP over TCP for pool users (RFC 5352 2.1): messages framed by their own length, the PPID implied.
+
+A message ends at its Message Length rounded up to 4, so both readings of that length, with the final padding and
+without, frame the same octets.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from rserpool.errors import LocalProtocolError
+from rserpool.transport.interface import MAX_MESSAGE, Address, AssociationGone, Down, Handler, as_address
+from rserpool.transport.leaving import CLOSE_WAIT, Leaving
+from rserpool.transport.udp import expand
+
+ASAP_PPID = 11
+HEADER = 4
+
+READ_TIMEOUT = 10.0
+"""Seconds within which a message that has begun must be complete, or the connection is closed (slow loris)."""
+WRITE_TIMEOUT = 10.0
+"""Seconds after which a peer is LOST that takes none of what it is sent."""
+MAX_CONNECTIONS = 4096
+"""Connections at once; one more is closed as soon as it comes. Each costs a descriptor and up to MAX_QUEUED octets."""
+MAX_QUEUED = 256 << 10
+"""Octets that wait for a peer that does not read. Beyond, send() takes nothing; WRITE_TIMEOUT ends it."""
+LOW_WATER = 64 << 10
+"""Octets queued at which on_writable comes."""
+KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+
+
+class _Connection(asyncio.Protocol):
+    """One association."""
+
+    def __init__(self, endpoint: "TcpEndpoint", assoc: int) -> None:
+        self.endpoint = endpoint
+        self.assoc = assoc
+        self.transport: asyncio.Transport | None = None
+        self.addresses: tuple[Address, ...] = ()
+        self.port = 0
+        self.reason: Down | None = None
+        self.closing = False
+        self.paused = False
+        self.blocked = False
+        self._buffer = bytearray()
+        self._read_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's is of no common class
+        transport.set_write_buffer_limits(high=LOW_WATER, low=LOW_WATER // 2)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in KEEPALIVE:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        peer = transport.get_extra_info("peername")
+        self.addresses = (as_address(peer[0].partition("%")[0]),)
+        self.port = peer[1]
+        self.endpoint.arrived(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= HEADER and not self.closing:
+            length = int.from_bytes(self._buffer[2:4])
+            if length < HEADER:
+                self.end(Down.ABORTED)
+                return
+            length = (length + 3) & ~3
+            if len(self._buffer) < length:
+                break
+            message = bytes(self._buffer[:length])
+            del self._buffer[:length]
+            self._stop_reading_timer()
+            self.endpoint.tell(self.endpoint.handler.on_message, self.assoc, message, ASAP_PPID)
+        if self._buffer and self._read_timer is None and not self.closing:
+            self._read_timer = asyncio.get_running_loop().call_later(READ_TIMEOUT, self.end, Down.ABORTED)
+
+    def _stop_reading_timer(self) -> None:
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        self._write_timer = asyncio.get_running_loop().call_later(WRITE_TIMEOUT, self._stalled, self.queued)
+
+    def _stalled(self, before: int) -> None:
+        """The write time-out: it starts anew as long as the queue gets shorter."""
+        if self.queued >= before:
+            self.end(Down.LOST)
+        else:
+            self._write_timer = asyncio.get_running_loop().call_later(WRITE_TIMEOUT, self._stalled, self.queued)
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        if self.blocked and not self.closing:
+            self.blocked = False
+            self.endpoint.tell(self.endpoint.handler.on_writable, self.assoc)
+
+    @property
+    def queued(self) -> int:
+        return self.transport.get_write_buffer_size() if self.transport is not None else 0
+
+    def end(self, reason: Down) -> None:
+        """Abort; connection_lost() follows with that reason."""
+        if self.transport is not None and self.reason is None:
+            self.closing = True
+            self.reason = reason
+            # With this the peer gets a reset, and can tell it from an orderly end.
+            linger = struct.pack("ii", 1, 0)
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closing = True
+        self._stop_reading_timer()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+        if self.reason is None:
+            lost = isinstance(error, TimeoutError) or getattr(error, "errno", 0) in (
+                errno.ETIMEDOUT,
+                errno.EHOSTUNREACH,
+            )
+            self.reason = Down.SHUTDOWN if error is None else Down.LOST if lost else Down.ABORTED
+        self.endpoint.departed(self, self.reason)
+
+
+class TcpEndpoint:
+    """A TCP port, or the place of outgoing connections (interface.Endpoint)."""
+
+    def __init__(self, transport: "TcpTransport", handler: Handler, addresses: tuple[Address, ...]) -> None:
+        self.handler = handler
+        self.refused = 0
+        self._transport = transport
+        self._addresses = addresses
+        self._port = 0
+        self._servers: list[asyncio.Server] = []
+        self._connections: dict[int, _Connection] = {}
+        self._connecting: dict[int, asyncio.Task[None]] = {}
+        self._last = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._closed: asyncio.Future[None] | None = None
+
+    async def listen(self, port: int) -> None:
+        """Accept connections on every address. OSError with address and port in its text."""
+        loop = asyncio.get_running_loop()
+        for address in self._addresses:
+            family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if address.version == 6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.bind((str(address), port))
+                port = sock.getsockname()[1]
+                self._servers.append(await loop.create_server(self._accept, sock=sock, backlog=1024))
+            except OSError as error:
+                sock.close()
+                for server in self._servers:
+                    server.close()
+                text = f"TCP {address} port {port}: {os.strerror(error.errno or 0)}"
+                raise OSError(error.errno, text) from None
+        self._port = port
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def local_addresses(self) -> tuple[Address, ...]:
+        return self._addresses
+
+    def tell(self, call: Callable[..., None], *args: object) -> None:
+        """Call the handler; what it raises goes to the loop's exception handler and ends no connection."""
+        try:
+            call(self, *args)
+        except Exception as error:
+            context = {"message": f"handler of TCP port {self._port} failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+
+    def _accept(self) -> _Connection:
+        self._last += 1
+        return _Connection(self, self._last)
+
+    def arrived(self, connection: _Connection) -> None:
+        if self._closed is not None or len(self._connections) >= MAX_CONNECTIONS:
+            self.refused += 1
+            connection.end(Down.CANT_START)
+            return
+        self._connecting.pop(connection.assoc, None)
+        self._connections[connection.assoc] = connection
+        self._empty.clear()
+        self.tell(self.handler.on_up, connection.assoc, connection.addresses, connection.port)
+
+    def departed(self, connection: _Connection, reason: Down) -> None:
+        if self._connections.pop(connection.assoc, None) is None:
+            return
+        if not self._connections:
+            self._empty.set()
+        self.tell(self.handler.on_down, connection.assoc, reason)
+
+    def connect(self, addresses: Sequence[str | Address], port: int, *, udp_port: int | None = None) -> int:
+        """See Endpoint.connect. The addresses are tried in turn; every call makes a connection of its own."""
+        connection = self._accept()
+        wanted = [as_address(a) for a in addresses]
+        task = asyncio.get_running_loop().create_task(self._dial(connection, wanted, port))
+        self._connecting[connection.assoc] = task
+        return connection.assoc
+
+    async def _dial(self, connection: _Connection, addresses: Sequence[Address], port: int) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            for address in addresses:
+                with contextlib.suppress(OSError):
+                    await loop.create_connection(lambda: connection, str(address), port)
+                    return
+            self.tell(self.handler.on_down, connection.assoc, Down.CANT_START)
+        finally:
+            self._connecting.pop(connection.assoc, None)
+
+    def _living(self, assoc: int) -> _Connection:
+        connection = self._connections.get(assoc)
+        if connection is None or connection.closing:
+            raise AssociationGone(f"association {assoc} is gone")
+        return connection
+
+    def send(self, assoc: int, data: bytes, ppid: int = ASAP_PPID) -> bool:
+        """See Endpoint.send. The message is padded to a multiple of 4 where it is not; LocalProtocolError for a PPID
+        other than ASAP's, for which there is no room on the wire."""
+        connection = self._living(assoc)
+        if not HEADER <= len(data) <= MAX_MESSAGE or ppid != ASAP_PPID:
+            raise LocalProtocolError(f"TCP carries ASAP messages of {HEADER} to {MAX_MESSAGE} octets")
+        if connection.transport is None or (connection.queued and connection.queued + len(data) > MAX_QUEUED):
+            connection.blocked = True
+            return False
+        connection.transport.write(data + bytes(-len(data) % 4))
+        return True
+
+    def shutdown(self, assoc: int) -> None:
+        """See Endpoint.shutdown."""
+        connection = self._connections.get(assoc)
+        if connection is None:
+            self.abort(assoc)
+        elif not connection.closing and connection.transport is not None:
+            connection.closing = True
+            connection.transport.close()
+
+    def abort(self, assoc: int) -> None:
+        """See Endpoint.abort."""
+        if (task := self._connecting.pop(assoc, None)) is not None:
+            task.cancel()
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self.tell, self.handler.on_down, assoc, Down.CANT_START)
+        elif (connection := self._connections.get(assoc)) is not None:
+            connection.end(Down.ABORTED)
+
+    def peer_addresses(self, assoc: int) -> tuple[Address, ...]:
+        """See Endpoint.peer_addresses."""
+        if assoc not in self._connections:
+            raise AssociationGone(f"association {assoc} is gone")
+        return self._connections[assoc].addresses
+
+    def rtt(self, assoc: int) -> float | None:
+        """See Endpoint.rtt: not measured."""
+        return None
+
+    async def close(self) -> None:
+        """See Endpoint.close."""
+        if self._closed is None:
+            self._closed = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closed)
+
+    async def _close(self) -> None:
+        self.handler = Leaving()
+        for server in self._servers:
+            server.close()
+        for assoc in (*self._connecting, *self._connections):
+            self.shutdown(assoc)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
+        for assoc in tuple(self._connections):
+            self.abort(assoc)
+        await self._empty.wait()
+        self._transport.endpoints.discard(self)
+
+
+class TcpTransport:
+    """TCP (interface.Transport), for pool users."""
+
+    name = "tcp"
+
+    def __init__(self) -> None:
+        self.endpoints: set[TcpEndpoint] = set()
+
+    async def endpoint(
+        self, handler: Handler, *, addresses: Sequence[str] = (), port: int = 0, listen: bool = True
+    ) -> TcpEndpoint:
+        """See Transport.endpoint. Without ``listen`` nothing is bound and the port is 0."""
+        endpoint = TcpEndpoint(self, handler, expand(addresses) if addresses else ())
+        if listen:
+            await endpoint.listen(port)
+        self.endpoints.add(endpoint)
+        return endpoint
+
+    async def stop(self) -> None:
+        """See Transport.stop."""
+        await asyncio.gather(*(endpoint.close() for endpoint in tuple(self.endpoints)))

@@ -1,0 +1,44 @@
+"""A short run of the registrar's fuzzing, and proof that it would notice."""
+
+import pytest
+
+from rserpool.protocol import asap
+from rserpool.protocol.asap import AsapRegistrar
+from rserpool.protocol.association import Association
+from tests.fuzz import registrar
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_twenty_thousand_events(seed: int) -> None:
+    outcomes = registrar.run(20_000, seed)
+    for outcome in (
+        "registrations",
+        "re-registrations",
+        "registrations refused",
+        "registrations expired",
+        "handle resolutions",
+        "keep-alives",
+        "elements silent",
+        "reports",
+        "malformed messages",
+        "errors not sent",
+        "Update",
+        "Announce",
+        "Abort",
+    ):
+        assert outcomes[outcome], outcome
+
+
+def test_a_forgotten_bound_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AsapRegistrar, "_check_room", lambda *_: None)
+    with pytest.raises(AssertionError, match="seed 1, event"):
+        registrar.run(40_000, 1)
+
+
+def test_an_error_of_ours_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(registrar: AsapRegistrar, peer: Association, message: object) -> None:
+        raise KeyError(message)
+
+    monkeypatch.setattr(asap, "HANDLERS", dict.fromkeys(asap.HANDLERS, broken))
+    with pytest.raises(AssertionError, match="seed 1, event"):
+        registrar.run(1_000, 1)

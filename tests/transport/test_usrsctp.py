@@ -1,0 +1,269 @@
+"""What only SCTP in the process can show: peers that vanish without a word, forged packets, forks."""
+
+import asyncio
+import multiprocessing
+import os
+import socket
+import struct
+
+import pytest
+
+from rserpool._fast import usrsctp as stack
+from rserpool.transport.interface import Down
+from rserpool.transport.usrsctp import UsrsctpEndpoint, UsrsctpTransport
+from tests.transport.conftest import Run
+from tests.transport.support import HASTY, HOST, LIMIT, Recorder, message, pair, transport
+
+pytestmark = pytest.mark.needs_usrsctp
+
+
+def vanish(endpoint: UsrsctpEndpoint) -> None:
+    """End as a killed process does: nothing more leaves."""
+    loop = asyncio.get_running_loop()
+    for sock in endpoint._sockets.sockets:
+        loop.remove_reader(sock.fileno())
+        endpoint.forget(sock.fileno())
+    endpoint._sockets.close()
+    endpoint.close_socket()
+    endpoint.vacant()
+
+
+def test_a_peer_that_vanishes_is_lost(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp", tuning=HASTY) as p:
+            assert isinstance(p.server, UsrsctpEndpoint)
+            vanish(p.server)
+            assert p.client.send(p.assoc, message(), 11)
+            await p.at_client.until(lambda: bool(p.at_client.down))
+            assert p.at_client.down == [(p.assoc, Down.LOST)]
+
+    run(main())
+
+
+def test_a_peer_that_comes_back_without_memory_aborts(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp") as p:
+            assert isinstance(p.server, UsrsctpEndpoint)
+            port = p.server.port
+            vanish(p.server)
+            await p.transport.endpoint(Recorder(), addresses=[HOST], port=port)
+            assert p.client.send(p.assoc, message(), 11)
+            await p.at_client.until(lambda: bool(p.at_client.down))
+            assert p.at_client.down == [(p.assoc, Down.ABORTED)]
+
+    run(main())
+
+
+def test_a_peer_that_restarts_keeps_its_association(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp", echo=True) as p:
+            assert isinstance(p.client, UsrsctpEndpoint)
+            port = p.client.port
+            vanish(p.client)
+            said = Recorder()
+            again = await p.transport.endpoint(said, addresses=[HOST], port=port)
+            assoc = again.connect([HOST], p.server.port)
+            await said.until(lambda: assoc in said.up)
+            assert again.send(assoc, message(), 11)
+            await said.until(lambda: bool(said.messages))
+            assert p.at_server.restarted == [p.server_assoc]
+            assert p.at_server.order == ["up", "restart", "message"]
+
+    run(main())
+
+
+def test_messages_for_another_port_and_rubbish_are_dropped(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp", echo=True) as p:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                ports = p.client.port.to_bytes(2), p.server.port.to_bytes(2)
+                for packet in (b"", b"\0" * 11, b"".join(ports) + b"\0" * 60, ports[1] * 2 + os.urandom(400)):
+                    stranger.sendto(packet, (HOST, p.server.port))
+            assert p.client.send(p.assoc, message(), 11)
+            await p.at_client.until(lambda: bool(p.at_client.messages))
+            assert p.at_server.order == ["up", "message"]
+
+    run(main())
+
+
+def crc32c(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for octet in data:
+        crc ^= octet
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def init(source: int, target: int) -> bytes:
+    """An SCTP packet with an INIT chunk (RFC 9260 3.3.2)."""
+    chunk = struct.pack("!BBHIIHHI", 1, 0, 20, 0x01020304, 65536, 1, 1, 1)
+    header = struct.pack("!HHI", source, target, 0)
+    return header + struct.pack("<I", crc32c(header + bytes(4) + chunk)) + chunk
+
+
+def test_a_socket_takes_packets_for_its_own_port_only(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp") as p:
+            loop = asyncio.get_running_loop()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as stranger:
+                stranger.bind((HOST, 0))
+                for port in (p.client.port, p.server.port):
+                    stranger.sendto(init(5, port), (HOST, p.server.port))
+                answer = await asyncio.wait_for(loop.sock_recv(stranger, 65536), LIMIT)
+                assert struct.unpack_from("!HH", answer) == (p.server.port, 5)
+                assert answer[12] == 2
+
+    run(main())
+
+
+def test_forged_sources_push_out_each_other_only(run: Run) -> None:
+    limit = 1 << 14
+
+    async def main() -> None:
+        async with pair("usrsctp", echo=True) as p:
+            packet = bytes(2) + p.server.port.to_bytes(2) + bytes(60)
+            for number in range(limit + 500):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                    stranger.bind((f"127.1.{number >> 8}.{number & 255}", 0))
+                    stranger.sendto(packet, (HOST, p.server.port))
+                if number % 256 == 0:
+                    await asyncio.sleep(0)
+            assert p.client.send(p.assoc, message(), 11)
+            await p.at_client.until(lambda: bool(p.at_client.messages))
+            assert limit <= stack.remembered() <= limit + 2
+            assert not p.at_client.down
+
+    run(main())
+
+
+def test_peers_behind_another_udp_port_are_told_apart(run: Run) -> None:
+    """Same address, same SCTP port, other UDP port: two peers, and answers go where the packets came from."""
+
+    async def main() -> None:
+        async with relay() as middle, transport("usrsctp") as made:
+            heard, said = Recorder(echo=True), Recorder()
+            server = await made.endpoint(heard, addresses=[HOST])
+            client = await made.endpoint(said, addresses=[HOST])
+            middle.target = HOST, server.port
+            assoc = client.connect([HOST], server.port, udp_port=middle.port)
+            await said.until(lambda: assoc in said.up)
+            assert client.send(assoc, message(), 11)
+            await said.until(lambda: bool(said.messages))
+            ((server_assoc, (_, sctp_port)),) = heard.up.items()
+            assert sctp_port == client.port
+            assert isinstance(server, UsrsctpEndpoint)
+            assert server.peer_udp_port(server_assoc) not in (client.port, middle.port)
+
+    run(main())
+
+
+class relay:  # noqa: N801
+    """A UDP relay in front of a target, as a NAT is."""
+
+    def __init__(self) -> None:
+        self.target = self.source = (HOST, 0)
+        self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    async def __aenter__(self) -> "relay":
+        self.front.bind((HOST, 0))
+        self.back.bind((HOST, 0))
+        self.loop = asyncio.get_running_loop()
+        self.loop.add_reader(self.front, self.forward)
+        self.loop.add_reader(self.back, self.backward)
+        return self
+
+    @property
+    def port(self) -> int:
+        port: int = self.front.getsockname()[1]
+        return port
+
+    def forward(self) -> None:
+        data, self.source = self.front.recvfrom(65536)
+        self.back.sendto(data, self.target)
+
+    def backward(self) -> None:
+        data, _ = self.back.recvfrom(65536)
+        self.front.sendto(data, self.source)
+
+    async def __aexit__(self, *_: object) -> None:
+        for sock in (self.front, self.back):
+            self.loop.remove_reader(sock)
+            sock.close()
+
+
+def test_both_families(run: Run) -> None:
+    async def main() -> None:
+        async with transport("usrsctp") as made:
+            heard, said = Recorder(echo=True), Recorder()
+            server = await made.endpoint(heard, addresses=[HOST, "::1"])
+            client = await made.endpoint(said, addresses=["::1"])
+            assoc = client.connect([HOST, "::1"], server.port)
+            await said.until(lambda: assoc in said.up)
+            assert [str(a) for a in client.peer_addresses(assoc)] == ["::1"]
+
+    run(main())
+
+
+def _in_child(queue: "multiprocessing.Queue[str]") -> None:
+    async def main() -> None:
+        try:
+            await UsrsctpTransport().endpoint(Recorder(), addresses=[HOST])
+        except Exception as error:
+            queue.put(type(error).__name__)
+
+    asyncio.run(main())
+
+
+def test_a_fork_cannot_disturb_its_parent(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp", echo=True) as p:
+            context = multiprocessing.get_context("fork")
+            queue: multiprocessing.Queue[str] = context.Queue()
+            child = context.Process(target=_in_child, args=(queue,))
+            child.start()
+            await asyncio.to_thread(child.join)
+            assert queue.get() == "LocalProtocolError"
+            assert child.exitcode == 0
+            assert p.client.send(p.assoc, message(), 11)
+            await p.at_client.until(lambda: bool(p.at_client.messages))
+            assert not p.at_client.down
+
+    run(main())
+
+
+def test_two_loops_one_stack() -> None:
+    """Endpoints of two loops in two threads share the stack; the calls stay on their own loops."""
+
+    async def one(port: asyncio.Future[int], done: asyncio.Event) -> None:
+        async with transport("usrsctp") as made:
+            server = await made.endpoint(Recorder(echo=True), addresses=[HOST])
+            port.get_loop().call_soon_threadsafe(port.set_result, server.port)
+            await done.wait()
+
+    async def both() -> None:
+        loop = asyncio.get_running_loop()
+        port: asyncio.Future[int] = loop.create_future()
+        other: dict[str, object] = {}
+
+        def thread() -> None:
+            async def body() -> None:
+                other["loop"], other["done"] = asyncio.get_running_loop(), asyncio.Event()
+                await one(port, other["done"])  # type: ignore[arg-type]
+
+            asyncio.run(body())
+
+        work = loop.run_in_executor(None, thread)
+        async with transport("usrsctp") as made:
+            said = Recorder()
+            client = await made.endpoint(said, addresses=[HOST])
+            assoc = client.connect([HOST], await port)
+            await said.until(lambda: assoc in said.up)
+            for number in range(200):
+                assert client.send(assoc, message(16, number), 11)
+            await said.until(lambda: len(said.messages) == 200)
+        other["loop"].call_soon_threadsafe(other["done"].set)  # type: ignore[attr-defined]
+        await work
+
+    asyncio.run(both())

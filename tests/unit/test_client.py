@@ -1,0 +1,224 @@
+"""Pool elements and pool users against a registrar, over the memory transport and in virtual time."""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+
+import pytest
+
+from rserpool.client import NoRegistrar, PoolElement, PoolUser, Refused, UnknownPool
+from rserpool.client.pool_element import reregistration_interval
+from rserpool.errors import Cause, LocalProtocolError
+from rserpool.messages import EndpointKeepAlive, Policy, PolicyType, SCTPTransport
+from rserpool.registrar.config import add_flags, load
+from rserpool.registrar.server import Server
+from rserpool.transport.memory import MemoryNetwork, MemoryTransport
+from tests.support.virtual_time import run_virtually
+
+REGISTRAR = "10.44.0.1"
+SERVICE = SCTPTransport(port=7777, addresses=(ip_address("10.44.0.2"),))
+ONE_POOL = "EchoPool"
+
+
+class World:
+    """Hosts on one memory network: a registrar at 10.44.0.1, elements at 10.44.0.2, users at 10.44.0.3."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def later(source: object, target: object, event: Callable[[], None]) -> None:
+            loop.call_soon(event)
+
+        self.network = MemoryNetwork(later)
+
+    async def registrar(self, address: str = REGISTRAR, *flags: str) -> Server:
+        parser = argparse.ArgumentParser()
+        add_flags(parser)
+        given = vars(parser.parse_args([f"--asap={address}", "--announce=", "--tcp=no", *flags]))
+        server = Server(load(given, {}, None, 0x22222222), sctp=MemoryTransport(self.network))
+        await server.start()
+        return server
+
+    def element(self, **options: object) -> PoolElement:
+        given = {"registrars": [REGISTRAR], "local": "10.44.0.2", **options}
+        return PoolElement(ONE_POOL, SERVICE, transport=MemoryTransport(self.network), **given)  # type: ignore[arg-type]
+
+    def user(self, *registrars: str) -> PoolUser:
+        return PoolUser(
+            registrars=registrars or [REGISTRAR], local="10.44.0.3", transport=MemoryTransport(self.network)
+        )
+
+
+def in_world(play: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
+    """Play a test in a world of its own."""
+
+    async def main() -> None:
+        await play(World())
+
+    def test() -> None:
+        run_virtually(main())
+
+    test.__name__ = play.__name__
+    test.pytestmark = getattr(play, "pytestmark", [])  # type: ignore[attr-defined]
+    return test
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(3600):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@in_world
+async def test_registered_resolved_updated_and_gone(world: World) -> None:
+    server = await world.registrar()
+    policy = Policy(policy_type=PolicyType.LEAST_USED, values=(1000,))
+    async with world.user() as user:
+        with pytest.raises(UnknownPool) as raised:
+            await user.resolve(ONE_POOL)
+        assert raised.value.cause == Cause.UNKNOWN_POOL_HANDLE
+        async with world.element(identifier=7, policy=policy) as element:
+            (found,) = await user.resolve(b"EchoPool")
+            assert found.identifier == 7
+            assert found.home_identifier == 0x22222222
+            assert (found.protocol, found.addresses, found.port) == ("sctp", SERVICE.addresses, 7777)
+            assert found.policy == policy
+            await element.update(Policy(policy_type=PolicyType.LEAST_USED, values=(2000,)))
+            assert (await user.resolve(ONE_POOL))[0].policy.load == 2000
+        with pytest.raises(UnknownPool):
+            await user.resolve(ONE_POOL)
+    await server.stop()
+
+
+@in_world
+async def test_keep_alives_are_acknowledged_and_the_registration_renewed(world: World) -> None:
+    server = await world.registrar(REGISTRAR, "--keep-alive-interval=2", "--keep-alive-timeout=1")
+    async with world.element(life=100):
+        await asyncio.sleep(1000)
+        assert len(server.handlespace) == 1
+        assert server.asap.counters["keep-alive acknowledgements"] > 300
+        assert 11 <= server.asap.counters["re-registrations"] <= 14
+        assert not server.asap.counters["elements silent"]
+    await server.stop()
+
+
+@pytest.mark.conformance("ASAP-3.1-19")
+def test_reregistration_interval() -> None:
+    assert [reregistration_interval(life) for life in (10, 40, 41, 300, 620, 100_000)] == [5, 20, 21, 280, 600, 600]
+
+
+@in_world
+async def test_a_refused_registration_is_an_error_with_the_cause(world: World) -> None:
+    server = await world.registrar()
+    async with world.element(identifier=1):
+        other = world.element(identifier=2, policy=Policy(policy_type=PolicyType.RANDOM, values=()))
+        with pytest.raises(Refused, match="inconsistent pooling policy") as raised:
+            await other.__aenter__()
+        assert raised.value.cause == Cause.INCONSISTENT_POOLING_POLICY
+        assert len(server.handlespace) == 1
+    await server.stop()
+
+
+@in_world
+async def test_an_element_moves_to_the_next_registrar(world: World) -> None:
+    first, second = await world.registrar("10.44.0.1"), await world.registrar("10.44.0.9")
+    async with world.element(registrars=["10.44.0.1", "10.44.0.9"]):
+        home, other = (first, second) if len(first.handlespace) else (second, first)
+        await home.stop()
+        await eventually(lambda: len(other.handlespace))
+    await other.stop()
+
+
+@in_world
+async def test_a_user_asks_the_next_registrar(world: World) -> None:
+    first, second = await world.registrar("10.44.0.1"), await world.registrar("10.44.0.9")
+    async with world.user("10.44.0.1", "10.44.0.9") as user:
+        for _ in range(3):
+            with pytest.raises(UnknownPool):
+                await user.resolve(ONE_POOL)
+        await first.stop()
+        with pytest.raises(UnknownPool):
+            await user.resolve(ONE_POOL)
+    await second.stop()
+
+
+@in_world
+async def test_no_registrar_is_an_error_after_the_time_given(world: World) -> None:
+    loop = asyncio.get_running_loop()
+    async with world.user() as user:
+        began = loop.time()
+        with pytest.raises(NoRegistrar, match="within 3 s"):
+            await user.resolve(ONE_POOL, timeout=3)
+        assert loop.time() - began == pytest.approx(3)
+
+
+def test_no_registrar_at_all_is_the_callers_mistake() -> None:
+    with pytest.raises(LocalProtocolError, match="no registrar"):
+        PoolUser(registrars=[])
+
+
+@in_world
+async def test_reports_reach_the_registrar(world: World) -> None:
+    server = await world.registrar()
+    async with world.element(identifier=7), world.user() as user:
+        await user.report_unreachable(ONE_POOL, 7)
+        await eventually(lambda: server.asap.counters["reports"])
+        assert server.asap.counters["keep-alives"] == 1
+        assert [found.identifier for found in await user.resolve(ONE_POOL)] == [7]
+    await server.stop()
+
+
+@pytest.mark.conformance("ASAP-3.4-01", "ASAP-3.4-02", "ASAP-3.4-03", "ASAP-3.4-04", "ASAP-2.2.7-01", "ASAP-2.2.7-02")
+@in_world
+async def test_keep_alives_of_another_registrar(world: World) -> None:
+    server = await world.registrar()
+    async with world.element(identifier=7) as element:
+        stranger = Stranger(world.network)
+        where = element._link._endpoint
+        assert where is not None
+        stranger.call(where.port)
+        await eventually(lambda: stranger.up)
+        for handle, identifier in ((b"OtherPool", None), (b"EchoPool", 8)):
+            stranger.keep_alive(handle, identifier)
+        await asyncio.sleep(1)
+        assert not stranger.received
+        stranger.keep_alive(b"EchoPool", None)
+        stranger.keep_alive(b"EchoPool", 7)
+        await eventually(lambda: len(stranger.received) == 2)
+        assert {data.hex() for data in stranger.received} == {"080000180009000c4563686f506f6f6c000e000800000007"}
+        assert element.home_identifier == 0
+        stranger.keep_alive(b"EchoPool", 7, home=True)
+        await eventually(lambda: any(data[0] == 1 for data in stranger.received))
+        assert element.home_identifier == 0x33333333
+    await server.stop()
+
+
+class Stranger:
+    """Another registrar's endpoint."""
+
+    def __init__(self, network: MemoryNetwork) -> None:
+        self.endpoint = network.endpoint(self, addresses=["10.44.0.9"], port=3863)
+        self.up = False
+        self.received: list[bytes] = []
+
+    def call(self, port: int) -> None:
+        self.assoc = self.endpoint.connect(["10.44.0.2"], port)
+
+    def keep_alive(self, handle: bytes, identifier: int | None, *, home: bool = False) -> None:
+        message = EndpointKeepAlive(
+            home=home, server_identifier=0x33333333, pool_handle=handle, pe_identifier=identifier
+        )
+        assert self.endpoint.send(self.assoc, message.encode(), 11)
+
+    def on_up(self, *_: object) -> None:
+        self.up = True
+
+    def on_message(self, endpoint: object, assoc: int, data: bytes, ppid: int) -> None:
+        assert ppid == 11
+        self.received.append(data)
+
+    def on_restart(self, *_: object) -> None:
+        """Not here."""
+
+    on_down = on_writable = on_restart
