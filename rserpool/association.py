@@ -22,5 +22,5 @@ class Down(enum.Enum):
     """It never came up."""
 
 
-class AssociationGone(RSerPoolError):  # noqa: N818
+class AssociationGone(RSerPoolError):
     """The association has ended, or never was; its on_down may still be on its way."""

@@ -14,7 +14,7 @@ from rserpool._fast.rng cimport Rng, random_below, uint128_t
 
 cdef enum:
     HIGHEST = 0xFFFFFFFFu
-    LAST_ROUND = 0xFFFFFFF0u
+    LAST_ROUND = 0xFFFF
     ROWS = 18
 
 

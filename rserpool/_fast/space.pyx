@@ -5,7 +5,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
-from rserpool._fast.cursor cimport padded, store_u32
+from rserpool._fast.cursor cimport load_u16, load_u32, padded, store_u32
 from rserpool._fast.policies cimport DRAWN, enter_choice, leave_choice, policy_of, revise_choice
 from rserpool._fast.rbtree cimport Node, first, insert, insert_tied, lookup, next_of, remove
 from rserpool._fast.records cimport (
@@ -115,15 +115,15 @@ cdef void fill_run(Run *run, const uint8_t *octets, const Scan *scan, uint32_t h
 
 # Pools by handle: first by length, then by octets.
 
-cdef void set_name_keys(Node *node, const uint8_t *name, size_t length) noexcept nogil:
+cdef inline void set_name_keys(Node *node, const uint8_t *name, size_t length) noexcept nogil:
     """Length and the first 6 octets, then 8 more; missing octets count as zero."""
-    cdef size_t i
-    node.key0 = length
-    node.key1 = 0
-    for i in range(6):
-        node.key0 = node.key0 << 8 | (name[i] if i < length else 0)
-    for i in range(6, <size_t>KEY_OCTETS):
-        node.key1 = node.key1 << 8 | (name[i] if i < length else 0)
+    cdef uint8_t start[16]
+    if length < KEY_OCTETS:
+        memset(start, 0, sizeof(start))
+        memcpy(start, name, length)
+        name = start
+    node.key0 = <uint64_t>length << 48 | <uint64_t>load_u32(name) << 16 | load_u16(name + 4)
+    node.key1 = <uint64_t>load_u32(name + 6) << 32 | load_u32(name + 10)
 
 
 cdef int order_of_tails(const Node *left, const Node *right) noexcept nogil:

@@ -25,7 +25,7 @@ __all__ = [
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class TransportUnavailable(RSerPoolError):  # noqa: N818
+class TransportUnavailable(RSerPoolError):
     """This machine lacks what the transport needs; the text says in one line what to install."""
 
 

@@ -10,9 +10,24 @@ import pytest
 from rserpool.client import NoRegistrar, PoolElement, PoolUser, Refused, UnknownPool
 from rserpool.client.pool_element import reregistration_interval
 from rserpool.errors import Cause, LocalProtocolError
-from rserpool.messages import EndpointKeepAlive, Policy, PolicyType, SCTPTransport
+from rserpool.messages import (
+    AsapMessage,
+    Deregistration,
+    DeregistrationResponse,
+    EndpointKeepAlive,
+    ErrorCause,
+    HandleResolutionResponse,
+    Policy,
+    PolicyType,
+    Registration,
+    RegistrationResponse,
+    SCTPTransport,
+    decode,
+)
+from rserpool.messages import PoolElement as Parameter
 from rserpool.registrar.config import add_flags, load
 from rserpool.registrar.server import Server
+from rserpool.transport.interface import Endpoint
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
 from tests.support.virtual_time import run_virtually
 
@@ -222,3 +237,65 @@ class Stranger:
         """Not here."""
 
     on_down = on_writable = on_restart
+
+
+class Scripted:
+    """A registrar that answers as a test says."""
+
+    def __init__(self, network: MemoryNetwork, answer: Callable[[AsapMessage], AsapMessage]) -> None:
+        network.endpoint(self, addresses=[REGISTRAR], port=3863)
+        self.answer = answer
+        self.heard: list[AsapMessage] = []
+
+    def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
+        message = decode(data, "asap")
+        assert isinstance(message, AsapMessage)
+        self.heard.append(message)
+        assert endpoint.send(assoc, self.answer(message).encode(), ppid)
+
+    def on_up(self, *_: object) -> None:
+        """Nothing to do."""
+
+    on_restart = on_down = on_writable = on_up
+
+
+@pytest.mark.conformance("ASAP-2.2.3-02", "PAR-3.10-03", "PAR-3.12.1-01", "ASAP-2.2.1-01")
+@in_world
+async def test_an_error_beside_a_grant_is_a_warning(world: World) -> None:
+    def answer(message: AsapMessage) -> AsapMessage:
+        kind = RegistrationResponse if isinstance(message, Registration) else DeregistrationResponse
+        warning = (ErrorCause(code=Cause.UNSPECIFIED_ERROR),) if isinstance(message, Registration) else ()
+        return kind(pool_handle=b"EchoPool", pe_identifier=7, operation_error=warning)
+
+    registrar = Scripted(world.network, answer)
+    async with world.element(identifier=7):
+        pass
+    first, last = registrar.heard
+    assert isinstance(first, Registration)
+    assert first.pool_element.home_identifier == 0
+    assert isinstance(last, Deregistration)
+
+
+@pytest.mark.conformance("ASAP-2.2.6-02", "ASAP-2.2.6-07")
+@in_world
+async def test_answers_without_a_policy_and_with_an_error(world: World) -> None:
+    element = Parameter(
+        identifier=7,
+        home_identifier=1,
+        registration_life=3,
+        user_transport=SERVICE,
+        policy=Policy(policy_type=PolicyType.ROUND_ROBIN, values=()),
+    )
+    errors: list[ErrorCause] = []
+
+    def answer(message: AsapMessage) -> AsapMessage:
+        listed = () if errors else (element,)
+        return HandleResolutionResponse(pool_handle=b"EchoPool", pool_elements=listed, operation_error=tuple(errors))
+
+    Scripted(world.network, answer)
+    async with world.user() as user:
+        assert [found.identifier for found in await user.resolve(ONE_POOL)] == [7]
+        errors.append(ErrorCause(code=0xF00D))
+        with pytest.raises(Refused, match="cause 0xf00d") as raised:
+            await user.resolve(ONE_POOL)
+        assert raised.value.cause == Cause.UNSPECIFIED_ERROR

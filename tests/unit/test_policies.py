@@ -100,6 +100,15 @@ def test_weighted_round_robin_admits_a_newcomer_without_a_burst(pool: Make) -> N
     assert Counter(heads(space, 80)) == {1: 20, 2: 20, 3: 40}
 
 
+def test_weighted_round_robin_outlasts_its_round_counter(pool: Make) -> None:
+    space = pool(e.WRR, (1,), (2,), (0,))
+    seen = [space.select(POOL, 1)[0] for _ in range(3 * 66_000)]
+    space._check()
+    assert seen == seen[:3] * 66_000
+    assert space.register(POOL, e.element(4, e.WRR, (3,)), home=7) is Verdict.ADDED
+    assert Counter(heads(space, 60)) == {1: 10, 2: 20, 4: 30}
+
+
 @pytest.mark.conformance("POL-3.2-01")
 @pytest.mark.parametrize("kind", [e.WRR, e.WRAND])
 def test_weight_0_is_never_listed_beside_others(pool: Make, kind: int) -> None:
