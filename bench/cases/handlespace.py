@@ -175,5 +175,5 @@ CASES = [
     )
     for policy in POLICIES
     for size in SIZES
-    for operation, make in {**OPERATIONS, **(LANES if policy in ("LU", "RAND") else {})}.items()
+    for operation, make in {**OPERATIONS, **(LANES if policy in ("LU", "RLU") else {})}.items()
 ]
