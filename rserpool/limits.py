@@ -83,6 +83,24 @@ class Limits:
     announcements: int = 64
     """Other registrars counted from their announcements (RFC 5352 3.6); a forged flood cannot make us silent."""
 
+    peers: int = 32
+    """Peer registrars known at a time: forged presences and lists must not make us call the world. Ignored beyond."""
+
+    table_responses: int = 4096
+    """Responses to one handle table request: a peer may set the more-flag for ever (RFC 5353 3.2.3). The transfer is
+    dropped beyond it, and the peer is asked again later."""
+
+    elements_per_peer: int = 1_000_000
+    """Pool elements of one peer registrar: a peer cannot fill the memory. Further ones are ignored."""
+
+    resynchronisation_pause: float = 300.0
+    """Seconds of the longest pause between two downloads of a peer's table while its checksum keeps differing; the
+    pauses double from 1 s (a checksum that never matches must not keep both registrars busy)."""
+
+    takeover_keep_alives: float = 2000.0
+    """Keep-alives per second to the elements of a registrar that was taken over: 10 000 of them must not arrive as one
+    burst."""
+
     announcement_rate: float = 100.0
     """Announcements looked at per second; the rest of a flood is dropped unread."""
 

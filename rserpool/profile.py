@@ -28,6 +28,19 @@ class Profile:
     max_pool_handle: int
     """Octets of the longest pool handle that may be registered. A longer one than 32 ends an rsplib process."""
 
+    peer_heartbeat_cycle: float
+    """Seconds between two ENRP_PRESENCEs to every peer (PEER-HEARTBEAT-CYCLE, RFC 5353 4.2)."""
+
+    max_time_last_heard: float
+    """Seconds of silence after which a peer is asked for a sign of life (MAX-TIME-LAST-HEARD, RFC 5353 4.2)."""
+
+    smaller_identifier_wins: bool
+    """Which of two registrars that take over the same peer goes on: the one with the larger identifier (RFC 5353
+    3.5.1), or, in rsplib, the one with the smaller. All of a scope must agree."""
+
+    multicast_presence: bool
+    """Whether ENRP_PRESENCE also goes out by multicast, so that registrars find one another (RFC 5353 does not say)."""
+
     refuse_peer_killers: bool
     """Whether registrations that would end an rsplib registrar or client are refused: a weighted-random element of
     weight 0, and the two policies that rsplib knows but cannot encode."""
@@ -40,6 +53,10 @@ RFC = Profile(
     bad_reports=3,
     announce_per_peer=True,
     max_pool_handle=255,
+    peer_heartbeat_cycle=30.0,
+    max_time_last_heard=61.0,
+    smaller_identifier_wins=False,
+    multicast_presence=False,
     refuse_peer_killers=False,
 )
 
@@ -50,6 +67,10 @@ RSPLIB = Profile(
     bad_reports=2,
     announce_per_peer=False,
     max_pool_handle=32,
+    peer_heartbeat_cycle=2.444,
+    max_time_last_heard=5.0,
+    smaller_identifier_wins=True,
+    multicast_presence=True,
     refuse_peer_killers=True,
 )
 

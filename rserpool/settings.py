@@ -7,7 +7,16 @@ from rserpool.errors import LocalProtocolError
 from rserpool.limits import Limits
 from rserpool.profile import RFC, Profile
 
-DURATIONS = ("keep_alive_interval", "keep_alive_timeout", "announce_interval", "announce_timeout", "update_delay")
+DURATIONS = (
+    "keep_alive_interval",
+    "keep_alive_timeout",
+    "announce_interval",
+    "announce_timeout",
+    "update_delay",
+    "max_time_no_response",
+    "mentor_discovery_timeout",
+    "takeover_expiry",
+)
 
 
 class Scope(enum.IntEnum):
@@ -50,6 +59,25 @@ class Settings:
     update_delay: float = 0.5
     """Seconds for which changes of a pool are gathered before its subscribers are sent one update."""
 
+    peer_heartbeat_cycle: float = 0.0
+    """Seconds between two presences to every peer registrar (PEER-HEARTBEAT-CYCLE, RFC 5353 4.2); 0 means what the
+    profile says, 30 or 2.444. A difference between two registrars is noticed within one cycle."""
+
+    max_time_last_heard: float = 0.0
+    """Seconds of silence after which a peer registrar is asked for a sign of life (MAX-TIME-LAST-HEARD, RFC 5353 4.2);
+    0 means what the profile says, 61 or 5. A dead registrar's elements have a new home at most
+    max_time_last_heard + 2 * max_time_no_response + takeover_expiry after it was heard last."""
+
+    max_time_no_response: float = 5.0
+    """Seconds within which a peer registrar must answer a presence, a list or a table request (MAX-TIME-NO-RESPONSE,
+    RFC 5353 4.2)."""
+
+    mentor_discovery_timeout: float = 5.0
+    """Seconds for which a starting registrar waits for a peer to learn the handlespace from, before it serves alone."""
+
+    takeover_expiry: float = 5.0
+    """Seconds to wait for the other registrars' consent to a takeover; those that are silent then do not count."""
+
     limits: Limits = field(default_factory=Limits)
     """The bounds on what peers can make grow."""
 
@@ -59,3 +87,16 @@ class Settings:
         for name in DURATIONS:
             if not getattr(self, name) > 0:
                 raise LocalProtocolError(f"{name} must be more than 0 seconds")
+        for name in ("peer_heartbeat_cycle", "max_time_last_heard"):
+            if not getattr(self, name) >= 0:
+                raise LocalProtocolError(f"{name} must not be negative")
+
+    @property
+    def heartbeat(self) -> float:
+        """The peer heartbeat cycle in force."""
+        return self.peer_heartbeat_cycle or self.profile.peer_heartbeat_cycle
+
+    @property
+    def last_heard(self) -> float:
+        """The longest silence of a peer in force."""
+        return self.max_time_last_heard or self.profile.max_time_last_heard

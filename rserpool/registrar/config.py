@@ -29,6 +29,18 @@ class ServerOptions:
     """Addresses at which pool elements and users are served, ADDRESS[:PORT],...: all of one port, 3863 unless said
     otherwise. None means every address of this host that reaches as far as the address scope."""
 
+    enrp: tuple[str, ...] = ()
+    """Addresses at which peer registrars are met, ADDRESS[:PORT],...: all of one port, 9901 unless said otherwise.
+    None means the addresses at which ASAP is served."""
+
+    peer: tuple[str, ...] = ()
+    """Peer registrars to meet, ADDRESS[:PORT],...: their ENRP addresses, port 9901 unless said otherwise. Others are
+    found through them, and by multicast where that is on."""
+
+    enrp_announce: tuple[str, ...] = ("239.0.0.51:9901",)
+    """Multicast groups to which presences go and at which peers are found, ADDRESS[:PORT],...: rsplib's. Only where the
+    profile has multicast presences; the empty list turns them off."""
+
     tcp: bool = True
     """Whether pool users are also served over TCP, at the same addresses and port (RFC 5352 2.1)."""
 
