@@ -19,8 +19,9 @@ from rserpool.protocol.addresses import Address, scope, usable
 from rserpool.protocol.asap import AsapRegistrar
 from rserpool.protocol.association import Peer
 from rserpool.registrar.config import Config
-from rserpool.registrar.links import Events, Face, Links
+from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.registrar.notes import Notes
+from rserpool.registrar.observe import Channel, Observer, Sizes, Totals
 from rserpool.registrar.schema import ConfigError
 from rserpool.settings import Scope
 from rserpool.transport.announce import AnnounceListener, Announcer, Group, as_group
@@ -66,6 +67,7 @@ class Server:
         self.asap = AsapRegistrar(config.settings, self.handlespace, wheel, randomness)
         events = Events(up=self._up, message=self._message, down=self._down, ignored=self._ignored)
         self.links = Links(events, config.settings.limits.queued_octets)
+        self.observers: list[Observer] = []
         self.endpoints: list[Endpoint] = []
         self._transports: list[Transport] = []
         self._announcer: Announcing | None = announcer
@@ -73,6 +75,7 @@ class Server:
         self._notes = Notes()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
+        self._sweeper: asyncio.TimerHandle | None = None
 
     def _now(self) -> int:
         return round(self.loop.time() * 1_000_000)
@@ -88,6 +91,8 @@ class Server:
         if self.config.server.announce:
             self._start_announcing(sctp, tcp)
         self._schedule()
+        if self.config.server.idle_timeout:
+            self._sweeper = self.loop.call_later(self.config.server.idle_timeout / IDLE_ROUNDS, self._sweep)
         log.info(
             "registrar 0x%08x serves ASAP at %s, port %d, profile %s",
             self.config.settings.identifier,
@@ -141,8 +146,9 @@ class Server:
 
     async def stop(self) -> None:
         """Stop announcing and close every association cleanly; elements stay known to peers, which take them over."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._sweeper):
+            if timer is not None:
+                timer.cancel()
         self._announcer = None
         for listener in self._listeners:
             listener.close()
@@ -162,8 +168,36 @@ class Server:
         if len(ports) > 1:
             raise ConfigError("--asap: all addresses of one endpoint have the same port")
         if any(ip_address(host).is_unspecified for host, _ in listed):
-            return host_addresses(self.config.settings.address_scope), ports.pop()
+            only = 4 if all(ip_address(host).version == 4 for host, _ in listed) else None
+            return host_addresses(self.config.settings.address_scope, only), ports.pop()
         return [host for host, _ in listed], ports.pop()
+
+    # For instruments
+
+    def peers(self) -> tuple[int, ...]:
+        """The server identifiers of the peer registrars."""
+        return ()
+
+    def sizes(self) -> Sizes:
+        """How much there is now."""
+        return Sizes(
+            peers=len(self.peers()),
+            pools=self.handlespace.pool_count,
+            elements=len(self.handlespace),
+            owned=self.handlespace.home_size(self.config.settings.identifier),
+        )
+
+    def totals(self) -> Totals:
+        """What has been done so far."""
+        counters = self.asap.counters
+        return Totals(
+            registrations=counters["registrations"] + counters["re-registrations"],
+            reregistrations=counters["re-registrations"],
+            deregistrations=counters["deregistrations"],
+            handle_resolutions=counters["handle resolutions"],
+            failure_reports=counters["reports"],
+            keep_alives=counters["keep-alives"],
+        )
 
     # The transports' events
 
@@ -171,6 +205,8 @@ class Server:
         self._carry_out(self.asap.associated(number, peer, self._now()))
 
     def _message(self, number: int, data: bytes) -> None:
+        for observer in self.observers:
+            observer.received(Channel.ASAP, data)
         self._carry_out(self.asap.received(number, data, self._now()))
 
     def _down(self, number: int) -> None:
@@ -184,6 +220,8 @@ class Server:
         if not self.asap.announcing.within_rate(self._now()):
             self.asap.counters["announcements over the rate"] += 1
             return
+        for observer in self.observers:
+            observer.received(Channel.MULTICAST_ASAP, data)
         try:
             message = decode(data, "asap")
         except RemoteProtocolError:
@@ -201,6 +239,8 @@ class Server:
                     if not self.links.send(number, data):
                         self.asap.counters["slow readers aborted"] += 1
                         self.links.abort(number)
+                    for observer in self.observers:
+                        observer.sent(Channel.ASAP, data)
                 case Note():
                     self._notes.write(action, self.loop.time())
                 case Abort(number):
@@ -208,8 +248,12 @@ class Server:
                 case Announce(data):
                     if self._announcer is not None:
                         self._announcer.announce(data)
+                        for observer in self.observers:
+                            observer.sent(Channel.MULTICAST_ASAP, data)
                 case Update():
                     pass
+        for observer in self.observers:
+            observer.settled()
         self._schedule()
 
     def _schedule(self) -> None:
@@ -221,6 +265,10 @@ class Server:
             self._timer.cancel()
         self._timer_due = due
         self._timer = self.loop.call_at(due * SECONDS, self._expired)
+
+    def _sweep(self) -> None:
+        self._sweeper = self.loop.call_later(self.config.server.idle_timeout / IDLE_ROUNDS, self._sweep)
+        self.links.sweep()
 
     def _expired(self) -> None:
         self._timer = None
@@ -237,12 +285,12 @@ def interfaces_of(addresses: Iterable[Address]) -> list[str]:
     ]
 
 
-def host_addresses(least: Scope) -> list[str]:
-    """The addresses of this host's interfaces that reach far enough."""
+def host_addresses(least: Scope, only: int | None = None) -> list[str]:
+    """The addresses of this host's interfaces that reach far enough, of one IP version or of both."""
     found = []
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
             address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-            if scope(address) >= least:
+            if scope(address) >= least and only in (None, address.version):
                 found.append(str(address))
     return found
