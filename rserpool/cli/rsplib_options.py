@@ -185,7 +185,7 @@ ASAP = (
         1000,
         values.milliseconds(100, 60_000),
         "announce_interval",
-        "Between two announcements.",
+        "The time between two announcements.",
     ),
     timer(
         "endpointkeepalivetransmissioninterval",
@@ -193,7 +193,7 @@ ASAP = (
         5000,
         values.milliseconds(300, 300_000),
         "keep_alive_interval",
-        "Between a pool element's acknowledgement and the next keep-alive, on average.",
+        "The mean time between a pool element's acknowledgement and the next keep-alive.",
     ),
     timer(
         "endpointkeepalivetimeoutinterval",
@@ -201,7 +201,7 @@ ASAP = (
         5000,
         values.milliseconds(100, 60_000),
         "keep_alive_timeout",
-        "Within which a pool element must acknowledge a keep-alive, or it is removed.",
+        "The time within which a pool element must acknowledge a keep-alive, or it is removed.",
     ),
     Option(
         name="maxbadpereports",
@@ -236,7 +236,7 @@ ASAP = (
         50,
         values.milliseconds(1),
         "distance_step",
-        "In multiples of which the delay-penalty policies measure distances.",
+        "The unit in which the delay-penalty policies measure distances; they are rounded to multiples of it.",
     ),
     Option(
         name="autoclosetimeout",
@@ -245,7 +245,7 @@ ASAP = (
         default=300.0,
         default_text="300",
         keys=("idle_timeout",),
-        help="After which an association is closed over which no message came or went.",
+        help="The time after which an association is closed over which no message came or went.",
     ),
     Option(
         name="maxhrrate",
@@ -274,7 +274,7 @@ ENRP = (
         2444,
         values.milliseconds(1000, 300_000),
         "peer_heartbeat_cycle",
-        "Between two presences to the other registrars.",
+        "The time between two presences to the other registrars.",
     ),
     timer(
         "peermaxtimelastheard",
@@ -282,7 +282,7 @@ ENRP = (
         5000,
         values.milliseconds(1000, 300_000),
         "max_time_last_heard",
-        "Silence after which another registrar is asked for a sign of life.",
+        "The silence after which another registrar is asked for a sign of life.",
     ),
     timer(
         "peermaxtimenoresponse",
@@ -290,7 +290,7 @@ ENRP = (
         5000,
         values.milliseconds(1000, 60_000),
         "max_time_no_response",
-        "Within which it must answer, or it is taken over.",
+        "The time within which it must answer, or it is taken over.",
     ),
     timer(
         "mentordiscoverytimeout",
@@ -298,7 +298,7 @@ ENRP = (
         5000,
         values.milliseconds(1000, 60_000),
         "mentor_discovery_timeout",
-        "For which a starting registrar waits for another to learn the handlespace from.",
+        "The time for which a starting registrar waits for another to learn the handlespace from.",
     ),
     timer(
         "takeoverexpiryinterval",
@@ -306,7 +306,7 @@ ENRP = (
         5000,
         values.milliseconds(1000, 60_000),
         "takeover_expiry",
-        "For which the other registrars' consent to a takeover is waited for.",
+        "The time for which the other registrars' consent to a takeover is waited for.",
     ),
     Option(
         name="maxelementsperhtrequest",
@@ -338,8 +338,8 @@ REPORTS = (
         value=values.milliseconds(0),
         default=None,
         keys=("csp_interval",),
-        help="Between two status reports; 0 sends none. Without it, the environment variable CSP_INTERVAL counts (at "
-        "least 250), then 250 if -cspserver is given, else 0.",
+        help="The time between two status reports; 0 sends none. Without it, the environment variable "
+        "CSP_INTERVAL counts (at least 250), then 250 if -cspserver is given, else 0.",
     ),
     Option(
         name="actionlogfile",
@@ -364,7 +364,7 @@ REPORTS = (
         default=0.0,
         default_text="one line, at the end",
         keys=("stats_interval",),
-        help="Between two lines of the statistics.",
+        help="The time between two lines of the statistics.",
     ),
     Option(
         name="scalar",

@@ -35,7 +35,8 @@ class ServerOptions:
 
     peer: tuple[str, ...] = ()
     """Peer registrars to meet, ADDRESS[:PORT],...: their ENRP addresses, port 9901 unless said otherwise. Others are
-    found through them, and by multicast where that is on."""
+    found through them, and by multicast where that is on. In a TOML list, an entry with commas has several addresses
+    of one peer."""
 
     enrp_announce: tuple[str, ...] = ("239.0.0.51:9901",)
     """Multicast groups to which presences go and at which peers are found, ADDRESS[:PORT],...: rsplib's. Only where the

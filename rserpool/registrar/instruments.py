@@ -190,6 +190,7 @@ class Instruments:
             sender=self._self(),
             uptime=round((self._loop.time() - self._began) * MICROSECONDS),
             interval=round(self._options.csp_interval * MICROSECONDS),
+            workload=0.0,
             final=True,
         )
 

@@ -1,6 +1,7 @@
 """Files of numbered lines that instruments write: plain, or compressed where the name ends in .bz2."""
 
 import bz2
+import contextlib
 import logging
 from typing import IO, cast
 
@@ -50,5 +51,8 @@ class Output:
         self._file = None
 
     def _give_up(self, error: OSError) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
         self._file = None
         log.error("%s: %s; nothing more is written to it", self._path, error.strerror)
