@@ -70,7 +70,7 @@ class Instruments:
         self._options = server.config.server
         self._outputs = outputs
         self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
+        self._began = time.monotonic()
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._traffic = statistics.PeerTraffic()
         self._averages: AverageKeeper | None = None
@@ -175,7 +175,7 @@ class Instruments:
         endpoint = server.endpoints[0]
         return csp.StatusReport(
             sender=self._self(),
-            uptime=round((self._loop.time() - self._began) * MICROSECONDS),
+            uptime=round((time.monotonic() - self._began) * MICROSECONDS),
             interval=round(self._options.csp_interval * MICROSECONDS),
             location=csp.location(socket.gethostname().partition(".")[0], endpoint.local_addresses, endpoint.port),
             status=csp.status(sizes.elements, sizes.owned, sizes.pools, sizes.peers),
@@ -188,7 +188,7 @@ class Instruments:
     def _final_report(self) -> csp.StatusReport:
         return csp.StatusReport(
             sender=self._self(),
-            uptime=round((self._loop.time() - self._began) * MICROSECONDS),
+            uptime=round((time.monotonic() - self._began) * MICROSECONDS),
             interval=round(self._options.csp_interval * MICROSECONDS),
             workload=0.0,
             final=True,
