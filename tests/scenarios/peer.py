@@ -1,9 +1,18 @@
-"""The tester's fake registrars: they keep presences apart, and answer those that ask for it."""
+"""The tester's fake registrars: they keep presences apart, answer those that ask for it, and mentor with nothing."""
 
 import asyncio
 from ipaddress import IPv4Address, IPv6Address
 
-from rserpool.messages import EnrpMessage, Message, Presence, decode
+from rserpool.messages import (
+    EnrpMessage,
+    HandleTableRequest,
+    HandleTableResponse,
+    ListRequest,
+    ListResponse,
+    Message,
+    Presence,
+    decode,
+)
 from rserpool.transport.interface import Down, Endpoint, Transport
 from tests.scenarios.octets import OCTETS, octets
 from tests.scenarios.tester import SILENCE, SOON
@@ -106,12 +115,17 @@ class FakeRegistrar:
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
         assert ppid == ENRP_PPID
         message = decode(data, "enrp")
-        if not isinstance(message, Presence):
-            self.inbox.put_nowait(data)
-            return
-        self.presences.put_nowait(message)
-        if message.reply_required and self.answering:
-            self.send(self.heartbeat)
+        match message:
+            case Presence():
+                self.presences.put_nowait(message)
+                if message.reply_required and self.answering:
+                    self.send(self.heartbeat)
+            case ListRequest():
+                self.send(ListResponse(sender_identifier=self.identifier, receiver_identifier=0))
+            case HandleTableRequest(own_only=False):
+                self.send(HandleTableResponse(sender_identifier=self.identifier, receiver_identifier=0))
+            case _:
+                self.inbox.put_nowait(data)
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
         self.down.set()
