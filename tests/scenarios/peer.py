@@ -1,6 +1,7 @@
 """The tester's fake registrars: they keep presences apart, answer those that ask for it, and mentor with nothing."""
 
 import asyncio
+import contextlib
 from ipaddress import IPv4Address, IPv6Address
 
 from rserpool.messages import (
@@ -13,7 +14,7 @@ from rserpool.messages import (
     Presence,
     decode,
 )
-from rserpool.transport.interface import Down, Endpoint, Transport
+from rserpool.transport.interface import AssociationGone, Down, Endpoint, Transport
 from tests.scenarios.octets import OCTETS, octets
 from tests.scenarios.tester import SILENCE, SOON
 
@@ -51,9 +52,10 @@ class FakeRegistrar:
         """Send a heartbeat every half second from now on."""
 
         async def beating() -> None:
-            while True:
-                await asyncio.sleep(0.5)
-                self.send(self.heartbeat)
+            with contextlib.suppress(AssociationGone):
+                while True:
+                    await asyncio.sleep(0.5)
+                    self.send(self.heartbeat)
 
         self._beating = asyncio.create_task(beating())
 
