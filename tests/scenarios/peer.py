@@ -34,6 +34,7 @@ class FakeRegistrar:
         self.presences: asyncio.Queue[Presence] = asyncio.Queue()
         self.answering = True
         self.up = asyncio.Event()
+        self.known = asyncio.Event()
         self.down = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
 
@@ -42,11 +43,12 @@ class FakeRegistrar:
         self.endpoint = await transport.endpoint(self, addresses=[own], port=PORTS[self.identifier])
 
     async def meet(self, registrar: tuple[str, int]) -> None:
-        """Associate with the registrar under test and say hello."""
+        """Associate with the registrar under test, say hello and hear from it."""
         self.assoc = self.endpoint.connect([registrar[0]], registrar[1])
         await asyncio.wait_for(self.up.wait(), SOON)
         self.send(self.heartbeat)
         self.beat()
+        await asyncio.wait_for(self.known.wait(), SOON)
 
     def beat(self) -> None:
         """Send a heartbeat every half second from now on."""
@@ -119,6 +121,7 @@ class FakeRegistrar:
         message = decode(data, "enrp")
         match message:
             case Presence():
+                self.known.set()
                 self.presences.put_nowait(message)
                 if message.reply_required and self.answering:
                     self.send(self.heartbeat)
