@@ -1,6 +1,7 @@
 """ENRP against peers that lie, flood, vanish or come back (threats to a scope of registrars), and the start of one."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -20,12 +21,12 @@ from rserpool.messages import (
     ServerInformation,
     TakeoverServer,
 )
-from rserpool.protocol.actions import Abort, Level, Note
+from rserpool.protocol.actions import Abort, Level, Note, Renumber
 from rserpool.protocol.peers import TABLE, Event, State
 from tests.support.scope import EMPTY, HIGH, LOW, OWN, POOL, Scope, element, host, presence, update
 
 
-def kinds(messages: list[object]) -> list[str]:
+def kinds(messages: Sequence[object]) -> list[str]:
     return [type(message).__name__ for message in messages]
 
 
@@ -60,7 +61,10 @@ def test_unknown_senders_are_bounded() -> None:
 def test_nobodys_and_our_own_identifier_make_no_peer(identifier: int) -> None:
     scope = Scope()
     number = scope.associate(2)
-    assert not scope.send(number, presence(identifier, 2, reply=True))
+    answer = scope.send(number, presence(identifier, 2, reply=True))
+    assert kinds(answer) == (["Presence"] if identifier else []), "a twin that starts is to notice"
+    scope.send(number, update(identifier, element(1, identifier)) if identifier else presence(0, 2))
+    assert not len(scope.registrar.handlespace)
     assert not scope.registrar.enrp.peers
     assert any(isinstance(action, Note) and action.level == Level.ERROR for action in scope.others)
 
@@ -385,3 +389,12 @@ def test_without_a_mentor_it_goes_on_alone() -> None:
     assert scope.registrar.enrp.startup.over
     scope.wait(60)
     assert len(scope.calls) > 1, "and goes on calling"
+
+
+def test_an_identifier_that_was_drawn_and_is_taken_is_drawn_anew_but_only_at_the_start() -> None:
+    for drawn, starting, renumbered in ((True, True, True), (False, True, False), (True, False, False)):
+        scope = Scope(static_peers=1, identifier_drawn=drawn)
+        if not starting:
+            scope.wait(5)
+        scope.send(scope.associate(2), presence(OWN, 2))
+        assert (Renumber() in scope.others) == renumbered
