@@ -175,7 +175,7 @@ class Network:
                 self._refused(endpoint, key)
             return
         there = self._endpoints.get(key)
-        if there is None:
+        if there is None or there is endpoint:
             self.clock.after(self._delay(), self._refused, endpoint, key)
         else:
             self._establish(endpoint, there)
