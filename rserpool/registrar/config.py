@@ -31,7 +31,7 @@ class ServerOptions:
 
     enrp: tuple[str, ...] = ()
     """Addresses at which peer registrars are met, ADDRESS[:PORT],...: all of one port, 9901 unless said otherwise.
-    None means the addresses at which ASAP is served."""
+    None means the addresses at which ASAP is served; ``off`` means a registrar that stays alone."""
 
     peer: tuple[str, ...] = ()
     """Peer registrars to meet, ADDRESS[:PORT],...: their ENRP addresses, port 9901 unless said otherwise. Others are

@@ -72,7 +72,8 @@ class Attack:
             self.lose(self.random.choice(self.live))
         elif draw < 0.02:
             self.now += round(10 ** self.random.uniform(2, 7.5))
-            self.carry_out(self.registrar.advance(self.now))
+            for due in self.space.expire(self.now):
+                self.carry_out(self.registrar.due(*due, self.now) if isinstance(due, tuple) else due(self.now))
         else:
             number = self.random.choice(self.live)
             data = octets if draw < 0.5 else self.honest(number).encode()
