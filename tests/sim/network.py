@@ -190,11 +190,11 @@ class Network:
         """The peer knows the association at once, the one who asked a moment later. An end that the peer still had
         with the asker's predecessor is over."""
         here_key, there_key = (endpoint.host.address, endpoint.port), (there.host.address, there.port)
-        endpoint.pending.discard(there_key)
-        there.pending.discard(here_key)
         old = there.sides.get(here_key)
         if old is not None:
             self._end(old, "is begun anew")
+        endpoint.pending.discard(there_key)
+        there.pending.discard(here_key)
         one, other = Side(endpoint, there), Side(there, endpoint)
         one.other, other.other = other, one
         endpoint.sides[there_key], there.sides[here_key] = one, other
