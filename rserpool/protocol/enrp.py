@@ -55,6 +55,10 @@ ADD_PE = 0
 DEL_PE = 1
 EVERYBODY = 0
 JITTER = 0.125
+EARLY_LISTS = (2, 4)
+LIST_CYCLE = 10
+"""Heartbeats after which peers are asked for their lists: soon after the start, when others have started too, and now
+and then, so that registrars that could not meet at first (a partition, a mentor that knew one of them only) do."""
 
 Place = tuple[tuple[Address, ...], int]
 """Addresses and port of an endpoint."""
@@ -98,6 +102,7 @@ class EnrpRegistrar:
         }
         self._wheel = wheel
         self._calling: set[Place] = set()
+        self._beats = 0
         self._errors = Bucket(settings.limits.errors_per_second, settings.limits.errors_burst, 0)
         self._handlers: dict[type, Callable[..., None]] = {
             Presence: self._presence,
@@ -105,7 +110,7 @@ class EnrpRegistrar:
             HandleTableResponse: self.tables.responded,
             HandleUpdate: self._update,
             ListRequest: self._list_requested,
-            ListResponse: self.startup.listed,
+            ListResponse: self._listed,
             InitTakeover: self.takeovers.initiated,
             InitTakeoverAck: self.takeovers.consented,
             TakeoverServer: self.takeovers.taken_over,
@@ -154,7 +159,7 @@ class EnrpRegistrar:
 
     def connect(self, place: Place) -> None:
         """Open an association to a registrar, unless that is under way."""
-        if place in self._calling:
+        if place in self._calling or same_place(place, self.place):
             return
         silent = next((link for link in self.links.values() if link.peer is None and met(link, place)), None)
         if silent is not None:
@@ -169,7 +174,6 @@ class EnrpRegistrar:
         """Begin, with the ENRP endpoint at these addresses."""
         self.now = now
         self.place = (usable(addresses, self.settings.address_scope), port)
-        self.static_peers = tuple(place for place in self.static_peers if not same_place(place, self.place))
         self.startup.begin()
         self._beat()
 
@@ -177,6 +181,10 @@ class EnrpRegistrar:
         """A presence to every peer each heartbeat cycle, and another try to reach those that have no association."""
         presence = self.presence(EVERYBODY)
         self.tell_all(presence)
+        self._beats += 1
+        if self._beats in EARLY_LISTS or self._beats % LIST_CYCLE == 0:
+            for peer in self.peers.values():
+                self._ask_for_list(peer)
         if self.settings.profile.multicast_presence:
             self.out.append(AnnouncePresence(presence.encode()))
         for peer in self.peers.values():
@@ -370,9 +378,8 @@ class EnrpRegistrar:
             peer.link.peer = None
             self.out.append(Abort(peer.link.number))
             peer.link = None
-        for other in self.peers.values():
-            if peer.identifier in other.voters:
-                self.takeovers.voter_gone(other, peer.identifier)
+        for other in tuple(self.peers.values()):
+            self.takeovers.voter_gone(other, peer.identifier)
 
     # Presence (RFC 5353 3.4.2, 3.6)
 
@@ -432,16 +439,31 @@ class EnrpRegistrar:
             ),
         )
 
+    def _ask_for_list(self, peer: PeerRegistrar) -> None:
+        if peer.link is not None:
+            peer.link.listing = True
+            self.send(peer.link, ListRequest(sender_identifier=self.identifier, receiver_identifier=peer.identifier))
+
+    def _listed(self, link: EnrpLink, message: ListResponse) -> None:
+        """A list that was asked for; who refuses is asked again in time."""
+        if self.startup.wants_list(link):
+            self.startup.listed(message)
+        elif link.listing:
+            link.listing = False
+            self.meet(message.servers)
+        else:
+            self.counters["unasked responses"] += 1
+
     def meet(self, servers: tuple[ServerInformation, ...]) -> None:
         """Call the registrars of a list that are not known yet."""
         room = self.settings.limits.peers - len(self.peers)
         for server in servers:
             if server.server_identifier in (0, self.identifier) or server.server_identifier in self.peers:
                 continue
-            addresses = usable(server.transport.addresses, self.settings.address_scope)
-            if addresses and room > 0:
+            place = (usable(server.transport.addresses, self.settings.address_scope), server.transport.port)
+            if place[0] and room > 0:
                 room -= 1
-                self.connect((addresses, server.transport.port))
+                self.connect(place)
 
     # Handle updates (RFC 5353 3.3)
 

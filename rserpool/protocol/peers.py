@@ -67,6 +67,8 @@ class EnrpLink:
     """Whether this registrar opened it."""
     peer: "PeerRegistrar | None" = None
     upload: "Upload | None" = None
+    listing: bool = False
+    """Whether its list was asked for, and not had yet."""
 
 
 @dataclass(slots=True, eq=False)

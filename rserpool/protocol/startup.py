@@ -39,6 +39,7 @@ class Startup:
         self.phase = Phase.WAITING
         self._mentor: EnrpLink | None = None
         self._backups: deque[EnrpLink] = deque()
+        self._known: set[int] = set()
         self._refusals = 0
         self._responses = 0
         self._timer: Entry | None = None
@@ -58,8 +59,9 @@ class Startup:
 
     def met(self, link: EnrpLink) -> None:
         """A peer can be asked."""
-        if self.over or link is self._mentor or link in self._backups:
+        if self.over or link.number in self._known:
             return
+        self._known.add(link.number)
         self._backups.append(link)
         if self._mentor is None:
             self._next()
@@ -106,11 +108,13 @@ class Startup:
         enrp.send(self._mentor, request)
         self._timer = enrp.arm(enrp.settings.max_time_no_response, self._next)
 
-    def listed(self, link: EnrpLink, message: ListResponse) -> None:
-        """The mentor's answer to the list request; anybody else's is not asked for."""
-        if link is not self._mentor or self.phase is not Phase.LIST:
-            self._enrp.counters["unasked responses"] += 1
-        elif message.reject:
+    def wants_list(self, link: EnrpLink) -> bool:
+        """Whether this peer is being asked for its list."""
+        return link is self._mentor and self.phase is Phase.LIST
+
+    def listed(self, message: ListResponse) -> None:
+        """The mentor's answer to the list request."""
+        if message.reject:
             self._refused()
         else:
             self._enrp.meet(message.servers)

@@ -145,7 +145,7 @@ class Takeovers:
         self._acknowledge(target.claimant, target.identifier)
         if target.link is not None:
             enrp.send(target.link, enrp.presence(target.identifier, reply_required=True))
-        for other in enrp.peers.values():
+        for other in tuple(enrp.peers.values()):
             self.voter_gone(other, target.identifier)
         target.timer = enrp.arm(2 * enrp.settings.max_time_no_response, partial(enrp.silent, target))
 

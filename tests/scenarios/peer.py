@@ -1,6 +1,7 @@
 """The tester's fake registrars: they keep presences apart, answer those that ask for it, and mentor with nothing."""
 
 import asyncio
+import contextlib
 from ipaddress import IPv4Address, IPv6Address
 
 from rserpool.messages import (
@@ -13,7 +14,7 @@ from rserpool.messages import (
     Presence,
     decode,
 )
-from rserpool.transport.interface import Down, Endpoint, Transport
+from rserpool.transport.interface import AssociationGone, Down, Endpoint, Transport
 from tests.scenarios.octets import OCTETS, octets
 from tests.scenarios.tester import SILENCE, SOON
 
@@ -33,6 +34,7 @@ class FakeRegistrar:
         self.presences: asyncio.Queue[Presence] = asyncio.Queue()
         self.answering = True
         self.up = asyncio.Event()
+        self.known = asyncio.Event()
         self.down = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
 
@@ -41,19 +43,21 @@ class FakeRegistrar:
         self.endpoint = await transport.endpoint(self, addresses=[own], port=PORTS[self.identifier])
 
     async def meet(self, registrar: tuple[str, int]) -> None:
-        """Associate with the registrar under test and say hello."""
+        """Associate with the registrar under test, say hello and hear from it."""
         self.assoc = self.endpoint.connect([registrar[0]], registrar[1])
         await asyncio.wait_for(self.up.wait(), SOON)
         self.send(self.heartbeat)
         self.beat()
+        await asyncio.wait_for(self.known.wait(), SOON)
 
     def beat(self) -> None:
         """Send a heartbeat every half second from now on."""
 
         async def beating() -> None:
-            while True:
-                await asyncio.sleep(0.5)
-                self.send(self.heartbeat)
+            with contextlib.suppress(AssociationGone):
+                while True:
+                    await asyncio.sleep(0.5)
+                    self.send(self.heartbeat)
 
         self._beating = asyncio.create_task(beating())
 
@@ -117,6 +121,7 @@ class FakeRegistrar:
         message = decode(data, "enrp")
         match message:
             case Presence():
+                self.known.set()
                 self.presences.put_nowait(message)
                 if message.reply_required and self.answering:
                     self.send(self.heartbeat)
