@@ -45,14 +45,15 @@ def agreement(settings: Settings) -> float:
 
 
 def element(interval: float) -> float:
-    """Until an element that lost its home is registered again: an rsplib element waits for its interval; the first
-    registrar asked may be the wrong one."""
+    """Until an element that lost its home is registered again. An rsplib element waits for its ``interval`` first, one
+    that behaves as the RFCs say does not (0); the first registrar asked may be the wrong one."""
     hunt = CONNECT_PATIENCE + HUNT_PAUSE[1] + 2 * RESPONSE_PATIENCE + ADOPTION_PAUSE
     return interval + 2 * hunt
 
 
 def settled(settings: Settings, interval: float) -> float:
-    """Until everything is right again, whatever has happened: each of the above, one after the other, with a second
-    takeover, since the first may have been wrong."""
-    elements = dead_element(settings) + element(interval)
-    return TRANSPORT + start(settings) + 2 * takeover(settings) + elements + agreement(settings)
+    """Until everything is right again, whatever has happened: the associations are; then registrars have started and
+    taken over who died, while dead elements are found out; then the elements that were left without a home have one;
+    then the registrars agree."""
+    scope = max(start(settings), takeover(settings) + dead_element(settings))
+    return TRANSPORT + scope + element(interval) + agreement(settings)

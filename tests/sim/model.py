@@ -45,7 +45,8 @@ class Model:
     nodes: list[Node]
     elements: list[Element]
     settings: Settings
-    interval: float
+    patience: float
+    """Seconds that elements may need for themselves (Shape.patience)."""
     ended: dict[Key, int] = field(default_factory=dict)
     """Elements that are gone for ever, and when they ended."""
     calm: set[Key] = field(default_factory=set)
@@ -121,7 +122,7 @@ class Model:
         for entry in missing:
             name, _, key = entry  # type: ignore[misc]
             seconds = self._missing.longest(now, entry)
-            bound = SLACK if key in self.calm else bounds.element(self.interval) + bounds.dead_element(self.settings)
+            bound = SLACK if key in self.calm else bounds.element(self.patience) + bounds.dead_element(self.settings)
             if seconds > bound:
                 raise Violation(f"{name} has missed {named(key)}, which lives, for {seconds:.1f} s")
 

@@ -31,7 +31,7 @@ class Scenario:
 
     def __init__(self, seed: int, shape: Shape, *, verbose: bool = False) -> None:
         self.world = World(seed, shape, verbose=verbose)
-        self._bound = bounds.settled(self.world.settings(1), shape.interval)
+        self._bound = bounds.settled(self.world.settings(1), shape.patience)
         self._watch()
 
     def run(self) -> World:

@@ -35,12 +35,19 @@ class Shape:
     """Whether all registrars start at the same instant."""
     rsplib_elements: float
     """The share of elements that behave like rsplib's."""
+    interval: float
+    """Seconds between two registrations of an element (T4)."""
     keep_alive_interval: float
     heartbeat: float
     last_heard: float
-    interval: float
     slowest: float
+    """Seconds of the longest delay of a message."""
     phases: int
+
+    @property
+    def patience(self) -> float:
+        """Seconds that elements may need for themselves before they look for a new home."""
+        return self.interval if self.rsplib_elements else 0.0
 
 
 def shape(seed: int) -> Shape:
@@ -48,6 +55,7 @@ def shape(seed: int) -> Shape:
     rng = Random(f"shape {seed}")
     profile = rng.choice((RFC, RSPLIB))
     patient = rng.random() < 0.05
+    rsplib_elements = rng.choice((0.0, 0.0, 0.3, 1.0))
     heartbeat, last_heard = rng.choice(((2.444, 5.0), (2.444, 5.0), (3.0, 10.0), (5.0, 12.0)))
     return Shape(
         registrars=rng.choice(REGISTRARS),
@@ -56,11 +64,11 @@ def shape(seed: int) -> Shape:
         profile=profile,
         topology="none" if profile.multicast_presence and rng.random() < 0.5 else rng.choice(TOPOLOGIES),
         at_once=rng.random() < 0.4,
-        rsplib_elements=rng.choice((0.0, 0.0, 0.3, 1.0)),
+        rsplib_elements=rsplib_elements,
+        interval=rng.choice((20.0, 30.0, 40.0) if rsplib_elements else (30.0, 250.0, 600.0)),
         keep_alive_interval=rng.choice((3.0, 5.0, 8.0)),
         heartbeat=30.0 if patient else heartbeat,
         last_heard=61.0 if patient else last_heard,
-        interval=rng.choice((20.0, 30.0, 40.0)),
         slowest=rng.choice((0.01, 0.05, 0.4)),
         phases=2,
     )
@@ -79,8 +87,7 @@ class World:
         self.nodes = [self._node(number) for number in range(shape.registrars)]
         kinds = [self.random.choice(tuple(VALUES)) for _ in range(shape.pools)]
         self.elements = [self._element(number, kinds) for number in range(shape.elements)]
-        interval = shape.interval
-        self.model = Model(self.clock, self.network, self.nodes, self.elements, self.settings(1), interval)
+        self.model = Model(self.clock, self.network, self.nodes, self.elements, self.settings(1), shape.patience)
 
     def settings(self, identifier: int) -> Settings:
         """What all registrars are set to, but for the identifier."""
