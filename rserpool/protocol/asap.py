@@ -72,6 +72,8 @@ class AsapRegistrar:
         self._randomness = randomness
         self._now = 0
         self._probes: dict[tuple[bytes, int], Bucket] = {}
+        self._places: dict[tuple[Address, int], int] = {}
+        self._unconfirmed: set[tuple[bytes, int]] = set()
         self._adopted: dict[tuple[tuple[Address, ...], int], list[tuple[bytes, int]]] = {}
         self._subscriptions = Subscriptions(handlespace, settings.limits.subscriptions, self._gather)
         self._timeout = round(settings.keep_alive_timeout * MICROSECONDS)
@@ -92,6 +94,7 @@ class AsapRegistrar:
         self._now = now
         self._hosts[host] += 1
         known = self.associations[number] = association(number, peer, self.settings, now)
+        self._places.update(((address, peer.port), number) for address in known.hosts)
         self.counters["associations"] += 1
         actions: list[Action] = []
         for place in [place for place in self._adopted if place[1] == peer.port and known.hosts & set(place[0])]:
@@ -109,6 +112,9 @@ class AsapRegistrar:
         gone = self.associations.pop(number, None)
         if gone is not None:
             self._subscriptions.forget(gone)
+            for address in gone.hosts:
+                if self._places.get((address, gone.peer.port)) == number:
+                    del self._places[address, gone.peer.port]
             host = gone.peer.addresses[0] if gone.peer.addresses else None
             self._hosts[host] -= 1
             if not self._hosts[host]:
@@ -125,7 +131,7 @@ class AsapRegistrar:
             return []
         if not self._within_rate(peer, data[0]):
             return self._over_rate(peer, data)
-        if not (peer.subscriptions and data[0] == HandleResolution.TYPE):
+        if not self._needs_a_look(peer, data[0]):
             answer = self.handlespace.answer(data, number, now)
             if answer is not None:
                 return self._after_fast_lane(peer, data[0], answer)
@@ -147,6 +153,13 @@ class AsapRegistrar:
                 tuple(ErrorCause(code=Cause.UNRECOGNIZED_PARAMETER, information=tlv) for tlv in message.unrecognized),
             )
         return actions
+
+    def _needs_a_look(self, peer: Association, kind: int) -> bool:
+        """Whether a message must not take the fast lane: it may cancel a subscription, or be an element's first word
+        to its new home."""
+        if kind == EndpointKeepAliveAck.TYPE:
+            return bool(self._unconfirmed)
+        return kind == HandleResolution.TYPE and bool(peer.subscriptions)
 
     def _handle_too_long(self, message: Message) -> bool:
         return len(getattr(message, "pool_handle", b"")) > self.settings.limits.pool_handle_octets
@@ -231,6 +244,7 @@ class AsapRegistrar:
             self._store(peer, message.pool_handle, element)
         except Refusal as refusal:
             return self._refuse(peer, message, refusal)
+        self._unconfirmed.discard((message.pool_handle, element.identifier))
         if previous != peer.number:
             peer.elements += 1
             self._one_element_less(previous)
@@ -351,6 +365,9 @@ class AsapRegistrar:
         self.counters["keep-alive acknowledgements"] += 1
         deadline = self.handlespace.jitter(self._now)
         self.handlespace.arm(message.pool_handle, message.pe_identifier, Timer.KEEP_ALIVE, deadline)
+        if (message.pool_handle, message.pe_identifier) in self._unconfirmed:
+            self._unconfirmed.discard((message.pool_handle, message.pe_identifier))
+            return [Update(True, message.pool_handle, view.parameter)]
         return []
 
     def _unreachable(self, peer: Association, message: EndpointUnreachable) -> list[Action]:
@@ -402,6 +419,7 @@ class AsapRegistrar:
         update = Update(False, handle, view.parameter)
         self._one_element_less(view.connection)
         self._probes.pop((handle, identifier), None)
+        self._unconfirmed.discard((handle, identifier))
         self.handlespace.remove(handle, identifier)
         self._subscriptions.changed(handle)
         return [update]
@@ -422,6 +440,7 @@ class AsapRegistrar:
         """An element has another home: its former association, if it had one here, is no business of its any more."""
         self._one_element_less(previous)
         self._probes.pop((handle, identifier), None)
+        self._unconfirmed.discard((handle, identifier))
         self.handlespace.disarm(handle, identifier, Timer.KEEP_ALIVE)
 
     def adopt(self, handle: bytes, identifier: int, now: int) -> list[Action]:
@@ -435,9 +454,11 @@ class AsapRegistrar:
         view.probed = True
         self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, now + ADOPTION * self._timeout)
         self._subscriptions.changed(handle)
-        for known in self.associations.values():
-            if known.peer.port == transport.port and known.hosts & set(transport.addresses):
-                return self._greet(known, handle, identifier)
+        self._unconfirmed.add((handle, identifier))
+        for address in transport.addresses:
+            number = self._places.get((address, transport.port))
+            if number is not None:
+                return self._greet(self.associations[number], handle, identifier)
         place = (transport.addresses, transport.port)
         waiting = self._adopted.setdefault(place, [])
         waiting.append((handle, identifier))

@@ -44,7 +44,7 @@ from rserpool.protocol.addresses import Address, usable
 from rserpool.protocol.asap import AsapRegistrar, Randomness, because
 from rserpool.protocol.association import MICROSECONDS, Peer
 from rserpool.protocol.bucket import Bucket
-from rserpool.protocol.peers import TABLE, EnrpLink, Event, PeerRegistrar, State
+from rserpool.protocol.peers import LET_BE, TABLE, EnrpLink, Event, PeerRegistrar, State
 from rserpool.protocol.registration import Refusal, check_policy, life_microseconds
 from rserpool.protocol.startup import Startup
 from rserpool.protocol.tables import Tables
@@ -54,6 +54,8 @@ from rserpool.settings import Settings
 ADD_PE = 0
 DEL_PE = 1
 EVERYBODY = 0
+CALL_PATIENCE = 60.0
+"""Seconds after which a call that nobody reported on may be repeated."""
 JITTER = 0.125
 EARLY_LISTS = (2, 4)
 LIST_CYCLE = 10
@@ -93,7 +95,6 @@ class EnrpRegistrar:
         self._reactions: dict[str, Callable[[PeerRegistrar], None]] = {
             "wait_for_silence": self.watch,
             "ask": self._ask,
-            "let_be": self._let_be,
             "bury": self.takeovers.bury,
             "go_on": self.takeovers.go_on,
             "abandon": self.takeovers.abandon,
@@ -161,11 +162,13 @@ class EnrpRegistrar:
         """Open an association to a registrar, unless that is under way."""
         if place in self._calling or same_place(place, self.place):
             return
-        silent = next((link for link in self.links.values() if link.peer is None and met(link, place)), None)
-        if silent is not None:
-            self.send(silent, self.presence(EVERYBODY, reply_required=True))
+        there = next((link for link in self.links.values() if met(link, place)), None)
+        if there is not None:
+            if there.peer is None:
+                self.send(there, self.presence(EVERYBODY, reply_required=True))
             return
         self._calling.add(place)
+        self.arm(CALL_PATIENCE, partial(self._calling.discard, place))
         self.out.append(Connect(Protocol.ENRP, *place))
 
     # Life
@@ -341,9 +344,11 @@ class EnrpRegistrar:
     def happen(self, peer: PeerRegistrar, event: Event) -> None:
         """One event in the life of a peer, by the table."""
         action, state = TABLE[peer.state, event]
+        peer.state = state
+        if action == LET_BE:
+            return
         self.disarm(peer.timer)
         peer.timer = None
-        peer.state = state
         self._reactions[action](peer)
 
     def silent(self, peer: PeerRegistrar) -> None:
@@ -362,10 +367,6 @@ class EnrpRegistrar:
             self.send(peer.link, self.presence(peer.identifier, reply_required=True))
         else:
             self.connect((peer.addresses, peer.port))
-        peer.timer = self.arm(self.settings.max_time_no_response, partial(self.silent, peer))
-
-    def _let_be(self, peer: PeerRegistrar) -> None:
-        """Nothing changes but that the timer goes on."""
         peer.timer = self.arm(self.settings.max_time_no_response, partial(self.silent, peer))
 
     def forget(self, peer: PeerRegistrar) -> None:

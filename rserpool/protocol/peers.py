@@ -35,6 +35,9 @@ class Event(enum.Enum):
     """Another registrar wants to take it over."""
 
 
+LET_BE = "let_be"
+"""Nothing is done, and the timer goes on."""
+
 TABLE: dict[tuple[State, Event], tuple[str, State]] = {
     (State.ALIVE, Event.HEARD): ("wait_for_silence", State.ALIVE),
     (State.ALIVE, Event.SILENT): ("ask", State.SUSPECT),
@@ -46,11 +49,11 @@ TABLE: dict[tuple[State, Event], tuple[str, State]] = {
     (State.SUSPECT, Event.CLAIMED): ("consent", State.INACTIVE),
     (State.TARGET, Event.HEARD): ("abandon", State.ALIVE),
     (State.TARGET, Event.SILENT): ("go_on", State.TARGET),
-    (State.TARGET, Event.GONE): ("let_be", State.TARGET),
+    (State.TARGET, Event.GONE): (LET_BE, State.TARGET),
     (State.TARGET, Event.CLAIMED): ("arbitrate", State.TARGET),
     (State.INACTIVE, Event.HEARD): ("wait_for_silence", State.ALIVE),
     (State.INACTIVE, Event.SILENT): ("ask", State.SUSPECT),
-    (State.INACTIVE, Event.GONE): ("let_be", State.INACTIVE),
+    (State.INACTIVE, Event.GONE): (LET_BE, State.INACTIVE),
     (State.INACTIVE, Event.CLAIMED): ("consent", State.INACTIVE),
 }
 """(state, event) -> (what to do, next state). ``bury`` and ``arbitrate`` may end elsewhere: a peer without elements is

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rserpool.messages import InitTakeover, InitTakeoverAck, TakeoverServer
-from rserpool.protocol.actions import Level, Update
+from rserpool.protocol.actions import Level
 from rserpool.protocol.peers import EnrpLink, Event, PeerRegistrar, State
 
 if TYPE_CHECKING:
@@ -106,14 +106,14 @@ class Takeovers:
         self._greet(taken, 0)
 
     def _greet(self, taken: list[tuple[bytes, int]], start: int) -> None:
-        """Tell peers and elements of the new home: so many per slice that no burst arrives anywhere."""
+        """Tell the elements of their new home, so many per slice that no burst arrives anywhere. Peers hear of each
+        element when it has answered: one that has registered elsewhere meanwhile must not be claimed."""
         enrp = self._enrp
         end = start + max(1, round(enrp.settings.limits.takeover_keep_alives * SLICE))
         for handle, identifier in taken[start:end]:
             known = enrp.handlespace.find(handle, identifier)
             if known is None or known.home_identifier != enrp.identifier or known.connection:
                 continue
-            enrp.tell(Update(True, handle, known.parameter))
             enrp.out += enrp.asap.adopt(handle, identifier, enrp.now)
         if end < len(taken):
             enrp.arm(SLICE, partial(self._greet, taken, end))
