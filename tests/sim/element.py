@@ -78,6 +78,8 @@ class Element:
     _endpoint: Endpoint | None = None
     _wanted: tuple[IPv4Address, int] | None = None
     """The registrar that it has turned to."""
+    _told: Policy | None = None
+    """The policy with which it registered last."""
     _turn: int = 0
     _inbox: list[tuple[Side, bytes]] = field(default_factory=list)
 
@@ -158,7 +160,7 @@ class Element:
         """Its policy's values change; registered at once, if it is registered at all."""
         if self.alive and self.policy.values:
             self.policy = Policy(policy_type=self.policy.policy_type, values=(value, *self.policy.values[1:]))
-            if self.state is State.READY and not self.frozen:
+            if self.state is State.READY and self.home is not None and not self.frozen:
                 self._register()
 
     def note(self, text: str) -> None:
@@ -212,6 +214,7 @@ class Element:
             user_transport=transport,
             policy=self.policy,
         )
+        self._told = self.policy
         self.network.send(self.home, Registration(pool_handle=self.pool, pool_element=element).encode())
         self._wait(RESPONSE_PATIENCE, State.ASKING)
 
@@ -255,7 +258,7 @@ class Element:
             case EndpointKeepAlive():
                 self._asked(side, message)
             case RegistrationResponse(reject=False) if side is self.home:
-                self._wait(self.interval, State.READY)
+                self._wait(self.interval if self._told == self.policy else 0.0, State.READY)
             case RegistrationResponse() if side is self.home:
                 causes = [Cause(cause.code).name for cause in message.operation_error]
                 self.note(f"is refused: {', '.join(causes)}")
