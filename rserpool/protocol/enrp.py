@@ -37,6 +37,7 @@ from rserpool.protocol.actions import (
     Level,
     Note,
     Protocol,
+    Renumber,
     Send,
     Update,
 )
@@ -286,6 +287,10 @@ class EnrpRegistrar:
             self.counters["forged or duplicate identifiers"] += 1
             text = f"{link.other} uses server identifier 0x{sender:08x}, which is nobody's or ours"
             self.note(Level.ERROR, f"{link.other} identifier", text)
+            if sender and self.settings.identifier_drawn and not self.startup.over:
+                self.out.append(Renumber())
+            elif sender and isinstance(message, Presence) and message.reply_required and self._errors.take(self.now):
+                self.send(link, self.presence(EVERYBODY))
             return False
         if link.peer is not None and link.peer.identifier == sender:
             return True
