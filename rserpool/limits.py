@@ -80,6 +80,9 @@ class Limits:
     queued_octets: int = 262_144
     """Octets waiting to be sent over one association: a peer that does not read is aborted beyond it."""
 
+    queued_octets_of_peers: int = 16_777_216
+    """Octets waiting to be sent to one peer registrar: a whole table may be on its way. Aborted beyond it."""
+
     announcements: int = 64
     """Other registrars counted from their announcements (RFC 5352 3.6); a forged flood cannot make us silent."""
 

@@ -7,6 +7,8 @@ from rserpool.errors import LocalProtocolError
 
 ASAP_PORT = 3863
 """The port of ASAP over SCTP, TCP and UDP (RFC 5352 8.2)."""
+ENRP_PORT = 9901
+"""The port of ENRP over SCTP and UDP (RFC 5353 5.3)."""
 
 
 def parse_addresses(listed: Sequence[str], default_port: int) -> list[tuple[str, int]]:

@@ -69,6 +69,7 @@ __all__ = [
     "UDPLiteTransport",
     "UDPTransport",
     "decode",
+    "decode_transport",
 ]
 
 
@@ -380,3 +381,15 @@ def decode(data: bytes, protocol: Literal["asap", "enrp"]) -> Message:
     to answer at all.
     """
     return wire.decode(data, protocol)
+
+
+def decode_transport(parameter: bytes) -> SCTPTransport:
+    """The record of one SCTP Transport parameter, padding included. Raises RemoteProtocolError."""
+    announcement = (
+        ServerAnnounce.TYPE.to_bytes(1, "big") + bytes(1) + (8 + len(parameter)).to_bytes(2, "big") + bytes(4)
+    )
+    message = wire.decode(announcement + parameter, "asap")
+    assert isinstance(message, ServerAnnounce)
+    (transport,) = message.transports
+    assert isinstance(transport, SCTPTransport)
+    return transport

@@ -68,7 +68,7 @@ async def serve(config: Config, outputs: Outputs) -> int:
     finally:
         instruments.stop()
         await server.stop()
-    counted = ", ".join(f"{name} {count}" for name, count in sorted(server.asap.counters.items()))
+    counted = ", ".join(f"{name} {count}" for name, count in sorted(server.registrar.counters.items()))
     logging.getLogger("rserpool.registrar").info("ended; %s", counted or "nobody came")
     return 0
 

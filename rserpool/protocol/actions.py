@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+from rserpool.protocol.addresses import Address
+
 
 class Level(enum.IntEnum):
     """How much a note matters."""
@@ -45,6 +47,34 @@ class Announce:
     data: bytes
 
 
+class Protocol(enum.Enum):
+    """Which of a registrar's two endpoints an association belongs to, by its payload protocol identifier."""
+
+    ASAP = 11
+    ENRP = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open an association from one of the registrar's endpoints; it is heard of when it is up, or as unreachable."""
+
+    protocol: Protocol
+    addresses: tuple[Address, ...]
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renumber:
+    """Start over with another server identifier: this one, drawn at random, is another registrar's (RFC 5353 3.2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncePresence:
+    """Send one datagram to every group at which registrars find one another."""
+
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """Something for the log. Notes of one ``subject`` (a peer and what it did) are logged once a minute."""
@@ -54,4 +84,4 @@ class Note:
     text: str
 
 
-Action = Send | Abort | Update | Announce | Note
+Action = Send | Abort | Connect | Update | Announce | AnnouncePresence | Renumber | Note

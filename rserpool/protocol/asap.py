@@ -4,9 +4,10 @@ Rules that no table shows: an answer goes out on the association that asked; pee
 registrant is; an input that is wrong changes nothing, and is counted and noted.
 """
 
+import typing
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
 
 from rserpool._fast.handlespace import Handlespace, Timer, Verdict
 from rserpool._fast.views import PoolElementView
@@ -27,8 +28,9 @@ from rserpool.messages import (
     Registration,
     RegistrationResponse,
     decode,
+    decode_transport,
 )
-from rserpool.protocol.actions import Abort, Action, Announce, Level, Note, Send, Update
+from rserpool.protocol.actions import Abort, Action, Announce, Connect, Level, Note, Protocol, Send, Update
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.announcing import Announcing
 from rserpool.protocol.association import MICROSECONDS, Association, Peer, association
@@ -38,6 +40,8 @@ from rserpool.protocol.subscriptions import Subscriptions, unknown_pool
 from rserpool.settings import Settings
 
 PROBES_AT_ONCE = 3
+ADOPTION = 3
+"""Keep-alive time-outs within which an element that was taken over must acknowledge: it has to be called first."""
 MAX_MESSAGE = 65_535
 MAX_INFORMATION = 4096
 """Octets of the offending parameter that go back in a refusal: what is longer is no honest mistake."""
@@ -46,7 +50,7 @@ REPORTS_KEPT = 512
 NEVER_ANSWERED = frozenset({0x0E})
 
 
-class Randomness(Protocol):
+class Randomness(typing.Protocol):
     """The one thing needed of a random generator."""
 
     def random(self) -> float: ...
@@ -68,6 +72,9 @@ class AsapRegistrar:
         self._randomness = randomness
         self._now = 0
         self._probes: dict[tuple[bytes, int], Bucket] = {}
+        self._places: dict[tuple[Address, int], int] = {}
+        self._unconfirmed: set[tuple[bytes, int]] = set()
+        self._adopted: dict[tuple[tuple[Address, ...], int], list[tuple[bytes, int]]] = {}
         self._subscriptions = Subscriptions(handlespace, settings.limits.subscriptions, self._gather)
         self._timeout = round(settings.keep_alive_timeout * MICROSECONDS)
         handlespace.default_items = settings.profile.default_items
@@ -84,10 +91,16 @@ class AsapRegistrar:
         if len(self.associations) >= limits.associations or self._hosts[host] >= limits.associations_per_host:
             self.counters["associations refused"] += 1
             return [Abort(number), Note(Level.WARNING, "associations", f"too many associations: {peer} was aborted")]
+        self._now = now
         self._hosts[host] += 1
-        self.associations[number] = association(number, peer, self.settings, now)
+        known = self.associations[number] = association(number, peer, self.settings, now)
+        self._places.update(((address, peer.port), number) for address in known.hosts)
         self.counters["associations"] += 1
-        return []
+        actions: list[Action] = []
+        for place in [place for place in self._adopted if place[1] == peer.port and known.hosts & set(place[0])]:
+            for handle, identifier in self._adopted.pop(place):
+                actions += self._greet(known, handle, identifier)
+        return actions
 
     def lost(self, number: int, now: int) -> list[Action]:
         """An association ended, however: its pool elements are gone with it (RFC 5352 3.5)."""
@@ -99,6 +112,9 @@ class AsapRegistrar:
         gone = self.associations.pop(number, None)
         if gone is not None:
             self._subscriptions.forget(gone)
+            for address in gone.hosts:
+                if self._places.get((address, gone.peer.port)) == number:
+                    del self._places[address, gone.peer.port]
             host = gone.peer.addresses[0] if gone.peer.addresses else None
             self._hosts[host] -= 1
             if not self._hosts[host]:
@@ -115,7 +131,7 @@ class AsapRegistrar:
             return []
         if not self._within_rate(peer, data[0]):
             return self._over_rate(peer, data)
-        if not (peer.subscriptions and data[0] == HandleResolution.TYPE):
+        if not self._needs_a_look(peer, data[0]):
             answer = self.handlespace.answer(data, number, now)
             if answer is not None:
                 return self._after_fast_lane(peer, data[0], answer)
@@ -137,6 +153,13 @@ class AsapRegistrar:
                 tuple(ErrorCause(code=Cause.UNRECOGNIZED_PARAMETER, information=tlv) for tlv in message.unrecognized),
             )
         return actions
+
+    def _needs_a_look(self, peer: Association, kind: int) -> bool:
+        """Whether a message must not take the fast lane: it may cancel a subscription, or be an element's first word
+        to its new home."""
+        if kind == EndpointKeepAliveAck.TYPE:
+            return bool(self._unconfirmed)
+        return kind == HandleResolution.TYPE and bool(peer.subscriptions)
 
     def _handle_too_long(self, message: Message) -> bool:
         return len(getattr(message, "pool_handle", b"")) > self.settings.limits.pool_handle_octets
@@ -221,6 +244,7 @@ class AsapRegistrar:
             self._store(peer, message.pool_handle, element)
         except Refusal as refusal:
             return self._refuse(peer, message, refusal)
+        self._unconfirmed.discard((message.pool_handle, element.identifier))
         if previous != peer.number:
             peer.elements += 1
             self._one_element_less(previous)
@@ -322,7 +346,13 @@ class AsapRegistrar:
         return [Send(peer.number, answer)]
 
     def _gather(self, handle: bytes) -> None:
-        self._wheel.insert(self._now + round(self.settings.update_delay * MICROSECONDS), ("push", handle))
+        self._wheel.insert(
+            self._now + round(self.settings.update_delay * MICROSECONDS), partial(self._push_due, handle)
+        )
+
+    def _push_due(self, handle: bytes, now: int) -> list[Action]:
+        self._now = now
+        return self._subscriptions.push(handle, self.associations)
 
     # Liveness (RFC 5352 3.4, 3.5)
 
@@ -335,6 +365,9 @@ class AsapRegistrar:
         self.counters["keep-alive acknowledgements"] += 1
         deadline = self.handlespace.jitter(self._now)
         self.handlespace.arm(message.pool_handle, message.pe_identifier, Timer.KEEP_ALIVE, deadline)
+        if (message.pool_handle, message.pe_identifier) in self._unconfirmed:
+            self._unconfirmed.discard((message.pool_handle, message.pe_identifier))
+            return [Update(True, message.pool_handle, view.parameter)]
         return []
 
     def _unreachable(self, peer: Association, message: EndpointUnreachable) -> list[Action]:
@@ -386,6 +419,7 @@ class AsapRegistrar:
         update = Update(False, handle, view.parameter)
         self._one_element_less(view.connection)
         self._probes.pop((handle, identifier), None)
+        self._unconfirmed.discard((handle, identifier))
         self.handlespace.remove(handle, identifier)
         self._subscriptions.changed(handle)
         return [update]
@@ -394,6 +428,64 @@ class AsapRegistrar:
         holder = self.associations.get(number)
         if holder is not None:
             holder.elements -= 1
+
+    # Elements that come from other registrars, or go there
+
+    def changed(self, handle: bytes, now: int) -> None:
+        """A pool has changed otherwise: its subscribers are told."""
+        self._now = now
+        self._subscriptions.changed(handle)
+
+    def moved_away(self, handle: bytes, identifier: int, previous: int) -> None:
+        """An element has another home: its former association, if it had one here, is no business of its any more."""
+        self._one_element_less(previous)
+        self._probes.pop((handle, identifier), None)
+        self._unconfirmed.discard((handle, identifier))
+        self.handlespace.disarm(handle, identifier, Timer.KEEP_ALIVE)
+
+    def adopt(self, handle: bytes, identifier: int, now: int) -> list[Action]:
+        """This registrar is an element's home after a takeover: tell it by a keep-alive with H=1 to its ASAP transport,
+        over the association there if there is one (RFC 5353 3.5.2). It must acknowledge in time."""
+        self._now = now
+        view = self.handlespace.find(handle, identifier)
+        if view is None or view.asap_transport is None:
+            return []
+        transport = decode_transport(view.asap_transport)
+        view.probed = True
+        self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, now + ADOPTION * self._timeout)
+        self._subscriptions.changed(handle)
+        self._unconfirmed.add((handle, identifier))
+        for address in transport.addresses:
+            number = self._places.get((address, transport.port))
+            if number is not None:
+                return self._greet(self.associations[number], handle, identifier)
+        place = (transport.addresses, transport.port)
+        waiting = self._adopted.setdefault(place, [])
+        waiting.append((handle, identifier))
+        return [Connect(Protocol.ASAP, *place)] if len(waiting) == 1 else []
+
+    def _greet(self, peer: Association, handle: bytes, identifier: int) -> list[Action]:
+        view = self.handlespace.find(handle, identifier)
+        if view is None or view.home_identifier != self.settings.identifier or view.connection:
+            return []
+        view.set_connection(peer.number)
+        peer.elements += 1
+        self.counters["keep-alives"] += 1
+        message = EndpointKeepAlive(
+            home=True, server_identifier=self.settings.identifier, pool_handle=handle, pe_identifier=identifier
+        )
+        return [Send(peer.number, message.encode())]
+
+    def unreachable(self, addresses: tuple[Address, ...], port: int, now: int) -> list[Action]:
+        """An association to elements that were taken over could not be opened: they are gone."""
+        self._now = now
+        actions: list[Action] = []
+        for handle, identifier in self._adopted.pop((addresses, port), []):
+            view = self.handlespace.find(handle, identifier)
+            if view is not None and view.home_identifier == self.settings.identifier and not view.connection:
+                self.counters["elements unreachable after a takeover"] += 1
+                actions += self._remove(handle, identifier)
+        return actions
 
     # Time
 
@@ -405,21 +497,12 @@ class AsapRegistrar:
         self._announcement = self.announcing.message(sctp, sctp_port, tcp, tcp_port)
         return self._announce()
 
-    def advance(self, now: int) -> list[Action]:
-        """Everything that is due by now."""
+    def due(self, which: Timer, handle: bytes, identifier: int, now: int) -> list[Action]:
+        """One of an element's two timers has expired."""
         self._now = now
-        actions: list[Action] = []
-        for due in self.handlespace.expire(now):
-            match due:
-                case (Timer.KEEP_ALIVE, bytes(handle), int(identifier)):
-                    actions += self._keep_alive_due(handle, identifier)
-                case (Timer.LIFE, bytes(handle), int(identifier)):
-                    actions += self._life_over(handle, identifier)
-                case ("push", bytes(handle)):
-                    actions += self._subscriptions.push(handle, self.associations)
-                case ("announce",):
-                    actions += self._announce()
-        return actions
+        if which == Timer.KEEP_ALIVE:
+            return self._keep_alive_due(handle, identifier)
+        return self._life_over(handle, identifier)
 
     def _keep_alive_due(self, handle: bytes, identifier: int) -> list[Action]:
         view = self.handlespace.find(handle, identifier)
@@ -442,14 +525,22 @@ class AsapRegistrar:
         if view is None:
             return []
         self.counters["registrations expired"] += 1
+        if view.home_identifier != self.settings.identifier:
+            self.handlespace.remove(handle, identifier)
+            self._subscriptions.changed(handle)
+            return []
         notice = DeregistrationResponse(pool_handle=handle, pe_identifier=identifier).encode()
         tell: list[Action] = [Send(view.connection, notice)] if view.connection in self.associations else []
         return [*tell, *self._remove(handle, identifier)]
 
     def _announce(self) -> list[Action]:
         period = self.announcing.period(self._now, self._randomness.random())
-        self._wheel.insert(self._now + period, ("announce",))
+        self._wheel.insert(self._now + period, self._announce_due)
         return [Announce(self._announcement)]
+
+    def _announce_due(self, now: int) -> list[Action]:
+        self._now = now
+        return self._announce()
 
 
 def because(code: int, information: bytes) -> ErrorCause:

@@ -75,13 +75,13 @@ def quoted(octets: bytes) -> str:
 
 
 class ActionLog:
-    """An observer that hands on one line per message, without its number. ``elapsed`` and ``wall`` are clocks in
-    seconds: since the start of the log, which never goes back, and since 1970."""
+    """An observer that hands on one line per message, without its number. ``identifier`` tells this registrar's own;
+    ``elapsed`` and ``wall`` are clocks in seconds: since the start, which never goes back, and since 1970."""
 
     def __init__(
         self,
         write: Callable[[str], None],
-        identifier: int,
+        identifier: Callable[[], int],
         keep_alive_interval: float,
         *,
         wall: Callable[[], float],
@@ -145,7 +145,7 @@ class ActionLog:
             case EndpointUnreachable():
                 row.reason = "EndpointUnreachable"
             case _ if isinstance(message, OURS):
-                row.sender = self._identifier
+                row.sender = self._identifier()
         return row
 
     def _remember(self, element: tuple[bytes, int]) -> None:

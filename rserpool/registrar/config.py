@@ -31,7 +31,7 @@ class ServerOptions:
 
     enrp: tuple[str, ...] = ()
     """Addresses at which peer registrars are met, ADDRESS[:PORT],...: all of one port, 9901 unless said otherwise.
-    None means the addresses at which ASAP is served."""
+    None means the addresses at which ASAP is served; ``off`` means a registrar that stays alone."""
 
     peer: tuple[str, ...] = ()
     """Peer registrars to meet, ADDRESS[:PORT],...: their ENRP addresses, port 9901 unless said otherwise. Others are
@@ -106,7 +106,7 @@ OPTIONS: tuple[Option, ...] = (
     *(
         option
         for option in options_of(Settings, "registrar", {"profile": PROFILES, "address_scope": SCOPES})
-        if option.field != "identifier"
+        if option.field not in ("identifier", "identifier_drawn")
     ),
     *options_of(Limits, "limits", {}),
 )
@@ -190,5 +190,6 @@ def checked(values: Mapping[str, object], draw: int) -> Config:
     for name in ("idle_timeout", "stats_interval", "csp_interval"):
         if not getattr(server, name) >= 0:
             raise ConfigError(f"--{name.replace('_', '-')}: seconds are not negative")
-    settings = part(Settings, "registrar") | {"identifier": server.identifier or draw}
+    settings = part(Settings, "registrar")
+    settings |= {"identifier": server.identifier or draw, "identifier_drawn": not server.identifier}
     return Config(server=server, settings=Settings(**settings, limits=Limits(**part(Limits, "limits"))))

@@ -1,15 +1,16 @@
 """Associations of all endpoints under numbers of the registrar's own, and what waits to be sent over each."""
 
+import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rserpool.protocol.actions import Connect, Protocol
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.association import Peer
 from rserpool.transport.interface import AssociationGone, Down, Endpoint
 
-ASAP_PPID = 11
 IDLE_ROUNDS = 4
 """Sweeps in a row that find an association idle before it is closed."""
 
@@ -19,6 +20,7 @@ class Link:
     """One association: where it lives, whose it is, and the messages that its peer has not made room for."""
 
     number: int
+    protocol: Protocol
     endpoint: Endpoint
     assoc: int
     peer: Peer
@@ -32,16 +34,17 @@ class Link:
 class Events:
     """Whom the links tell what happens."""
 
-    up: Callable[[int, Peer], None]
+    up: Callable[[int, Protocol, Peer], None]
     message: Callable[[int, bytes], None]
     down: Callable[[int], None]
+    unreachable: Callable[[Protocol, tuple[Address, ...], int], None]
     ignored: Callable[[int, int], None]
 
 
 class Links:
     """Every association of the registrar. Numbers start at 1 and are never used twice."""
 
-    def __init__(self, events: Events, queued_octets: int) -> None:
+    def __init__(self, events: Events, queued_octets: dict[Protocol, int]) -> None:
         self.events = events
         self._queued_octets = queued_octets
         self._numbers = itertools.count(1)
@@ -50,11 +53,11 @@ class Links:
     def __len__(self) -> int:
         return len(self._by_number)
 
-    def add(self, endpoint: Endpoint, assoc: int, peer: Peer) -> Link:
+    def add(self, protocol: Protocol, endpoint: Endpoint, assoc: int, peer: Peer) -> Link:
         """A new association under a new number."""
-        link = Link(next(self._numbers), endpoint, assoc, peer)
+        link = Link(next(self._numbers), protocol, endpoint, assoc, peer)
         self._by_number[link.number] = link
-        self.events.up(link.number, peer)
+        self.events.up(link.number, protocol, peer)
         return link
 
     def remove(self, link: Link) -> None:
@@ -70,13 +73,18 @@ class Links:
             return True
         link.idle = 0
         try:
-            if not link.waiting and link.endpoint.send(link.assoc, data, ASAP_PPID):
+            if not link.waiting and link.endpoint.send(link.assoc, data, link.protocol.value):
                 return True
         except AssociationGone:
             return True
         link.waiting.append(data)
         link.octets += len(data)
-        return link.octets <= self._queued_octets
+        return link.octets <= self._queued_octets[link.protocol]
+
+    def protocol(self, number: int) -> Protocol | None:
+        """What an association carries; None once it has ended."""
+        link = self._by_number.get(number)
+        return link.protocol if link is not None else None
 
     def sweep(self) -> None:
         """Close in order what has been idle for IDLE_ROUNDS sweeps."""
@@ -91,32 +99,51 @@ class Links:
         if link is not None:
             link.endpoint.abort(link.assoc)
 
+    def abort_all(self) -> None:
+        """Abort every association; their ends are told of as ever."""
+        for number in tuple(self._by_number):
+            self.abort(number)
+
 
 class Face:
     """The handler of one endpoint: puts its associations among the links."""
 
-    def __init__(self, links: Links, *, sctp: bool) -> None:
+    def __init__(self, links: Links, protocol: Protocol, *, sctp: bool = True) -> None:
         self._links = links
+        self._protocol = protocol
         self._sctp = sctp
         self._by_association: dict[int, Link] = {}
+        self._calling: dict[int, Connect] = {}
+
+    def connect(self, endpoint: Endpoint, call: Connect) -> None:
+        """Open an association from the endpoint; what becomes of it is told as an event."""
+        try:
+            assoc = endpoint.connect(call.addresses, call.port)
+        except OSError:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._links.events.unreachable, call.protocol, call.addresses, call.port)
+            return
+        if assoc not in self._by_association:
+            self._calling[assoc] = call
 
     def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+        self._calling.pop(assoc, None)
         peer = Peer(addresses=addresses, port=port, sctp=self._sctp, round_trip=lambda: endpoint.rtt(assoc))
-        self._by_association[assoc] = self._links.add(endpoint, assoc, peer)
+        self._by_association[assoc] = self._links.add(self._protocol, endpoint, assoc, peer)
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
         """The peer began anew: what it had registered is gone, and it is another association to us."""
         old = self._by_association.pop(assoc, None)
         if old is not None:
             self._links.remove(old)
-            self._by_association[assoc] = self._links.add(endpoint, assoc, old.peer)
+            self._by_association[assoc] = self._links.add(self._protocol, endpoint, assoc, old.peer)
 
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
         link = self._by_association.get(assoc)
         if link is None:
             return
         link.idle = 0
-        if ppid == ASAP_PPID:
+        if ppid == self._protocol.value:
             self._links.events.message(link.number, data)
         else:
             self._links.events.ignored(link.number, ppid)
@@ -125,13 +152,16 @@ class Face:
         link = self._by_association.pop(assoc, None)
         if link is not None:
             self._links.remove(link)
+        call = self._calling.pop(assoc, None)
+        if call is not None:
+            self._links.events.unreachable(call.protocol, call.addresses, call.port)
 
     def on_writable(self, endpoint: Endpoint, assoc: int) -> None:
         link = self._by_association.get(assoc)
         if link is None:
             return
         try:
-            while link.waiting and endpoint.send(assoc, link.waiting[0], ASAP_PPID):
+            while link.waiting and endpoint.send(assoc, link.waiting[0], self._protocol.value):
                 link.octets -= len(link.waiting.popleft())
         except AssociationGone:
             link.waiting.clear()

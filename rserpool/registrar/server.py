@@ -1,32 +1,40 @@
-"""The registrar process: ASAP's protocol object between transports, timer wheel and log."""
+"""The registrar process: the protocol object between transports, timer wheel and log."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
-from typing import Protocol, cast
+from typing import Protocol as Typed
 
 import ifaddr
 
-from rserpool._fast.handlespace import Handlespace
-from rserpool._fast.wheel import Wheel
-from rserpool.errors import RemoteProtocolError
-from rserpool.locator import ASAP_PORT, parse_addresses
-from rserpool.messages import ServerAnnounce, decode
-from rserpool.protocol.actions import Abort, Action, Announce, Note, Send, Update
-from rserpool.protocol.addresses import Address, scope, usable
-from rserpool.protocol.asap import AsapRegistrar
+from rserpool.locator import ASAP_PORT, ENRP_PORT, parse_addresses, parse_peers
+from rserpool.protocol.actions import (
+    Abort,
+    Action,
+    Announce,
+    AnnouncePresence,
+    Connect,
+    Note,
+    Protocol,
+    Renumber,
+    Send,
+)
+from rserpool.protocol.addresses import Address, scope
 from rserpool.protocol.association import Peer
+from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.registrar.config import Config
 from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
+from rserpool.registrar.multicast import Multicast, groups_of
 from rserpool.registrar.notes import Notes
-from rserpool.registrar.observe import Channel, Observer, Sizes, Totals
+from rserpool.registrar.observe import MULTICAST, UNICAST, Channel, Observer
 from rserpool.registrar.schema import ConfigError
-from rserpool.settings import Scope
-from rserpool.transport.announce import AnnounceListener, Announcer, Group, as_group
+from rserpool.settings import Scope, Settings
 from rserpool.transport.choose import choose
-from rserpool.transport.interface import DatagramSender, Endpoint, Transport
+from rserpool.transport.interface import Endpoint, Transport
 from rserpool.transport.tcp import TcpTransport
 
 log = logging.getLogger("rserpool.registrar")
@@ -34,17 +42,20 @@ log = logging.getLogger("rserpool.registrar")
 SECONDS = 1e-6
 
 
-class Announcing(Protocol):
+class Announcing(Typed):
     """Where announcements go."""
 
     def announce(self, data: bytes) -> object:
         """Send one datagram to every group."""
 
+    def close(self) -> None:
+        """No more of them."""
+
 
 class Server:
     """One registrar. ``start`` binds and serves, ``stop`` ends it cleanly; in between it runs by itself.
 
-    Transports that are given are used instead of those that the configuration names, and stay the giver's.
+    Transports and announcers that are given are used instead of those that the configuration names.
     """
 
     def __init__(
@@ -57,25 +68,36 @@ class Server:
     ) -> None:
         self.config = config
         self.loop = asyncio.get_running_loop()
+        self.registrar = self._registrar(config.settings)
+        limits = config.settings.limits
+        queued = {Protocol.ASAP: limits.queued_octets, Protocol.ENRP: limits.queued_octets_of_peers}
+        events = Events(
+            up=self._up, message=self._message, down=self._down, unreachable=self._unreachable, ignored=self._ignored
+        )
+        self.links = Links(events, queued)
+        self.observers: list[Observer] = []
+        self.endpoints: dict[Protocol, Endpoint] = {}
+        self._faces: dict[Protocol, Face] = {}
         self._sctp = sctp
         self._tcp = tcp
-        wheel = Wheel(self._now())
-        self.wheel = wheel
-        identifier = config.settings.identifier
-        randomness = random.SystemRandom()
-        self.handlespace = Handlespace(identifier, seed=randomness.getrandbits(64), wheel=wheel)
-        self.asap = AsapRegistrar(config.settings, self.handlespace, wheel, randomness)
-        events = Events(up=self._up, message=self._message, down=self._down, ignored=self._ignored)
-        self.links = Links(events, config.settings.limits.queued_octets)
-        self.observers: list[Observer] = []
-        self.endpoints: list[Endpoint] = []
+        self._tcp_endpoint: Endpoint | None = None
         self._transports: list[Transport] = []
-        self._announcer: Announcing | None = announcer
-        self._listeners: list[AnnounceListener] = []
+        self._reachable: tuple[Reachable | None, Reachable | None] = (None, None)
+        self._announcers: dict[type[Action], Announcing] = {} if announcer is None else {Announce: announcer}
         self._notes = Notes()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
         self._sweeper: asyncio.TimerHandle | None = None
+
+    def _registrar(self, settings: Settings) -> Registrar:
+        randomness = random.SystemRandom()
+        return Registrar(
+            settings,
+            randomness,
+            seed=randomness.getrandbits(64),
+            now=self._now(),
+            static_peers=parse_peers(self.config.server.peer, ENRP_PORT),
+        )
 
     def _now(self) -> int:
         return round(self.loop.time() * 1_000_000)
@@ -83,23 +105,46 @@ class Server:
     # Life
 
     async def start(self) -> None:
-        """Bind, begin to serve and to announce. Raises ConfigError, OSError or TransportUnavailable."""
-        addresses, port = self._asap_addresses()
-        sctp = await self._sctp_transport().endpoint(Face(self.links, sctp=True), addresses=addresses, port=port)
-        self.endpoints.append(sctp)
-        tcp = await self._start_tcp(addresses, sctp.port)
-        if self.config.server.announce:
-            self._start_announcing(sctp, tcp)
-        self._schedule()
-        if self.config.server.idle_timeout:
-            self._sweeper = self.loop.call_later(self.config.server.idle_timeout / IDLE_ROUNDS, self._sweep)
+        """Bind, begin to serve, to announce and to meet peers. Raises ConfigError, OSError or TransportUnavailable."""
+        options = self.config.server
+        addresses, port = self._addresses(options.asap, ASAP_PORT, "--asap")
+        transport = self._sctp_transport()
+        asap = await self._bind(transport, Protocol.ASAP, addresses, port)
+        enrp = None
+        if options.enrp != ("off",):
+            addresses, port = self._addresses(options.enrp or addresses, ENRP_PORT, "--enrp")
+            enrp = await self._bind(transport, Protocol.ENRP, addresses, port)
+        tcp = await self._start_tcp([str(address) for address in asap.local_addresses], asap.port)
+        self._start_multicast(asap, enrp)
         log.info(
-            "registrar 0x%08x serves ASAP at %s, port %d, profile %s",
+            "registrar 0x%08x serves ASAP at %s, port %d%s, profile %s",
             self.config.settings.identifier,
-            ", ".join(map(str, sctp.local_addresses)),
-            sctp.port,
+            ", ".join(map(str, asap.local_addresses)),
+            asap.port,
+            f", and peers at port {enrp.port}" if enrp is not None else "",
             self.config.settings.profile.name,
         )
+        self._reachable = (
+            Reachable(sctp=asap.local_addresses, port=asap.port, tcp=tcp) if Announce in self._announcers else None,
+            Reachable(sctp=enrp.local_addresses, port=enrp.port) if enrp is not None else None,
+        )
+        self._carry_out(self.registrar.start(self._now(), *self._reachable))
+        if options.idle_timeout:
+            self._sweeper = self.loop.call_later(options.idle_timeout / IDLE_ROUNDS, self._sweep)
+
+    def _renumber(self) -> None:
+        """Begin anew under another identifier: nothing of what was said under the taken one holds."""
+        self.links.abort_all()
+        settings = replace(self.registrar.settings, identifier=secrets.randbelow(0xFFFFFFFF) + 1)
+        log.error("the identifier is another registrar's: this one is 0x%08x from now on", settings.identifier)
+        self.registrar = self._registrar(settings)
+        self._carry_out(self.registrar.start(self._now(), *self._reachable))
+
+    async def _bind(self, transport: Transport, protocol: Protocol, addresses: list[str], port: int) -> Endpoint:
+        self._faces[protocol] = Face(self.links, protocol)
+        endpoint = await transport.endpoint(self._faces[protocol], addresses=addresses, port=port)
+        self.endpoints[protocol] = endpoint
+        return endpoint
 
     def _sctp_transport(self) -> Transport:
         if self._sctp is not None:
@@ -117,118 +162,88 @@ class Server:
         if transport is None:
             transport = TcpTransport()
             self._transports.append(transport)
-        endpoint = await transport.endpoint(Face(self.links, sctp=False), addresses=addresses, port=port)
-        self.endpoints.append(endpoint)
-        return endpoint.local_addresses
+        face = Face(self.links, Protocol.ASAP, sctp=False)
+        self._tcp_endpoint = await transport.endpoint(face, addresses=addresses, port=port)
+        return self._tcp_endpoint.local_addresses
 
-    def _start_announcing(self, sctp: Endpoint, tcp: tuple[Address, ...]) -> None:
-        server = self.config.server
-        if self._announcer is None:
-            try:
-                groups = [as_group(*entry) for entry in parse_addresses(server.announce, ASAP_PORT)]
-            except ValueError as error:
-                raise ConfigError(f"--announce: {error}") from None
-            self._announcer = Announcer(cast(DatagramSender, sctp), groups, ttl=server.announce_ttl)
-            interfaces = interfaces_of(sctp.local_addresses)
-            for group in groups:
-                self._listen(group, interfaces)
-        least = self.config.settings.address_scope
-        self._carry_out(
-            self.asap.start(self._now(), usable(sctp.local_addresses, least), sctp.port, usable(tcp, least), sctp.port)
-        )
-
-    def _listen(self, group: Group, interfaces: list[str]) -> None:
-        """Hear the other registrars' announcements, where the interfaces have multicast of that kind."""
-        try:
-            self._listeners.append(AnnounceListener([group], self._announced, interfaces=interfaces))
-        except OSError as error:
-            log.info("announcements of other registrars are not heard: %s", error.strerror)
+    def _start_multicast(self, asap: Endpoint, enrp: Endpoint | None) -> None:
+        options = self.config.server
+        if options.announce and Announce not in self._announcers:
+            groups = groups_of(options.announce, ASAP_PORT, "--announce")
+            self._announcers[Announce] = Multicast(asap, groups, self._announced, options.announce_ttl)
+        if enrp is not None and options.enrp_announce and self.config.settings.profile.multicast_presence:
+            groups = groups_of(options.enrp_announce, ENRP_PORT, "--enrp-announce")
+            self._announcers[AnnouncePresence] = Multicast(enrp, groups, self._presence, options.announce_ttl)
 
     async def stop(self) -> None:
         """Stop announcing and close every association cleanly; elements stay known to peers, which take them over."""
         for timer in (self._timer, self._sweeper):
             if timer is not None:
                 timer.cancel()
-        self._announcer = None
-        for listener in self._listeners:
-            listener.close()
-        for endpoint in self.endpoints:
+        while self._announcers:
+            self._announcers.popitem()[1].close()
+        if self._tcp_endpoint is not None:
+            await self._tcp_endpoint.close()
+        for endpoint in self.endpoints.values():
             await endpoint.close()
         for transport in self._transports:
             await transport.stop()
 
-    def _asap_addresses(self) -> tuple[list[str], int]:
-        listed = parse_addresses(self.config.server.asap, ASAP_PORT)
+    def _addresses(self, given: Sequence[str], default_port: int, option: str) -> tuple[list[str], int]:
+        """The addresses and the one port of an endpoint."""
+        listed = parse_addresses(given, default_port)
         if not listed:
             found = host_addresses(self.config.settings.address_scope)
             if not found:
-                raise ConfigError("this host has no address that reaches far enough; name one with --asap")
-            return found, ASAP_PORT
+                raise ConfigError(f"this host has no address that reaches far enough; name one with {option}")
+            return found, default_port
         ports = {port for _, port in listed}
         if len(ports) > 1:
-            raise ConfigError("--asap: all addresses of one endpoint have the same port")
+            raise ConfigError(f"{option}: all addresses of one endpoint have the same port")
         if any(ip_address(host).is_unspecified for host, _ in listed):
             only = 4 if all(ip_address(host).version == 4 for host, _ in listed) else None
             return host_addresses(self.config.settings.address_scope, only), ports.pop()
         return [host for host, _ in listed], ports.pop()
 
-    # For instruments
-
-    def peers(self) -> tuple[int, ...]:
-        """The server identifiers of the peer registrars."""
-        return ()
-
-    def sizes(self) -> Sizes:
-        """How much there is now."""
-        return Sizes(
-            peers=len(self.peers()),
-            pools=self.handlespace.pool_count,
-            elements=len(self.handlespace),
-            owned=self.handlespace.home_size(self.config.settings.identifier),
-        )
-
-    def totals(self) -> Totals:
-        """What has been done so far."""
-        counters = self.asap.counters
-        return Totals(
-            registrations=counters["registrations"] + counters["re-registrations"],
-            reregistrations=counters["re-registrations"],
-            deregistrations=counters["deregistrations"],
-            handle_resolutions=counters["handle resolutions"],
-            failure_reports=counters["reports"],
-            keep_alives=counters["keep-alives"],
-        )
-
     # The transports' events
 
-    def _up(self, number: int, peer: Peer) -> None:
-        self._carry_out(self.asap.associated(number, peer, self._now()))
+    def _up(self, number: int, protocol: Protocol, peer: Peer) -> None:
+        self._carry_out(self.registrar.associated(number, protocol, peer, self._now()))
 
     def _message(self, number: int, data: bytes) -> None:
-        for observer in self.observers:
-            observer.received(Channel.ASAP, data)
-        self._carry_out(self.asap.received(number, data, self._now()))
+        if self.observers:
+            self._observe_received(UNICAST.get(self.links.protocol(number)), data)
+        self._carry_out(self.registrar.received(number, data, self._now()))
 
     def _down(self, number: int) -> None:
-        self._carry_out(self.asap.lost(number, self._now()))
+        self._carry_out(self.registrar.lost(number, self._now()))
+
+    def _unreachable(self, protocol: Protocol, addresses: tuple[Address, ...], port: int) -> None:
+        self._carry_out(self.registrar.unreachable(protocol, addresses, port, self._now()))
 
     def _ignored(self, number: int, ppid: int) -> None:
-        self.asap.counters["messages of another protocol"] += 1
+        self.registrar.asap.counters["messages of another protocol"] += 1
         log.debug("association %d: a message with payload protocol identifier %d is ignored", number, ppid)
 
     def _announced(self, data: bytes, address: Address, port: int) -> None:
-        if not self.asap.announcing.within_rate(self._now()):
-            self.asap.counters["announcements over the rate"] += 1
-            return
-        for observer in self.observers:
-            observer.received(Channel.MULTICAST_ASAP, data)
-        try:
-            message = decode(data, "asap")
-        except RemoteProtocolError:
-            self.asap.counters["malformed announcements"] += 1
-            return
-        if isinstance(message, ServerAnnounce):
-            self.asap.announcing.heard(message.server_identifier, self._now())
+        self._observe_received(Channel.MULTICAST_ASAP, data)
+        self.registrar.announcement_heard(data, self._now())
+
+    def _presence(self, data: bytes, address: Address, port: int) -> None:
+        self._observe_received(Channel.MULTICAST_ENRP, data)
+        self._carry_out(self.registrar.presence_heard(data, address, port, self._now()))
+
+    # Observers
+
+    def _observe_received(self, channel: Channel | None, data: bytes) -> None:
+        if channel is not None:
+            for observer in self.observers:
+                observer.received(channel, data)
+
+    def _observe_sent(self, channel: Channel | None, data: bytes) -> None:
+        if channel is not None:
+            for observer in self.observers:
+                observer.sent(channel, data)
 
     # Actions and time
 
@@ -236,29 +251,32 @@ class Server:
         for action in actions:
             match action:
                 case Send(number, data):
+                    if self.observers:
+                        self._observe_sent(UNICAST.get(self.links.protocol(number)), data)
                     if not self.links.send(number, data):
-                        self.asap.counters["slow readers aborted"] += 1
+                        self.registrar.asap.counters["slow readers aborted"] += 1
                         self.links.abort(number)
-                    for observer in self.observers:
-                        observer.sent(Channel.ASAP, data)
                 case Note():
                     self._notes.write(action, self.loop.time())
                 case Abort(number):
                     self.links.abort(number)
-                case Announce(data):
-                    if self._announcer is not None:
-                        self._announcer.announce(data)
-                        for observer in self.observers:
-                            observer.sent(Channel.MULTICAST_ASAP, data)
-                case Update():
-                    pass
+                case Renumber():
+                    self._renumber()
+                    return
+                case Connect(protocol):
+                    self._faces[protocol].connect(self.endpoints[protocol], action)
+                case Announce(data) | AnnouncePresence(data):
+                    announcer = self._announcers.get(type(action))
+                    if announcer is not None:
+                        announcer.announce(data)
+                        self._observe_sent(MULTICAST[type(action)], data)
         for observer in self.observers:
             observer.settled()
         self._schedule()
 
     def _schedule(self) -> None:
         """One loop timer, for the next expiry of the wheel."""
-        due = self.wheel.next_expiry()
+        due = self.registrar.wheel.next_expiry()
         if due is None or (self._timer is not None and self._timer_due <= due):
             return
         if self._timer is not None:
@@ -272,25 +290,16 @@ class Server:
 
     def _expired(self) -> None:
         self._timer = None
-        self._carry_out(self.asap.advance(self._now()))
-
-
-def interfaces_of(addresses: Iterable[Address]) -> list[str]:
-    """The names of the network interfaces that have these addresses."""
-    wanted = {str(address) for address in addresses}
-    return [
-        adapter.name
-        for adapter in ifaddr.get_adapters()
-        if any((ip.ip if isinstance(ip.ip, str) else ip.ip[0]) in wanted for ip in adapter.ips)
-    ]
+        self._carry_out(self.registrar.advance(self._now()))
 
 
 def host_addresses(least: Scope, only: int | None = None) -> list[str]:
-    """The addresses of this host's interfaces that reach far enough, of one IP version or of both."""
+    """The addresses of this host's interfaces that reach far enough, of one IP version or of both. Link-local ones do
+    not count: they mean something together with an interface only."""
     found = []
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
             address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-            if scope(address) >= least and only in (None, address.version):
+            if scope(address) >= least and not address.is_link_local and only in (None, address.version):
                 found.append(str(address))
     return found

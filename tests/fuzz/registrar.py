@@ -9,29 +9,37 @@ import random
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from ipaddress import ip_address
 from itertools import islice
 
-from rserpool._fast.handlespace import Handlespace
-from rserpool._fast.wheel import Wheel
 from rserpool.limits import Limits
 from rserpool.messages import (
     Deregistration,
     EndpointKeepAliveAck,
     EndpointUnreachable,
+    EnrpMessage,
     HandleResolution,
+    HandleTableRequest,
+    HandleTableResponse,
+    HandleUpdate,
+    InitTakeover,
+    InitTakeoverAck,
     Message,
     Policy,
     PolicyType,
     PoolElement,
+    PoolEntry,
+    Presence,
     Registration,
     SCTPTransport,
+    TakeoverServer,
     decode,
 )
 from rserpool.profile import PROFILES
-from rserpool.protocol.actions import Abort, Action, Announce, Send
-from rserpool.protocol.asap import AsapRegistrar
+from rserpool.protocol.actions import Abort, Action, Announce, AnnouncePresence, Connect, Protocol, Send
 from rserpool.protocol.association import Peer
+from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.settings import Settings
 from tests.fuzz.growth import Growth, resident
 from tests.fuzz.mutate import Mutator
@@ -40,7 +48,15 @@ OWN = 0x22222222
 HOSTS = tuple(
     ip_address(text) for text in ("10.44.0.1", "10.44.0.2", "10.44.0.3", "10.1.2.3", "2001:db8::1", "fd44::2")
 )
-LIMITS = Limits(associations=40, elements_per_association=20, elements_per_pool=50, pools=60, subscriptions=5)
+LIMITS = Limits(
+    associations=40,
+    elements_per_association=20,
+    elements_per_pool=50,
+    pools=60,
+    subscriptions=5,
+    peers=8,
+    elements_per_peer=30,
+)
 SLOW = 0.05
 """Seconds of processor time that no event may take."""
 CHECKED = 500
@@ -54,30 +70,44 @@ class Attack:
         self.random = random.Random(seed)
         profile = self.random.choice(tuple(PROFILES.values()))
         self.now = 0
-        wheel = Wheel(0)
-        self.space = Handlespace(OWN, seed=seed & 0xFFFFFFFF, wheel=wheel)
         settings = Settings(identifier=OWN, profile=profile, limits=LIMITS)
-        self.registrar = AsapRegistrar(settings, self.space, wheel, self.random)
-        self.registrar.start(0, HOSTS, 3863, HOSTS, 3863)
-        self.live: list[int] = []
+        self.registrar = Registrar(settings, self.random, seed=seed & 0xFFFFFFFF, now=0)
+        self.space = self.registrar.handlespace
+        self.live: dict[int, Protocol] = {}
         self.number = 0
         self.outcomes: Counter[str] = Counter()
+        here = Reachable(sctp=HOSTS, port=3863, tcp=HOSTS)
+        self.carry_out(self.registrar.start(0, here, replace(here, port=9901)))
 
-    def event(self, octets: bytes) -> None:
+    def event(self, protocol: str, octets: bytes) -> None:
         """One event: mostly a message."""
         draw = self.random.random()
-        if draw < 0.01 or not self.live:
-            self.associate()
+        of_kind = [number for number, one in self.live.items() if one.name.lower() == protocol]
+        if draw < 0.01 or not of_kind:
+            self.associate(Protocol[protocol.upper()])
         elif draw < 0.015:
-            self.lose(self.random.choice(self.live))
+            self.lose(self.random.choice(of_kind))
         elif draw < 0.02:
             self.now += round(10 ** self.random.uniform(2, 7.5))
             self.carry_out(self.registrar.advance(self.now))
+        elif draw < 0.025:
+            self.carry_out(self.registrar.presence_heard(octets, self.random.choice(HOSTS), 9901, self.now))
+            self.registrar.announcement_heard(octets, self.now)
         else:
-            number = self.random.choice(self.live)
-            data = octets if draw < 0.5 else self.honest(number).encode()
+            number = self.random.choice(of_kind)
             self.now += self.random.randrange(20_000)
-            self.carry_out(self.registrar.received(number, data, self.now))
+            self.carry_out(self.registrar.received(number, self.message(protocol, number, octets, draw), self.now))
+
+    def message(self, protocol: str, number: int, octets: bytes, draw: float) -> bytes:
+        """A hostile message as it came, or an honest one; a hostile one of ENRP mostly under its sender's own name."""
+        if protocol == "enrp":
+            link = self.registrar.enrp.links.get(number)
+            sender = link.peer.identifier if link is not None and link.peer is not None else 1000 + number
+            if draw < 0.4:
+                return self.honest_peer(sender).encode()
+            named = draw < 0.9 and len(octets) >= 12
+            return octets[:4] + sender.to_bytes(4, "big") + bytes(4) + octets[12:] if named else octets
+        return octets if draw < 0.5 else self.honest(number).encode()
 
     def honest(self, number: int) -> Message:
         """What an element or a user might well send now."""
@@ -95,11 +125,38 @@ class Attack:
             case _:
                 return EndpointKeepAliveAck(pool_handle=handle, pe_identifier=identifier)
 
+    def honest_peer(self, sender: int) -> EnrpMessage:
+        """What a peer registrar might well send now."""
+        handle, identifier = self.anyone()
+        element = replace(
+            self.registration(0, handle, identifier).pool_element,
+            home_identifier=sender,
+            asap_transport=SCTPTransport(port=17777, addresses=(self.random.choice(HOSTS),)),
+        )
+        ids = {"sender_identifier": sender, "receiver_identifier": 0}
+        target = self.random.choice((OWN, *self.registrar.enrp.peers, 77))
+        match self.random.randrange(9):
+            case 0 | 1 | 2:
+                action = self.random.randrange(3) // 2
+                return HandleUpdate(**ids, update_action=action, pool_handle=handle, pool_element=element)
+            case 3:
+                return Presence(**ids, reply_required=True, pe_checksum=self.random.choice((0xFFFF, 7)))
+            case 4 | 5:
+                entry = PoolEntry(pool_handle=handle, pool_elements=(element,))
+                return HandleTableResponse(**ids, more=self.random.random() < 0.5, pool_entries=(entry,))
+            case 6:
+                return HandleTableRequest(**ids, own_only=self.random.random() < 0.5)
+            case 7:
+                return InitTakeover(**ids, target_identifier=target)
+            case _:
+                kind = self.random.choice((InitTakeoverAck, TakeoverServer))
+                return kind(**ids, target_identifier=target)
+
     def anyone(self) -> tuple[bytes, int]:
         return b"Pool%d" % self.random.randrange(80), self.random.randint(1, 200)
 
     def registration(self, number: int, handle: bytes, identifier: int) -> Registration:
-        peer = self.registrar.associations.get(number)
+        peer = self.registrar.asap.associations.get(number)
         address = self.random.choice(peer.peer.addresses if peer else HOSTS)
         load = Policy(policy_type=PolicyType.LEAST_USED, values=(self.random.getrandbits(32),))
         turn = Policy(policy_type=PolicyType.ROUND_ROBIN, values=())
@@ -112,60 +169,68 @@ class Attack:
         )
         return Registration(pool_handle=handle, pool_element=element)
 
-    def associate(self) -> None:
+    def associate(self, protocol: Protocol, call: Connect | None = None) -> None:
         self.number += 1
-        addresses = tuple(self.random.sample(HOSTS, self.random.randint(1, len(HOSTS))))
-        peer = Peer(addresses=addresses, port=17777, sctp=self.random.random() < 0.9, round_trip=lambda: 0.1)
-        self.live.append(self.number)
-        self.carry_out(self.registrar.associated(self.number, peer, self.now))
+        addresses = (
+            tuple(self.random.sample(HOSTS, self.random.randint(1, len(HOSTS)))) if call is None else call.addresses
+        )
+        sctp = protocol is Protocol.ENRP or self.random.random() < 0.9
+        port = 17777 if call is None else call.port
+        peer = Peer(addresses=addresses, port=port, sctp=sctp, round_trip=lambda: 0.1)
+        self.live[self.number] = protocol
+        self.carry_out(self.registrar.associated(self.number, protocol, peer, self.now))
 
     def lose(self, number: int) -> None:
-        self.live.remove(number)
+        del self.live[number]
         self.carry_out(self.registrar.lost(number, self.now))
         assert self.space.connected(number) == []
 
     def carry_out(self, actions: list[Action]) -> None:
-        known = set(self.live)
+        known = dict(self.live)
         for action in actions:
             self.outcomes[type(action).__name__] += 1
             match action:
                 case Send(number, data):
-                    assert number in known
-                    self.outcomes[type(decode(data, "asap")).__name__] += 1
+                    protocol = known[number].name.lower()
+                    self.outcomes[type(decode(data, protocol)).__name__] += 1  # type: ignore[arg-type]
                 case Announce(data):
                     decode(data, "asap")
+                case AnnouncePresence(data):
+                    decode(data, "enrp")
+                case Connect(protocol=called) if self.random.random() < 0.7:
+                    self.associate(called, action)
+                case Connect(called, addresses, port):
+                    self.carry_out(self.registrar.unreachable(called, addresses, port, self.now))
                 case Abort(number) if number in self.live:
                     self.lose(number)
 
     def check(self) -> None:
         """Every bound and every record."""
         self.space._check()
-        associations = self.registrar.associations.values()
+        associations = self.registrar.asap.associations.values()
         assert len(associations) <= LIMITS.associations
         assert self.space.pool_count <= LIMITS.pools
-        assert all(pool.size <= LIMITS.elements_per_pool for pool in self.space.pools())
+        assert len(self.registrar.enrp.peers) <= LIMITS.peers
         for one in associations:
-            assert one.elements == len(self.space.connected(one.number)) <= LIMITS.elements_per_association
+            assert one.elements == len(self.space.connected(one.number))
             assert len(one.subscriptions) <= LIMITS.subscriptions
-        assert len(self.space) == sum(one.elements for one in associations)
 
 
 def run(count: int, seed: int) -> Counter[str]:
     """So many events; how often each outcome came up."""
     growth = Growth(count)
     attack = Attack(seed)
-    messages = (octets for protocol, octets in Mutator(seed).messages() if protocol == "asap")
-    for number, octets in enumerate(islice(messages, count)):
+    for number, (protocol, octets) in enumerate(islice(Mutator(seed).messages(), count)):
         growth.seen(number)
         begin = time.thread_time()
         try:
-            attack.event(octets)
+            attack.event(protocol, octets)
             if number % CHECKED == 0:
                 attack.check()
                 begin = time.thread_time()
             assert time.thread_time() - begin < SLOW
         except Exception as error:
-            raise AssertionError(f"seed {seed}, event {number}: {octets[:200].hex()}") from error
+            raise AssertionError(f"seed {seed}, event {number}: {protocol} {octets[:200].hex()}") from error
     attack.check()
     growth.check()
     return attack.outcomes + attack.registrar.counters

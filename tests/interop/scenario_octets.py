@@ -1,4 +1,4 @@
-"""The ASAP scenarios octet for octet over the guest's kernel SCTP, against the registrar as a process of its own."""
+"""The scenarios octet for octet over the guest's kernel SCTP, against the registrar as a process of its own."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from rserpool.transport.kernel import KernelTransport
 from tests.interop.guest import finding, out_directory
 from tests.interop.network import capture
 from tests.scenarios.asap import ASAP_ROWS
+from tests.scenarios.enrp import ENRP_ROWS
 from tests.scenarios.tester import SOON, Counterpart, exchange
 
 ADDRESS = "10.44.0.1"
@@ -77,7 +78,7 @@ async def ended(process: asyncio.subprocess.Process) -> None:
 
 async def play() -> None:
     recorder = capture(out_directory(), "lo")
-    for scenario in ASAP_ROWS:
+    for scenario in (*ASAP_ROWS, *ENRP_ROWS):
         with finding(scenario.__name__):
             lab = GuestLab(scenario.__name__)
             async with lab.end:

@@ -1,10 +1,11 @@
-"""The ASAP scenarios octet for octet over kernel SCTP."""
+"""The scenarios octet for octet over kernel SCTP."""
 
 import pytest
 
 from tests.interop import guest, pcap
 from tests.interop.guest import Report
 from tests.scenarios.asap import ASAP_ROWS
+from tests.scenarios.enrp import ENRP_ROWS
 
 TIMEOUT = 150
 
@@ -20,7 +21,10 @@ def report() -> Report:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(scenario.__name__, marks=pytest.mark.conformance(*rows)) for scenario, rows in ASAP_ROWS.items()],
+    [
+        pytest.param(scenario.__name__, marks=pytest.mark.conformance(*rows))
+        for scenario, rows in (ASAP_ROWS | ENRP_ROWS).items()
+    ],
 )
 def test_scenario(report: Report, name: str) -> None:
     assert report[name]["error"] is None

@@ -90,6 +90,13 @@ class Counterpart:
         await asyncio.wait_for(line.up.wait(), SOON)
         return line
 
+    async def listen(self, port: int) -> Line:
+        """A line that the registrar is to open."""
+        endpoint = await self.transport.endpoint(self, addresses=[self.own], port=port)
+        self.endpoints.append(endpoint)
+        line = self.lines[id(endpoint)] = Line(endpoint, 0)
+        return line
+
     async def close(self) -> None:
         """Close every endpoint."""
         for endpoint in self.endpoints:
@@ -100,7 +107,9 @@ class Counterpart:
     def on_up(
         self, endpoint: Endpoint, assoc: int, addresses: tuple[IPv4Address | IPv6Address, ...], port: int
     ) -> None:
-        self.lines[id(endpoint)].up.set()
+        line = self.lines[id(endpoint)]
+        line.assoc = assoc
+        line.up.set()
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
         raise AssertionError("the registrar did not restart")

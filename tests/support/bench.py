@@ -72,7 +72,8 @@ class Bench:
         actions: list[Action] = []
         while (due := self.wheel.next_expiry()) is not None and due <= end:
             self.now = max(due, self.now)
-            actions += self.asap.advance(self.now)
+            for entry in self.space.expire(self.now):
+                actions += self.asap.due(*entry, self.now) if isinstance(entry, tuple) else entry(self.now)
         self.now = end
         return actions
 

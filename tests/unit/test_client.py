@@ -111,10 +111,10 @@ async def test_keep_alives_are_acknowledged_and_the_registration_renewed(world: 
     server = await world.registrar(REGISTRAR, "--keep-alive-interval=2", "--keep-alive-timeout=1")
     async with world.element(life=100):
         await asyncio.sleep(1000)
-        assert len(server.handlespace) == 1
-        assert server.asap.counters["keep-alive acknowledgements"] > 300
-        assert 11 <= server.asap.counters["re-registrations"] <= 14
-        assert not server.asap.counters["elements silent"]
+        assert len(server.registrar.handlespace) == 1
+        assert server.registrar.asap.counters["keep-alive acknowledgements"] > 300
+        assert 11 <= server.registrar.asap.counters["re-registrations"] <= 14
+        assert not server.registrar.asap.counters["elements silent"]
     await server.stop()
 
 
@@ -131,7 +131,7 @@ async def test_a_refused_registration_is_an_error_with_the_cause(world: World) -
         with pytest.raises(Refused, match="inconsistent pooling policy") as raised:
             await other.__aenter__()
         assert raised.value.cause == Cause.INCONSISTENT_POOLING_POLICY
-        assert len(server.handlespace) == 1
+        assert len(server.registrar.handlespace) == 1
     await server.stop()
 
 
@@ -139,9 +139,9 @@ async def test_a_refused_registration_is_an_error_with_the_cause(world: World) -
 async def test_an_element_moves_to_the_next_registrar(world: World) -> None:
     first, second = await world.registrar("10.44.0.1"), await world.registrar("10.44.0.9")
     async with world.element(registrars=["10.44.0.1", "10.44.0.9"]):
-        home, other = (first, second) if len(first.handlespace) else (second, first)
+        home, other = (first, second) if len(first.registrar.handlespace) else (second, first)
         await home.stop()
-        await eventually(lambda: len(other.handlespace))
+        await eventually(lambda: len(other.registrar.handlespace))
     await other.stop()
 
 
@@ -178,8 +178,8 @@ async def test_reports_reach_the_registrar(world: World) -> None:
     server = await world.registrar()
     async with world.element(identifier=7), world.user() as user:
         await user.report_unreachable(ONE_POOL, 7)
-        await eventually(lambda: server.asap.counters["reports"])
-        assert server.asap.counters["keep-alives"] == 1
+        await eventually(lambda: server.registrar.asap.counters["reports"])
+        assert server.registrar.asap.counters["keep-alives"] == 1
         assert [found.identifier for found in await user.resolve(ONE_POOL)] == [7]
     await server.stop()
 
@@ -299,3 +299,14 @@ async def test_answers_without_a_policy_and_with_an_error(world: World) -> None:
         with pytest.raises(Refused, match="cause 0xf00d") as raised:
             await user.resolve(ONE_POOL)
         assert raised.value.cause == Cause.UNSPECIFIED_ERROR
+
+
+@in_world
+async def test_two_registrars_of_one_identifier_end_with_two(world: World) -> None:
+    first = await world.registrar("10.44.0.1", "--enrp=10.44.0.1:9901")
+    second = await world.registrar("10.44.0.9", "--enrp=10.44.0.9:9901", "--peer=10.44.0.1")
+    assert first.registrar.settings.identifier == second.registrar.settings.identifier
+    await eventually(lambda: len(first.registrar.enrp.peers) == len(second.registrar.enrp.peers) == 1)
+    assert first.registrar.settings.identifier != second.registrar.settings.identifier
+    await first.stop()
+    await second.stop()

@@ -39,7 +39,9 @@ class Logged:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.now = 2.0
-        self.log = ActionLog(self.lines.append, OURS, 5.0, wall=lambda: 1e9 + self.now, elapsed=lambda: self.now)
+        self.log = ActionLog(
+            self.lines.append, lambda: OURS, 5.0, wall=lambda: 1e9 + self.now, elapsed=lambda: self.now
+        )
 
     def columns(self) -> list[str]:
         return self.lines[-1].split()

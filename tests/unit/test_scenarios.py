@@ -1,4 +1,4 @@
-"""The ASAP scenarios, octet for octet, over the memory transport and in virtual time."""
+"""The scenarios, octet for octet, over the memory transport and in virtual time."""
 
 import argparse
 import asyncio
@@ -13,6 +13,7 @@ from rserpool.transport.interface import Endpoint, Handler
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
 from rserpool.transport.tcp import TcpTransport
 from tests.scenarios.asap import ASAP_ROWS, t22_tcp
+from tests.scenarios.enrp import ENRP_ROWS
 from tests.scenarios.tester import SOON, Counterpart, Lab, exchange
 from tests.support.virtual_time import run_virtually
 
@@ -28,6 +29,9 @@ class Announcements:
 
     def announce(self, data: bytes) -> None:
         self.sent.put_nowait(data)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class LoopbackTcp:
@@ -90,7 +94,7 @@ def void(_: object) -> None:
     "scenario",
     [
         pytest.param(scenario, marks=pytest.mark.conformance(*rows), id=scenario.__name__)
-        for scenario, rows in ASAP_ROWS.items()
+        for scenario, rows in (ASAP_ROWS | ENRP_ROWS).items()
     ],
 )
 def test_scenario(scenario: Callable[[Lab], Awaitable[None]]) -> None:
@@ -98,6 +102,6 @@ def test_scenario(scenario: Callable[[Lab], Awaitable[None]]) -> None:
         lab = MemoryLab(LoopbackTcp() if scenario is t22_tcp else None)
         async with lab.end:
             await scenario(lab)
-            lab.server.handlespace._check()
+            lab.server.registrar.handlespace._check()
 
     run_virtually(play())

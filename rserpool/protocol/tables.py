@@ -1,0 +1,150 @@
+"""Handle tables: what peers download here, and what is downloaded where checksums differ (RFC 5353 3.2.3, 3.6)."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rserpool._fast.wheel import Entry
+from rserpool.messages import HandleTableRequest, HandleTableResponse
+from rserpool.protocol.actions import Level, Send
+from rserpool.protocol.association import MICROSECONDS
+from rserpool.protocol.peers import EnrpLink, PeerRegistrar, Upload
+
+if TYPE_CHECKING:
+    from rserpool.protocol.enrp import EnrpRegistrar
+
+PART = 16_384
+"""Octets of pool entries in one response: some 200 elements, so that no response holds up what follows it for long."""
+FIRST_PAUSE = 1.0
+"""Seconds between two downloads of a table whose checksum still differs; each further pause is twice as long."""
+
+
+class Download:
+    """One download of a peer's own elements."""
+
+    __slots__ = ("responses", "timer")
+
+    def __init__(self, timer: Entry) -> None:
+        self.timer = timer
+        self.responses = 0
+
+
+class Tables:
+    """Both sides of the handle table transfer."""
+
+    def __init__(self, enrp: "EnrpRegistrar") -> None:
+        self._enrp = enrp
+        self._downloads: dict[int, Download] = {}
+
+    # Ours, to a peer
+
+    def requested(self, link: EnrpLink, message: HandleTableRequest) -> None:
+        """A peer asks for our table, or for its next part; refused while we are starting ourselves."""
+        enrp = self._enrp
+        if not enrp.startup.over:
+            self._answer(link, b"", reject=True)
+            return
+        upload, link.upload = link.upload, None
+        if upload is not None:
+            enrp.disarm(upload.timer)
+        position = upload.position if upload is not None and upload.own_only == message.own_only else None
+        octets, position = enrp.handlespace.table(message.own_only, position, PART)
+        if position is not None:
+            timer = enrp.arm(2 * enrp.settings.max_time_no_response, partial(self._abandoned, link))
+            link.upload = Upload(message.own_only, position, timer)
+        self._answer(link, octets, more=position is not None)
+
+    def _abandoned(self, link: EnrpLink) -> None:
+        link.upload = None
+
+    def _answer(self, link: EnrpLink, octets: bytes, *, reject: bool = False, more: bool = False) -> None:
+        assert link.peer is not None
+        head = HandleTableResponse(
+            sender_identifier=self._enrp.identifier,
+            receiver_identifier=link.peer.identifier,
+            reject=reject,
+            more=more,
+        ).encode()
+        length = (len(head) + len(octets)).to_bytes(2, "big")
+        self._enrp.out.append(Send(link.number, head[:2] + length + head[4:] + octets))
+
+    # Theirs, to us
+
+    def compare(self, peer: PeerRegistrar, checksum: int) -> None:
+        """A presence came with the peer's checksum: where ours of its elements differs, download them
+        (RFC 5353 3.6.1). A mismatch that stays is looked at less and less often."""
+        enrp = self._enrp
+        if not enrp.startup.over or peer.identifier in self._downloads or peer.link is None:
+            return
+        if enrp.handlespace.checksum(peer.identifier) == checksum:
+            peer.mismatches = 0
+            peer.next_download = 0
+            return
+        if enrp.now < peer.next_download:
+            return
+        peer.mismatches += 1
+        if peer.mismatches > 1:
+            text = f"the checksum of {peer} differs for the {peer.mismatches}th time in a row"
+            enrp.note(Level.WARNING, f"{peer} checksum", text)
+        pause = min(FIRST_PAUSE * 2 ** min(peer.mismatches - 1, 30), enrp.settings.limits.resynchronisation_pause)
+        peer.next_download = enrp.now + round(pause * MICROSECONDS)
+        enrp.counters["synchronisations"] += 1
+        enrp.handlespace.mark_home(peer.identifier)
+        self._downloads[peer.identifier] = Download(self._ask(peer))
+
+    def _ask(self, peer: PeerRegistrar) -> Entry:
+        enrp = self._enrp
+        assert peer.link is not None
+        enrp.send(
+            peer.link,
+            HandleTableRequest(sender_identifier=enrp.identifier, receiver_identifier=peer.identifier, own_only=True),
+        )
+        return enrp.arm(enrp.settings.max_time_no_response, partial(self.interrupted, peer))
+
+    def responded(self, link: EnrpLink, message: HandleTableResponse) -> None:
+        """A part of a table that was asked for, of a mentor or of a peer's own elements; others are not asked for."""
+        enrp = self._enrp
+        peer = link.peer
+        assert peer is not None
+        download = self._downloads.get(peer.identifier)
+        mentor = enrp.startup.is_mentor(link)
+        if not mentor and download is None:
+            enrp.counters["unasked responses"] += 1
+            return
+        if not message.reject:
+            self._merge(peer, message, everything=mentor)
+        if mentor:
+            enrp.startup.loaded(message)
+            return
+        assert download is not None
+        enrp.disarm(download.timer)
+        download.responses += 1
+        if message.reject or (message.more and download.responses >= enrp.settings.limits.table_responses):
+            self.interrupted(peer)
+        elif message.more:
+            download.timer = self._ask(peer)
+        else:
+            self._sweep(peer)
+
+    def _merge(self, peer: PeerRegistrar, message: HandleTableResponse, *, everything: bool) -> None:
+        """Take the elements in: a mentor's whole table but for what is ours, otherwise just the peer's own."""
+        enrp = self._enrp
+        for entry in message.pool_entries:
+            for element in entry.pool_elements:
+                home = element.home_identifier
+                if home != peer.identifier and not (everything and home not in (0, enrp.identifier)):
+                    enrp.counters["table entries of others' elements"] += 1
+                elif not enrp.claim(peer, entry.pool_handle, element.identifier):
+                    enrp.store(peer, entry.pool_handle, element)
+
+    def _sweep(self, peer: PeerRegistrar) -> None:
+        """The download is complete: what the peer did not name is gone (RFC 5353 3.6.3)."""
+        del self._downloads[peer.identifier]
+        for handle, _ in self._enrp.handlespace.sweep_marked(peer.identifier):
+            self._enrp.asap.changed(handle, self._enrp.now)
+
+    def interrupted(self, peer: PeerRegistrar) -> None:
+        """The download came to nothing: what is marked stays."""
+        download = self._downloads.pop(peer.identifier, None)
+        if download is not None:
+            self._enrp.disarm(download.timer)
+            self._enrp.handlespace.unmark_home(peer.identifier)

@@ -1,0 +1,56 @@
+"""Announcements and presences by multicast: sent from an endpoint's own port, heard from other registrars."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import ifaddr
+
+from rserpool.locator import parse_addresses
+from rserpool.protocol.addresses import Address
+from rserpool.registrar.schema import ConfigError
+from rserpool.transport.announce import AnnounceListener, Announcer, Callback, Group, as_group
+from rserpool.transport.interface import DatagramSender, Endpoint
+
+log = logging.getLogger("rserpool.registrar")
+
+
+def groups_of(listed: Sequence[str], port: int, option: str) -> list[Group]:
+    """The multicast groups that an option lists. Raises ConfigError."""
+    try:
+        return [as_group(*entry) for entry in parse_addresses(listed, port)]
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}") from None
+
+
+class Multicast:
+    """The groups of one endpoint. Where the interfaces cannot multicast, that is logged, and the rest goes on."""
+
+    def __init__(self, endpoint: Endpoint, groups: Sequence[Group], heard: Callback, ttl: int) -> None:
+        self._announcer = Announcer(cast(DatagramSender, endpoint), groups, ttl=ttl)
+        self._listeners: list[AnnounceListener] = []
+        interfaces = interfaces_of(endpoint.local_addresses)
+        for group in groups:
+            try:
+                self._listeners.append(AnnounceListener([group], heard, interfaces=interfaces))
+            except OSError as error:
+                log.info("other registrars are not heard: %s", error.strerror)
+
+    def announce(self, data: bytes) -> None:
+        """Send one datagram to every group."""
+        self._announcer.announce(data)
+
+    def close(self) -> None:
+        """Hear no more."""
+        for listener in self._listeners:
+            listener.close()
+
+
+def interfaces_of(addresses: Iterable[Address]) -> list[str]:
+    """The names of the network interfaces that have these addresses."""
+    wanted = {str(address) for address in addresses}
+    return [
+        adapter.name
+        for adapter in ifaddr.get_adapters()
+        if any((ip.ip if isinstance(ip.ip, str) else ip.ip[0]) in wanted for ip in adapter.ips)
+    ]

@@ -1,0 +1,139 @@
+"""The tester's fake registrars: they keep presences apart, answer those that ask for it, and mentor with nothing."""
+
+import asyncio
+import contextlib
+from ipaddress import IPv4Address, IPv6Address
+
+from rserpool.messages import (
+    EnrpMessage,
+    HandleTableRequest,
+    HandleTableResponse,
+    ListRequest,
+    ListResponse,
+    Message,
+    Presence,
+    decode,
+)
+from rserpool.transport.interface import AssociationGone, Down, Endpoint, Transport
+from tests.scenarios.octets import OCTETS, octets
+from tests.scenarios.tester import SILENCE, SOON
+
+ENRP_PPID = 12
+LOW, HIGH = 0x11111111, 0x33333333
+HEARTBEATS = {LOW: "T08.hb", HIGH: "T08.hb-high"}
+PORTS = {LOW: 19901, HIGH: 19902}
+
+
+class FakeRegistrar:
+    """A peer registrar of the tester's."""
+
+    def __init__(self, identifier: int) -> None:
+        self.identifier = identifier
+        self.heartbeat = octets(HEARTBEATS[identifier])
+        self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
+        self.presences: asyncio.Queue[Presence] = asyncio.Queue()
+        self.answering = True
+        self.up = asyncio.Event()
+        self.known = asyncio.Event()
+        self.down = asyncio.Event()
+        self._beating: asyncio.Task[None] | None = None
+
+    async def open(self, transport: Transport, own: str) -> None:
+        """Listen at this registrar's port."""
+        self.endpoint = await transport.endpoint(self, addresses=[own], port=PORTS[self.identifier])
+
+    async def meet(self, registrar: tuple[str, int]) -> None:
+        """Associate with the registrar under test, say hello and hear from it."""
+        self.assoc = self.endpoint.connect([registrar[0]], registrar[1])
+        await asyncio.wait_for(self.up.wait(), SOON)
+        self.send(self.heartbeat)
+        self.beat()
+        await asyncio.wait_for(self.known.wait(), SOON)
+
+    def beat(self) -> None:
+        """Send a heartbeat every half second from now on."""
+
+        async def beating() -> None:
+            with contextlib.suppress(AssociationGone):
+                while True:
+                    await asyncio.sleep(0.5)
+                    self.send(self.heartbeat)
+
+        self._beating = asyncio.create_task(beating())
+
+    def die(self) -> None:
+        """Say nothing any more, not even when asked."""
+        self.answering = False
+        if self._beating is not None:
+            self._beating.cancel()
+            self._beating = None
+
+    async def close(self) -> None:
+        """Stop."""
+        self.die()
+        await self.endpoint.close()
+
+    def send(self, what: str | bytes | Message) -> None:
+        """Send a message: by its name in the list of octets, as octets, or as a record."""
+        data = octets(what) if isinstance(what, str) else what if isinstance(what, bytes) else what.encode()
+        assert self.endpoint.send(self.assoc, data, ENRP_PPID)
+
+    async def receive(self) -> bytes:
+        """The next message that is no presence."""
+        return await asyncio.wait_for(self.inbox.get(), SOON)
+
+    async def expect(self, name: str) -> None:
+        """The next message has exactly these octets."""
+        received = await self.receive()
+        assert received.hex(" ", 4) == OCTETS[name], f"{name}: got {received.hex(' ', 4)}"
+
+    async def answer(self) -> EnrpMessage:
+        """The next message that is no presence, decoded."""
+        message = decode(await self.receive(), "enrp")
+        assert isinstance(message, EnrpMessage)
+        return message
+
+    async def presence(self) -> Presence:
+        """The next presence."""
+        return await asyncio.wait_for(self.presences.get(), SOON)
+
+    async def silent(self) -> None:
+        """Nothing but presences comes."""
+        try:
+            received = await asyncio.wait_for(self.inbox.get(), SILENCE)
+        except TimeoutError:
+            return
+        raise AssertionError(f"silence expected, got {received.hex(' ', 4)}")
+
+    # The transport's calls
+
+    def on_up(
+        self, endpoint: Endpoint, assoc: int, addresses: tuple[IPv4Address | IPv6Address, ...], port: int
+    ) -> None:
+        self.assoc = assoc
+        self.up.set()
+
+    def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
+        raise AssertionError("the registrar did not restart")
+
+    def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
+        assert ppid == ENRP_PPID
+        message = decode(data, "enrp")
+        match message:
+            case Presence():
+                self.known.set()
+                self.presences.put_nowait(message)
+                if message.reply_required and self.answering:
+                    self.send(self.heartbeat)
+            case ListRequest():
+                self.send(ListResponse(sender_identifier=self.identifier, receiver_identifier=0))
+            case HandleTableRequest(own_only=False):
+                self.send(HandleTableResponse(sender_identifier=self.identifier, receiver_identifier=0))
+            case _:
+                self.inbox.put_nowait(data)
+
+    def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
+        self.down.set()
+
+    def on_writable(self, endpoint: Endpoint, assoc: int) -> None:
+        """Little is sent."""
