@@ -123,16 +123,21 @@ class Instruments:
             self._server.observers.append(self._averages)
         if outputs.actions is not None:
             outputs.actions.text(actionlog.HEADER)
-            self._server.observers.append(
-                actionlog.ActionLog(
-                    outputs.actions.line,
-                    lambda: self._server.registrar.settings.identifier,
-                    self._server.config.settings.keep_alive_interval,
-                    wall=time.time,
-                    elapsed=outputs.elapsed,
-                )
-            )
+            self._log_actions(outputs.actions.line)
+        if log.isEnabledFor(logging.DEBUG):
+            self._log_actions(lambda line: log.debug("message: %s", line.split("   ", 1)[1]))
         self._every(FLUSH_SECONDS, self._flush)
+
+    def _log_actions(self, write: Callable[[str], None]) -> None:
+        self._server.observers.append(
+            actionlog.ActionLog(
+                write,
+                lambda: self._server.registrar.settings.identifier,
+                self._server.config.settings.keep_alive_interval,
+                wall=time.time,
+                elapsed=self._outputs.elapsed,
+            )
+        )
 
     def stop(self) -> None:
         """Write what is written at the end, and stop; nothing if not started. The files stay open."""

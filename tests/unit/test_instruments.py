@@ -161,6 +161,18 @@ def test_every_message_fills_the_columns(message: m.Message) -> None:
     assert '"Malformed"' not in logged.lines[0]
 
 
+def test_what_we_hear_of_ourselves_is_left_out() -> None:
+    logged = Logged()
+    presence = m.Presence(sender_identifier=OURS, receiver_identifier=0).encode()
+    announcement = m.ServerAnnounce(server_identifier=OURS).encode()
+    logged.log.received(Channel.MULTICAST_ENRP, presence)
+    logged.log.received(Channel.MULTICAST_ASAP, announcement)
+    assert logged.lines == []
+    logged.log.sent(Channel.MULTICAST_ENRP, presence)
+    logged.log.sent(Channel.MULTICAST_ASAP, announcement)
+    assert len(logged.lines) == 2
+
+
 def test_garbage_and_hostile_handles_keep_the_log_in_order() -> None:
     logged = Logged()
     logged.log.received(Channel.ASAP, b"")
