@@ -87,6 +87,11 @@ class Element:
     def alive(self) -> bool:
         return self.state is not State.OFF
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is registered, as far as it knows."""
+        return self.state is State.READY and self.home is not None
+
     # Life
 
     def start(self) -> None:
