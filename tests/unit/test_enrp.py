@@ -1,11 +1,15 @@
 """ENRP against peers that lie, flood, vanish or come back (threats to a scope of registrars), and the start of one."""
 
 import itertools
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from rserpool.client.link import RETRAN_MAX, T5_SERVER_HUNT
+from rserpool.client.pool_element import T2_REGISTRATION, T3_DEREGISTRATION
+from rserpool.client.pool_user import T1_REQUEST
 from rserpool.errors import Cause
 from rserpool.messages import (
     EnrpError,
@@ -23,6 +27,8 @@ from rserpool.messages import (
 )
 from rserpool.protocol.actions import Abort, Level, Note, Renumber
 from rserpool.protocol.peers import TABLE, Event, State
+from rserpool.registrar.config import load
+from rserpool.settings import Settings
 from tests.support.scope import EMPTY, HIGH, LOW, OWN, POOL, Scope, element, host, presence, update
 
 
@@ -138,6 +144,7 @@ def test_a_peers_word_counts_for_its_own_elements_only() -> None:
     assert not scope.send(low, update(LOW, element(1, LOW), action=7)), "a reserved action is nothing"
 
 
+@pytest.mark.conformance("ENRP-1.1-01")
 def test_an_element_that_registers_elsewhere_changes_its_home() -> None:
     scope = Scope()
     low = scope.join(LOW, 2)
@@ -202,6 +209,7 @@ def test_a_table_that_nobody_asked_for_and_one_without_end() -> None:
     assert sum(map(len, answers)) == 4
 
 
+@pytest.mark.conformance("ENRP-3.6.3-05")
 def test_what_a_download_does_not_name_is_gone_but_not_if_it_breaks_off() -> None:
     scope = Scope()
     low = scope.join(LOW, 2)
@@ -301,6 +309,7 @@ def test_an_unknown_target_is_consented_to() -> None:
     assert kinds(answer) == ["InitTakeoverAck"]
 
 
+@pytest.mark.conformance("ENRP-3.5.2-02")
 def test_a_dead_peer_without_elements_is_forgotten() -> None:
     scope = Scope()
     scope.join(LOW, 2)
@@ -334,13 +343,14 @@ def test_elements_that_do_not_answer_their_new_home_are_removed() -> None:
 # Start
 
 
+@pytest.mark.conformance("ENRP-3.2.2.1-03")
 def test_a_registrar_without_peers_is_one_at_once() -> None:
     assert Scope().registrar.enrp.startup.over
 
 
 @pytest.mark.conformance(
     "ENRP-3.2.2.1-01", "ENRP-3.2.2.2-01", "ENRP-3.2.2.2-04", "ENRP-3.2.3-01", "ENRP-3.2.3-04", "ENRP-3.2.3-05",
-    "ENRP-3.2.3-06", "ENRP-3.2.3-07", "ENRP-3.2.3-09", "ENRP-2.6-01", "ENRP-3.2.2.2-05", "ENRP-3.2.3-10",
+    "ENRP-3.2.3-06", "ENRP-3.2.3-07", "ENRP-3.2.3-09", "ENRP-2.6-01", "ENRP-2.3-01", "ENRP-3.2.2.2-05", "ENRP-3.2.3-10",
 )  # fmt: skip
 def test_a_mentor_gives_its_list_and_its_table() -> None:
     scope = Scope(static_peers=1)
@@ -391,6 +401,7 @@ def test_without_a_mentor_it_goes_on_alone() -> None:
     assert len(scope.calls) > 1, "and goes on calling"
 
 
+@pytest.mark.conformance("ENRP-3.2.1-01")
 def test_an_identifier_that_was_drawn_and_is_taken_is_drawn_anew_but_only_at_the_start() -> None:
     for drawn, starting, renumbered in ((True, True, True), (False, True, False), (True, False, False)):
         scope = Scope(static_peers=1, identifier_drawn=drawn)
@@ -398,3 +409,62 @@ def test_an_identifier_that_was_drawn_and_is_taken_is_drawn_anew_but_only_at_the
             scope.wait(5)
         scope.send(scope.associate(2), presence(OWN, 2))
         assert (Renumber() in scope.others) == renumbered
+
+
+@pytest.mark.conformance("ENRP-3.3.1-06", "ENRP-3.3.1-07", "ENRP-3.2.3-08")
+def test_updates_and_tables_replace_what_is_known_of_an_element() -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    scope.add(low, LOW, 1)
+    scope.add(low, LOW, 2)
+    changed = replace(element(1, LOW), registration_life=77)
+    scope.send(low, update(LOW, changed))
+    known = scope.registrar.handlespace.find(POOL, 1)
+    assert known is not None
+    assert known.parameter == changed.encode()
+    scope.send(low, presence(LOW, 2, 0x1234))
+    again = replace(changed, registration_life=78)
+    scope.send(low, table(LOW, again, element(2, LOW)))
+    known = scope.registrar.handlespace.find(POOL, 1)
+    assert known is not None
+    assert known.parameter == again.encode()
+    assert scope.homes() == {1: LOW, 2: LOW}
+
+
+@pytest.mark.conformance("ENRP-2.1-01", "ENRP-3.4.2-01", "ENRP-3.1-01")
+def test_presences_go_to_every_peer_each_cycle_and_ask_for_nothing() -> None:
+    scope = Scope()
+    numbers = [scope.join(LOW, 2), scope.join(HIGH, 3)]
+    before = [len(scope.sent[number]) for number in numbers]
+    scope.wait(4.6)
+    for number, start in zip(numbers, before, strict=True):
+        beats = [message for message in scope.sent[number][start:] if isinstance(message, Presence)]
+        assert len(beats) == 2
+        assert all(beat.receiver_identifier == 0 and not beat.reply_required for beat in beats)
+
+
+@pytest.mark.conformance("ENRP-3.4.3-01")
+def test_any_message_is_a_sign_of_life() -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    before = len(scope.sent[low])
+    for identifier in range(1, 11):
+        scope.wait(4)
+        scope.add(low, LOW, identifier)
+    assert not any(isinstance(one, Presence) and one.reply_required for one in scope.sent[low][before:])
+
+
+@pytest.mark.conformance("ENRP-4-01", "ASAP-7-01")
+def test_the_timers_of_the_rfcs() -> None:
+    settings = Settings(identifier=1)
+    assert (settings.heartbeat, settings.last_heard, settings.max_time_no_response) == (30, 61, 5)
+    assert (settings.announce_interval, settings.announce_timeout) == (1, 5)
+    assert (T1_REQUEST, T2_REGISTRATION, T3_DEREGISTRATION) == (15, 30, 30)
+    assert (T5_SERVER_HUNT, RETRAN_MAX) == (10, 60)
+
+
+@pytest.mark.conformance("ENRP-2.1-05")
+def test_identifiers_are_drawn_anew_each_time_and_never_0() -> None:
+    drawn = {load({}, {}, None, secrets.randbelow(0xFFFFFFFF) + 1).settings.identifier for _ in range(50)}
+    assert len(drawn) == 50
+    assert 0 not in drawn
