@@ -19,6 +19,7 @@ from rserpool.messages import (
     SCTPTransport,
     decode,
 )
+
 from tests.sim.network import Endpoint, Host, Network, Side
 
 PE_PORT = 4711
@@ -85,6 +86,11 @@ class Element:
     @property
     def alive(self) -> bool:
         return self.state is not State.OFF
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is registered, as far as it knows."""
+        return self.state is State.READY and self.home is not None
 
     # Life
 

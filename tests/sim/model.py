@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from rserpool.protocol.peers import State as PeerState
 from rserpool.settings import Settings
+
 from tests.sim import bounds
 from tests.sim.clock import Clock
 from tests.sim.element import ADOPTION_PAUSE, Element, State
@@ -121,11 +122,7 @@ class Model:
         for entry in missing:
             name, _, key = entry  # type: ignore[misc]
             seconds = self._missing.longest(now, entry)
-            bound = (
-                SLACK + ADOPTION_PAUSE
-                if key in self.calm
-                else bounds.element(self.patience) + bounds.dead_element(self.settings)
-            )
+            bound = SLACK + ADOPTION_PAUSE if key in self.calm else bounds.element(self.patience) + bounds.dead_element(self.settings)
             if seconds > bound:
                 raise Violation(f"{name} has missed {named(key)}, which lives, for {seconds:.1f} s")
 

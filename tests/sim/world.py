@@ -8,6 +8,7 @@ from rserpool.limits import Limits
 from rserpool.messages import PolicyType
 from rserpool.profile import RFC, RSPLIB, Profile
 from rserpool.settings import Settings
+
 from tests.sim.clock import Clock
 from tests.sim.element import VALUES, Element, Flavour, policy
 from tests.sim.history import History
@@ -42,6 +43,8 @@ class Shape:
     slowest: float
     """Seconds of the longest delay of a message."""
     phases: int
+    calm: float
+    """The share of the phases in which one registrar dies and nothing else happens."""
 
     @property
     def patience(self) -> float:
@@ -70,6 +73,7 @@ def shape(seed: int) -> Shape:
         last_heard=61.0 if patient else last_heard,
         slowest=rng.choice((0.01, 0.05, 0.4)),
         phases=2,
+        calm=0.35,
     )
 
 
