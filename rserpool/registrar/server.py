@@ -27,9 +27,10 @@ from rserpool.protocol.addresses import Address, scope
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.registrar.config import Config
-from rserpool.registrar.links import Events, Face, Links
+from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.registrar.multicast import Multicast, groups_of
 from rserpool.registrar.notes import Notes
+from rserpool.registrar.observe import Channel, Observer, Sizes, Totals
 from rserpool.registrar.schema import ConfigError
 from rserpool.settings import Scope, Settings
 from rserpool.transport.choose import choose
@@ -39,6 +40,10 @@ from rserpool.transport.tcp import TcpTransport
 log = logging.getLogger("rserpool.registrar")
 
 SECONDS = 1e-6
+MULTICAST: dict[type[Action], Channel] = {
+    Announce: Channel.MULTICAST_ASAP,
+    AnnouncePresence: Channel.MULTICAST_ENRP,
+}
 
 
 class Announcing(Typed):
@@ -74,6 +79,7 @@ class Server:
             up=self._up, message=self._message, down=self._down, unreachable=self._unreachable, ignored=self._ignored
         )
         self.links = Links(events, queued)
+        self.observers: list[Observer] = []
         self.endpoints: dict[Protocol, Endpoint] = {}
         self._faces: dict[Protocol, Face] = {}
         self._sctp = sctp
@@ -85,6 +91,7 @@ class Server:
         self._notes = Notes()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
+        self._sweeper: asyncio.TimerHandle | None = None
 
     def _registrar(self, settings: Settings) -> Registrar:
         randomness = random.SystemRandom()
@@ -114,6 +121,8 @@ class Server:
             enrp = await self._bind(transport, Protocol.ENRP, addresses, port)
         tcp = await self._start_tcp([str(address) for address in asap.local_addresses], asap.port)
         self._start_multicast(asap, enrp)
+        if options.idle_timeout:
+            self._sweeper = self.loop.call_later(options.idle_timeout / IDLE_ROUNDS, self._sweep)
         log.info(
             "registrar 0x%08x serves ASAP at %s, port %d%s, profile %s",
             self.config.settings.identifier,
@@ -173,8 +182,9 @@ class Server:
 
     async def stop(self) -> None:
         """Stop announcing and close every association cleanly; elements stay known to peers, which take them over."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._sweeper):
+            if timer is not None:
+                timer.cancel()
         while self._announcers:
             self._announcers.popitem()[1].close()
         if self._tcp_endpoint is not None:
@@ -196,8 +206,45 @@ class Server:
         if len(ports) > 1:
             raise ConfigError(f"{option}: all addresses of one endpoint have the same port")
         if any(ip_address(host).is_unspecified for host, _ in listed):
-            return host_addresses(self.config.settings.address_scope), ports.pop()
+            only = 4 if all(ip_address(host).version == 4 for host, _ in listed) else None
+            return host_addresses(self.config.settings.address_scope, only), ports.pop()
         return [host for host, _ in listed], ports.pop()
+
+    # For instruments
+
+    def peers(self) -> tuple[int, ...]:
+        """The server identifiers of the peer registrars."""
+        return tuple(self.registrar.enrp.peers)
+
+    def sizes(self) -> Sizes:
+        """How much there is now."""
+        space = self.registrar.handlespace
+        return Sizes(
+            peers=len(self.registrar.enrp.peers),
+            pools=space.pool_count,
+            elements=len(space),
+            owned=space.home_size(self.registrar.settings.identifier),
+        )
+
+    def totals(self) -> Totals:
+        """What has been done so far."""
+        counters = self.registrar.counters
+        return Totals(
+            registrations=counters["registrations"] + counters["re-registrations"],
+            reregistrations=counters["re-registrations"],
+            deregistrations=counters["deregistrations"],
+            handle_resolutions=counters["handle resolutions"],
+            failure_reports=counters["reports"],
+            keep_alives=counters["keep-alives"],
+        )
+
+    def _received(self, channel: Channel, data: bytes) -> None:
+        for observer in self.observers:
+            observer.received(channel, data)
+
+    def _sent(self, channel: Channel, data: bytes) -> None:
+        for observer in self.observers:
+            observer.sent(channel, data)
 
     # The transports' events
 
@@ -205,6 +252,8 @@ class Server:
         self._carry_out(self.registrar.associated(number, protocol, peer, self._now()))
 
     def _message(self, number: int, data: bytes) -> None:
+        if self.observers:
+            self._received(Channel[(self.links.protocol(number) or Protocol.ASAP).name], data)
         self._carry_out(self.registrar.received(number, data, self._now()))
 
     def _down(self, number: int) -> None:
@@ -218,9 +267,11 @@ class Server:
         log.debug("association %d: a message with payload protocol identifier %d is ignored", number, ppid)
 
     def _announced(self, data: bytes, address: Address, port: int) -> None:
+        self._received(Channel.MULTICAST_ASAP, data)
         self.registrar.announcement_heard(data, self._now())
 
     def _presence(self, data: bytes, address: Address, port: int) -> None:
+        self._received(Channel.MULTICAST_ENRP, data)
         self._carry_out(self.registrar.presence_heard(data, address, port, self._now()))
 
     # Actions and time
@@ -229,6 +280,8 @@ class Server:
         for action in actions:
             match action:
                 case Send(number, data):
+                    if self.observers:
+                        self._sent(Channel[(self.links.protocol(number) or Protocol.ASAP).name], data)
                     if not self.links.send(number, data):
                         self.registrar.asap.counters["slow readers aborted"] += 1
                         self.links.abort(number)
@@ -245,7 +298,14 @@ class Server:
                     announcer = self._announcers.get(type(action))
                     if announcer is not None:
                         announcer.announce(data)
+                        self._sent(MULTICAST[type(action)], data)
+        for observer in self.observers:
+            observer.settled()
         self._schedule()
+
+    def _sweep(self) -> None:
+        self._sweeper = self.loop.call_later(self.config.server.idle_timeout / IDLE_ROUNDS, self._sweep)
+        self.links.sweep()
 
     def _schedule(self) -> None:
         """One loop timer, for the next expiry of the wheel."""
@@ -262,12 +322,12 @@ class Server:
         self._carry_out(self.registrar.advance(self._now()))
 
 
-def host_addresses(least: Scope) -> list[str]:
-    """The addresses of this host's interfaces that reach far enough."""
+def host_addresses(least: Scope, only: int | None = None) -> list[str]:
+    """The addresses of this host's interfaces that reach far enough, of one IP version or of both."""
     found = []
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
             address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-            if scope(address) >= least:
+            if scope(address) >= least and only in (None, address.version):
                 found.append(str(address))
     return found
