@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 from tests.interop.network import Network, Program, address, wait_until
@@ -13,6 +14,10 @@ HEARTBEAT, LAST_HEARD, NO_RESPONSE, EXPIRY = 1.0, 2.5, 1.0, 2.0
 KEEP_ALIVE = 1.5
 MENTOR = 1.5
 """Seconds; the same of both implementations."""
+SILENT_START = 5.0
+"""Seconds for which rsplib's registrar sends no presences of its own accord, whatever its options say."""
+REPAIR_BOUND = 2 * HEARTBEAT * 1.125
+"""Two presence cycles, each with its jitter."""
 TAKEOVER_BOUND = LAST_HEARD + 2 * NO_RESPONSE + EXPIRY
 """Seconds within which a dead registrar's elements have a new home."""
 OURS = (
@@ -55,6 +60,7 @@ class Registrar:
     identifier: int
     implementation: str
     program: Program
+    started: float
 
     @property
     def asap(self) -> str:
@@ -72,6 +78,11 @@ class Registrar:
         """kill -9. Its association's ends hear of it at once: the kernel aborts them."""
         self.program.kill()
         self.program.process.wait()
+
+    def settle(self) -> None:
+        """Waits until it sends presences in its cycle."""
+        start = SILENT_START if self.implementation == "rsplib" else MENTOR
+        time.sleep(max(0.0, self.started + start + 2 * HEARTBEAT - time.monotonic()))
 
     def dump(self, host: int = 8) -> Dump:
         """What hsdump prints. It poses as a registrar that never consents to a takeover, and is forgotten later."""
@@ -93,7 +104,9 @@ def start(net: Network, implementation: str, host: int, identifier: int, *option
         addresses = [f"--identifier=0x{identifier:08x}", f"--asap={where}:{ASAP_PORT}"]
         command = [sys.executable, "-m", "rserpool.cli.main", "registrar", *addresses, *OURS, *options]
     program = net.start(tag, host, command)
-    return Registrar(net=net, host=host, identifier=identifier, implementation=implementation, program=program)
+    return Registrar(
+        net=net, host=host, identifier=identifier, implementation=implementation, program=program, started=time.monotonic()
+    )
 
 
 def static_peers(implementation: str, *peers: str) -> list[str]:

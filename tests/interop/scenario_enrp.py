@@ -93,6 +93,8 @@ def repair(scene: Scene) -> None:
     def seen(user: PoolUser, pool: str, identifier: int) -> bool:
         return identifier in user.all(pool).elements
 
+    for registrar in (scene.ours, scene.theirs):
+        registrar.settle()
     with finding("injected") as found:
         forger.update(ADD, "EchoPool", 0xBAD, OURS)
         wait_until(lambda: seen(scene.users[1], "EchoPool", 0xBAD), "the forged element", 1, every=0.001)
