@@ -34,6 +34,9 @@ class Settings:
     identifier: int
     """The registrar's server identifier, 1 to 0xffffffff: random unless you must know it (RFC 5353 3.2.1)."""
 
+    identifier_drawn: bool = False
+    """Whether the identifier was drawn at random, so that another may be drawn where it turns out to be taken."""
+
     profile: Profile = RFC
     """The dialect: what the RFCs say, or what rsplib's programs expect where they differ from the RFCs (lives in
     milliseconds, three elements per answer, short pool handles)."""

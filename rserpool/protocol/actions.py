@@ -64,6 +64,11 @@ class Connect:
 
 
 @dataclass(frozen=True, slots=True)
+class Renumber:
+    """Start over with another server identifier: this one, drawn at random, is another registrar's (RFC 5353 3.2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnnouncePresence:
     """Send one datagram to every group at which registrars find one another."""
 
@@ -79,4 +84,4 @@ class Note:
     text: str
 
 
-Action = Send | Abort | Connect | Update | Announce | AnnouncePresence | Note
+Action = Send | Abort | Connect | Update | Announce | AnnouncePresence | Renumber | Note

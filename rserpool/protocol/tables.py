@@ -71,16 +71,18 @@ class Tables:
 
     def compare(self, peer: PeerRegistrar, checksum: int) -> None:
         """A presence came with the peer's checksum: where ours of its elements differs, download them
-        (RFC 5353 3.6.1). A mismatch that stays is looked at less and less often."""
+        (RFC 5353 3.6.1). A mismatch that stays is looked at less and less often. After a new association they are
+        downloaded in any case: an update that was lost with the old one may have changed what no checksum shows."""
         enrp = self._enrp
         if not enrp.startup.over or peer.identifier in self._downloads or peer.link is None:
             return
-        if enrp.handlespace.checksum(peer.identifier) == checksum:
+        if enrp.handlespace.checksum(peer.identifier) == checksum and not peer.fresh:
             peer.mismatches = 0
             peer.next_download = 0
             return
         if enrp.now < peer.next_download:
             return
+        peer.fresh = False
         peer.mismatches += 1
         if peer.mismatches > 1:
             text = f"the checksum of {peer} differs for the {peer.mismatches}th time in a row"
@@ -133,7 +135,7 @@ class Tables:
                 home = element.home_identifier
                 if home != peer.identifier and not (everything and home not in (0, enrp.identifier)):
                     enrp.counters["table entries of others' elements"] += 1
-                elif not enrp.claim(peer, entry.pool_handle, element.identifier):
+                else:
                     enrp.store(peer, entry.pool_handle, element)
 
     def _sweep(self, peer: PeerRegistrar) -> None:

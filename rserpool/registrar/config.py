@@ -77,7 +77,7 @@ OPTIONS: tuple[Option, ...] = (
     *(
         option
         for option in options_of(Settings, "registrar", {"profile": PROFILES, "address_scope": SCOPES})
-        if option.field != "identifier"
+        if option.field not in ("identifier", "identifier_drawn")
     ),
     *options_of(Limits, "limits", {}),
 )
@@ -158,5 +158,6 @@ def checked(values: Mapping[str, object], draw: int) -> Config:
         raise ConfigError("--identifier: a server identifier is a number from 1 to 0xffffffff, or 0 for a random one")
     if not 1 <= server.announce_ttl <= 255:
         raise ConfigError("--announce-ttl: hops are a number from 1 to 255")
-    settings = part(Settings, "registrar") | {"identifier": server.identifier or draw}
+    settings = part(Settings, "registrar")
+    settings |= {"identifier": server.identifier or draw, "identifier_drawn": not server.identifier}
     return Config(server=server, settings=Settings(**settings, limits=Limits(**part(Limits, "limits"))))

@@ -81,6 +81,11 @@ class Links:
         if link is not None:
             link.endpoint.abort(link.assoc)
 
+    def abort_all(self) -> None:
+        """Abort every association; their ends are told of as ever."""
+        for number in tuple(self._by_number):
+            self.abort(number)
+
 
 class Face:
     """The handler of one endpoint: puts its associations among the links."""

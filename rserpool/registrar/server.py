@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import random
+import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Protocol as Typed
 
@@ -18,6 +20,7 @@ from rserpool.protocol.actions import (
     Connect,
     Note,
     Protocol,
+    Renumber,
     Send,
 )
 from rserpool.protocol.addresses import Address, scope
@@ -28,7 +31,7 @@ from rserpool.registrar.links import Events, Face, Links
 from rserpool.registrar.multicast import Multicast, groups_of
 from rserpool.registrar.notes import Notes
 from rserpool.registrar.schema import ConfigError
-from rserpool.settings import Scope
+from rserpool.settings import Scope, Settings
 from rserpool.transport.choose import choose
 from rserpool.transport.interface import Endpoint, Transport
 from rserpool.transport.tcp import TcpTransport
@@ -64,15 +67,7 @@ class Server:
     ) -> None:
         self.config = config
         self.loop = asyncio.get_running_loop()
-        randomness = random.SystemRandom()
-        peers = parse_addresses(config.server.peer, ENRP_PORT)
-        self.registrar = Registrar(
-            config.settings,
-            randomness,
-            seed=randomness.getrandbits(64),
-            now=self._now(),
-            static_peers=[((ip_address(host),), port) for host, port in peers],
-        )
+        self.registrar = self._registrar(config.settings)
         limits = config.settings.limits
         queued = {Protocol.ASAP: limits.queued_octets, Protocol.ENRP: limits.queued_octets_of_peers}
         events = Events(
@@ -85,10 +80,22 @@ class Server:
         self._tcp = tcp
         self._tcp_endpoint: Endpoint | None = None
         self._transports: list[Transport] = []
+        self._reachable: tuple[Reachable | None, Reachable | None] = (None, None)
         self._announcers: dict[type[Action], Announcing] = {} if announcer is None else {Announce: announcer}
         self._notes = Notes()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
+
+    def _registrar(self, settings: Settings) -> Registrar:
+        randomness = random.SystemRandom()
+        peers = parse_addresses(self.config.server.peer, ENRP_PORT)
+        return Registrar(
+            settings,
+            randomness,
+            seed=randomness.getrandbits(64),
+            now=self._now(),
+            static_peers=[((ip_address(host),), port) for host, port in peers],
+        )
 
     def _now(self) -> int:
         return round(self.loop.time() * 1_000_000)
@@ -115,13 +122,19 @@ class Server:
             f", and peers at port {enrp.port}" if enrp is not None else "",
             self.config.settings.profile.name,
         )
-        self._carry_out(
-            self.registrar.start(
-                self._now(),
-                Reachable(sctp=asap.local_addresses, port=asap.port, tcp=tcp) if Announce in self._announcers else None,
-                Reachable(sctp=enrp.local_addresses, port=enrp.port) if enrp is not None else None,
-            )
+        self._reachable = (
+            Reachable(sctp=asap.local_addresses, port=asap.port, tcp=tcp) if Announce in self._announcers else None,
+            Reachable(sctp=enrp.local_addresses, port=enrp.port) if enrp is not None else None,
         )
+        self._carry_out(self.registrar.start(self._now(), *self._reachable))
+
+    def _renumber(self) -> None:
+        """Begin anew under another identifier: nothing of what was said under the taken one holds."""
+        self.links.abort_all()
+        settings = replace(self.registrar.settings, identifier=secrets.randbelow(0xFFFFFFFF) + 1)
+        log.error("the identifier is another registrar's: this one is 0x%08x from now on", settings.identifier)
+        self.registrar = self._registrar(settings)
+        self._carry_out(self.registrar.start(self._now(), *self._reachable))
 
     async def _bind(self, transport: Transport, protocol: Protocol, addresses: list[str], port: int) -> Endpoint:
         self._faces[protocol] = Face(self.links, protocol)
@@ -223,6 +236,9 @@ class Server:
                     self._notes.write(action, self.loop.time())
                 case Abort(number):
                     self.links.abort(number)
+                case Renumber():
+                    self._renumber()
+                    return
                 case Connect(protocol):
                     self._faces[protocol].connect(self.endpoints[protocol], action)
                 case Announce(data) | AnnouncePresence(data):

@@ -299,3 +299,14 @@ async def test_answers_without_a_policy_and_with_an_error(world: World) -> None:
         with pytest.raises(Refused, match="cause 0xf00d") as raised:
             await user.resolve(ONE_POOL)
         assert raised.value.cause == Cause.UNSPECIFIED_ERROR
+
+
+@in_world
+async def test_two_registrars_of_one_identifier_end_with_two(world: World) -> None:
+    first = await world.registrar("10.44.0.1", "--enrp=10.44.0.1:9901")
+    second = await world.registrar("10.44.0.9", "--enrp=10.44.0.9:9901", "--peer=10.44.0.1")
+    assert first.registrar.settings.identifier == second.registrar.settings.identifier
+    await eventually(lambda: len(first.registrar.enrp.peers) == len(second.registrar.enrp.peers) == 1)
+    assert first.registrar.settings.identifier != second.registrar.settings.identifier
+    await first.stop()
+    await second.stop()

@@ -1,12 +1,18 @@
 """ENRP against peers that lie, flood, vanish or come back (threats to a scope of registrars), and the start of one."""
 
 import itertools
+import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from rserpool.client.link import RETRAN_MAX, T5_SERVER_HUNT
+from rserpool.client.pool_element import T2_REGISTRATION, T3_DEREGISTRATION
+from rserpool.client.pool_user import T1_REQUEST
 from rserpool.errors import Cause
 from rserpool.messages import (
+    EndpointKeepAliveAck,
     EnrpError,
     HandleTableRequest,
     HandleTableResponse,
@@ -20,12 +26,14 @@ from rserpool.messages import (
     ServerInformation,
     TakeoverServer,
 )
-from rserpool.protocol.actions import Abort, Level, Note
+from rserpool.protocol.actions import Abort, Level, Note, Renumber
 from rserpool.protocol.peers import TABLE, Event, State
+from rserpool.registrar.config import load
+from rserpool.settings import Settings
 from tests.support.scope import EMPTY, HIGH, LOW, OWN, POOL, Scope, element, host, presence, update
 
 
-def kinds(messages: list[object]) -> list[str]:
+def kinds(messages: Sequence[object]) -> list[str]:
     return [type(message).__name__ for message in messages]
 
 
@@ -60,7 +68,10 @@ def test_unknown_senders_are_bounded() -> None:
 def test_nobodys_and_our_own_identifier_make_no_peer(identifier: int) -> None:
     scope = Scope()
     number = scope.associate(2)
-    assert not scope.send(number, presence(identifier, 2, reply=True))
+    answer = scope.send(number, presence(identifier, 2, reply=True))
+    assert kinds(answer) == (["Presence"] if identifier else []), "a twin that starts is to notice"
+    scope.send(number, update(identifier, element(1, identifier)) if identifier else presence(0, 2))
+    assert not len(scope.registrar.handlespace)
     assert not scope.registrar.enrp.peers
     assert any(isinstance(action, Note) and action.level == Level.ERROR for action in scope.others)
 
@@ -134,14 +145,43 @@ def test_a_peers_word_counts_for_its_own_elements_only() -> None:
     assert not scope.send(low, update(LOW, element(1, LOW), action=7)), "a reserved action is nothing"
 
 
+@pytest.mark.conformance("ENRP-1.1-01")
 def test_an_element_that_registers_elsewhere_changes_its_home() -> None:
     scope = Scope()
     low = scope.join(LOW, 2)
     number = scope.register(7)
     scope.add(low, LOW, 7)
-    assert scope.homes() == {7: LOW}
+    assert scope.homes() == {7: OWN}, "a peer's word is not enough while the element is associated here"
+    assert scope.asked(number) == [7]
+    scope.sent[low].clear()
     scope.take(scope.registrar.lost(number, scope.now))
-    assert scope.homes() == {7: LOW}, "its old association is no business of its any more"
+    assert scope.homes() == {7: LOW}
+    assert not any(isinstance(message, HandleUpdate) for message in scope.sent[low])
+
+
+def test_an_element_that_answers_stays_and_the_claimant_is_told() -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    number = scope.register(7)
+    scope.add(low, LOW, 7)
+    scope.sent[low].clear()
+    ack = EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7).encode()
+    scope.take(scope.registrar.received(number, ack, scope.now))
+    (told,) = scope.sent[low]
+    assert isinstance(told, HandleUpdate)
+    assert told.pool_element.home_identifier == OWN
+    scope.take(scope.registrar.lost(number, scope.now))
+    assert scope.homes() == {}, "the claim is forgotten"
+
+
+def test_a_claim_ends_with_the_claimants_word() -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    number = scope.register(7)
+    scope.add(low, LOW, 7)
+    scope.send(low, update(LOW, element(7, LOW), action=1))
+    scope.take(scope.registrar.lost(number, scope.now))
+    assert scope.homes() == {}
 
 
 def test_elements_of_a_peer_are_bounded_and_their_lives_end() -> None:
@@ -180,12 +220,11 @@ def test_a_table_tells_of_its_senders_elements_only() -> None:
     scope = Scope()
     low, high = scope.join(LOW, 2), scope.join(HIGH, 3)
     scope.add(high, HIGH, 3)
-    scope.register(7)
+    number = scope.register(7)
     scope.send(low, presence(LOW, 2, 0x1234))
     scope.send(low, table(LOW, element(1, LOW), element(3, LOW, 5), element(4, HIGH), element(5, OWN), element(7, LOW)))
     assert scope.homes() == {1: LOW, 3: LOW, 7: OWN}
-    told = [message for message in scope.sent[low] if isinstance(message, HandleUpdate)]
-    assert told[-1].pool_element.identifier == 7, "an element that is associated here is ours; the peer is told"
+    assert scope.asked(number) == [7], "an element that is associated here is asked whose it is"
 
 
 def test_a_table_that_nobody_asked_for_and_one_without_end() -> None:
@@ -198,6 +237,7 @@ def test_a_table_that_nobody_asked_for_and_one_without_end() -> None:
     assert sum(map(len, answers)) == 4
 
 
+@pytest.mark.conformance("ENRP-3.6.3-05")
 def test_what_a_download_does_not_name_is_gone_but_not_if_it_breaks_off() -> None:
     scope = Scope()
     low = scope.join(LOW, 2)
@@ -297,6 +337,7 @@ def test_an_unknown_target_is_consented_to() -> None:
     assert kinds(answer) == ["InitTakeoverAck"]
 
 
+@pytest.mark.conformance("ENRP-3.5.2-02")
 def test_a_dead_peer_without_elements_is_forgotten() -> None:
     scope = Scope()
     scope.join(LOW, 2)
@@ -330,13 +371,14 @@ def test_elements_that_do_not_answer_their_new_home_are_removed() -> None:
 # Start
 
 
+@pytest.mark.conformance("ENRP-3.2.2.1-03")
 def test_a_registrar_without_peers_is_one_at_once() -> None:
     assert Scope().registrar.enrp.startup.over
 
 
 @pytest.mark.conformance(
     "ENRP-3.2.2.1-01", "ENRP-3.2.2.2-01", "ENRP-3.2.2.2-04", "ENRP-3.2.3-01", "ENRP-3.2.3-04", "ENRP-3.2.3-05",
-    "ENRP-3.2.3-06", "ENRP-3.2.3-07", "ENRP-3.2.3-09", "ENRP-2.6-01", "ENRP-3.2.2.2-05", "ENRP-3.2.3-10",
+    "ENRP-3.2.3-06", "ENRP-3.2.3-07", "ENRP-3.2.3-09", "ENRP-2.6-01", "ENRP-2.3-01", "ENRP-3.2.2.2-05", "ENRP-3.2.3-10",
 )  # fmt: skip
 def test_a_mentor_gives_its_list_and_its_table() -> None:
     scope = Scope(static_peers=1)
@@ -385,3 +427,72 @@ def test_without_a_mentor_it_goes_on_alone() -> None:
     assert scope.registrar.enrp.startup.over
     scope.wait(60)
     assert len(scope.calls) > 1, "and goes on calling"
+
+
+@pytest.mark.conformance("ENRP-3.2.1-01")
+def test_an_identifier_that_was_drawn_and_is_taken_is_drawn_anew_but_only_at_the_start() -> None:
+    for drawn, starting, renumbered in ((True, True, True), (False, True, False), (True, False, False)):
+        scope = Scope(static_peers=1, identifier_drawn=drawn)
+        if not starting:
+            scope.wait(5)
+        scope.send(scope.associate(2), presence(OWN, 2))
+        assert (Renumber() in scope.others) == renumbered
+
+
+@pytest.mark.conformance("ENRP-3.3.1-06", "ENRP-3.3.1-07", "ENRP-3.2.3-08")
+def test_updates_and_tables_replace_what_is_known_of_an_element() -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    scope.add(low, LOW, 1)
+    scope.add(low, LOW, 2)
+    changed = replace(element(1, LOW), registration_life=77)
+    scope.send(low, update(LOW, changed))
+    known = scope.registrar.handlespace.find(POOL, 1)
+    assert known is not None
+    assert known.parameter == changed.encode()
+    scope.send(low, presence(LOW, 2, 0x1234))
+    again = replace(changed, registration_life=78)
+    scope.send(low, table(LOW, again, element(2, LOW)))
+    known = scope.registrar.handlespace.find(POOL, 1)
+    assert known is not None
+    assert known.parameter == again.encode()
+    assert scope.homes() == {1: LOW, 2: LOW}
+
+
+@pytest.mark.conformance("ENRP-2.1-01", "ENRP-3.4.2-01", "ENRP-3.1-01")
+def test_presences_go_to_every_peer_each_cycle_and_ask_for_nothing() -> None:
+    scope = Scope()
+    numbers = [scope.join(LOW, 2), scope.join(HIGH, 3)]
+    before = [len(scope.sent[number]) for number in numbers]
+    scope.wait(4.6)
+    for number, start in zip(numbers, before, strict=True):
+        beats = [message for message in scope.sent[number][start:] if isinstance(message, Presence)]
+        assert len(beats) == 2
+        assert all(beat.receiver_identifier == 0 and not beat.reply_required for beat in beats)
+
+
+@pytest.mark.conformance("ENRP-3.4.3-01")
+def test_any_message_is_a_sign_of_life() -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    before = len(scope.sent[low])
+    for identifier in range(1, 11):
+        scope.wait(4)
+        scope.add(low, LOW, identifier)
+    assert not any(isinstance(one, Presence) and one.reply_required for one in scope.sent[low][before:])
+
+
+@pytest.mark.conformance("ENRP-4-01", "ASAP-7-01")
+def test_the_timers_of_the_rfcs() -> None:
+    settings = Settings(identifier=1)
+    assert (settings.heartbeat, settings.last_heard, settings.max_time_no_response) == (30, 61, 5)
+    assert (settings.announce_interval, settings.announce_timeout) == (1, 5)
+    assert (T1_REQUEST, T2_REGISTRATION, T3_DEREGISTRATION) == (15, 30, 30)
+    assert (T5_SERVER_HUNT, RETRAN_MAX) == (10, 60)
+
+
+@pytest.mark.conformance("ENRP-2.1-05")
+def test_identifiers_are_drawn_anew_each_time_and_never_0() -> None:
+    drawn = {load({}, {}, None, secrets.randbelow(0xFFFFFFFF) + 1).settings.identifier for _ in range(50)}
+    assert len(drawn) == 50
+    assert 0 not in drawn

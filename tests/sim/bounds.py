@@ -1,0 +1,59 @@
+"""How long things may take, as formulas over the registrars' settings. All are in seconds.
+
+They hold for a scope in which nothing is disturbed any more; what the network and the elements need themselves is
+counted apart (TRANSPORT, and ``element``).
+"""
+
+from rserpool.settings import Settings
+
+from tests.sim.element import ADOPTION_PAUSE, HUNT_PAUSE, RESPONSE_PATIENCE
+from tests.sim.network import CONNECT_PATIENCE, HEARTBEAT, LOSS_PATIENCE
+
+ROUNDS = 3
+REFUSALS = 3
+REFUSAL_PAUSE = 5.0
+TRANSPORT = max(LOSS_PATIENCE[1], HEARTBEAT) + CONNECT_PATIENCE + 1.0
+"""Until both ends of an association agree that it is lost, and it is there again."""
+
+
+def dead_element(settings: Settings) -> float:
+    """Until an element that no longer answers is out of its home's handlespace: the gap to the next keep-alive is at
+    most half as long again as the interval, and its acknowledgement is waited for."""
+    return 1.5 * settings.keep_alive_interval + settings.keep_alive_timeout
+
+
+def takeover(settings: Settings) -> float:
+    """From the last message of a registrar that died to a new home for all its elements: silence, the request for a
+    sign of life, the random pause, and up to three rounds of arbitration, the second and third up to twice and three
+    times as long."""
+    rounds = sum(settings.takeover_expiry * count for count in range(1, ROUNDS + 1))
+    return settings.last_heard + 2 * settings.max_time_no_response + rounds
+
+
+def start(settings: Settings) -> float:
+    """Until a registrar that starts among others serves the whole handlespace: a mentor is waited for, may refuse for
+    as long as it starts itself, or fall silent, and then another is asked."""
+    mentor = REFUSALS * (REFUSAL_PAUSE + settings.max_time_no_response)
+    return settings.mentor_discovery_timeout + 2 * mentor
+
+
+def agreement(settings: Settings) -> float:
+    """Until two registrars that have an association hold the same of each other's elements: two presences, jitter
+    included, a download, and the longest pause after downloads that came to nothing."""
+    cycles = 2 * 1.125 * settings.heartbeat
+    return cycles + settings.max_time_no_response + settings.limits.resynchronisation_pause
+
+
+def element(interval: float) -> float:
+    """Until an element that lost its home is registered again. An rsplib element waits for its ``interval`` first, one
+    that behaves as the RFCs say does not (0); the first registrar asked may be the wrong one."""
+    hunt = CONNECT_PATIENCE + HUNT_PAUSE[1] + 2 * RESPONSE_PATIENCE + ADOPTION_PAUSE
+    return interval + 2 * hunt
+
+
+def settled(settings: Settings, interval: float) -> float:
+    """Until everything is right again, whatever has happened: the associations are; then registrars have started and
+    taken over who died, while dead elements are found out; then the elements that were left without a home have one;
+    then the registrars agree."""
+    scope = max(start(settings), takeover(settings) + dead_element(settings))
+    return TRANSPORT + scope + element(interval) + agreement(settings)

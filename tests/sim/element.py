@@ -1,0 +1,312 @@
+"""A simulated pool element: RFC 5352's procedures of one that wants to be registered, in two flavours."""
+
+import enum
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from random import Random
+
+from rserpool.errors import Cause
+from rserpool.messages import (
+    Deregistration,
+    DeregistrationResponse,
+    EndpointKeepAlive,
+    EndpointKeepAliveAck,
+    Policy,
+    PolicyType,
+    PoolElement,
+    Registration,
+    RegistrationResponse,
+    SCTPTransport,
+    decode,
+)
+
+from tests.sim.network import Endpoint, Host, Network, Side
+
+PE_PORT = 4711
+SERVICE_PORT = 7
+RESPONSE_PATIENCE = 5.0
+"""Seconds to wait for a response before another registrar is asked (T2)."""
+HUNT_PAUSE = (0.2, 2.0)
+"""Seconds between two tries to find a registrar."""
+ADOPTION_PAUSE = 3.0
+"""Seconds at most until an element registers again at a registrar that took it over."""
+
+
+class Flavour(enum.Enum):
+    """How an element behaves where the RFCs leave room."""
+
+    OURS = "ours"
+    """Acknowledges every keep-alive, registers elsewhere at once when its association is lost, and again within
+    seconds at a registrar that took it over."""
+    RSPLIB = "rsplib"
+    """Acknowledges over its home association only, changes home only when a registrar asks over an association of
+    its own, and registers only at its interval, whatever has happened."""
+
+
+class State(enum.Enum):
+    """What the element is about."""
+
+    OFF = "off"
+    HUNTING = "hunting"
+    ASKING = "asking"
+    READY = "ready"
+
+
+@dataclass(slots=True, eq=False)
+class Element:
+    """One pool element on a host of its own."""
+
+    network: Network
+    host: Host
+    randomness: Random
+    pool: bytes
+    identifier: int
+    policy: Policy
+    life: int
+    """Registration Life, in the unit of the registrars' profile."""
+    interval: float
+    """Seconds between two registrations (T4)."""
+    flavour: Flavour
+    places: tuple[tuple[IPv4Address, int], ...]
+    """The registrars it knows."""
+    state: State = State.OFF
+    home: Side | None = None
+    home_identifier: int = 0
+    changed: int = 0
+    """When it started, ended, froze or thawed last."""
+    frozen: bool = False
+    _endpoint: Endpoint | None = None
+    _wanted: tuple[IPv4Address, int] | None = None
+    """The registrar that it has turned to."""
+    _told: Policy | None = None
+    """The policy with which it registered last."""
+    _turn: int = 0
+    _inbox: list[tuple[Side, bytes]] = field(default_factory=list)
+
+    @property
+    def alive(self) -> bool:
+        return self.state is not State.OFF
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is registered, as far as it knows."""
+        return self.state is State.READY and self.home is not None
+
+    # Life
+
+    def start(self) -> None:
+        """Begin to look for a registrar."""
+        if self.alive:
+            return
+        self.host.silent = False
+        self.network.links_changed()
+        self.changed = self.network.clock.now
+        self.note("starts")
+        self._endpoint = self.network.listen(self.host, PE_PORT, "asap", self)
+        self._hunt()
+
+    def stop(self, *, silently: bool) -> None:
+        """End without a word of its own."""
+        if not self.alive:
+            return
+        self.note("its host is gone" if silently else "is killed")
+        self._over()
+        self.host.silent = silently
+        assert self._endpoint is not None
+        self.network.close(self._endpoint, silently=silently)
+        self.network.links_changed()
+
+    def leave(self) -> None:
+        """Deregister and end in order."""
+        if not self.alive or self.frozen:
+            return
+        self.note("leaves")
+        assert self._endpoint is not None
+        if self.home is not None:
+            request = Deregistration(pool_handle=self.pool, pe_identifier=self.identifier)
+            self.network.send(self.home, request.encode())
+        for side in tuple(self._endpoint.sides.values()):
+            self.network.shut_down(side)
+        self._over()
+        self.network.close(self._endpoint, silently=True)
+
+    def _over(self) -> None:
+        self.state, self.home, self.frozen = State.OFF, None, False
+        self.home_identifier = 0
+        self.changed = self.network.clock.now
+        self._inbox.clear()
+        self._turn += 1
+
+    def freeze(self) -> None:
+        """Stop to answer; its system keeps the associations."""
+        if self.alive and not self.frozen:
+            self.note("freezes")
+            self.frozen = True
+            self.changed = self.network.clock.now
+
+    def thaw(self) -> None:
+        """Go on where it stopped."""
+        if not self.frozen:
+            return
+        self.note("thaws")
+        self.frozen = False
+        self.changed = self.network.clock.now
+        inbox, self._inbox = self._inbox, []
+        for side, data in inbox:
+            self.message(side, data)
+        if self.home is not None and self.home.over:
+            self._homeless()
+        elif self.state is not State.READY:
+            self._hunt()
+        else:
+            self._again(0.0)
+
+    def load(self, value: int) -> None:
+        """Its policy's values change; registered at once, if it is registered at all."""
+        if self.alive and self.policy.values:
+            self.policy = Policy(policy_type=self.policy.policy_type, values=(value, *self.policy.values[1:]))
+            if self.state is State.READY and self.home is not None and not self.frozen:
+                self._register()
+
+    def note(self, text: str) -> None:
+        self.network.history.text(self.network.clock.now, self.host.name, text)
+
+    # Timers: only the last one set counts
+
+    def _wait(self, seconds: float, state: State) -> None:
+        self._turn += 1
+        self.state = state
+        self.network.clock.after(seconds, self._due, self._turn)
+
+    def _due(self, turn: int) -> None:
+        if turn != self._turn or self.frozen or not self.alive:
+            return
+        if self.state is State.ASKING:
+            self._give_up()
+        elif self.state is State.READY and self.home is not None:
+            self._register()
+        else:
+            self._hunt()
+
+    def _give_up(self) -> None:
+        """No response: another registrar."""
+        if self.home is not None:
+            self.network.shut_down(self.home)
+            self.home = None
+        self._hunt()
+
+    # Registration
+
+    def _hunt(self) -> None:
+        assert self._endpoint is not None
+        self.home = None
+        self._wait(RESPONSE_PATIENCE + 2, State.HUNTING)
+        self._wanted = self.randomness.choice(self.places)
+        side = self._endpoint.sides.get(self._wanted)
+        if side is not None and side.is_up:
+            self.home = side
+            self._register()
+        else:
+            self.network.connect(self._endpoint, *self._wanted)
+
+    def _register(self) -> None:
+        assert self.home is not None
+        transport = SCTPTransport(port=SERVICE_PORT, transport_use=0, addresses=(self.host.address,))
+        element = PoolElement(
+            identifier=self.identifier,
+            home_identifier=self.home_identifier,
+            registration_life=self.life,
+            user_transport=transport,
+            policy=self.policy,
+        )
+        self._told = self.policy
+        self.network.send(self.home, Registration(pool_handle=self.pool, pool_element=element).encode())
+        self._wait(RESPONSE_PATIENCE, State.ASKING)
+
+    def _again(self, seconds: float) -> None:
+        """Register at the present home before the interval is over."""
+        self._wait(seconds, State.READY)
+
+    # The network's events
+
+    def up(self, side: Side) -> None:
+        if side.endpoint is not self._endpoint or not self.alive:
+            return
+        there = (side.there.host.address, side.there.port)
+        if self.state is State.HUNTING and self.home is None and there == self._wanted:
+            self.home = side
+            if not self.frozen:
+                self._register()
+
+    def unreachable(self, endpoint: Endpoint, address: IPv4Address, port: int) -> None:
+        if endpoint is self._endpoint and self.state is State.HUNTING and (address, port) == self._wanted:
+            self._wait(self.randomness.uniform(*HUNT_PAUSE), State.HUNTING)
+
+    def down(self, side: Side) -> None:
+        if side is self.home and self.alive and not self.frozen:
+            self._homeless()
+
+    def _homeless(self) -> None:
+        """The association with the home is lost: look for another, at once or when the interval is over."""
+        self.home = self._wanted = None
+        quick = self.flavour is Flavour.OURS
+        self._wait(self.randomness.uniform(*HUNT_PAUSE) if quick else self.interval, State.HUNTING)
+
+    def message(self, side: Side, data: bytes) -> None:
+        if side.endpoint is not self._endpoint or not self.alive:
+            return
+        if self.frozen:
+            self._inbox.append((side, data))
+            return
+        message = decode(data, "asap")
+        match message:
+            case EndpointKeepAlive():
+                self._asked(side, message)
+            case RegistrationResponse(reject=False) if side is self.home:
+                self._wait(self.interval if self._told == self.policy else 0.0, State.READY)
+            case RegistrationResponse() if side is self.home:
+                causes = [Cause(cause.code).name for cause in message.operation_error]
+                self.note(f"is refused: {', '.join(causes)}")
+                self._wait(self.randomness.uniform(1, 3), State.READY)
+            case DeregistrationResponse(operation_error=()) if side is self.home:
+                self._again(0.0)
+
+    def _asked(self, side: Side, message: EndpointKeepAlive) -> None:
+        """A keep-alive (RFC 5352 3.4): acknowledge; with H=1 its sender is the home from now on."""
+        if message.pool_handle != self.pool or message.pe_identifier not in (None, self.identifier):
+            return
+        moves = message.home and side is not self.home
+        if side is self.home:
+            self.home_identifier = message.server_identifier
+        elif self.flavour is Flavour.RSPLIB and not moves:
+            if self.home is not None:
+                self._acknowledge(self.home)
+            return
+        self._acknowledge(side)
+        if not moves:
+            return
+        old, self.home = self.home, side
+        self.home_identifier = message.server_identifier
+        self.note(f"has a new home: {side.there.host.name}")
+        if old is not None:
+            self.network.abort(old)
+        quick = self.flavour is Flavour.OURS
+        self._again(self.randomness.uniform(0, ADOPTION_PAUSE) if quick else self.interval)
+
+    def _acknowledge(self, side: Side) -> None:
+        answer = EndpointKeepAliveAck(pool_handle=self.pool, pe_identifier=self.identifier)
+        self.network.send(side, answer.encode())
+
+
+def policy(kind: PolicyType) -> Policy:
+    """A policy of that kind whose values are in order."""
+    return Policy(policy_type=kind, values=tuple(10 + n for n in range(VALUES[kind])))
+
+
+VALUES = {
+    PolicyType.ROUND_ROBIN: 0,
+    PolicyType.WEIGHTED_ROUND_ROBIN: 1,
+    PolicyType.LEAST_USED: 1,
+    PolicyType.LEAST_USED_WITH_DEGRADATION: 2,
+    PolicyType.PRIORITY: 1,
+}

@@ -1,0 +1,99 @@
+"""What happened, as it can be read and compared: the last events, and a checksum over all of them."""
+
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Literal
+
+from rserpool.errors import RemoteProtocolError
+from rserpool.messages import TakeoverServer, decode
+
+from tests.sim.clock import SECOND
+
+KEPT = 20_000
+Kind = Literal["asap", "enrp", "text"]
+
+
+class History:
+    """Events in the order in which they happened. ``verbose`` prints each at once."""
+
+    def __init__(self, *, kept: int = KEPT, verbose: bool = False) -> None:
+        self._events: deque[tuple[int, Kind, str, bytes]] = deque(maxlen=kept)
+        self._verbose = verbose
+        self.takeovers: list[tuple[str, bytes]] = []
+        """Who has told of a takeover, and of whom: (name of the sender, identifier of the target)."""
+        self.digest = 0
+        self.count = 0
+
+    def add(self, now: int, kind: Kind, who: str, data: bytes) -> None:
+        """One event: a message and who sent it to whom, or a text and whom it is about."""
+        self.count += 1
+        self.digest = zlib.crc32(data, zlib.crc32(f"{now} {kind} {who} ".encode(), self.digest))
+        if kind == "enrp" and data[0] == TakeoverServer.TYPE:
+            told = (who.split(">")[0], data[12:16])
+            if told not in self.takeovers:
+                self.takeovers.append(told)
+        event = (now, kind, who, data)
+        self._events.append(event)
+        if self._verbose:
+            print(readable(event), flush=True)
+
+    def text(self, now: int, who: str, text: str) -> None:
+        """An event that is no message."""
+        self.add(now, "text", who, text.encode())
+
+    def last(self, most: int) -> Iterator[str]:
+        """The last events, oldest first, a line each."""
+        start = max(0, len(self._events) - most)
+        for index, event in enumerate(self._events):
+            if index >= start:
+                yield readable(event)
+
+
+def readable(event: tuple[int, Kind, str, bytes]) -> str:
+    """One event as a line."""
+    now, kind, who, data = event
+    when = f"{now / SECOND:11.6f}"
+    if kind == "text":
+        return f"{when}  {who:<9} *** {data.decode()}"
+    return f"{when}  {who:<9} {told(data, kind)}"
+
+
+def told(data: bytes, kind: Literal["asap", "enrp"]) -> str:
+    """A message in short: its name, and its fields that are not empty."""
+    try:
+        message = decode(data, kind)
+    except RemoteProtocolError as error:
+        return f"{kind}: {data.hex()} ({error})"
+    values = ((field.name, getattr(message, field.name)) for field in fields(message))
+    return " ".join([type(message).__name__, *(f"{name}={short(value)}" for name, value in values if keeps(value))])
+
+
+def keeps(value: object) -> bool:
+    return value is not None and value is not False and value != ()
+
+
+def short(value: object) -> str:
+    """A value so that it fits in a line."""
+    if isinstance(value, tuple):
+        shown = ",".join(map(short, value[:8]))
+        return f"[{shown},... {len(value)}]" if len(value) > 8 else f"[{shown}]"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if value < 0x1000 else f"{value:08x}"
+    if isinstance(value, bytes):
+        return value.decode("ascii", "backslashreplace")
+    for name in ("pool_elements", "transport"):
+        inner = getattr(value, name, None)
+        if inner is not None:
+            key = getattr(value, "pool_handle", None) or getattr(value, "server_identifier", None)
+            return f"{short(key)}:{short(inner)}"
+    identifier = getattr(value, "identifier", None)
+    if identifier is not None:
+        home = getattr(value, "home_identifier", 0)
+        return f"{identifier:08x}@{home:08x}"
+    addresses = getattr(value, "addresses", None)
+    if addresses is not None:
+        return ",".join(map(str, addresses))
+    code = getattr(value, "code", None)
+    return f"cause {code}" if code is not None else str(value)

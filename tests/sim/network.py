@@ -1,0 +1,333 @@
+"""A simulated network: SCTP associations with random delay, in order each, between hosts that can be cut off, crash
+and come back; and multicast. What it does is decided by one random generator.
+
+An association is known at both ends, and its ends can disagree, as SCTP's can: a host that is cut off or gone without
+a word is noticed after a time-out, each end by itself; an end whose peer has forgotten it is aborted.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from random import Random
+from typing import Literal, Protocol
+
+from tests.sim.clock import Clock
+from tests.sim.history import History
+
+Item = tuple[int, Literal["up", "data", "end"], bytes]
+Kind = Literal["asap", "enrp"]
+
+ROOM = 262_144
+"""Octets that may wait on one association in one direction."""
+CONNECT_PATIENCE = 4.0
+"""Seconds for which a connection is tried to a host that does not answer."""
+LOSS_PATIENCE = (3.0, 12.0)
+"""Seconds after which an end that gets no answers gives its association up: the least and the most."""
+HEARTBEAT = 4.0
+"""Seconds at most until an idle end notices that its peer has forgotten it."""
+
+
+class Owner(Protocol):
+    """Who has endpoints: told what happens there."""
+
+    def up(self, side: "Side") -> None: ...
+    def message(self, side: "Side", data: bytes) -> None: ...
+    def down(self, side: "Side") -> None: ...
+    def unreachable(self, endpoint: "Endpoint", address: IPv4Address, port: int) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Host:
+    """One machine. Hosts of different groups do not reach one another; a silent one reaches nobody."""
+
+    name: str
+    address: IPv4Address
+    group: int = 0
+    silent: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Endpoint:
+    """One SCTP port of a host. ``sides`` are its associations by the peer's address and port."""
+
+    host: Host
+    port: int
+    kind: Kind
+    owner: Owner
+    alive: bool = True
+    sides: dict[tuple[IPv4Address, int], "Side"] = field(default_factory=dict)
+    pending: set[tuple[IPv4Address, int]] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class Side:
+    """One end of an association. ``number`` is free for its owner."""
+
+    endpoint: Endpoint
+    there: Endpoint
+    other: "Side | None" = None
+    is_up: bool = False
+    over: bool = False
+    number: int = 0
+    cut: int = 0
+    """Counts cuts and healings, so that a time-out of an earlier cut does not count."""
+    queue: deque[Item] = field(default_factory=deque)
+    octets: int = 0
+    moving: bool = False
+    last: int = 0
+
+
+class Network:
+    """Where the hosts meet."""
+
+    def __init__(self, clock: Clock, randomness: Random, history: History, *, slowest: float = 0.05) -> None:
+        self.clock = clock
+        self.history = history
+        self._random = randomness
+        self._slowest = slowest
+        self._endpoints: dict[tuple[IPv4Address, int], Endpoint] = {}
+        self._hosts: dict[IPv4Address, Host] = {}
+        self._pairs: dict[int, tuple[Side, Side]] = {}
+        self._made = 0
+        self._cuts: set[frozenset[str]] = set()
+        self._listeners: dict[str, list[tuple[Host, Callable[[bytes, IPv4Address, int], None]]]] = {}
+
+    def _delay(self) -> float:
+        """Mostly quick, sometimes slow: in seconds."""
+        return 0.0002 + self._slowest * self._random.random() ** 4
+
+    # Hosts and links
+
+    def add(self, host: Host) -> None:
+        self._hosts[host.address] = host
+
+    def listen(self, host: Host, port: int, kind: Kind, owner: Owner) -> Endpoint:
+        """An endpoint that is reached at that port; the one that was there before must be closed."""
+        key = (host.address, port)
+        assert key not in self._endpoints, f"{host.name} listens at {port} already"
+        self._endpoints[key] = Endpoint(host, port, kind, owner)
+        return self._endpoints[key]
+
+    def reaches(self, one: Host, other: Host) -> bool:
+        """Whether what one host sends arrives at the other."""
+        if one.silent or other.silent or one.group != other.group:
+            return False
+        return not self._cuts or frozenset((one.name, other.name)) not in self._cuts
+
+    def cut(self, one: Host, other: Host) -> None:
+        """Nothing passes between these two."""
+        self._cuts.add(frozenset((one.name, other.name)))
+        self.links_changed()
+
+    def heal(self) -> None:
+        """Every host that runs reaches every other again."""
+        self._cuts.clear()
+        for host in self._hosts.values():
+            host.group = 0
+        self.links_changed()
+
+    def links_changed(self) -> None:
+        """Groups, cuts or silence have changed: start or stop the time-outs, let go on what waited."""
+        for number, (one, other) in tuple(self._pairs.items()):
+            if one.over and other.over:
+                del self._pairs[number]
+                continue
+            reached = self.reaches(one.endpoint.host, other.endpoint.host)
+            for side in (one, other):
+                if side.over:
+                    continue
+                if not reached and side.cut % 2 == 0:
+                    side.cut += 1
+                    self.clock.after(self._random.uniform(*LOSS_PATIENCE), self._timed_out, side, side.cut)
+                elif reached and side.cut % 2:
+                    side.cut += 1
+                    self._move(side)
+                if reached and side.other is not None and side.other.over:
+                    self.clock.after(self._random.uniform(0, HEARTBEAT), self._forgotten, side, side.cut)
+
+    def _timed_out(self, side: Side, cut: int) -> None:
+        if not side.over and side.cut == cut:
+            self._end(side, "gives up")
+
+    def _forgotten(self, side: Side, cut: int) -> None:
+        if not side.over and side.cut == cut and side.other is not None and side.other.over:
+            self._end(side, "is forgotten")
+
+    # Associations
+
+    def connect(self, endpoint: Endpoint, address: IPv4Address, port: int) -> None:
+        """Ask for an association; up() or unreachable() answers, or nothing where there is one already."""
+        key = (address, port)
+        if key in endpoint.sides or key in endpoint.pending:
+            return
+        endpoint.pending.add(key)
+        self.clock.after(self._delay(), self._initiate, endpoint, key, self._random.uniform(1, CONNECT_PATIENCE))
+
+    def _initiate(self, endpoint: Endpoint, key: tuple[IPv4Address, int], patience: float) -> None:
+        if not endpoint.alive or key not in endpoint.pending:
+            return
+        host = self._hosts.get(key[0])
+        if host is None or not self.reaches(endpoint.host, host):
+            if patience > 0:
+                self.clock.after(1.0, self._initiate, endpoint, key, patience - 1.0)
+            else:
+                self._refused(endpoint, key)
+            return
+        there = self._endpoints.get(key)
+        if there is None or there is endpoint:
+            self.clock.after(self._delay(), self._refused, endpoint, key)
+        else:
+            self._establish(endpoint, there)
+
+    def _refused(self, endpoint: Endpoint, key: tuple[IPv4Address, int]) -> None:
+        if endpoint.alive and key in endpoint.pending:
+            endpoint.pending.discard(key)
+            self._note(endpoint.host, f"cannot reach {self._name(key[0])}")
+            endpoint.owner.unreachable(endpoint, *key)
+
+    def _establish(self, endpoint: Endpoint, there: Endpoint) -> None:
+        """The peer knows the association at once, the one who asked a moment later. An end that the peer still had
+        with the asker's predecessor is over."""
+        here_key, there_key = (endpoint.host.address, endpoint.port), (there.host.address, there.port)
+        old = there.sides.get(here_key)
+        if old is not None:
+            self._end(old, "is begun anew")
+        endpoint.pending.discard(there_key)
+        there.pending.discard(here_key)
+        one, other = Side(endpoint, there), Side(there, endpoint)
+        one.other, other.other = other, one
+        endpoint.sides[there_key], there.sides[here_key] = one, other
+        self._made += 1
+        self._pairs[self._made] = (one, other)
+        self._put(other, "up", b"")
+        other.is_up = True
+        there.owner.up(other)
+
+    def _put(self, side: Side, what: Literal["up", "data", "end"], data: bytes) -> None:
+        side.last = max(side.last, self.clock.now + round(self._delay() * 1_000_000))
+        side.queue.append((side.last, what, data))
+        self._move(side)
+
+    def _move(self, side: Side) -> None:
+        if side.queue and not side.moving:
+            side.moving = True
+            self.clock.at(side.queue[0][0], self._arrive, side)
+
+    def _arrive(self, side: Side) -> None:
+        side.moving = False
+        other = side.other
+        assert other is not None
+        if not side.queue or not self.reaches(side.endpoint.host, other.endpoint.host):
+            return
+        _, what, data = side.queue.popleft()
+        side.octets -= len(data)
+        if other.over:
+            side.queue.clear()
+            self.clock.after(self._delay(), self._forgotten, side, side.cut)
+            return
+        if what == "data":
+            host, to = side.endpoint.host, other.endpoint.host
+            self.history.add(self.clock.now, other.endpoint.kind, f"{host.name}>{to.name}", data)
+            other.endpoint.owner.message(other, data)
+        elif what == "up":
+            other.is_up = True
+            other.endpoint.owner.up(other)
+        else:
+            self._end(other, "is shut down")
+        self._move(side)
+
+    def send(self, side: Side, data: bytes) -> bool:
+        """Send a message; False where more waits than may. An end that is over swallows it."""
+        if side.over:
+            return True
+        side.octets += len(data)
+        self._put(side, "data", data)
+        return side.octets <= ROOM
+
+    def shut_down(self, side: Side) -> None:
+        """End it in order: what was sent before arrives."""
+        if not side.over:
+            self._put(side, "end", b"")
+            side.over = True
+            self._detach(side)
+
+    def abort(self, side: Side) -> None:
+        """End it at once; the owner hears down() later."""
+        if side.over:
+            return
+        side.over = True
+        side.queue.clear()
+        self._detach(side)
+        if side.other is not None and self.reaches(side.endpoint.host, side.there.host):
+            self.clock.after(self._delay(), self._forgotten, side.other, side.other.cut)
+        self.clock.at(self.clock.now, side.endpoint.owner.down, side)
+
+    def lose(self, endpoint: Endpoint, most: float) -> None:
+        """One random association of an endpoint is lost, each end noticing by itself within so many seconds."""
+        sides = [side for side in endpoint.sides.values() if side.is_up]
+        if not sides:
+            return
+        side = self._random.choice(sides)
+        self._note(side.endpoint.host, f"loses its association with {side.there.host.name}")
+        for end in (side, side.other):
+            if end is not None and not end.over:
+                self.clock.after(self._random.uniform(0, most), self._lost, end)
+
+    def _lost(self, side: Side) -> None:
+        if not side.over:
+            self._end(side, "is lost")
+
+    def _end(self, side: Side, why: str) -> None:
+        side.over = True
+        side.queue.clear()
+        self._detach(side)
+        self._note(side.endpoint.host, f"association with {side.there.host.name} {why}")
+        if side.is_up:
+            side.endpoint.owner.down(side)
+        else:
+            side.endpoint.owner.unreachable(side.endpoint, side.there.host.address, side.there.port)
+
+    def _detach(self, side: Side) -> None:
+        key = (side.there.host.address, side.there.port)
+        if side.endpoint.sides.get(key) is side:
+            del side.endpoint.sides[key]
+
+    def close(self, endpoint: Endpoint, *, silently: bool) -> None:
+        """The endpoint is gone; its peers are told by ABORT, or left to notice."""
+        endpoint.alive = False
+        endpoint.pending.clear()
+        del self._endpoints[endpoint.host.address, endpoint.port]
+        for side in tuple(endpoint.sides.values()):
+            side.over = True
+            side.queue.clear()
+            other = side.other
+            if other is not None and not silently and self.reaches(endpoint.host, other.endpoint.host):
+                self.clock.after(self._delay(), self._forgotten, other, other.cut)
+        endpoint.sides.clear()
+
+    # Multicast
+
+    def join(self, group: str, host: Host, listener: Callable[[bytes, IPv4Address, int], None]) -> None:
+        """Hear what is sent to the group. A host listens once: a later listener replaces the earlier."""
+        others = [entry for entry in self._listeners.get(group, ()) if entry[0] is not host]
+        self._listeners[group] = [*others, (host, listener)]
+
+    def multicast(self, group: str, host: Host, port: int, data: bytes) -> None:
+        """A datagram to everybody in the group but the sender; it may be lost on the way."""
+        for target, listener in self._listeners.get(group, ()):
+            if target is not host and self.reaches(host, target) and self._random.random() > 0.01:
+                self.clock.after(self._delay(), self._heard, listener, host, target, port, data)
+
+    def _heard(
+        self, listener: Callable[[bytes, IPv4Address, int], None], host: Host, target: Host, port: int, data: bytes
+    ) -> None:
+        if self.reaches(host, target):
+            listener(data, host.address, port)
+
+    def _name(self, address: IPv4Address) -> str:
+        host = self._hosts.get(address)
+        return str(address) if host is None else host.name
+
+    def _note(self, host: Host, text: str) -> None:
+        self.history.text(self.clock.now, host.name, text)
