@@ -28,20 +28,18 @@ from rserpool.messages import (
     Registration,
     RegistrationResponse,
     decode,
-    decode_transport,
 )
-from rserpool.protocol.actions import Abort, Action, Announce, Connect, Level, Note, Protocol, Send, Update
+from rserpool.protocol.actions import Abort, Action, Announce, Level, Note, Send, Update
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.announcing import Announcing
 from rserpool.protocol.association import MICROSECONDS, Association, Peer, association
 from rserpool.protocol.bucket import Bucket
+from rserpool.protocol.custody import Custody
 from rserpool.protocol.registration import Refusal, acceptable, life_microseconds
 from rserpool.protocol.subscriptions import Subscriptions, unknown_pool
 from rserpool.settings import Settings
 
 PROBES_AT_ONCE = 3
-ADOPTION = 3
-"""Keep-alive time-outs within which an element that was taken over must acknowledge: it has to be called first."""
 MAX_MESSAGE = 65_535
 MAX_INFORMATION = 4096
 """Octets of the offending parameter that go back in a refusal: what is longer is no honest mistake."""
@@ -72,11 +70,9 @@ class AsapRegistrar:
         self._randomness = randomness
         self._now = 0
         self._probes: dict[tuple[bytes, int], Bucket] = {}
-        self._places: dict[tuple[Address, int], int] = {}
-        self._unconfirmed: set[tuple[bytes, int]] = set()
-        self._adopted: dict[tuple[tuple[Address, ...], int], list[tuple[bytes, int]]] = {}
+        self.custody = Custody(self)
         self._subscriptions = Subscriptions(handlespace, settings.limits.subscriptions, self._gather)
-        self._timeout = round(settings.keep_alive_timeout * MICROSECONDS)
+        self.timeout = round(settings.keep_alive_timeout * MICROSECONDS)
         handlespace.default_items = settings.profile.default_items
         handlespace.used_items = settings.max_increment
         handlespace.keep_alive_interval = round(settings.keep_alive_interval * MICROSECONDS)
@@ -95,13 +91,8 @@ class AsapRegistrar:
         self._now = now
         self._hosts[host] += 1
         known = self.associations[number] = association(number, peer, self.settings, now)
-        self._places.update(((address, peer.port), number) for address in known.hosts)
         self.counters["associations"] += 1
-        actions: list[Action] = []
-        for place in [place for place in self._adopted if place[1] == peer.port and known.hosts & set(place[0])]:
-            for handle, identifier in self._adopted.pop(place):
-                actions += self._greet(known, handle, identifier)
-        return actions
+        return self.custody.arrived(known)
 
     def lost(self, number: int, now: int) -> list[Action]:
         """An association ended, however: its pool elements are gone with it (RFC 5352 3.5)."""
@@ -113,9 +104,7 @@ class AsapRegistrar:
         gone = self.associations.pop(number, None)
         if gone is not None:
             self._subscriptions.forget(gone)
-            for address in gone.hosts:
-                if self._places.get((address, gone.peer.port)) == number:
-                    del self._places[address, gone.peer.port]
+            self.custody.departed(gone)
             host = gone.peer.addresses[0] if gone.peer.addresses else None
             self._hosts[host] -= 1
             if not self._hosts[host]:
@@ -159,7 +148,7 @@ class AsapRegistrar:
         """Whether a message must not take the fast lane: it may cancel a subscription, or be an element's first word
         to its new home."""
         if kind == EndpointKeepAliveAck.TYPE:
-            return bool(self._unconfirmed)
+            return self.custody.open
         return kind == HandleResolution.TYPE and bool(peer.subscriptions)
 
     def _handle_too_long(self, message: Message) -> bool:
@@ -245,7 +234,7 @@ class AsapRegistrar:
             self._store(peer, message.pool_handle, element)
         except Refusal as refusal:
             return self._refuse(peer, message, refusal)
-        self._unconfirmed.discard((message.pool_handle, element.identifier))
+        self.custody.settled(message.pool_handle, element.identifier)
         if previous != peer.number:
             peer.elements += 1
             self._one_element_less(previous)
@@ -299,11 +288,7 @@ class AsapRegistrar:
         stored.probed = False
         stored.bad_reports = 0
         self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self.handlespace.jitter(self._now))
-        life = life_microseconds(element.registration_life, self.settings.profile, self.settings.limits)
-        if life is None:
-            self.handlespace.disarm(handle, identifier, Timer.LIFE)
-        else:
-            self.handlespace.arm(handle, identifier, Timer.LIFE, self._now + life)
+        self.start_life(handle, identifier, element.registration_life, self._now)
 
     def _refuse(self, peer: Association, message: Registration, refusal: Refusal) -> list[Action]:
         self.counters["registrations refused"] += 1
@@ -322,7 +307,7 @@ class AsapRegistrar:
             text = f"{peer.peer}: element 0x{message.pe_identifier:08x} of {message.pool_handle!r} is another's"
             cause = ErrorCause(code=Cause.REJECTED_DUE_TO_SECURITY_CONSIDERATIONS)
             return [deregistered(peer, message, (cause,)), Note(Level.WARNING, f"{peer.peer} refused", text)]
-        actions = self._remove(message.pool_handle, message.pe_identifier)
+        actions = self._remove(message.pool_handle, message.pe_identifier, leaves=True)
         self.counters["deregistrations"] += 1
         return [*actions, deregistered(peer, message)]
 
@@ -366,8 +351,7 @@ class AsapRegistrar:
         self.counters["keep-alive acknowledgements"] += 1
         deadline = self.handlespace.jitter(self._now)
         self.handlespace.arm(message.pool_handle, message.pe_identifier, Timer.KEEP_ALIVE, deadline)
-        if (message.pool_handle, message.pe_identifier) in self._unconfirmed:
-            self._unconfirmed.discard((message.pool_handle, message.pe_identifier))
+        if self.custody.settled(message.pool_handle, message.pe_identifier):
             return [Update(True, message.pool_handle, view.parameter)]
         return []
 
@@ -385,8 +369,13 @@ class AsapRegistrar:
             self.counters["elements removed by reports"] += 1
             text = f"element 0x{identifier:08x} of pool {handle!r} is removed: too often reported unreachable"
             return [*self._remove(handle, identifier), Note(Level.INFO, "reports", text)]
+        return self._probe_soon(view)
+
+    def _probe_soon(self, view: PoolElementView) -> list[Action]:
+        """A keep-alive now, unless the element has had as many as it may."""
         bucket = self._probes.setdefault(
-            (handle, identifier), Bucket(1 / self.settings.limits.probe_interval, PROBES_AT_ONCE, self._now)
+            (view.pool_handle, view.identifier),
+            Bucket(1 / self.settings.limits.probe_interval, PROBES_AT_ONCE, self._now),
         )
         return self._probe(view) if bucket.take(self._now) else []
 
@@ -405,22 +394,32 @@ class AsapRegistrar:
         handle, identifier = view.pool_handle, view.identifier
         if not view.probed:
             view.probed = True
-            self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self._now + self._timeout)
+            self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self._now + self.timeout)
         self.counters["keep-alives"] += 1
         message = EndpointKeepAlive(
             server_identifier=self.settings.identifier, pool_handle=handle, pe_identifier=identifier
         )
         return [Send(view.connection, message.encode())]
 
-    def _remove(self, handle: bytes, identifier: int) -> list[Action]:
-        """Take an element of ours out and tell the peers; nothing happens if it is not there."""
+    def _remove(self, handle: bytes, identifier: int, *, leaves: bool = False) -> list[Action]:
+        """Take an element of ours out and tell the peers; nothing happens if it is not there. One that a peer has
+        claimed meanwhile is the peer's, unless it ``leaves`` by its own will."""
         view = self.handlespace.find(handle, identifier)
         if view is None:
             return []
+        heir = self.custody.heir(handle, identifier)
+        previous = view.connection
+        if heir is not None and not leaves:
+            home, parameter = heir
+            life = view.registration_life
+            self.handlespace.register(handle, parameter, home=home)
+            self.moved_away(handle, identifier, previous)
+            self.start_life(handle, identifier, life, self._now)
+            self._subscriptions.changed(handle)
+            return []
         update = Update(False, handle, view.parameter)
-        self._one_element_less(view.connection)
+        self._one_element_less(previous)
         self._probes.pop((handle, identifier), None)
-        self._unconfirmed.discard((handle, identifier))
         self.handlespace.remove(handle, identifier)
         self._subscriptions.changed(handle)
         return [update]
@@ -441,52 +440,31 @@ class AsapRegistrar:
         """An element has another home: its former association, if it had one here, is no business of its any more."""
         self._one_element_less(previous)
         self._probes.pop((handle, identifier), None)
-        self._unconfirmed.discard((handle, identifier))
+        self.custody.settled(handle, identifier)
         self.handlespace.disarm(handle, identifier, Timer.KEEP_ALIVE)
 
-    def adopt(self, handle: bytes, identifier: int, now: int) -> list[Action]:
-        """This registrar is an element's home after a takeover: tell it by a keep-alive with H=1 to its ASAP transport,
-        over the association there if there is one (RFC 5353 3.5.2). It must acknowledge in time."""
+    def claimed(self, view: PoolElementView, claimant: int, parameter: bytes, now: int) -> list[Action]:
+        """A peer says that an element which is associated here is its: ask the element."""
         self._now = now
-        view = self.handlespace.find(handle, identifier)
-        if view is None or view.asap_transport is None:
-            return []
-        transport = decode_transport(view.asap_transport)
-        view.probed = True
-        self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, now + ADOPTION * self._timeout)
-        self._subscriptions.changed(handle)
-        self._unconfirmed.add((handle, identifier))
-        for address in transport.addresses:
-            number = self._places.get((address, transport.port))
-            if number is not None:
-                return self._greet(self.associations[number], handle, identifier)
-        place = (transport.addresses, transport.port)
-        waiting = self._adopted.setdefault(place, [])
-        waiting.append((handle, identifier))
-        return [Connect(Protocol.ASAP, *place)] if len(waiting) == 1 else []
-
-    def _greet(self, peer: Association, handle: bytes, identifier: int) -> list[Action]:
-        view = self.handlespace.find(handle, identifier)
-        if view is None or view.home_identifier != self.settings.identifier or view.connection:
-            return []
-        view.set_connection(peer.number)
-        peer.elements += 1
-        self.counters["keep-alives"] += 1
-        message = EndpointKeepAlive(
-            home=True, server_identifier=self.settings.identifier, pool_handle=handle, pe_identifier=identifier
-        )
-        return [Send(peer.number, message.encode())]
+        self.custody.claim(view, claimant, parameter)
+        return self._probe_soon(view)
 
     def unreachable(self, addresses: tuple[Address, ...], port: int, now: int) -> list[Action]:
         """An association to elements that were taken over could not be opened: they are gone."""
         self._now = now
         actions: list[Action] = []
-        for handle, identifier in self._adopted.pop((addresses, port), []):
-            view = self.handlespace.find(handle, identifier)
-            if view is not None and view.home_identifier == self.settings.identifier and not view.connection:
-                self.counters["elements unreachable after a takeover"] += 1
-                actions += self._remove(handle, identifier)
+        for handle, identifier in self.custody.unreachable(addresses, port):
+            self.counters["elements unreachable after a takeover"] += 1
+            actions += self._remove(handle, identifier)
         return actions
+
+    def start_life(self, handle: bytes, identifier: int, life: int, now: int) -> None:
+        """An element's registration lasts so many units from now on."""
+        lasting = life_microseconds(life, self.settings.profile, self.settings.limits)
+        if lasting is None:
+            self.handlespace.disarm(handle, identifier, Timer.LIFE)
+        else:
+            self.handlespace.arm(handle, identifier, Timer.LIFE, now + lasting)
 
     # Time
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from rserpool._fast.handlespace import Handlespace, Timer, Verdict
+from rserpool._fast.handlespace import Handlespace, Verdict
 from rserpool._fast.wheel import Entry, Wheel
 from rserpool.errors import Cause, RemoteProtocolError
 from rserpool.messages import (
@@ -46,7 +46,7 @@ from rserpool.protocol.asap import AsapRegistrar, Randomness, because
 from rserpool.protocol.association import MICROSECONDS, Peer
 from rserpool.protocol.bucket import Bucket
 from rserpool.protocol.peers import LET_BE, TABLE, EnrpLink, Event, PeerRegistrar, State
-from rserpool.protocol.registration import Refusal, check_policy, life_microseconds
+from rserpool.protocol.registration import Refusal, check_policy
 from rserpool.protocol.startup import Startup
 from rserpool.protocol.tables import Tables
 from rserpool.protocol.takeover import Takeovers
@@ -293,6 +293,7 @@ class EnrpRegistrar:
                 self.send(link, self.presence(EVERYBODY))
             return False
         if link.peer is not None and link.peer.identifier == sender:
+            link.peer.link = link.peer.link or link
             return True
         if link.peer is not None:
             self.counters["changed identifiers"] += 1
@@ -318,6 +319,8 @@ class EnrpRegistrar:
             self.counters["forged or duplicate identifiers"] += 1
             self.note(Level.ERROR, f"{link.other} identifier", f"{link.other} says it is {peer}, which is elsewhere")
             return False
+        else:
+            peer.fresh = True
         peer.link = link
         link.peer = peer
         return True
@@ -380,10 +383,11 @@ class EnrpRegistrar:
         peer.timer = None
         self.tables.interrupted(peer)
         self.peers.pop(peer.identifier, None)
-        if peer.link is not None:
-            peer.link.peer = None
-            self.out.append(Abort(peer.link.number))
-            peer.link = None
+        peer.link = None
+        for link in self.links.values():
+            if link.peer is peer:
+                link.peer = None
+                self.out.append(Abort(link.number))
         for other in tuple(self.peers.values()):
             self.takeovers.voter_gone(other, peer.identifier)
 
@@ -493,6 +497,7 @@ class EnrpRegistrar:
             known = self.handlespace.find(message.pool_handle, element.identifier)
             if known is None:
                 return
+            self.asap.custody.withdraw(message.pool_handle, element.identifier, peer.identifier)
             if known.home_identifier == peer.identifier:
                 self.discard(message.pool_handle, element.identifier)
             else:
@@ -509,17 +514,6 @@ class EnrpRegistrar:
             update = Update(True, message.pool_handle, known.parameter)
             self.out.append(Send(peer.link.number, update_octets(self.identifier, update)))
 
-    def claim(self, peer: PeerRegistrar, handle: bytes, identifier: int) -> bool:
-        """Whether an element that a peer's table names is ours beyond doubt, because it is associated here: the peer is
-        told so. After a partition both sides may take an element for theirs; the element itself decides."""
-        known = self.handlespace.find(handle, identifier)
-        if known is None or known.home_identifier != self.identifier or not known.connection:
-            return False
-        if peer.link is not None:
-            update = Update(True, handle, known.parameter)
-            self.out.append(Send(peer.link.number, update_octets(self.identifier, update)))
-        return True
-
     def store(self, peer: PeerRegistrar, handle: bytes, element: PoolElement) -> bool:
         """A pool element whose home is another registrar: new, changed, or moved there. False where it cannot be
         taken."""
@@ -527,6 +521,9 @@ class EnrpRegistrar:
         home = element.home_identifier
         old = self.handlespace.find(handle, element.identifier)
         previous = old.connection if old is not None else 0
+        if old is not None and self.asap.custody.contests(old):
+            self.out += self.asap.claimed(old, home, element.encode(), self.now)
+            return False
         try:
             check_policy(element.policy, profile)
             if len(handle) > min(profile.max_pool_handle, limits.pool_handle_octets) or element.asap_transport is None:
@@ -544,11 +541,7 @@ class EnrpRegistrar:
             self.note(Level.WARNING, f"{peer} refused", text)
             return False
         self.asap.moved_away(handle, element.identifier, previous)
-        life = life_microseconds(element.registration_life, profile, limits)
-        if life is None:
-            self.handlespace.disarm(handle, element.identifier, Timer.LIFE)
-        else:
-            self.handlespace.arm(handle, element.identifier, Timer.LIFE, self.now + life)
+        self.asap.start_life(handle, element.identifier, element.registration_life, self.now)
         self.asap.changed(handle, self.now)
         return True
 

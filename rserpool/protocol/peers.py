@@ -101,6 +101,8 @@ class PeerRegistrar:
     """While TARGET: the peers that have not consented yet."""
     round: int = 0
     """While TARGET: the rounds of arbitration so far; 0 before the first."""
+    fresh: bool = False
+    """Whether its association came up again, and its table has not been downloaded since."""
     mismatches: int = 0
     """Downloads in a row after which its checksum still differed."""
     next_download: int = 0

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rserpool._fast.wheel import Entry
-from rserpool.messages import HandleTableRequest, HandleTableResponse
+from rserpool.messages import HandleTableRequest, HandleTableResponse, PoolElement
 from rserpool.protocol.actions import Level, Send
 from rserpool.protocol.association import MICROSECONDS
 from rserpool.protocol.peers import EnrpLink, PeerRegistrar, Upload
@@ -71,16 +71,18 @@ class Tables:
 
     def compare(self, peer: PeerRegistrar, checksum: int) -> None:
         """A presence came with the peer's checksum: where ours of its elements differs, download them
-        (RFC 5353 3.6.1). A mismatch that stays is looked at less and less often."""
+        (RFC 5353 3.6.1). A mismatch that stays is looked at less and less often. After a new association they are
+        downloaded in any case: an update that was lost with the old one may have changed what no checksum shows."""
         enrp = self._enrp
         if not enrp.startup.over or peer.identifier in self._downloads or peer.link is None:
             return
-        if enrp.handlespace.checksum(peer.identifier) == checksum:
+        if enrp.handlespace.checksum(peer.identifier) == checksum and not peer.fresh:
             peer.mismatches = 0
             peer.next_download = 0
             return
         if enrp.now < peer.next_download:
             return
+        peer.fresh = False
         peer.mismatches += 1
         if peer.mismatches > 1:
             text = f"the checksum of {peer} differs for the {peer.mismatches}th time in a row"
@@ -126,15 +128,21 @@ class Tables:
             self._sweep(peer)
 
     def _merge(self, peer: PeerRegistrar, message: HandleTableResponse, *, everything: bool) -> None:
-        """Take the elements in: a mentor's whole table but for what is ours, otherwise just the peer's own."""
+        """Take the elements in: a mentor's whole table but for what is ours, and for what another home has told of its
+        elements itself meanwhile; otherwise just the peer's own."""
         enrp = self._enrp
         for entry in message.pool_entries:
             for element in entry.pool_elements:
                 home = element.home_identifier
                 if home != peer.identifier and not (everything and home not in (0, enrp.identifier)):
                     enrp.counters["table entries of others' elements"] += 1
-                elif not enrp.claim(peer, entry.pool_handle, element.identifier):
+                elif home == peer.identifier or not self._told(entry.pool_handle, element):
                     enrp.store(peer, entry.pool_handle, element)
+
+    def _told(self, handle: bytes, element: PoolElement) -> bool:
+        """Whether an element is known from its home already."""
+        known = self._enrp.handlespace.find(handle, element.identifier)
+        return known is not None and known.home_identifier == element.home_identifier
 
     def _sweep(self, peer: PeerRegistrar) -> None:
         """The download is complete: what the peer did not name is gone (RFC 5353 3.6.3)."""

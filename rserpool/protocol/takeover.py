@@ -114,7 +114,7 @@ class Takeovers:
             known = enrp.handlespace.find(handle, identifier)
             if known is None or known.home_identifier != enrp.identifier or known.connection:
                 continue
-            enrp.out += enrp.asap.adopt(handle, identifier, enrp.now)
+            enrp.out += enrp.asap.custody.adopt(handle, identifier, enrp.now)
         if end < len(taken):
             enrp.arm(SLICE, partial(self._greet, taken, end))
 

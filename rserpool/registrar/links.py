@@ -27,7 +27,7 @@ class Link:
     waiting: deque[bytes] = field(default_factory=deque)
     octets: int = 0
     idle: int = 0
-    """Sweeps since the last message."""
+    """Sweeps since the last message either way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Links:
         return link.octets <= self._queued_octets[link.protocol]
 
     def protocol(self, number: int) -> Protocol | None:
-        """What an association carries; None once it has ended."""
+        """Which endpoint an association belongs to; None if it is gone."""
         link = self._by_number.get(number)
         return link.protocol if link is not None else None
 

@@ -2,9 +2,7 @@
 
 import enum
 from dataclasses import dataclass
-from typing import Protocol as Typed
-
-from rserpool.protocol.actions import Action, Announce, AnnouncePresence, Protocol
+from typing import Protocol
 
 
 class Channel(enum.StrEnum):
@@ -16,14 +14,7 @@ class Channel(enum.StrEnum):
     MULTICAST_ENRP = "MulticastENRP"
 
 
-UNICAST: dict[Protocol | None, Channel] = {Protocol.ASAP: Channel.ASAP, Protocol.ENRP: Channel.ENRP}
-MULTICAST: dict[type[Action], Channel] = {
-    Announce: Channel.MULTICAST_ASAP,
-    AnnouncePresence: Channel.MULTICAST_ENRP,
-}
-
-
-class Observer(Typed):
+class Observer(Protocol):
     """Is told of every message as it is on the wire, after it was sent and before it is dealt with."""
 
     def sent(self, channel: Channel, data: bytes) -> None:

@@ -87,14 +87,20 @@ class Element:
     def alive(self) -> bool:
         return self.state is not State.OFF
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is registered, as far as it knows."""
+        return self.state is State.READY and self.home is not None
+
     # Life
 
     def start(self) -> None:
         """Begin to look for a registrar."""
         if self.alive:
             return
-        self.host.silent = False
-        self.network.links_changed()
+        if self.host.silent:
+            self.host.silent = False
+            self.network.links_changed()
         self.changed = self.network.clock.now
         self.note("starts")
         self._endpoint = self.network.listen(self.host, PE_PORT, "asap", self)
@@ -106,10 +112,11 @@ class Element:
             return
         self.note("its host is gone" if silently else "is killed")
         self._over()
-        self.host.silent = silently
         assert self._endpoint is not None
         self.network.close(self._endpoint, silently=silently)
-        self.network.links_changed()
+        if silently:
+            self.host.silent = True
+            self.network.links_changed()
 
     def leave(self) -> None:
         """Deregister and end in order."""

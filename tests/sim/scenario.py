@@ -11,9 +11,10 @@ LOOK = 1.0
 """Seconds between two looks at the world."""
 POLL = 3.0
 """Seconds between two looks whether it has come to rest."""
-SAME_IDENTIFIERS = False
 REST = 2.5
 """Heartbeats for which all must stay as it must be, to be believed."""
+MESSAGES = 4
+"""Messages that a change needs to be known everywhere, and one that may be before them."""
 DISTURBED = (15.0, 50.0)
 """Seconds for which a phase disturbs."""
 
@@ -42,7 +43,7 @@ class Scenario:
             self._settle("after the start")
             for phase in range(world.shape.phases):
                 world.history.text(world.clock.now, "world", f"phase {phase}")
-                if world.random.random() < 0.3:
+                if world.random.random() < world.shape.calm:
                     self._calm_phase()
                 else:
                     self._wild_phase()
@@ -84,6 +85,21 @@ class Scenario:
                 good_since = None
             self._pass(POLL)
         world.history.text(world.clock.now, "world", f"at rest {when}")
+        self._change_at_rest(when)
+
+    def _change_at_rest(self, when: str) -> None:
+        """What changes while all is well is known everywhere as soon as the messages have arrived."""
+        world = self.world
+        element = world.random.choice(world.elements)
+        if world.random.random() < 0.5:
+            element.load(world.random.randrange(1, 1000))
+        else:
+            element.leave()
+        self._pass(MESSAGES * world.shape.slowest + 0.1)
+        if differences := list(world.model.differences()):
+            text = "\n  ".join(differences[:20])
+            raise Violation(f"{when}, a change at rest is not known everywhere at once:\n  {text}")
+        world.restart(element)
 
     # Phases
 
@@ -94,10 +110,16 @@ class Scenario:
         if len(running) < 2:
             return
         victim = world.random.choice(running)
-        world.model.calm = {(element.pool, element.identifier) for element in world.elements if element.alive}
+        world.model.calm = {(element.pool, element.identifier) for element in world.elements if element.settled}
+        identifier = victim.identifier.to_bytes(4, "big")
+        world.history.takeovers.clear()
         victim.stop(silently=world.random.random() < 0.5)
         self._settle("after a registrar's death")
         world.model.calm = set()
+        told = world.history.takeovers
+        if len(told) > 1 or (told and told[0][1] != identifier):
+            text = ", ".join(f"{name} of {target.hex()}" for name, target in told)
+            raise Violation(f"{victim.name} ({identifier.hex()}) died, and more is taken over than that, once: {text}")
         world.start(victim)
 
     def _wild_phase(self) -> None:
@@ -105,9 +127,11 @@ class Scenario:
         world = self.world
         seconds = world.random.uniform(*DISTURBED)
         kinds = tuple(DISTURBANCES)
-        for _ in range(world.random.randint(1, 6)):
+        for _ in range(world.random.randint(1, 8)):
             kind = world.random.choice(kinds)
-            world.clock.after(world.random.uniform(0, seconds), self._disturb, kind, world.clock.now + round(seconds * SECOND))
+            world.clock.after(
+                world.random.uniform(0, seconds), self._disturb, kind, world.clock.now + round(seconds * SECOND)
+            )
         self._pass(seconds)
         self._restore()
 
@@ -158,7 +182,7 @@ def twins_start(world: World, left: float) -> None:
     for node in pair:
         if node.running:
             node.stop(silently=False)
-    identifier = world.draw() if SAME_IDENTIFIERS and world.random.random() < 0.5 else 0
+    identifier = world.draw() if world.random.random() < 0.5 else 0
     for node in pair:
         world.clock.after(min(left, 1.0), world.start, node, identifier)
 

@@ -43,6 +43,8 @@ class Shape:
     slowest: float
     """Seconds of the longest delay of a message."""
     phases: int
+    calm: float
+    """The share of the phases in which one registrar dies and nothing else happens."""
 
     @property
     def patience(self) -> float:
@@ -71,6 +73,7 @@ def shape(seed: int) -> Shape:
         last_heard=61.0 if patient else last_heard,
         slowest=rng.choice((0.01, 0.05, 0.4)),
         phases=2,
+        calm=0.35,
     )
 
 
@@ -93,6 +96,7 @@ class World:
         """What all registrars are set to, but for the identifier."""
         return Settings(
             identifier=identifier,
+            identifier_drawn=True,
             profile=self.shape.profile,
             keep_alive_interval=self.shape.keep_alive_interval,
             peer_heartbeat_cycle=self.shape.heartbeat,

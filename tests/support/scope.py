@@ -6,6 +6,7 @@ from random import Random
 
 from rserpool.limits import Limits
 from rserpool.messages import (
+    EndpointKeepAlive,
     EnrpMessage,
     HandleResolution,
     HandleResolutionResponse,
@@ -120,6 +121,13 @@ class Scope:
         octets = Registration(pool_handle=handle, pool_element=element(identifier, 0, where)).encode()
         self.take(self.registrar.received(number, octets, self.now))
         return number
+
+    def asked(self, number: int) -> list[int]:
+        """The elements that were sent keep-alives over an association."""
+        messages = [
+            decode(one.data, "asap") for one in self.others if isinstance(one, Send) and one.association == number
+        ]
+        return [one.pe_identifier or 0 for one in messages if isinstance(one, EndpointKeepAlive)]
 
     def wait(self, seconds: float) -> None:
         """Let time pass, expiry by expiry."""

@@ -12,6 +12,7 @@ from rserpool.client.pool_element import T2_REGISTRATION, T3_DEREGISTRATION
 from rserpool.client.pool_user import T1_REQUEST
 from rserpool.errors import Cause
 from rserpool.messages import (
+    EndpointKeepAliveAck,
     EnrpError,
     HandleTableRequest,
     HandleTableResponse,
@@ -150,9 +151,37 @@ def test_an_element_that_registers_elsewhere_changes_its_home() -> None:
     low = scope.join(LOW, 2)
     number = scope.register(7)
     scope.add(low, LOW, 7)
-    assert scope.homes() == {7: LOW}
+    assert scope.homes() == {7: OWN}, "a peer's word is not enough while the element is associated here"
+    assert scope.asked(number) == [7]
+    scope.sent[low].clear()
     scope.take(scope.registrar.lost(number, scope.now))
-    assert scope.homes() == {7: LOW}, "its old association is no business of its any more"
+    assert scope.homes() == {7: LOW}
+    assert not any(isinstance(message, HandleUpdate) for message in scope.sent[low])
+
+
+def test_an_element_that_answers_stays_and_the_claimant_is_told() -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    number = scope.register(7)
+    scope.add(low, LOW, 7)
+    scope.sent[low].clear()
+    ack = EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7).encode()
+    scope.take(scope.registrar.received(number, ack, scope.now))
+    (told,) = scope.sent[low]
+    assert isinstance(told, HandleUpdate)
+    assert told.pool_element.home_identifier == OWN
+    scope.take(scope.registrar.lost(number, scope.now))
+    assert scope.homes() == {}, "the claim is forgotten"
+
+
+def test_a_claim_ends_with_the_claimants_word() -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    number = scope.register(7)
+    scope.add(low, LOW, 7)
+    scope.send(low, update(LOW, element(7, LOW), action=1))
+    scope.take(scope.registrar.lost(number, scope.now))
+    assert scope.homes() == {}
 
 
 def test_elements_of_a_peer_are_bounded_and_their_lives_end() -> None:
@@ -191,12 +220,11 @@ def test_a_table_tells_of_its_senders_elements_only() -> None:
     scope = Scope()
     low, high = scope.join(LOW, 2), scope.join(HIGH, 3)
     scope.add(high, HIGH, 3)
-    scope.register(7)
+    number = scope.register(7)
     scope.send(low, presence(LOW, 2, 0x1234))
     scope.send(low, table(LOW, element(1, LOW), element(3, LOW, 5), element(4, HIGH), element(5, OWN), element(7, LOW)))
     assert scope.homes() == {1: LOW, 3: LOW, 7: OWN}
-    told = [message for message in scope.sent[low] if isinstance(message, HandleUpdate)]
-    assert told[-1].pool_element.identifier == 7, "an element that is associated here is ours; the peer is told"
+    assert scope.asked(number) == [7], "an element that is associated here is asked whose it is"
 
 
 def test_a_table_that_nobody_asked_for_and_one_without_end() -> None:
