@@ -395,9 +395,7 @@ def test_a_mentor_gives_its_list_and_its_table() -> None:
     )
     answer = scope.send(low, ListResponse(sender_identifier=LOW, receiver_identifier=OWN, servers=servers))
     assert kinds(answer) == ["HandleTableRequest"]
-    assert [call.addresses for call in scope.calls[1:]] == [(host(3),)], (
-        "nobody and ourselves are not called"
-    )
+    assert [call.addresses for call in scope.calls[1:]] == [(host(3),)], "nobody and ourselves are not called"
     answer = scope.send(low, table(LOW, element(1, LOW), more=True))
     assert kinds(answer) == ["HandleTableRequest"]
     scope.send(low, table(LOW, element(2, HIGH), element(3, OWN)))
