@@ -323,11 +323,12 @@ class Server:
 
 
 def host_addresses(least: Scope, only: int | None = None) -> list[str]:
-    """The addresses of this host's interfaces that reach far enough, of one IP version or of both."""
+    """The addresses of this host's interfaces that reach far enough, of one IP version or of both. Link-local ones mean
+    nothing without their interface and are left out."""
     found = []
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
             address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-            if scope(address) >= least and only in (None, address.version):
+            if scope(address) >= least and only in (None, address.version) and not address.is_link_local:
                 found.append(str(address))
     return found

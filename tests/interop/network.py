@@ -1,6 +1,7 @@
-"""Inside the guest: hosts h1 to h9 on one LAN, programs that run on them, and a capture of what they say.
+"""Inside the guest: hosts on one LAN or two, programs that run on them, and a capture of what they say.
 
-A host is a network namespace with eth0 = 10.44.0.N on the bridge br0 and its own SCTP settings.
+A host is a network namespace with eth0 = 10.44.0.N on the bridge br0 and its own SCTP settings; where there is a
+second LAN, eth1 = 10.45.0.N on br1.
 """
 
 import contextlib
@@ -22,9 +23,9 @@ SCTP_SETTINGS = {
 CAPTURED = "sctp or (udp and (port 3863 or port 9901 or port 9899))"
 
 
-def address(host: int) -> str:
+def address(host: int, lan: int = 0) -> str:
     """The IPv4 address of a host."""
-    return f"10.44.0.{host}"
+    return f"10.{44 + lan}.0.{host}"
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0, every: float = 0.005) -> float:
@@ -85,37 +86,41 @@ class Program:
 
 
 def capture(out: Path, interface: str) -> Program:
-    """Starts to record the interface's SCTP and ASAP's and ENRP's datagrams in ``capture.pcap``."""
+    """Starts to record the interface's SCTP and ASAP's and ENRP's datagrams in ``capture.pcap``, or ``capture1.pcap``
+    of the second LAN."""
     command = ["tcpdump", "-i", interface, "-U", "-Z", "root", "-s", "0", "-w", "-", CAPTURED]
-    program = Program("capture", command, out, subprocess.DEVNULL, "pcap")
+    name = "capture1" if interface == "br1" else "capture"
+    program = Program(name, command, out, subprocess.DEVNULL, "pcap")
     wait_until(lambda: program.output.stat().st_size >= 24, "the capture's start")
     return program
 
 
 class Network:
-    """The LAN, its hosts and everything started on them; a context manager that ends it all."""
+    """The LANs, their hosts and everything started on them; a context manager that ends it all."""
 
-    def __init__(self, out: Path, *, encapsulation: int | None = None) -> None:
+    def __init__(self, out: Path, *, encapsulation: int | None = None, lans: int = 1) -> None:
         """``encapsulation``: the UDP port through which all hosts' kernels send and receive SCTP (RFC 6951)."""
         self.out = out
         self.encapsulation = encapsulation
+        self.lans = lans
         self.programs: list[Program] = []
-        self.capture: Program | None = None
+        self.captures: list[Program] = []
 
     def __enter__(self) -> "Network":
-        run_batch(
-            "link add br0 type bridge mcast_snooping 0 forward_delay 0",
-            "addr add 10.44.0.254/24 dev br0",
-            "link set br0 up",
-        )
-        self.capture = capture(self.out, "br0")
+        for lan in range(self.lans):
+            run_batch(
+                f"link add br{lan} type bridge mcast_snooping 0 forward_delay 0",
+                f"addr add {address(254, lan)}/24 dev br{lan}",
+                f"link set br{lan} up",
+            )
+            self.captures.append(capture(self.out, f"br{lan}"))
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop_all()
-        if self.capture is not None:
-            time.sleep(0.5)
-            self.capture.stop()
+        time.sleep(0.5)
+        for program in self.captures:
+            program.stop()
 
     def stop_all(self) -> None:
         """Ends all programs together, and the one that was started first (the registrar) after the others."""
@@ -123,16 +128,23 @@ class Network:
             program.interrupt()
         for program in reversed(self.programs):
             program.stop(seconds=2.0)
+        self.programs.clear()
+
+    def link(self, number: int, lan: int, state: str) -> None:
+        """Takes a host's link to a LAN ``down``, or ``up``; the host keeps its addresses and sees no difference."""
+        run_batch(f"link set {port_name(number, lan)} {state}")
 
     def host(self, number: int, *, encapsulation: int | None = None) -> int:
         """Makes host h``number``; returns the number."""
         name = f"h{number}"
         run_batch(f"netns add {name}")
-        run_batch(
-            f"link add v{number} type veth peer name eth0 netns {name}",
-            f"link set v{number} master br0",
-            f"link set v{number} up",
-        )
+        for lan in range(self.lans):
+            port = port_name(number, lan)
+            run_batch(
+                f"link add {port} type veth peer name eth{lan} netns {name}",
+                f"link set {port} master br{lan}",
+                f"link set {port} up",
+            )
         udp_port = encapsulation if encapsulation is not None else self.encapsulation
         with self.inside(number):
             Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
@@ -143,8 +155,8 @@ class Network:
                 Path("/proc/sys/net/sctp/encap_port").write_text(str(udp_port))
             run_batch(
                 "link set lo up",
-                "link set eth0 up",
-                f"addr add {address(number)}/24 dev eth0",
+                *(f"link set eth{lan} up" for lan in range(self.lans)),
+                *(f"addr add {address(number, lan)}/24 dev eth{lan}" for lan in range(self.lans)),
                 "route add 224.0.0.0/4 dev eth0",
             )
         return number
@@ -152,7 +164,7 @@ class Network:
     @contextlib.contextmanager
     def inside(self, number: int) -> Iterator[None]:
         """Sockets made in this context belong to the host, and stay with it."""
-        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         there = os.open(f"/run/netns/h{number}", os.O_RDONLY)
         try:
             enter(there)
@@ -168,6 +180,11 @@ class Network:
             program = Program(tag, command, self.out, stdin)
         self.programs.append(program)
         return program
+
+
+def port_name(number: int, lan: int) -> str:
+    """The bridge's end of a host's link."""
+    return f"v{number}" if lan == 0 else f"v{number}-{lan}"
 
 
 def enter(namespace: int) -> None:

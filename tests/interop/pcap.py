@@ -36,6 +36,12 @@ def asap_types(pcap: Path, sent: str) -> Counter[int]:
     return Counter(int(kind) for (kinds,) in rows for kind in kinds.split(","))
 
 
+def enrp_types(pcap: Path, sent: str) -> Counter[int]:
+    """How many ENRP messages of each type pass a display filter."""
+    rows = fields(pcap, f"{sent} && enrp.message_type", "enrp.message_type")
+    return Counter(int(kind) for (kinds,) in rows for kind in kinds.split(","))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
     """One ASAP or ENRP message as it was on the wire; ``ppid`` is 0 for an announcement by UDP."""

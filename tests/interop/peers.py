@@ -76,6 +76,21 @@ class Answer:
     causes: list[int]
     policy_type: int | None
     elements: list[int]
+    parameters: dict[int, bytes]
+    """The whole Pool Element parameters' values."""
+
+    @property
+    def homes(self) -> dict[int, int]:
+        """Each element's home registrar."""
+        return {identifier: struct.unpack_from(">I", value, 4)[0] for identifier, value in self.parameters.items()}
+
+    @property
+    def endpoints(self) -> dict[int, tuple[str, int]]:
+        """Each element's first address, and port; of an SCTP transport with IPv4 addresses."""
+        return {
+            identifier: (socket.inet_ntoa(value[24:28]), struct.unpack_from(">H", value, 16)[0])
+            for identifier, value in self.parameters.items()
+        }
 
 
 class PoolUser:
@@ -113,6 +128,10 @@ class PoolUser:
         self.send(struct.pack(">BBH", 0x05, 0, 4 + len(body)) + body)
         return parse_answer(self.receive())
 
+    def all(self, handle: str) -> Answer:
+        """All elements of a pool; rsplib lists no more than 128 of them."""
+        return self.resolve(handle, 0xFFFFFFFF)
+
 
 def connect_when_ready(net: Network, host: int, registrar: str, program: Program, seconds: float = 20.0) -> PoolUser:
     """A pool user at a registrar that is still starting. RuntimeError with its last words if it does not come up."""
@@ -146,12 +165,14 @@ def parse_answer(data: bytes) -> Answer:
     if kind != 0x06:
         raise ValueError(f"no resolution answer: {data.hex()}")
     found = parameters(data[4:length])
+    elements = {struct.unpack_from(">I", value)[0]: value for kind, value in found if kind == 0x000A}
     policies = [struct.unpack_from(">I", value)[0] for kind, value in found if kind == 0x0008]
     return Answer(
         flags=flags,
         causes=[code for kind, value in found if kind == 0x000C for code, _ in parameters(value)],
         policy_type=policies[0] if policies else None,
-        elements=[struct.unpack_from(">I", value)[0] for kind, value in found if kind == 0x000A],
+        elements=list(elements),
+        parameters=elements,
     )
 
 

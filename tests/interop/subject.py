@@ -53,7 +53,7 @@ class Subject:
     def command(self) -> list[str]:
         """Our registrar's command line."""
         return [
-            str(Path(sys.executable).with_name("rserpool")), "registrar",
+            sys.executable, "-m", "rserpool.cli.main", "registrar",
             "--identifier", f"0x{IDENTIFIER:08x}",
             "--asap", self.registrar,
             "--transport", self.name,

@@ -23,6 +23,16 @@ def built(module: str) -> bool:
         return False
 
 
+def enrp_scenario(name: str, *arguments: str, timeout: int = 100) -> guest.Report:
+    """Runs a scenario of several registrars over kernel SCTP; skips where the lab, rsplib or the transport is
+    missing."""
+    if why := guest.lacking(*PROGRAMS, "hsdump"):
+        pytest.skip(why)
+    if not built(TRANSPORTS["kernel"]):
+        pytest.skip(f"{TRANSPORTS['kernel']} is not built (ci/setup)")
+    return guest.run(name, *arguments, timeout=timeout)
+
+
 def scenario(name: str, subject: str, timeout: int = 100) -> guest.Report:
     """Runs a scenario against one subject; skips where the lab, rsplib or the transport is missing."""
     if why := guest.lacking(*PROGRAMS):

@@ -8,7 +8,18 @@ from functools import partial
 from ipaddress import IPv4Address
 from random import Random
 
-from rserpool.protocol.actions import Abort, Action, Announce, AnnouncePresence, Connect, Level, Note, Protocol, Renumber, Send
+from rserpool.protocol.actions import (
+    Abort,
+    Action,
+    Announce,
+    AnnouncePresence,
+    Connect,
+    Level,
+    Note,
+    Protocol,
+    Renumber,
+    Send,
+)
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.settings import Settings

@@ -129,7 +129,9 @@ class Scenario:
         kinds = tuple(DISTURBANCES)
         for _ in range(world.random.randint(1, 8)):
             kind = world.random.choice(kinds)
-            world.clock.after(world.random.uniform(0, seconds), self._disturb, kind, world.clock.now + round(seconds * SECOND))
+            world.clock.after(
+                world.random.uniform(0, seconds), self._disturb, kind, world.clock.now + round(seconds * SECOND)
+            )
         self._pass(seconds)
         self._restore()
 

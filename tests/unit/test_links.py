@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import pytest
 
+from rserpool.protocol.actions import Protocol
 from rserpool.protocol.association import Peer
-from rserpool.registrar.links import ASAP_PPID, IDLE_ROUNDS, Events, Face, Links
+from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.transport.interface import Endpoint
 
 PEER = Peer(addresses=(ip_address("10.0.0.1"),), port=5, sctp=True)
@@ -30,12 +31,14 @@ class Remembering:
 def links() -> Links:
     def nothing(*_: Any) -> None: ...
 
-    return Links(Events(up=nothing, message=nothing, down=nothing, ignored=nothing), 1000)
+    return Links(
+        Events(up=nothing, message=nothing, down=nothing, unreachable=nothing, ignored=nothing), {Protocol.ASAP: 1000}
+    )
 
 
 def test_an_idle_association_is_closed_once(links: Links) -> None:
     endpoint = Remembering()
-    links.add(cast(Endpoint, endpoint), 7, PEER)
+    links.add(Protocol.ASAP, cast(Endpoint, endpoint), 7, PEER)
     for _ in range(IDLE_ROUNDS):
         links.sweep()
         assert endpoint.shut == []
@@ -47,11 +50,11 @@ def test_an_idle_association_is_closed_once(links: Links) -> None:
 @pytest.mark.parametrize("way", ["sent", "received"])
 def test_a_message_either_way_keeps_it(links: Links, way: str) -> None:
     endpoint = Remembering()
-    face = Face(links, sctp=True)
+    face = Face(links, Protocol.ASAP)
     face.on_up(cast(Endpoint, endpoint), 7, PEER.addresses, PEER.port)
     events: dict[str, Callable[[], object]] = {
         "sent": lambda: links.send(1, b"x"),
-        "received": lambda: face.on_message(cast(Endpoint, endpoint), 7, b"x", ASAP_PPID),
+        "received": lambda: face.on_message(cast(Endpoint, endpoint), 7, b"x", Protocol.ASAP.value),
     }
     for _ in range(5 * IDLE_ROUNDS):
         links.sweep()
