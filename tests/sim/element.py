@@ -159,7 +159,7 @@ class Element:
         if self.home is not None and self.home.over:
             self._homeless()
         elif self.state is not State.READY:
-            self._hunt()
+            self._give_up()
         else:
             self._again(0.0)
 
