@@ -301,7 +301,7 @@ class EnrpRegistrar:
             self.note(Level.WARNING, f"{link.other} identifier", text)
             self.out.append(Abort(link.number))
             return False
-        return self._adopt(link, sender)
+        return self._adopt(link, sender, tells_twins=isinstance(message, ListRequest))
 
     def _yields(self, twin: tuple[Address, ...]) -> bool:
         """Whether this registrar, not the twin at those addresses, is to take another identifier: if ours was drawn,
@@ -310,8 +310,9 @@ class EnrpRegistrar:
             return False
         return not self.startup.over or order(self.place[0][0]) < order(twin[0])
 
-    def _adopt(self, link: EnrpLink, sender: int) -> bool:
-        """The association belongs to this peer from now on, unless another one that works does."""
+    def _adopt(self, link: EnrpLink, sender: int, *, tells_twins: bool) -> bool:
+        """The association belongs to this peer from now on, unless another one that works does. A twin of that peer may
+        learn of it by our list, so that the two can sort it out."""
         peer = self.peers.get(sender)
         if peer is None:
             if len(self.peers) >= self.settings.limits.peers:
@@ -325,6 +326,8 @@ class EnrpRegistrar:
         elif peer.link is not None and not set(peer.link.other.addresses) & set(link.other.addresses):
             self.counters["forged or duplicate identifiers"] += 1
             self.note(Level.ERROR, f"{link.other} identifier", f"{link.other} says it is {peer}, which is elsewhere")
+            if tells_twins:
+                self._send_list(link, sender)
             return False
         else:
             peer.fresh = True
@@ -443,6 +446,9 @@ class EnrpRegistrar:
 
     def _list_requested(self, link: EnrpLink, message: ListRequest) -> None:
         assert link.peer is not None
+        self._send_list(link, link.peer.identifier)
+
+    def _send_list(self, link: EnrpLink, receiver: int) -> None:
         servers = tuple(
             ServerInformation(
                 server_identifier=peer.identifier, transport=SCTPTransport(port=peer.port, addresses=peer.addresses)
@@ -454,7 +460,7 @@ class EnrpRegistrar:
             link,
             ListResponse(
                 sender_identifier=self.identifier,
-                receiver_identifier=link.peer.identifier,
+                receiver_identifier=receiver,
                 reject=not self.startup.over,
                 servers=servers if self.startup.over else (),
             ),
