@@ -105,6 +105,7 @@ class EnrpRegistrar:
         self._wheel = wheel
         self._calling: set[Place] = set()
         self._beats = 0
+        self._orphans: dict[int, int] = {}
         self._errors = Bucket(settings.limits.errors_per_second, settings.limits.errors_burst, 0)
         self._handlers: dict[type, Callable[..., None]] = {
             Presence: self._presence,
@@ -161,7 +162,7 @@ class EnrpRegistrar:
 
     def connect(self, place: Place) -> None:
         """Open an association to a registrar, unless that is under way."""
-        if place in self._calling or same_place(place, self.place):
+        if not place[0] or place in self._calling or same_place(place, self.place):
             return
         there = next((link for link in self.links.values() if met(link, place)), None)
         if there is not None:
@@ -197,8 +198,24 @@ class EnrpRegistrar:
         for place in self.static_peers:
             if not any(met(link, place) for link in self.links.values()):
                 self.connect(place)
+        self._find_orphans()
         draw = 1 + JITTER * (2 * self.randomness.random() - 1)
         self.arm(self.settings.heartbeat * draw, self._beat)
+
+    def _find_orphans(self) -> None:
+        """Elements may name a home that is no peer: a mentor's table was older than its home's end. A home that is not
+        met for as long as a peer may be silent is treated as a peer that is."""
+        since = {
+            home: self._orphans.get(home, self.now)
+            for home in self.handlespace.homes()
+            if home != self.identifier and home not in self.peers
+        }
+        self._orphans = since
+        patience = (self.settings.last_heard + self.settings.max_time_no_response) * MICROSECONDS
+        for home, first in since.items():
+            if self.now - first > patience and len(self.peers) < self.settings.limits.peers:
+                peer = self.peers[home] = PeerRegistrar(home, (), 0)
+                self.happen(peer, Event.GONE)
 
     def presence(self, receiver: int, *, reply_required: bool = False) -> Presence:
         """ENRP_PRESENCE, with checksum and server information always (RFC 5353 2.1, 3.6.1)."""
