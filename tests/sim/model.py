@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from rserpool.protocol.peers import State as PeerState
 from rserpool.settings import Settings
-
 from tests.sim import bounds
 from tests.sim.clock import Clock
 from tests.sim.element import ADOPTION_PAUSE, Element, State
