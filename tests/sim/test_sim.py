@@ -13,7 +13,6 @@ from rserpool.protocol.asap import AsapRegistrar
 from rserpool.protocol.enrp import EnrpRegistrar
 from rserpool.protocol.tables import Tables
 from rserpool.protocol.takeover import Takeovers
-
 from tests.sim.__main__ import one
 from tests.sim.clock import Clock
 from tests.sim.scenario import Failure, Scenario, run
