@@ -97,6 +97,10 @@ class Settings:
     """Seconds, in multiples of which the delay-penalty policies measure how far away a pool element is: what differs by
     less than a step is equally far."""
 
+    max_table_elements: int = 1024
+    """Pool elements in one response to a peer registrar that downloads the handle table (RFC 5353 3.2.3). The size of
+    a response is bounded besides."""
+
     limits: Limits = field(default_factory=Limits)
     """The bounds on what peers can make grow."""
 
@@ -114,6 +118,8 @@ class Settings:
         for name in ("max_items", "max_bad_reports", "max_increment"):
             if not 0 <= getattr(self, name) <= 0xFFFFFFFF:
                 raise LocalProtocolError(f"{name} is a number from 0 to 0xffffffff")
+        if not 1 <= self.max_table_elements <= 0xFFFFFFFF:
+            raise LocalProtocolError("max_table_elements is a number from 1 to 0xffffffff")
         if self.max_items:
             object.__setattr__(self, "profile", replace(self.profile, default_items=self.max_items))
         if self.max_bad_reports:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rserpool.cli.rsplib_config import UNLIMITED, Process, Unplugged
+from rserpool.cli.rsplib_config import UNLIMITED, Process
 from rserpool.locator import parse_addresses
 from rserpool.registrar.config import Config
 from rserpool.settings import Scope, Settings
@@ -16,14 +16,14 @@ SCOPES = {Scope.LOOPBACK: "loopback", Scope.SITE_LOCAL: "site-local", Scope.GLOB
 Row = tuple[str, str]
 
 
-def banner(config: Config, process: Process, unplugged: Unplugged) -> str:
+def banner(config: Config, process: Process, *, suggests_takeovers: bool = False) -> str:
     """The whole text, with an empty line at the end."""
     settings = config.settings
     lines = [TITLE, "=" * len(TITLE), ""]
     lines += aligned(general(config, process), 24)
     for heading, rows in (
         ("ASAP", asap(settings)),
-        ("ENRP", enrp(settings, unplugged)),
+        ("ENRP", enrp(settings, suggests_takeovers)),
         ("Security", security(settings)),
     ):
         if heading == "ASAP":
@@ -74,15 +74,15 @@ def asap(settings: Settings) -> list[Row]:
     ]
 
 
-def enrp(settings: Settings, unplugged: Unplugged) -> list[Row]:
+def enrp(settings: Settings, suggests_takeovers: bool) -> list[Row]:
     return [
         ("Peer Heartbeat Cycle", ms(settings.heartbeat)),
         ("Peer Max Time Last Heard", ms(settings.last_heard)),
         ("Peer Max Time No Response", ms(settings.max_time_no_response)),
-        ("Max Elements per Handle Table Request", str(unplugged.elements_per_table_response)),
+        ("Max Elements per Handle Table Request", str(settings.max_table_elements)),
         ("Mentor Hunt Timeout", ms(settings.mentor_discovery_timeout)),
         ("Takeover Expiry Interval", ms(settings.takeover_expiry)),
-        ("Support for Takeover Suggestion", "on" if unplugged.suggest_takeovers else "off"),
+        ("Support for Takeover Suggestion", "on" if suggests_takeovers else "off"),
     ]
 
 

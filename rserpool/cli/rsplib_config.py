@@ -42,14 +42,6 @@ class Process:
     log_colour: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unplugged:
-    """What the registrar has no setting for yet."""
-
-    elements_per_table_response: int
-    suggest_takeovers: bool
-
-
 class Setup:
     """The options given, together with all that they leave open."""
 
@@ -78,12 +70,9 @@ class Setup:
         )
 
     @property
-    def unplugged(self) -> Unplugged:
-        """What has no effect yet."""
-        return Unplugged(
-            elements_per_table_response=self.value("maxelementsperhtrequest"),
-            suggest_takeovers=self.value("supporttakeoversuggestion"),
-        )
+    def suggests_takeovers(self) -> bool:
+        """Whether -supporttakeoversuggestion is given, for which the registrar has no setting."""
+        return bool(self.value("supporttakeoversuggestion"))
 
     @property
     def draws_ports(self) -> bool:

@@ -314,6 +314,7 @@ ENRP = (
         value=values.count(1, 1024, "elements"),
         default=128,
         default_text="128",
+        keys=("max_table_elements",),
         help="Pool elements in one part of a handle table.",
     ),
     Option(

@@ -47,7 +47,7 @@ class Tables:
         if upload is not None:
             enrp.disarm(upload.timer)
         position = upload.position if upload is not None and upload.own_only == message.own_only else None
-        octets, position = enrp.handlespace.table(message.own_only, position, PART)
+        octets, position = enrp.handlespace.table(message.own_only, position, PART, enrp.settings.max_table_elements)
         if position is not None:
             timer = enrp.arm(2 * enrp.settings.max_time_no_response, partial(self._abandoned, link))
             link.upload = Upload(message.own_only, position, timer)

@@ -48,6 +48,7 @@ REQUESTED = (
     HandleResolution,
     HandleResolutionResponse,
 )
+MULTICAST = (Channel.MULTICAST_ASAP, Channel.MULTICAST_ENRP)
 OURS = (Registration, RegistrationResponse, Deregistration, DeregistrationResponse)
 """The messages whose sender column shows this registrar, whoever sent them."""
 
@@ -75,13 +76,14 @@ def quoted(octets: bytes) -> str:
 
 
 class ActionLog:
-    """An observer that hands on one line per message, without its number. ``elapsed`` and ``wall`` are clocks in
-    seconds: since the start of the log, which never goes back, and since 1970."""
+    """An observer that hands on one line per message, without its number; what this registrar sent by multicast and
+    hears itself is left out. ``identifier`` tells this registrar's own;
+    ``elapsed`` and ``wall`` are clocks in seconds: since the start, which never goes back, and since 1970."""
 
     def __init__(
         self,
         write: Callable[[str], None],
-        identifier: int,
+        identifier: Callable[[], int],
         keep_alive_interval: float,
         *,
         wall: Callable[[], float],
@@ -108,6 +110,8 @@ class ActionLog:
     def _log(self, direction: str, channel: Channel, data: bytes) -> None:
         try:
             message = decode(data, "enrp" if channel in (Channel.ENRP, Channel.MULTICAST_ENRP) else "asap")
+            if direction == "Recv" and channel in MULTICAST and self._is_ours(message):
+                return
             row = self._row(message)
         except RemoteProtocolError as error:
             row = Row(action="Malformed", error=int(error.cause))
@@ -117,6 +121,10 @@ class ActionLog:
             f"{flags:#x} {row.counter} {row.seconds:.6f}   {quoted(row.handle)} {row.element:#x}   "
             f"{row.sender:#x} {row.receiver:#x} {row.target:#x}   {row.error:x}"
         )
+
+    def _is_ours(self, message: Message) -> bool:
+        sender = getattr(message, "sender_identifier", getattr(message, "server_identifier", 0))
+        return bool(sender == self._identifier())
 
     def _row(self, message: Message) -> Row:
         causes = getattr(message, "operation_error", ())
@@ -145,7 +153,7 @@ class ActionLog:
             case EndpointUnreachable():
                 row.reason = "EndpointUnreachable"
             case _ if isinstance(message, OURS):
-                row.sender = self._identifier
+                row.sender = self._identifier()
         return row
 
     def _remember(self, element: tuple[bytes, int]) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Callable
 
 from rserpool.locator import parse_address
 from rserpool.protocol.actions import Protocol
+from rserpool.protocol.registrar import Registrar
 from rserpool.registrar import actionlog, csp, statistics
 from rserpool.registrar.config import ServerOptions
+from rserpool.registrar.observe import Sizes, Totals
 from rserpool.registrar.output import Output
 from rserpool.registrar.server import Server
 
@@ -45,6 +47,29 @@ class Outputs:
         return time.monotonic() - self.began
 
 
+def sizes(registrar: Registrar) -> Sizes:
+    """How much a registrar holds now."""
+    return Sizes(
+        peers=len(registrar.enrp.peers),
+        pools=registrar.handlespace.pool_count,
+        elements=len(registrar.handlespace),
+        owned=registrar.handlespace.home_size(registrar.settings.identifier),
+    )
+
+
+def totals(registrar: Registrar) -> Totals:
+    """What a registrar has done so far."""
+    counters = registrar.counters
+    return Totals(
+        registrations=counters["registrations"] + counters["re-registrations"],
+        reregistrations=counters["re-registrations"],
+        deregistrations=counters["deregistrations"],
+        handle_resolutions=counters["handle resolutions"],
+        failure_reports=counters["reports"],
+        keep_alives=counters["keep-alives"],
+    )
+
+
 class AverageKeeper:
     """An observer that keeps the averages of a server's sizes."""
 
@@ -60,7 +85,7 @@ class AverageKeeper:
 
     def settled(self) -> None:
         """See Observer."""
-        self.averages.hold(self._server.sizes(), time.monotonic())
+        self.averages.hold(sizes(self._server.registrar), time.monotonic())
 
 
 class Instruments:
@@ -97,18 +122,22 @@ class Instruments:
             self._averages = AverageKeeper(self._server)
             self._server.observers.append(self._averages)
         if outputs.actions is not None:
-            settings = self._server.config.settings
             outputs.actions.text(actionlog.HEADER)
-            self._server.observers.append(
-                actionlog.ActionLog(
-                    outputs.actions.line,
-                    settings.identifier,
-                    settings.keep_alive_interval,
-                    wall=time.time,
-                    elapsed=outputs.elapsed,
-                )
-            )
+            self._log_actions(outputs.actions.line)
+        if log.isEnabledFor(logging.DEBUG):
+            self._log_actions(lambda line: log.debug("message: %s", line.split("   ", 1)[1]))
         self._every(FLUSH_SECONDS, self._flush)
+
+    def _log_actions(self, write: Callable[[str], None]) -> None:
+        self._server.observers.append(
+            actionlog.ActionLog(
+                write,
+                lambda: self._server.registrar.settings.identifier,
+                self._server.config.settings.keep_alive_interval,
+                wall=time.time,
+                elapsed=self._outputs.elapsed,
+            )
+        )
 
     def stop(self) -> None:
         """Write what is written at the end, and stop; nothing if not started. The files stay open."""
@@ -120,10 +149,10 @@ class Instruments:
         if self._outputs.statistics is not None and not self._options.stats_interval:
             self._sample()
         if self._outputs.scalars is not None and self._averages is not None:
-            totals = statistics.totals_in_order(self._server.totals(), self._traffic)
+            done = statistics.totals_in_order(totals(self._server.registrar), self._traffic)
             averages = self._averages.averages.read(time.monotonic())
             self._outputs.scalars.text(
-                statistics.scalars(self._outputs.runs, self._options.object_name, totals, averages)
+                statistics.scalars(self._outputs.runs, self._options.object_name, done, averages)
             )
         if self._monitor is not None:
             self._send_report(final=True)
@@ -149,10 +178,10 @@ class Instruments:
     def _sample(self) -> None:
         if self._outputs.statistics is not None:
             used = os.times()
-            totals = statistics.totals_in_order(self._server.totals(), self._traffic)
+            done = statistics.totals_in_order(totals(self._server.registrar), self._traffic)
             cpu = (used.user, used.system)
             self._outputs.statistics.line(
-                statistics.line(time.time(), self._outputs.elapsed(), cpu, self._server.sizes(), totals)
+                statistics.line(time.time(), self._outputs.elapsed(), cpu, sizes(self._server.registrar), done)
             )
 
     def _report(self) -> None:
@@ -171,18 +200,18 @@ class Instruments:
             log.debug("the status report to %s was not sent: %s", host, error.strerror)
 
     def _status_report(self) -> csp.StatusReport:
-        server = self._server
-        sizes = server.sizes()
-        endpoint = server.endpoints[Protocol.ASAP]
+        registrar = self._server.registrar
+        now = sizes(registrar)
+        endpoint = self._server.endpoints[Protocol.ASAP]
         return csp.StatusReport(
             sender=self._self(),
             uptime=round((time.monotonic() - self._began) * MICROSECONDS),
             interval=round(self._options.csp_interval * MICROSECONDS),
             location=csp.location(socket.gethostname().partition(".")[0], endpoint.local_addresses, endpoint.port),
-            status=csp.status(sizes.elements, sizes.owned, sizes.pools, sizes.peers),
+            status=csp.status(now.elements, now.owned, now.pools, now.peers),
             associations=tuple(
                 csp.AssociationReport(receiver=csp.Component(group=csp.Group.REGISTRAR, identifier=peer))
-                for peer in server.peers()
+                for peer in sorted(registrar.enrp.peers)
             ),
         )
 
@@ -196,4 +225,4 @@ class Instruments:
         )
 
     def _self(self) -> csp.Component:
-        return csp.Component(group=csp.Group.REGISTRAR, identifier=self._server.config.settings.identifier)
+        return csp.Component(group=csp.Group.REGISTRAR, identifier=self._server.registrar.settings.identifier)

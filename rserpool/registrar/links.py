@@ -27,7 +27,7 @@ class Link:
     waiting: deque[bytes] = field(default_factory=deque)
     octets: int = 0
     idle: int = 0
-    """Sweeps since the last message either way."""
+    """Sweeps since the last message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Links:
         return link.octets <= self._queued_octets[link.protocol]
 
     def protocol(self, number: int) -> Protocol | None:
-        """Which endpoint an association belongs to; None if it is gone."""
+        """What an association carries; None once it has ended."""
         link = self._by_number.get(number)
         return link.protocol if link is not None else None
 

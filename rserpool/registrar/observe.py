@@ -2,7 +2,9 @@
 
 import enum
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol as Typed
+
+from rserpool.protocol.actions import Action, Announce, AnnouncePresence, Protocol
 
 
 class Channel(enum.StrEnum):
@@ -14,7 +16,14 @@ class Channel(enum.StrEnum):
     MULTICAST_ENRP = "MulticastENRP"
 
 
-class Observer(Protocol):
+UNICAST: dict[Protocol | None, Channel] = {Protocol.ASAP: Channel.ASAP, Protocol.ENRP: Channel.ENRP}
+MULTICAST: dict[type[Action], Channel] = {
+    Announce: Channel.MULTICAST_ASAP,
+    AnnouncePresence: Channel.MULTICAST_ENRP,
+}
+
+
+class Observer(Typed):
     """Is told of every message as it is on the wire, after it was sent and before it is dealt with."""
 
     def sent(self, channel: Channel, data: bytes) -> None:

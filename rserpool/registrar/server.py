@@ -11,7 +11,7 @@ from typing import Protocol as Typed
 
 import ifaddr
 
-from rserpool.locator import ASAP_PORT, ENRP_PORT, parse_addresses
+from rserpool.locator import ASAP_PORT, ENRP_PORT, parse_addresses, parse_peers
 from rserpool.protocol.actions import (
     Abort,
     Action,
@@ -30,7 +30,7 @@ from rserpool.registrar.config import Config
 from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.registrar.multicast import Multicast, groups_of
 from rserpool.registrar.notes import Notes
-from rserpool.registrar.observe import Channel, Observer, Sizes, Totals
+from rserpool.registrar.observe import MULTICAST, UNICAST, Channel, Observer
 from rserpool.registrar.schema import ConfigError
 from rserpool.settings import Scope, Settings
 from rserpool.transport.choose import choose
@@ -40,10 +40,6 @@ from rserpool.transport.tcp import TcpTransport
 log = logging.getLogger("rserpool.registrar")
 
 SECONDS = 1e-6
-MULTICAST: dict[type[Action], Channel] = {
-    Announce: Channel.MULTICAST_ASAP,
-    AnnouncePresence: Channel.MULTICAST_ENRP,
-}
 
 
 class Announcing(Typed):
@@ -95,13 +91,12 @@ class Server:
 
     def _registrar(self, settings: Settings) -> Registrar:
         randomness = random.SystemRandom()
-        peers = parse_addresses(self.config.server.peer, ENRP_PORT)
         return Registrar(
             settings,
             randomness,
             seed=randomness.getrandbits(64),
             now=self._now(),
-            static_peers=[((ip_address(host),), port) for host, port in peers],
+            static_peers=parse_peers(self.config.server.peer, ENRP_PORT),
         )
 
     def _now(self) -> int:
@@ -121,8 +116,6 @@ class Server:
             enrp = await self._bind(transport, Protocol.ENRP, addresses, port)
         tcp = await self._start_tcp([str(address) for address in asap.local_addresses], asap.port)
         self._start_multicast(asap, enrp)
-        if options.idle_timeout:
-            self._sweeper = self.loop.call_later(options.idle_timeout / IDLE_ROUNDS, self._sweep)
         log.info(
             "registrar 0x%08x serves ASAP at %s, port %d%s, profile %s",
             self.config.settings.identifier,
@@ -136,6 +129,8 @@ class Server:
             Reachable(sctp=enrp.local_addresses, port=enrp.port) if enrp is not None else None,
         )
         self._carry_out(self.registrar.start(self._now(), *self._reachable))
+        if options.idle_timeout:
+            self._sweeper = self.loop.call_later(options.idle_timeout / IDLE_ROUNDS, self._sweep)
 
     def _renumber(self) -> None:
         """Begin anew under another identifier: nothing of what was said under the taken one holds."""
@@ -210,42 +205,6 @@ class Server:
             return host_addresses(self.config.settings.address_scope, only), ports.pop()
         return [host for host, _ in listed], ports.pop()
 
-    # For instruments
-
-    def peers(self) -> tuple[int, ...]:
-        """The server identifiers of the peer registrars."""
-        return tuple(self.registrar.enrp.peers)
-
-    def sizes(self) -> Sizes:
-        """How much there is now."""
-        space = self.registrar.handlespace
-        return Sizes(
-            peers=len(self.registrar.enrp.peers),
-            pools=space.pool_count,
-            elements=len(space),
-            owned=space.home_size(self.registrar.settings.identifier),
-        )
-
-    def totals(self) -> Totals:
-        """What has been done so far."""
-        counters = self.registrar.counters
-        return Totals(
-            registrations=counters["registrations"] + counters["re-registrations"],
-            reregistrations=counters["re-registrations"],
-            deregistrations=counters["deregistrations"],
-            handle_resolutions=counters["handle resolutions"],
-            failure_reports=counters["reports"],
-            keep_alives=counters["keep-alives"],
-        )
-
-    def _received(self, channel: Channel, data: bytes) -> None:
-        for observer in self.observers:
-            observer.received(channel, data)
-
-    def _sent(self, channel: Channel, data: bytes) -> None:
-        for observer in self.observers:
-            observer.sent(channel, data)
-
     # The transports' events
 
     def _up(self, number: int, protocol: Protocol, peer: Peer) -> None:
@@ -253,7 +212,7 @@ class Server:
 
     def _message(self, number: int, data: bytes) -> None:
         if self.observers:
-            self._received(Channel[(self.links.protocol(number) or Protocol.ASAP).name], data)
+            self._observe_received(UNICAST.get(self.links.protocol(number)), data)
         self._carry_out(self.registrar.received(number, data, self._now()))
 
     def _down(self, number: int) -> None:
@@ -267,12 +226,24 @@ class Server:
         log.debug("association %d: a message with payload protocol identifier %d is ignored", number, ppid)
 
     def _announced(self, data: bytes, address: Address, port: int) -> None:
-        self._received(Channel.MULTICAST_ASAP, data)
+        self._observe_received(Channel.MULTICAST_ASAP, data)
         self.registrar.announcement_heard(data, self._now())
 
     def _presence(self, data: bytes, address: Address, port: int) -> None:
-        self._received(Channel.MULTICAST_ENRP, data)
+        self._observe_received(Channel.MULTICAST_ENRP, data)
         self._carry_out(self.registrar.presence_heard(data, address, port, self._now()))
+
+    # Observers
+
+    def _observe_received(self, channel: Channel | None, data: bytes) -> None:
+        if channel is not None:
+            for observer in self.observers:
+                observer.received(channel, data)
+
+    def _observe_sent(self, channel: Channel | None, data: bytes) -> None:
+        if channel is not None:
+            for observer in self.observers:
+                observer.sent(channel, data)
 
     # Actions and time
 
@@ -281,7 +252,7 @@ class Server:
             match action:
                 case Send(number, data):
                     if self.observers:
-                        self._sent(Channel[(self.links.protocol(number) or Protocol.ASAP).name], data)
+                        self._observe_sent(UNICAST.get(self.links.protocol(number)), data)
                     if not self.links.send(number, data):
                         self.registrar.asap.counters["slow readers aborted"] += 1
                         self.links.abort(number)
@@ -298,14 +269,10 @@ class Server:
                     announcer = self._announcers.get(type(action))
                     if announcer is not None:
                         announcer.announce(data)
-                        self._sent(MULTICAST[type(action)], data)
+                        self._observe_sent(MULTICAST[type(action)], data)
         for observer in self.observers:
             observer.settled()
         self._schedule()
-
-    def _sweep(self) -> None:
-        self._sweeper = self.loop.call_later(self.config.server.idle_timeout / IDLE_ROUNDS, self._sweep)
-        self.links.sweep()
 
     def _schedule(self) -> None:
         """One loop timer, for the next expiry of the wheel."""
@@ -317,18 +284,22 @@ class Server:
         self._timer_due = due
         self._timer = self.loop.call_at(due * SECONDS, self._expired)
 
+    def _sweep(self) -> None:
+        self._sweeper = self.loop.call_later(self.config.server.idle_timeout / IDLE_ROUNDS, self._sweep)
+        self.links.sweep()
+
     def _expired(self) -> None:
         self._timer = None
         self._carry_out(self.registrar.advance(self._now()))
 
 
 def host_addresses(least: Scope, only: int | None = None) -> list[str]:
-    """The addresses of this host's interfaces that reach far enough, of one IP version or of both. Link-local ones mean
-    nothing without their interface and are left out."""
+    """The addresses of this host's interfaces that reach far enough, of one IP version or of both. Link-local ones do
+    not count: they mean something together with an interface only."""
     found = []
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
             address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-            if scope(address) >= least and only in (None, address.version) and not address.is_link_local:
+            if scope(address) >= least and not address.is_link_local and only in (None, address.version):
                 found.append(str(address))
     return found

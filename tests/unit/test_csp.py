@@ -24,7 +24,7 @@ from rserpool.registrar.csp import (
 
 VECTORS = {
     vector["name"]: bytes.fromhex(vector["hex"])
-    for vector in json.loads((Path(__file__).parents[1] / "vectors/rsplib-csp.json").read_text())
+    for vector in json.loads((Path(__file__).parents[1] / "vectors/csp/rsplib.json").read_text())
 }
 US = Component(group=Group.REGISTRAR, identifier=0x22222222)
 REPORT = StatusReport(

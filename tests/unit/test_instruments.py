@@ -39,7 +39,9 @@ class Logged:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.now = 2.0
-        self.log = ActionLog(self.lines.append, OURS, 5.0, wall=lambda: 1e9 + self.now, elapsed=lambda: self.now)
+        self.log = ActionLog(
+            self.lines.append, lambda: OURS, 5.0, wall=lambda: 1e9 + self.now, elapsed=lambda: self.now
+        )
 
     def columns(self) -> list[str]:
         return self.lines[-1].split()
@@ -157,6 +159,18 @@ def test_every_message_fills_the_columns(message: m.Message) -> None:
     logged.log.received(channel, message.encode())
     assert len(logged.columns()) == len(actionlog.HEADER.split()) or '""' in logged.lines[0]
     assert '"Malformed"' not in logged.lines[0]
+
+
+def test_what_we_hear_of_ourselves_is_left_out() -> None:
+    logged = Logged()
+    presence = m.Presence(sender_identifier=OURS, receiver_identifier=0).encode()
+    announcement = m.ServerAnnounce(server_identifier=OURS).encode()
+    logged.log.received(Channel.MULTICAST_ENRP, presence)
+    logged.log.received(Channel.MULTICAST_ASAP, announcement)
+    assert logged.lines == []
+    logged.log.sent(Channel.MULTICAST_ENRP, presence)
+    logged.log.sent(Channel.MULTICAST_ASAP, announcement)
+    assert len(logged.lines) == 2
 
 
 def test_garbage_and_hostile_handles_keep_the_log_in_order() -> None:

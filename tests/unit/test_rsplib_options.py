@@ -56,6 +56,9 @@ SETTINGS = [
     ("-distancestep=0", "distance_step", 0.001),
     ("-maxincrement=7", "max_increment", 7),
     ("-maxincrement=-1", "max_increment", 0),
+    ("-maxelementsperhtrequest=5", "max_table_elements", 5),
+    ("-maxelementsperhtrequest=0", "max_table_elements", 1),
+    ("-maxelementsperhtrequest=5000", "max_table_elements", 1024),
     ("-identifier=0xABCDEF01", "identifier", 0xABCDEF01),
     ("-identifier=17", "identifier", 17),
     ("-identifier=0x123456789", "identifier", 0x23456789),
@@ -123,7 +126,7 @@ PROCESS = [
     ("-logcolor=whatever", "log_colour", True),
 ]
 ELSEWHERE = {
-    "disable-ipv6", "help", "maxbadpereports", "maxelementsperhtrequest", "maxeurate", "maxhresitems", "maxhrrate",
+    "disable-ipv6", "help", "maxbadpereports", "maxeurate", "maxhresitems", "maxhrrate",
     "profile", "supporttakeoversuggestion",
 }  # fmt: skip
 """Options with tests of their own below."""
@@ -165,8 +168,8 @@ def test_defaults_are_rsplibs() -> None:
     assert (settings.limits.resolution_rate, settings.limits.report_rate) == (UNLIMITED, UNLIMITED)
     process = setup().process
     assert (process.quiet, process.log_level, process.log_file, process.log_colour) == (False, 1, "", True)
-    unplugged = setup().unplugged
-    assert (unplugged.elements_per_table_response, unplugged.suggest_takeovers) == (128, False)
+    assert settings.max_table_elements == 128
+    assert not setup().suggests_takeovers
 
 
 def test_the_rfc_profile_brings_its_own_defaults() -> None:
@@ -191,9 +194,8 @@ def test_rates() -> None:
     assert (limits.resolution_rate, limits.report_rate) == (UNLIMITED, UNLIMITED)
 
 
-def test_unplugged_options_are_kept() -> None:
-    found = setup("-maxelementsperhtrequest=5000", "-supporttakeoversuggestion").unplugged
-    assert (found.elements_per_table_response, found.suggest_takeovers) == (1024, True)
+def test_takeover_suggestion_is_kept() -> None:
+    assert setup("-supporttakeoversuggestion").suggests_takeovers
 
 
 @pytest.mark.parametrize("argument", ["-asap=auto", "-enrp=auto"])
@@ -327,7 +329,7 @@ def test_the_banner_tells_what_is_in_force() -> None:
         "-identifier=0xab", "-asap=10.0.0.1:3863,10.1.0.1", "-enrp=10.0.0.1:9901", "-asapannounce=none",
         "-cspserver=10.0.0.9", "-autoclosetimeout=1", "-maxhrrate=4.5", "-statsfile=x", "-scalar=s",
     )  # fmt: skip
-    text = banner(given.config(DRAW), given.process, given.unplugged)
+    text = banner(given.config(DRAW), given.process)
     title, underline, *_ = text.splitlines()
     assert "Version 1.00" in title
     assert underline == "=" * len(title)
