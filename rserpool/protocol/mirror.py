@@ -1,4 +1,4 @@
-"""The mirrored handlespace: what peers are told of our elements, and what is taken from them of theirs (RFC 5353 3.3)."""
+"""The mirrored handlespace: what peers are told of our elements, and what is taken in of theirs (RFC 5353 3.3)."""
 
 from typing import TYPE_CHECKING
 
