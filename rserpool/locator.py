@@ -1,7 +1,7 @@
 """How an operator writes where something is: ADDRESS, ADDRESS:PORT, IPV6 or [IPV6]:PORT."""
 
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from rserpool.errors import LocalProtocolError
 
@@ -14,6 +14,19 @@ ENRP_PORT = 9901
 def parse_addresses(listed: Sequence[str], default_port: int) -> list[tuple[str, int]]:
     """Each entry as an IP address and a port. Raises LocalProtocolError with one line that names the entry."""
     return [parse_address(entry, default_port) for entry in listed]
+
+
+def parse_peers(entries: Sequence[str], default_port: int) -> list[tuple[tuple[IPv4Address | IPv6Address, ...], int]]:
+    """Each entry as the addresses and the port of one peer. Commas within an entry separate the addresses of one peer,
+    which all have one port. Raises LocalProtocolError."""
+    peers = []
+    for entry in entries:
+        listed = parse_addresses([part.strip() for part in entry.split(",")], default_port)
+        ports = {port for _, port in listed}
+        if len(ports) > 1:
+            raise LocalProtocolError(f"{entry!r}: all addresses of one peer have the same port")
+        peers.append((tuple(ip_address(host) for host, _ in listed), ports.pop()))
+    return peers
 
 
 def parse_address(entry: str, default_port: int) -> tuple[str, int]:

@@ -1,7 +1,7 @@
 """What an operator may set of a registrar's ASAP behaviour, in seconds, with the effect of each."""
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rserpool.errors import LocalProtocolError
 from rserpool.limits import Limits
@@ -81,6 +81,26 @@ class Settings:
     takeover_expiry: float = 5.0
     """Seconds to wait for the other registrars' consent to a takeover; those that are silent then do not count."""
 
+    max_items: int = 0
+    """Pool elements in a handle resolution answer when the request names no number; 0 means what the profile says, all
+    or 3."""
+
+    max_bad_reports: int = 0
+    """Unreachability reports at which a pool element is removed (RFC 5352 3.5); 0 means what the profile says, 4 or
+    3."""
+
+    max_increment: int = 0
+    """How many of a resolution answer's pool elements count as used, so that the next answer begins after them; 0 means
+    one. More spreads users further who take all the elements of an answer."""
+
+    distance_step: float = 0.05
+    """Seconds, in multiples of which the delay-penalty policies measure how far away a pool element is: what differs by
+    less than a step is equally far."""
+
+    max_table_elements: int = 1024
+    """Pool elements in one response to a peer registrar that downloads the handle table (RFC 5353 3.2.3). The size of
+    a response is bounded besides."""
+
     limits: Limits = field(default_factory=Limits)
     """The bounds on what peers can make grow."""
 
@@ -93,6 +113,17 @@ class Settings:
         for name in ("peer_heartbeat_cycle", "max_time_last_heard"):
             if not getattr(self, name) >= 0:
                 raise LocalProtocolError(f"{name} must not be negative")
+        if not self.distance_step >= 0.001:
+            raise LocalProtocolError("distance_step must be at least 0.001 seconds")
+        for name in ("max_items", "max_bad_reports", "max_increment"):
+            if not 0 <= getattr(self, name) <= 0xFFFFFFFF:
+                raise LocalProtocolError(f"{name} is a number from 0 to 0xffffffff")
+        if not 1 <= self.max_table_elements <= 0xFFFFFFFF:
+            raise LocalProtocolError("max_table_elements is a number from 1 to 0xffffffff")
+        if self.max_items:
+            object.__setattr__(self, "profile", replace(self.profile, default_items=self.max_items))
+        if self.max_bad_reports:
+            object.__setattr__(self, "profile", replace(self.profile, bad_reports=self.max_bad_reports - 1))
 
     @property
     def heartbeat(self) -> float:

@@ -12,4 +12,6 @@ cdef enum:
 
 cdef bytes resolution_of(Space *space, Pool *pool, size_t items, bint accept, bint advance)
 cdef int put_parameter(Pen *pen, uint16_t type, const uint8_t *value, size_t length) except -1
-cdef bytes table_part(Space *space, Element *start, bint own_only, size_t most, Element **last, bint *more)
+cdef bytes table_part(
+    Space *space, Element *start, bint own_only, size_t most, size_t left, Element **last, bint *more
+)

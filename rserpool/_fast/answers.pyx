@@ -82,8 +82,11 @@ cdef Element *following(Element *element, bint own_only) noexcept nogil:
     return <Element *>at
 
 
-cdef bytes table_part(Space *space, Element *start, bint own_only, size_t most, Element **last, bint *more):
-    """Pool entries (pool handle, then its PEs in ENRP form) from ``start`` on: ``most`` octets, but at least one PE.
+cdef bytes table_part(
+    Space *space, Element *start, bint own_only, size_t most, size_t left, Element **last, bint *more
+):
+    """Pool entries (pool handle, then its PEs in ENRP form) from ``start`` on: ``most`` octets and ``left`` PEs, but at
+    least one PE.
 
     ``last`` becomes the last PE written, ``more`` whether others follow.
     """
@@ -107,6 +110,9 @@ cdef bytes table_part(Space *space, Element *start, bint own_only, size_t most, 
             put_octets(&pen, octets_of(at.run), padded(at.run.length))
             last[0] = at
             at = following(at, own_only)
+            left -= 1
+            if left == 0:
+                break
         more[0] = at is not NULL
         return PyBytes_FromStringAndSize(<const char *>room, pen.at - room)
     finally:

@@ -132,6 +132,15 @@ cdef class Handlespace:
         self.space.default_items = as_u32(items, "default_items")
 
     @property
+    def used_items(self) -> int:
+        """How many PEs of an answer count as used, so that the next begins after them; 0 means one."""
+        return self.space.used_items
+
+    @used_items.setter
+    def used_items(self, items: object) -> None:
+        self.space.used_items = as_u32(items, "used_items")
+
+    @property
     def keep_alive_interval(self) -> int:
         """Microseconds between an acknowledged keep-alive and the next, jittered by +-50 % (RFC 5352 7.1)."""
         return self.space.keep_alive_interval
@@ -336,21 +345,22 @@ cdef class Handlespace:
             at = next_of(at)
         return found
 
-    def table(self, own_only: bool, after: object, max_octets: object) -> tuple:
+    def table(self, own_only: bool, after: object, max_octets: object, max_elements: object = 0xFFFFFFFF) -> tuple:
         """(octets of the next pool entries, position to go on after or None at the end); first with ``after`` None.
 
         Pool entries are what an ENRP_HANDLE_TABLE_RESPONSE carries (RFC 5353 2.3): each pool handle with its PEs.
-        There are at most ``max_octets`` (1..65520), but always one PE. A position belongs to one value of ``own_only``
+        There are at most ``max_octets`` (1..65520) and ``max_elements`` (1 or more), but always one PE. A position belongs to one value of ``own_only``
         and stays good whatever is added or removed.
         """
         cdef bint own = own_only
         cdef size_t most = in_range(max_octets, 1, 65520, "max_octets")
+        cdef size_t left = in_range(max_elements, 1, 0xFFFFFFFF, "max_elements")
         cdef Element *at = start_of_table(self, own, after)
         cdef Element *last = NULL
         cdef bint more = False
         if at is NULL:
             return b"", None
-        octets = table_part(&self.space, at, own, most, &last, &more)
+        octets = table_part(&self.space, at, own, most, left, &last, &more)
         if not more:
             return octets, None
         if own:

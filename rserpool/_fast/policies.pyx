@@ -386,10 +386,12 @@ cdef int make_room(Space *space, size_t items) except -1:
 cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except? 0:
     """Put at most ``items`` PEs (0: all), none twice, best first, into space.chosen; return their number, at least 1.
 
-    ``advance`` lets the head count as used; without it nothing changes, the generator's state included.
+    ``advance`` lets the head count as used, or the first space.used_items; without it nothing changes, the generator's
+    state included.
     """
     cdef size_t wanted = min(items, pool.size) if items else pool.size
     cdef size_t count
+    cdef size_t i
     cdef Rng saved
     make_room(space, wanted)
     if pool.policy.family == DRAWN:
@@ -401,6 +403,8 @@ cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except?
         count = take_first(space, pool, wanted)
     if advance:
         use_head(pool, space.chosen[0])
+        for i in range(1, min(count, <size_t>space.used_items)):
+            use_head(pool, space.chosen[i])
     return count
 
 

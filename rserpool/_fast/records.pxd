@@ -113,6 +113,7 @@ cdef struct Space:
     uint64_t life_unit
     uint64_t life_limit
     uint32_t default_items     # 0: as many as fit
+    uint32_t used_items        # of an answer, 0 counts as 1
     Slab elements
     Slab pool_slab
     Slab home_slab

@@ -12,7 +12,9 @@ from typing import Any
 
 import uvloop
 
+from rserpool.cli.readiness import notify
 from rserpool.registrar.config import OPTIONS, SECTIONS, Config, add_flags, load, spoken
+from rserpool.registrar.instruments import Instruments, Outputs
 from rserpool.registrar.server import Server
 
 
@@ -44,21 +46,27 @@ def run(arguments: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop if config.server.uvloop else None) as runner:
-        return runner.run(serve(config))
+    loop_factory = uvloop.new_event_loop if config.server.uvloop else None
+    with Outputs(config.server) as outputs, asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(serve(config, outputs))
 
 
-async def serve(config: Config) -> int:
+async def serve(config: Config, outputs: Outputs) -> int:
     """Serve until a signal asks for the end."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ended.set)
     server = Server(config)
+    instruments = Instruments(server, outputs)
     try:
         await server.start()
+        instruments.start()
+        notify("READY=1")
         await ended.wait()
+        notify("STOPPING=1")
     finally:
+        instruments.stop()
         await server.stop()
     counted = ", ".join(f"{name} {count}" for name, count in sorted(server.registrar.counters.items()))
     logging.getLogger("rserpool.registrar").info("ended; %s", counted or "nobody came")

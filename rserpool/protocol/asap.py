@@ -74,6 +74,7 @@ class AsapRegistrar:
         self._subscriptions = Subscriptions(handlespace, settings.limits.subscriptions, self._gather)
         self.timeout = round(settings.keep_alive_timeout * MICROSECONDS)
         handlespace.default_items = settings.profile.default_items
+        handlespace.used_items = settings.max_increment
         handlespace.keep_alive_interval = round(settings.keep_alive_interval * MICROSECONDS)
         handlespace.life_unit = settings.profile.registration_life_unit
         handlespace.life_limit = round(settings.limits.max_registration_life * MICROSECONDS)

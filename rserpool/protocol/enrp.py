@@ -287,7 +287,7 @@ class EnrpRegistrar:
             self.counters["forged or duplicate identifiers"] += 1
             text = f"{link.other} uses server identifier 0x{sender:08x}, which is nobody's or ours"
             self.note(Level.ERROR, f"{link.other} identifier", text)
-            if sender and self.settings.identifier_drawn and not self.startup.over:
+            if sender and self._yields(link.other.addresses):
                 self.out.append(Renumber())
             elif sender and isinstance(message, Presence) and message.reply_required and self._errors.take(self.now):
                 self.send(link, self.presence(EVERYBODY))
@@ -301,10 +301,18 @@ class EnrpRegistrar:
             self.note(Level.WARNING, f"{link.other} identifier", text)
             self.out.append(Abort(link.number))
             return False
-        return self._adopt(link, sender)
+        return self._adopt(link, sender, tells_twins=isinstance(message, ListRequest))
 
-    def _adopt(self, link: EnrpLink, sender: int) -> bool:
-        """The association belongs to this peer from now on, unless another one that works does."""
+    def _yields(self, twin: tuple[Address, ...]) -> bool:
+        """Whether this registrar, not the twin at those addresses, is to take another identifier: if ours was drawn,
+        and we are only starting, or, so that just one of two does, our address is the smaller."""
+        if not self.settings.identifier_drawn or not twin or not self.place[0]:
+            return False
+        return not self.startup.over or order(self.place[0][0]) < order(twin[0])
+
+    def _adopt(self, link: EnrpLink, sender: int, *, tells_twins: bool) -> bool:
+        """The association belongs to this peer from now on, unless another one that works does. A twin of that peer may
+        learn of it by our list, so that the two can sort it out."""
         peer = self.peers.get(sender)
         if peer is None:
             if len(self.peers) >= self.settings.limits.peers:
@@ -318,6 +326,8 @@ class EnrpRegistrar:
         elif peer.link is not None and not set(peer.link.other.addresses) & set(link.other.addresses):
             self.counters["forged or duplicate identifiers"] += 1
             self.note(Level.ERROR, f"{link.other} identifier", f"{link.other} says it is {peer}, which is elsewhere")
+            if tells_twins:
+                self._send_list(link, sender)
             return False
         else:
             peer.fresh = True
@@ -422,7 +432,11 @@ class EnrpRegistrar:
         except RemoteProtocolError:
             self.counters["malformed announcements"] += 1
             return
-        if not isinstance(message, Presence) or message.sender_identifier in (0, self.identifier):
+        if not isinstance(message, Presence) or message.sender_identifier == 0:
+            return
+        if message.sender_identifier == self.identifier:
+            if address not in self.place[0] and self._yields((address,)):
+                self.out.append(Renumber())
             return
         if message.sender_identifier not in self.peers and len(self.peers) < self.settings.limits.peers:
             information = message.server_information
@@ -432,6 +446,9 @@ class EnrpRegistrar:
 
     def _list_requested(self, link: EnrpLink, message: ListRequest) -> None:
         assert link.peer is not None
+        self._send_list(link, link.peer.identifier)
+
+    def _send_list(self, link: EnrpLink, receiver: int) -> None:
         servers = tuple(
             ServerInformation(
                 server_identifier=peer.identifier, transport=SCTPTransport(port=peer.port, addresses=peer.addresses)
@@ -443,7 +460,7 @@ class EnrpRegistrar:
             link,
             ListResponse(
                 sender_identifier=self.identifier,
-                receiver_identifier=link.peer.identifier,
+                receiver_identifier=receiver,
                 reject=not self.startup.over,
                 servers=servers if self.startup.over else (),
             ),
@@ -465,10 +482,10 @@ class EnrpRegistrar:
             self.counters["unasked responses"] += 1
 
     def meet(self, servers: tuple[ServerInformation, ...]) -> None:
-        """Call the registrars of a list that are not known yet."""
+        """Call the registrars of a list that are not known yet, a twin that has our identifier elsewhere among them."""
         room = self.settings.limits.peers - len(self.peers)
         for server in servers:
-            if server.server_identifier in (0, self.identifier) or server.server_identifier in self.peers:
+            if server.server_identifier == 0 or server.server_identifier in self.peers:
                 continue
             place = (usable(server.transport.addresses, self.settings.address_scope), server.transport.port)
             if place[0] and room > 0:
@@ -558,6 +575,11 @@ def update_octets(sender: int, update: Update) -> bytes:
     action = ADD_PE if update.added else DEL_PE
     body = sender.to_bytes(4, "big") + bytes(4) + action.to_bytes(2, "big") + bytes(2) + handle + update.parameter
     return bytes((HandleUpdate.TYPE, 0)) + (4 + len(body)).to_bytes(2, "big") + body
+
+
+def order(address: Address) -> tuple[int, bytes]:
+    """Addresses in an order that all registrars agree on."""
+    return address.version, address.packed
 
 
 def same_place(one: Place, other: Place) -> bool:

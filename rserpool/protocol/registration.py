@@ -21,8 +21,6 @@ from rserpool.settings import Scope, Settings
 INFINITE_LIFE = -1
 DATA_ONLY = 0
 TRANSPORT_USES = (0, 1)
-DISTANCE_STEP = 50
-"""Milliseconds to which distances of the delay-penalty policies are rounded, so that jitter does not reorder pools."""
 
 POLICY_TYPES = frozenset(int(policy) for policy in PolicyType)
 DISTANCE_POLICIES = frozenset(
@@ -88,12 +86,13 @@ def own_addresses(transport: Transport, association: Association, scope: Scope, 
     return transport if kept == transport.addresses else replace(transport, addresses=kept)
 
 
-def with_distance(policy: Policy, association: Association) -> Policy:
-    """A delay-penalty policy with the measured distance to the element added: half the round trip, in milliseconds."""
+def with_distance(policy: Policy, association: Association, step: float) -> Policy:
+    """A delay-penalty policy with the measured distance to the element added: half the round trip, in milliseconds, in
+    multiples of ``step`` seconds, so that jitter does not reorder pools."""
     if policy.policy_type not in DISTANCE_POLICIES:
         return policy
     round_trip = association.peer.round_trip() or 0.0
-    distance = DISTANCE_STEP * round(round_trip * 1000 / 2 / DISTANCE_STEP)
+    distance = round(1000 * step * round(round_trip / 2 / step))
     *values, announced = policy.values
     return replace(policy, values=(*values, min(announced + distance, 0xFFFFFFFF)))
 
@@ -124,7 +123,7 @@ def acceptable(request: Registration, association: Association, settings: Settin
         home_identifier=settings.identifier,
         registration_life=element.registration_life,
         user_transport=user_transport,
-        policy=with_distance(element.policy, association),
+        policy=with_distance(element.policy, association, settings.distance_step),
         asap_transport=SCTPTransport(
             port=association.peer.port, transport_use=DATA_ONLY, addresses=association.reachable
         ),

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rserpool._fast.wheel import Entry
-from rserpool.messages import HandleTableRequest, HandleTableResponse
+from rserpool.messages import HandleTableRequest, HandleTableResponse, PoolElement
 from rserpool.protocol.actions import Level, Send
 from rserpool.protocol.association import MICROSECONDS
 from rserpool.protocol.peers import EnrpLink, PeerRegistrar, Upload
@@ -47,7 +47,7 @@ class Tables:
         if upload is not None:
             enrp.disarm(upload.timer)
         position = upload.position if upload is not None and upload.own_only == message.own_only else None
-        octets, position = enrp.handlespace.table(message.own_only, position, PART)
+        octets, position = enrp.handlespace.table(message.own_only, position, PART, enrp.settings.max_table_elements)
         if position is not None:
             timer = enrp.arm(2 * enrp.settings.max_time_no_response, partial(self._abandoned, link))
             link.upload = Upload(message.own_only, position, timer)
@@ -128,15 +128,21 @@ class Tables:
             self._sweep(peer)
 
     def _merge(self, peer: PeerRegistrar, message: HandleTableResponse, *, everything: bool) -> None:
-        """Take the elements in: a mentor's whole table but for what is ours, otherwise just the peer's own."""
+        """Take the elements in: a mentor's whole table but for what is ours, and for what another home has told of its
+        elements itself meanwhile; otherwise just the peer's own."""
         enrp = self._enrp
         for entry in message.pool_entries:
             for element in entry.pool_elements:
                 home = element.home_identifier
                 if home != peer.identifier and not (everything and home not in (0, enrp.identifier)):
                     enrp.counters["table entries of others' elements"] += 1
-                else:
+                elif home == peer.identifier or not self._told(entry.pool_handle, element):
                     enrp.store(peer, entry.pool_handle, element)
+
+    def _told(self, handle: bytes, element: PoolElement) -> bool:
+        """Whether an element is known from its home already."""
+        known = self._enrp.handlespace.find(handle, element.identifier)
+        return known is not None and known.home_identifier == element.home_identifier
 
     def _sweep(self, peer: PeerRegistrar) -> None:
         """The download is complete: what the peer did not name is gone (RFC 5353 3.6.3)."""

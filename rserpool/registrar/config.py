@@ -35,7 +35,8 @@ class ServerOptions:
 
     peer: tuple[str, ...] = ()
     """Peer registrars to meet, ADDRESS[:PORT],...: their ENRP addresses, port 9901 unless said otherwise. Others are
-    found through them, and by multicast where that is on."""
+    found through them, and by multicast where that is on. In a TOML list, an entry with commas has several addresses
+    of one peer."""
 
     enrp_announce: tuple[str, ...] = ("239.0.0.51:9901",)
     """Multicast groups to which presences go and at which peers are found, ADDRESS[:PORT],...: rsplib's. Only where the
@@ -51,6 +52,34 @@ class ServerOptions:
 
     announce_ttl: int = 30
     """Hops that an announcement may travel (the IPv4 TTL and IPv6 hop limit), 1 to 255."""
+
+    idle_timeout: float = 0.0
+    """Seconds after which an association is closed over which no message came or went; 0 keeps them. Keep-alives are
+    messages: what holds a pool element is never idle. At most a quarter longer."""
+
+    stats_file: str = ""
+    """A file for statistics, a line of rsplib's columns every stats_interval: sizes now, totals since the start. With a
+    name that ends in .bz2 it is compressed. None if unset."""
+
+    stats_interval: float = 0.0
+    """Seconds between two lines of the statistics; 0 writes one at the end."""
+
+    action_log_file: str = ""
+    """A file for a line about each ASAP and ENRP message sent or received, in rsplib's columns. With a name that ends
+    in .bz2 it is compressed. It costs about as much time as serving does. None if unset."""
+
+    scalar_file: str = ""
+    """A file for the totals and time averages of the whole run, written at the end. None if unset."""
+
+    object_name: str = "registrar"
+    """What the registrar is called in the scalar file."""
+
+    csp_server: str = "127.0.0.1:2960"
+    """Where status reports of the Component Status Protocol go over UDP, ADDRESS[:PORT], port 2960 unless said
+    otherwise: rsplib's cspmonitor shows them."""
+
+    csp_interval: float = 0.0
+    """Seconds between two status reports; 0 sends none."""
 
     log_level: str = "info"
     """The least important messages to log: debug, info, warning or error."""
@@ -158,6 +187,9 @@ def checked(values: Mapping[str, object], draw: int) -> Config:
         raise ConfigError("--identifier: a server identifier is a number from 1 to 0xffffffff, or 0 for a random one")
     if not 1 <= server.announce_ttl <= 255:
         raise ConfigError("--announce-ttl: hops are a number from 1 to 255")
+    for name in ("idle_timeout", "stats_interval", "csp_interval"):
+        if not getattr(server, name) >= 0:
+            raise ConfigError(f"--{name.replace('_', '-')}: seconds are not negative")
     settings = part(Settings, "registrar")
     settings |= {"identifier": server.identifier or draw, "identifier_drawn": not server.identifier}
     return Config(server=server, settings=Settings(**settings, limits=Limits(**part(Limits, "limits"))))

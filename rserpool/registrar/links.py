@@ -11,6 +11,9 @@ from rserpool.protocol.addresses import Address
 from rserpool.protocol.association import Peer
 from rserpool.transport.interface import AssociationGone, Down, Endpoint
 
+IDLE_ROUNDS = 4
+"""Sweeps in a row that find an association idle before it is closed."""
+
 
 @dataclass(slots=True)
 class Link:
@@ -23,6 +26,8 @@ class Link:
     peer: Peer
     waiting: deque[bytes] = field(default_factory=deque)
     octets: int = 0
+    idle: int = 0
+    """Sweeps since the last message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,7 @@ class Links:
         link = self._by_number.get(number)
         if link is None:
             return True
+        link.idle = 0
         try:
             if not link.waiting and link.endpoint.send(link.assoc, data, link.protocol.value):
                 return True
@@ -74,6 +80,18 @@ class Links:
         link.waiting.append(data)
         link.octets += len(data)
         return link.octets <= self._queued_octets[link.protocol]
+
+    def protocol(self, number: int) -> Protocol | None:
+        """What an association carries; None once it has ended."""
+        link = self._by_number.get(number)
+        return link.protocol if link is not None else None
+
+    def sweep(self) -> None:
+        """Close in order what has been idle for IDLE_ROUNDS sweeps."""
+        for link in self._by_number.values():
+            if link.idle == IDLE_ROUNDS:
+                link.endpoint.shutdown(link.assoc)
+            link.idle += 1
 
     def abort(self, number: int) -> None:
         """Abort an association, if it is still there."""
@@ -124,6 +142,7 @@ class Face:
         link = self._by_association.get(assoc)
         if link is None:
             return
+        link.idle = 0
         if ppid == self._protocol.value:
             self._links.events.message(link.number, data)
         else:

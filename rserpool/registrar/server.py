@@ -11,7 +11,7 @@ from typing import Protocol as Typed
 
 import ifaddr
 
-from rserpool.locator import ASAP_PORT, ENRP_PORT, parse_addresses
+from rserpool.locator import ASAP_PORT, ENRP_PORT, parse_addresses, parse_peers
 from rserpool.protocol.actions import (
     Abort,
     Action,
@@ -27,9 +27,10 @@ from rserpool.protocol.addresses import Address, scope
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.registrar.config import Config
-from rserpool.registrar.links import Events, Face, Links
+from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.registrar.multicast import Multicast, groups_of
 from rserpool.registrar.notes import Notes
+from rserpool.registrar.observe import MULTICAST, UNICAST, Channel, Observer
 from rserpool.registrar.schema import ConfigError
 from rserpool.settings import Scope, Settings
 from rserpool.transport.choose import choose
@@ -74,6 +75,7 @@ class Server:
             up=self._up, message=self._message, down=self._down, unreachable=self._unreachable, ignored=self._ignored
         )
         self.links = Links(events, queued)
+        self.observers: list[Observer] = []
         self.endpoints: dict[Protocol, Endpoint] = {}
         self._faces: dict[Protocol, Face] = {}
         self._sctp = sctp
@@ -85,16 +87,16 @@ class Server:
         self._notes = Notes()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
+        self._sweeper: asyncio.TimerHandle | None = None
 
     def _registrar(self, settings: Settings) -> Registrar:
         randomness = random.SystemRandom()
-        peers = parse_addresses(self.config.server.peer, ENRP_PORT)
         return Registrar(
             settings,
             randomness,
             seed=randomness.getrandbits(64),
             now=self._now(),
-            static_peers=[((ip_address(host),), port) for host, port in peers],
+            static_peers=parse_peers(self.config.server.peer, ENRP_PORT),
         )
 
     def _now(self) -> int:
@@ -127,6 +129,8 @@ class Server:
             Reachable(sctp=enrp.local_addresses, port=enrp.port) if enrp is not None else None,
         )
         self._carry_out(self.registrar.start(self._now(), *self._reachable))
+        if options.idle_timeout:
+            self._sweeper = self.loop.call_later(options.idle_timeout / IDLE_ROUNDS, self._sweep)
 
     def _renumber(self) -> None:
         """Begin anew under another identifier: nothing of what was said under the taken one holds."""
@@ -173,8 +177,9 @@ class Server:
 
     async def stop(self) -> None:
         """Stop announcing and close every association cleanly; elements stay known to peers, which take them over."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._sweeper):
+            if timer is not None:
+                timer.cancel()
         while self._announcers:
             self._announcers.popitem()[1].close()
         if self._tcp_endpoint is not None:
@@ -196,7 +201,8 @@ class Server:
         if len(ports) > 1:
             raise ConfigError(f"{option}: all addresses of one endpoint have the same port")
         if any(ip_address(host).is_unspecified for host, _ in listed):
-            return host_addresses(self.config.settings.address_scope), ports.pop()
+            only = 4 if all(ip_address(host).version == 4 for host, _ in listed) else None
+            return host_addresses(self.config.settings.address_scope, only), ports.pop()
         return [host for host, _ in listed], ports.pop()
 
     # The transports' events
@@ -205,6 +211,8 @@ class Server:
         self._carry_out(self.registrar.associated(number, protocol, peer, self._now()))
 
     def _message(self, number: int, data: bytes) -> None:
+        if self.observers:
+            self._observe_received(UNICAST.get(self.links.protocol(number)), data)
         self._carry_out(self.registrar.received(number, data, self._now()))
 
     def _down(self, number: int) -> None:
@@ -218,10 +226,24 @@ class Server:
         log.debug("association %d: a message with payload protocol identifier %d is ignored", number, ppid)
 
     def _announced(self, data: bytes, address: Address, port: int) -> None:
+        self._observe_received(Channel.MULTICAST_ASAP, data)
         self.registrar.announcement_heard(data, self._now())
 
     def _presence(self, data: bytes, address: Address, port: int) -> None:
+        self._observe_received(Channel.MULTICAST_ENRP, data)
         self._carry_out(self.registrar.presence_heard(data, address, port, self._now()))
+
+    # Observers
+
+    def _observe_received(self, channel: Channel | None, data: bytes) -> None:
+        if channel is not None:
+            for observer in self.observers:
+                observer.received(channel, data)
+
+    def _observe_sent(self, channel: Channel | None, data: bytes) -> None:
+        if channel is not None:
+            for observer in self.observers:
+                observer.sent(channel, data)
 
     # Actions and time
 
@@ -229,6 +251,8 @@ class Server:
         for action in actions:
             match action:
                 case Send(number, data):
+                    if self.observers:
+                        self._observe_sent(UNICAST.get(self.links.protocol(number)), data)
                     if not self.links.send(number, data):
                         self.registrar.asap.counters["slow readers aborted"] += 1
                         self.links.abort(number)
@@ -245,6 +269,9 @@ class Server:
                     announcer = self._announcers.get(type(action))
                     if announcer is not None:
                         announcer.announce(data)
+                        self._observe_sent(MULTICAST[type(action)], data)
+        for observer in self.observers:
+            observer.settled()
         self._schedule()
 
     def _schedule(self) -> None:
@@ -257,17 +284,22 @@ class Server:
         self._timer_due = due
         self._timer = self.loop.call_at(due * SECONDS, self._expired)
 
+    def _sweep(self) -> None:
+        self._sweeper = self.loop.call_later(self.config.server.idle_timeout / IDLE_ROUNDS, self._sweep)
+        self.links.sweep()
+
     def _expired(self) -> None:
         self._timer = None
         self._carry_out(self.registrar.advance(self._now()))
 
 
-def host_addresses(least: Scope) -> list[str]:
-    """The addresses of this host's interfaces that reach far enough."""
+def host_addresses(least: Scope, only: int | None = None) -> list[str]:
+    """The addresses of this host's interfaces that reach far enough, of one IP version or of both. Link-local ones do
+    not count: they mean something together with an interface only."""
     found = []
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
             address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-            if scope(address) >= least:
+            if scope(address) >= least and not address.is_link_local and only in (None, address.version):
                 found.append(str(address))
     return found

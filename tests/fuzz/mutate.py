@@ -243,6 +243,7 @@ def corpus() -> list[tuple[str, bytes]]:
         (vector["protocol"], bytes.fromhex(vector["hex"]))
         for path in sorted(VECTORS.glob("*.json"))
         for vector in json.loads(path.read_text())
+        if vector.get("protocol") in PROTOCOLS
     ]
 
 

@@ -98,8 +98,9 @@ class Element:
         """Begin to look for a registrar."""
         if self.alive:
             return
-        self.host.silent = False
-        self.network.links_changed()
+        if self.host.silent:
+            self.host.silent = False
+            self.network.links_changed()
         self.changed = self.network.clock.now
         self.note("starts")
         self._endpoint = self.network.listen(self.host, PE_PORT, "asap", self)
@@ -111,10 +112,11 @@ class Element:
             return
         self.note("its host is gone" if silently else "is killed")
         self._over()
-        self.host.silent = silently
         assert self._endpoint is not None
         self.network.close(self._endpoint, silently=silently)
-        self.network.links_changed()
+        if silently:
+            self.host.silent = True
+            self.network.links_changed()
 
     def leave(self) -> None:
         """Deregister and end in order."""
@@ -157,7 +159,7 @@ class Element:
         if self.home is not None and self.home.over:
             self._homeless()
         elif self.state is not State.READY:
-            self._hunt()
+            self._give_up()
         else:
             self._again(0.0)
 

@@ -21,13 +21,20 @@ class History:
     def __init__(self, *, kept: int = KEPT, verbose: bool = False) -> None:
         self._events: deque[tuple[int, Kind, str, bytes]] = deque(maxlen=kept)
         self._verbose = verbose
+        self._deaf = False
         self.takeovers: list[tuple[str, bytes]] = []
         """Who has told of a takeover, and of whom: (name of the sender, identifier of the target)."""
         self.digest = 0
         self.count = 0
 
+    def keep_nothing(self) -> None:
+        """From now on nothing is kept or counted: for measurements."""
+        self._deaf = True
+
     def add(self, now: int, kind: Kind, who: str, data: bytes) -> None:
         """One event: a message and who sent it to whom, or a text and whom it is about."""
+        if self._deaf:
+            return
         self.count += 1
         self.digest = zlib.crc32(data, zlib.crc32(f"{now} {kind} {who} ".encode(), self.digest))
         if kind == "enrp" and data[0] == TakeoverServer.TYPE:

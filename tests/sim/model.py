@@ -122,7 +122,11 @@ class Model:
         for entry in missing:
             name, _, key = entry  # type: ignore[misc]
             seconds = self._missing.longest(now, entry)
-            bound = SLACK + ADOPTION_PAUSE if key in self.calm else bounds.element(self.patience) + bounds.dead_element(self.settings)
+            bound = (
+                SLACK + ADOPTION_PAUSE
+                if key in self.calm
+                else bounds.element(self.patience) + bounds.dead_element(self.settings)
+            )
             if seconds > bound:
                 raise Violation(f"{name} has missed {named(key)}, which lives, for {seconds:.1f} s")
 

@@ -3,12 +3,23 @@
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import IPv4Address
 from random import Random
 
-from rserpool.protocol.actions import Abort, Action, Announce, AnnouncePresence, Connect, Level, Note, Protocol, Send
+from rserpool.protocol.actions import (
+    Abort,
+    Action,
+    Announce,
+    AnnouncePresence,
+    Connect,
+    Level,
+    Note,
+    Protocol,
+    Renumber,
+    Send,
+)
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.settings import Settings
@@ -45,6 +56,7 @@ class Node:
     _endpoints: dict[str, Endpoint] = field(default_factory=dict)
     _sides: dict[int, Side] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+    _static_peers: tuple[Place, ...] = ()
     _timer: int = -1
     _due: int | None = None
 
@@ -88,11 +100,26 @@ class Node:
             self._endpoints[kind] = self.network.listen(self.host, port, kind, self)  # type: ignore[arg-type]
         self.network.join("enrp", self.host, self._presence_heard)
         self.network.join("asap", self.host, self._announcement_heard)
+        self._static_peers = tuple(place for place in static_peers if place[0] != (self.host.address,))
+        self._begin(settings, seed)
+
+    def _begin(self, settings: Settings, seed: int) -> None:
         own = (self.host.address,)
-        others = tuple(place for place in static_peers if place[0] != own)
-        self.registrar = Registrar(settings, Random(seed), seed=seed, now=self.now(), static_peers=others)
+        self.registrar = Registrar(settings, Random(seed), seed=seed, now=self.now(), static_peers=self._static_peers)
         asap = Reachable(sctp=own, port=ASAP_PORT, tcp=())
+        self._due = None
         self._carry_out(self.registrar.start(self.now(), asap, Reachable(sctp=own, port=ENRP_PORT, tcp=())))
+
+    def _renumber(self) -> None:
+        """Begin anew with another identifier, without associations."""
+        assert self.registrar is not None
+        for side in tuple(self._sides.values()):
+            self.network.abort(side)
+        self._sides.clear()
+        settings = replace(self.registrar.settings, identifier=self.randomness.randrange(1, 1 << 32))
+        self.note(f"its identifier is taken: it is {settings.identifier:08x} from now on")
+        self.started = self.disturbed = self.network.clock.now
+        self._begin(settings, self.randomness.getrandbits(60))
 
     def stop(self, *, silently: bool) -> None:
         """End: killed, with ABORTs from its system; or its whole host gone ``silently``."""
@@ -221,6 +248,9 @@ class Node:
                     side = self._sides.get(number)
                     if side is not None:
                         self.network.abort(side)
+                case Renumber():
+                    self._renumber()
+                    return
                 case Announce(data):
                     self.network.multicast("asap", self.host, ASAP_PORT, data)
                 case AnnouncePresence(data):

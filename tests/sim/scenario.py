@@ -11,7 +11,6 @@ LOOK = 1.0
 """Seconds between two looks at the world."""
 POLL = 3.0
 """Seconds between two looks whether it has come to rest."""
-SAME_IDENTIFIERS = False
 REST = 2.5
 """Heartbeats for which all must stay as it must be, to be believed."""
 MESSAGES = 4
@@ -130,7 +129,9 @@ class Scenario:
         kinds = tuple(DISTURBANCES)
         for _ in range(world.random.randint(1, 8)):
             kind = world.random.choice(kinds)
-            world.clock.after(world.random.uniform(0, seconds), self._disturb, kind, world.clock.now + round(seconds * SECOND))
+            world.clock.after(
+                world.random.uniform(0, seconds), self._disturb, kind, world.clock.now + round(seconds * SECOND)
+            )
         self._pass(seconds)
         self._restore()
 
@@ -181,7 +182,7 @@ def twins_start(world: World, left: float) -> None:
     for node in pair:
         if node.running:
             node.stop(silently=False)
-    identifier = world.draw() if SAME_IDENTIFIERS and world.random.random() < 0.5 else 0
+    identifier = world.draw() if world.random.random() < 0.5 else 0
     for node in pair:
         world.clock.after(min(left, 1.0), world.start, node, identifier)
 

@@ -96,6 +96,7 @@ class World:
         """What all registrars are set to, but for the identifier."""
         return Settings(
             identifier=identifier,
+            identifier_drawn=True,
             profile=self.shape.profile,
             keep_alive_interval=self.shape.keep_alive_interval,
             peer_heartbeat_cycle=self.shape.heartbeat,

@@ -395,7 +395,7 @@ def test_a_mentor_gives_its_list_and_its_table() -> None:
     )
     answer = scope.send(low, ListResponse(sender_identifier=LOW, receiver_identifier=OWN, servers=servers))
     assert kinds(answer) == ["HandleTableRequest"]
-    assert [call.addresses for call in scope.calls[1:]] == [(host(3),)]
+    assert [call.addresses for call in scope.calls[1:]] == [(host(3),)], "nobody and ourselves are not called"
     answer = scope.send(low, table(LOW, element(1, LOW), more=True))
     assert kinds(answer) == ["HandleTableRequest"]
     scope.send(low, table(LOW, element(2, HIGH), element(3, OWN)))
@@ -430,13 +430,24 @@ def test_without_a_mentor_it_goes_on_alone() -> None:
 
 
 @pytest.mark.conformance("ENRP-3.2.1-01")
-def test_an_identifier_that_was_drawn_and_is_taken_is_drawn_anew_but_only_at_the_start() -> None:
-    for drawn, starting, renumbered in ((True, True, True), (False, True, False), (True, False, False)):
+def test_of_two_twins_the_one_that_starts_or_has_the_smaller_address_takes_another_identifier() -> None:
+    for drawn, starting, twin, renumbered in (
+        (True, True, 0, True),
+        (True, False, 0, False),
+        (True, False, 2, True),
+        (False, True, 2, False),
+    ):
         scope = Scope(static_peers=1, identifier_drawn=drawn)
         if not starting:
             scope.wait(5)
-        scope.send(scope.associate(2), presence(OWN, 2))
+        scope.send(scope.associate(twin), presence(OWN, twin))
         assert (Renumber() in scope.others) == renumbered
+        scope.others.clear()
+        scope.take(scope.registrar.presence_heard(presence(OWN, twin).encode(), host(twin), 9901, scope.now))
+        assert (Renumber() in scope.others) == renumbered
+        scope.others.clear()
+        scope.take(scope.registrar.presence_heard(presence(OWN, 1).encode(), host(1), 9901, scope.now))
+        assert Renumber() not in scope.others, "that was our own"
 
 
 @pytest.mark.conformance("ENRP-3.3.1-06", "ENRP-3.3.1-07", "ENRP-3.2.3-08")

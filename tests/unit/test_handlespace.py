@@ -156,6 +156,20 @@ def test_a_position_survives_inserts_and_deletes(space: Handlespace, own_only: b
     assert space.owned_part(OWN, after, 99) == ([(b"b", 3), (b"c", 1), (b"c", 2), (b"c", 3)], None)
 
 
+@pytest.mark.parametrize("own_only", [False, True])
+def test_a_table_in_parts_of_so_many_elements(space: Handlespace, own_only: bool) -> None:
+    for name in (b"a", b"b"):
+        for identifier in (1, 2, 3):
+            add(space, name, identifier)
+    parts, position = [], None
+    while not parts or position is not None:
+        part, position = space.table(own_only, position, 65520, 2)
+        parts.append(part.count(b"\x00\x0a\x00"))
+    assert parts == [2, 2, 2]
+    assert space.table(own_only, None, 65520, 6)[1] is None
+    assert space.table(own_only, None, 65520, 5)[1] is not None
+
+
 def test_an_empty_table(space: Handlespace) -> None:
     add(space, b"a", 1, home=8)
     assert space.table(True, None, 1000) == (b"", None)
@@ -286,6 +300,8 @@ WRONG: list[tuple[type[Exception], Callable[[Handlespace], Any]]] = [
     (LocalProtocolError, lambda s: s.checksum(-1)),
     (LocalProtocolError, lambda s: s.table(True, None, 0)),
     (LocalProtocolError, lambda s: s.table(True, None, 65521)),
+    (LocalProtocolError, lambda s: s.table(True, None, 100, 0)),
+    (LocalProtocolError, lambda s: setattr(s, "used_items", 2**32)),
     (TypeError, lambda s: s.table(False, (None, 1), 100)),
     (TypeError, lambda s: s.table(True, (b"p", 1), 100)),
     (LocalProtocolError, lambda s: s.arm(b"p", 1, 0, 5)),

@@ -1,9 +1,11 @@
 """Addresses as operators write them."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from rserpool.errors import LocalProtocolError
-from rserpool.locator import parse_addresses
+from rserpool.locator import parse_addresses, parse_peers
 
 
 def test_every_form() -> None:
@@ -22,3 +24,12 @@ def test_nonsense_is_named(entry: str) -> None:
     with pytest.raises(LocalProtocolError) as raised:
         parse_addresses([entry], 3863)
     assert repr(entry) in str(raised.value)
+
+
+def test_peers_with_several_addresses() -> None:
+    assert parse_peers(["10.0.0.1, 10.1.0.1", "[fd44::1]:77"], 9901) == [
+        ((ip_address("10.0.0.1"), ip_address("10.1.0.1")), 9901),
+        ((ip_address("fd44::1"),), 77),
+    ]
+    with pytest.raises(LocalProtocolError, match="one peer"):
+        parse_peers(["10.0.0.1:1,10.1.0.1:2"], 9901)

@@ -44,6 +44,26 @@ def test_round_robin_rotates(pool: Make) -> None:
     assert [space.select(POOL, 2) for _ in range(3)] == [[2, 3], [3, 1], [1, 2]]
 
 
+def test_more_of_an_answer_may_count_as_used(pool: Make) -> None:
+    space = pool(e.RR, (), (), (), ())
+    space.used_items = 3
+    assert [space.select(POOL, 3) for _ in range(4)] == [[1, 2, 3], [4, 1, 2], [3, 4, 1], [2, 3, 4]]
+    assert [space.select(POOL, 1) for _ in range(3)] == [[1], [2], [3]]
+    space._check()
+    space.used_items = 1
+    assert [space.select(POOL, 3) for _ in range(2)] == [[4, 1, 2], [1, 2, 3]]
+
+
+@pytest.mark.parametrize("kind", [e.WRR, e.LU, e.RAND])
+def test_every_family_may_count_more_as_used(pool: Make, kind: int) -> None:
+    space = pool(kind, *([(2,)] * 5 if kind != e.RAND else [()] * 5))
+    space.used_items = 5
+    seen = Counter(identifier for _ in range(40) for identifier in space.select(POOL, 3))
+    space._check()
+    assert sum(seen.values()) == 120
+    assert set(seen) == {1, 2, 3, 4, 5}
+
+
 def test_round_robin_keeps_its_place_on_re_registration(pool: Make) -> None:
     space = pool(e.RR, (), (), ())
     assert heads(space, 2) == [1, 2]
