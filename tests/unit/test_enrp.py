@@ -26,7 +26,7 @@ from rserpool.messages import (
     ServerInformation,
     TakeoverServer,
 )
-from rserpool.protocol.actions import Abort, Level, Note, Renumber
+from rserpool.protocol.actions import Abort, Level, Note, Protocol, Renumber
 from rserpool.protocol.peers import TABLE, Event, State
 from rserpool.registrar.config import load
 from rserpool.settings import Settings
@@ -365,6 +365,21 @@ def test_elements_that_do_not_answer_their_new_home_are_removed() -> None:
     call = scope.calls[-1]
     assert (call.addresses, call.port) == ((host(9),), 17777)
     scope.take(scope.registrar.unreachable(call.protocol, call.addresses, call.port, scope.now))
+    assert scope.homes() == {}
+
+
+def test_the_life_of_an_element_that_answers_its_new_home_starts_anew() -> None:
+    scope = Scope(keep_alive_timeout=1000.0)
+    low = scope.join(LOW, 2)
+    scope.send(low, update(LOW, replace(element(1, LOW), registration_life=30)))
+    scope.wait(20)
+    assert scope.homes() == {1: OWN}
+    own = scope.associate(9, 17777, Protocol.ASAP)
+    ack = EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=1).encode()
+    scope.take(scope.registrar.received(own, ack, scope.now))
+    scope.wait(29)
+    assert scope.homes() == {1: OWN}
+    scope.wait(2)
     assert scope.homes() == {}
 
 
