@@ -103,7 +103,7 @@ class EnrpRegistrar:
             "arbitrate": self.takeovers.arbitrate,
         }
         self._wheel = wheel
-        self._calling: set[Place] = set()
+        self._calling: dict[Place, Entry] = {}
         self._beats = 0
         self._errors = Bucket(settings.limits.errors_per_second, settings.limits.errors_burst, 0)
         self._handlers: dict[type, Callable[..., None]] = {
@@ -168,9 +168,12 @@ class EnrpRegistrar:
             if there.peer is None:
                 self.send(there, self.presence(EVERYBODY, reply_required=True))
             return
-        self._calling.add(place)
-        self.arm(CALL_PATIENCE, partial(self._calling.discard, place))
+        self._calling[place] = self.arm(CALL_PATIENCE, partial(self._called, place))
         self.out.append(Connect(Protocol.ENRP, *place))
+
+    def _called(self, place: Place) -> None:
+        """The call is over, answered or not."""
+        self.disarm(self._calling.pop(place, None))
 
     # Life
 
@@ -182,9 +185,13 @@ class EnrpRegistrar:
         self._beat()
 
     def _beat(self) -> None:
-        """A presence to every peer each heartbeat cycle, and another try to reach those that have no association."""
+        """A presence to every peer each heartbeat cycle, a greeting where an association has no peer yet, and another
+        try to reach those that have no association."""
         presence = self.presence(EVERYBODY)
         self.tell_all(presence)
+        for link in self.links.values():
+            if link.peer is None:
+                self.send(link, self.presence(EVERYBODY, reply_required=True))
         self._beats += 1
         if self._beats in EARLY_LISTS or self._beats % LIST_CYCLE == 0:
             for peer in self.peers.values():
@@ -222,14 +229,14 @@ class EnrpRegistrar:
         place = next((place for place in self._calling if same_place((other.addresses, other.port), place)), None)
         link = self.links[number] = EnrpLink(number, other, called=place is not None)
         if place is not None:
-            self._calling.discard(place)
+            self._called(place)
             self.send(link, self.presence(EVERYBODY, reply_required=True))
             self.startup.met(link)
 
     def unreachable(self, place: Place, now: int) -> None:
         """An association could not be opened."""
         self.now = now
-        self._calling.discard(place)
+        self._called(place)
         for peer in tuple(self.peers.values()):
             if peer.link is None and same_place((peer.addresses, peer.port), place):
                 self.happen(peer, Event.GONE)
@@ -301,7 +308,11 @@ class EnrpRegistrar:
             self.note(Level.WARNING, f"{link.other} identifier", text)
             self.out.append(Abort(link.number))
             return False
-        return self._adopt(link, sender)
+        if self._adopt(link, sender):
+            return True
+        if isinstance(message, ListRequest):
+            self._list_requested(link, message)
+        return False
 
     def _yields(self, twin: tuple[Address, ...]) -> bool:
         """Whether this registrar, not the twin at those addresses, is to take another identifier: if ours was drawn,
@@ -326,8 +337,7 @@ class EnrpRegistrar:
             self.counters["forged or duplicate identifiers"] += 1
             self.note(Level.ERROR, f"{link.other} identifier", f"{link.other} says it is {peer}, which is elsewhere")
             return False
-        else:
-            peer.fresh = True
+        peer.fresh = not self.startup.over or self.handlespace.home_size(sender) > 0
         peer.link = link
         link.peer = peer
         return True
@@ -442,7 +452,7 @@ class EnrpRegistrar:
     # Lists (RFC 5353 3.2.2)
 
     def _list_requested(self, link: EnrpLink, message: ListRequest) -> None:
-        assert link.peer is not None
+        """Also a registrar that is no peer may ask: so it finds the one that has its identifier."""
         servers = tuple(
             ServerInformation(
                 server_identifier=peer.identifier, transport=SCTPTransport(port=peer.port, addresses=peer.addresses)
@@ -454,7 +464,7 @@ class EnrpRegistrar:
             link,
             ListResponse(
                 sender_identifier=self.identifier,
-                receiver_identifier=link.peer.identifier,
+                receiver_identifier=message.sender_identifier,
                 reject=not self.startup.over,
                 servers=servers if self.startup.over else (),
             ),
