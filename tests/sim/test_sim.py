@@ -10,11 +10,12 @@ from multiprocessing import Pool
 import pytest
 
 from rserpool.protocol.asap import AsapRegistrar
-from rserpool.protocol.enrp import EnrpRegistrar
+from rserpool.protocol.mirror import Mirror
 from rserpool.protocol.tables import Tables
 from rserpool.protocol.takeover import Takeovers
 from tests.sim.__main__ import one
 from tests.sim.clock import Clock
+from tests.sim.model import Violation
 from tests.sim.scenario import Failure, Scenario, run
 from tests.sim.world import shape
 
@@ -68,6 +69,7 @@ def found(changes: dict[str, object]) -> str:
         try:
             Scenario(seed, replace(shape(seed), **changes)).run()  # type: ignore[arg-type]
         except Failure as failure:
+            assert isinstance(failure.__cause__, Violation), failure
             return str(failure)
     return ""
 
@@ -84,10 +86,10 @@ LOSSES: dict[str, object] = {
 BROKEN: dict[str, tuple[type, str, Callable[..., object], dict[str, object]]] = {
     "never sweeps": (Tables, "_sweep", lambda tables, peer: tables.interrupted(peer), LOSSES),
     "never audits": (Tables, "compare", nothing, LOSSES),
-    "tells no peer of its elements": (EnrpRegistrar, "tell", nothing, {}),
+    "tells no peer of its elements": (Mirror, "tell", nothing, {}),
     "takes over without asking": (Takeovers, "_votes", lambda takeovers, identifier: False, CALM),
     "never takes over": (Takeovers, "_won", nothing, CALM),
-    "keeps its elements, alive or dead": (AsapRegistrar, "_remove", lambda asap, handle, identifier: [], WILD),
+    "keeps its elements, alive or dead": (AsapRegistrar, "_remove", lambda asap, handle, identifier, **_: [], WILD),
 }
 
 
