@@ -1,9 +1,11 @@
 # The front door. Every target sets up what it needs by itself; `make` lists them.
 PY := .venv/bin/python
 PYTEST_ARGS ?=
+SEEDS ?= 1000
+FROM ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test conformance lint bench fuzz clean
+.PHONY: help setup build demo test sim conformance lint bench fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -20,16 +22,20 @@ demo: build ## a registrar, three pool elements, a pool user, and a failure
 test: setup ## all tests, also those against other implementations in the peer lab
 	@$(PY) -m pytest -rsxX --durations=15 --durations-min=1 $(PYTEST_ARGS)
 
+sim: setup ## SEEDS scopes (1000) of registrars and elements, disturbed in virtual time; from seed FROM (0) on
+	@$(PY) -m tests.sim --seeds $(SEEDS) --from $(FROM)
+
 conformance: setup ## which rows of the RFCs' requirement table tests cover, which not, and why
 	@$(PY) -m ci.conformance
 
 lint: setup ## ruff, mypy, stubtest, cython-lint, shellcheck, and the C compiler's warnings
 	@ci/lint
 
-bench: setup ## times, instructions per call against the baseline (gate +1 %), memory
+bench: setup ## times, instructions per call against the baseline (gate +1 %), memory, whole registrars
 	@$(PY) -m bench.wall
 	@$(PY) -m bench.instr gate
 	@$(PY) -m bench.memory
+	@$(PY) -m bench.system
 
 fuzz: setup ## a million mutated inputs, then 100 000 under ASan and UBSan
 	@$(PY) -m tests.fuzz.decoder --count 1000000

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from rserpool.messages import PolicyType
 from rserpool.protocol.registrar import Registrar
-
 from tests.sim.clock import SECOND
 from tests.sim.element import Element, Flavour, policy
 from tests.sim.network import Host

@@ -383,6 +383,12 @@ cdef int make_room(Space *space, size_t items) except -1:
     return 0
 
 
+cdef void use_more(Space *space, Pool *pool, size_t count) noexcept nogil:
+    cdef size_t i
+    for i in range(1, count):
+        use_head(pool, space.chosen[i])
+
+
 cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except? 0:
     """Put at most ``items`` PEs (0: all), none twice, best first, into space.chosen; return their number, at least 1.
 
@@ -391,7 +397,6 @@ cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except?
     """
     cdef size_t wanted = min(items, pool.size) if items else pool.size
     cdef size_t count
-    cdef size_t i
     cdef Rng saved
     make_room(space, wanted)
     if pool.policy.family == DRAWN:
@@ -403,8 +408,8 @@ cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except?
         count = take_first(space, pool, wanted)
     if advance:
         use_head(pool, space.chosen[0])
-        for i in range(1, min(count, <size_t>space.used_items)):
-            use_head(pool, space.chosen[i])
+        if space.used_items > 1:
+            use_more(space, pool, min(count, <size_t>space.used_items))
     return count
 
 

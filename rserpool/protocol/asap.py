@@ -352,7 +352,7 @@ class AsapRegistrar:
         deadline = self.handlespace.jitter(self._now)
         self.handlespace.arm(message.pool_handle, message.pe_identifier, Timer.KEEP_ALIVE, deadline)
         if self.custody.settled(message.pool_handle, message.pe_identifier):
-            # its last registration may never have come here from the old home
+            # How long ago its former home granted the registration is not known here.
             self.start_life(message.pool_handle, message.pe_identifier, view.registration_life, self._now)
             return [Update(True, message.pool_handle, view.parameter)]
         return []

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from rserpool._fast.handlespace import Handlespace, Verdict
+from rserpool._fast.handlespace import Handlespace
 from rserpool._fast.wheel import Entry, Wheel
 from rserpool.errors import Cause, RemoteProtocolError
 from rserpool.messages import (
@@ -22,7 +22,6 @@ from rserpool.messages import (
     InitTakeoverAck,
     ListRequest,
     ListResponse,
-    PoolElement,
     Presence,
     SCTPTransport,
     ServerInformation,
@@ -39,21 +38,18 @@ from rserpool.protocol.actions import (
     Protocol,
     Renumber,
     Send,
-    Update,
 )
 from rserpool.protocol.addresses import Address, usable
 from rserpool.protocol.asap import AsapRegistrar, Randomness, because
 from rserpool.protocol.association import MICROSECONDS, Peer
 from rserpool.protocol.bucket import Bucket
+from rserpool.protocol.mirror import Mirror
 from rserpool.protocol.peers import LET_BE, TABLE, EnrpLink, Event, PeerRegistrar, State
-from rserpool.protocol.registration import Refusal, check_policy
 from rserpool.protocol.startup import Startup
 from rserpool.protocol.tables import Tables
 from rserpool.protocol.takeover import Takeovers
 from rserpool.settings import Settings
 
-ADD_PE = 0
-DEL_PE = 1
 EVERYBODY = 0
 CALL_PATIENCE = 60.0
 """Seconds after which a call that nobody reported on may be repeated."""
@@ -90,6 +86,7 @@ class EnrpRegistrar:
         self.now = 0
         self.place: Place = ((), 0)
         self.startup = Startup(self)
+        self.mirror = Mirror(self)
         self.tables = Tables(self)
         self.takeovers = Takeovers(self)
         self.out: list[Action] = []
@@ -105,12 +102,13 @@ class EnrpRegistrar:
         self._wheel = wheel
         self._calling: set[Place] = set()
         self._beats = 0
+        self._orphans: dict[int, int] = {}
         self._errors = Bucket(settings.limits.errors_per_second, settings.limits.errors_burst, 0)
         self._handlers: dict[type, Callable[..., None]] = {
             Presence: self._presence,
             HandleTableRequest: self.tables.requested,
             HandleTableResponse: self.tables.responded,
-            HandleUpdate: self._update,
+            HandleUpdate: self.mirror.updated,
             ListRequest: self._list_requested,
             ListResponse: self._listed,
             InitTakeover: self.takeovers.initiated,
@@ -161,7 +159,7 @@ class EnrpRegistrar:
 
     def connect(self, place: Place) -> None:
         """Open an association to a registrar, unless that is under way."""
-        if place in self._calling or same_place(place, self.place):
+        if not place[0] or place in self._calling or same_place(place, self.place):
             return
         there = next((link for link in self.links.values() if met(link, place)), None)
         if there is not None:
@@ -197,8 +195,24 @@ class EnrpRegistrar:
         for place in self.static_peers:
             if not any(met(link, place) for link in self.links.values()):
                 self.connect(place)
+        self._find_orphans()
         draw = 1 + JITTER * (2 * self.randomness.random() - 1)
         self.arm(self.settings.heartbeat * draw, self._beat)
+
+    def _find_orphans(self) -> None:
+        """Elements may name a home that is no peer: a mentor's table was older than its home's end. A home that is not
+        met for as long as a peer may be silent is treated as a peer that is."""
+        since = {
+            home: self._orphans.get(home, self.now)
+            for home in self.handlespace.homes()
+            if home != self.identifier and home not in self.peers
+        }
+        self._orphans = since
+        patience = (self.settings.last_heard + self.settings.max_time_no_response) * MICROSECONDS
+        for home, first in since.items():
+            if self.now - first > patience and len(self.peers) < self.settings.limits.peers:
+                peer = self.peers[home] = PeerRegistrar(home, (), 0)
+                self.happen(peer, Event.GONE)
 
     def presence(self, receiver: int, *, reply_required: bool = False) -> Presence:
         """ENRP_PRESENCE, with checksum and server information always (RFC 5353 2.1, 3.6.1)."""
@@ -491,90 +505,6 @@ class EnrpRegistrar:
             if place[0] and room > 0:
                 room -= 1
                 self.connect(place)
-
-    # Handle updates (RFC 5353 3.3)
-
-    def tell(self, update: Update) -> None:
-        """Tell all peers of a pool element of ours."""
-        self.counters["handle updates sent"] += 1
-        addition = update_octets(self.identifier, update)
-        self.out += [Send(peer.link.number, addition) for peer in self.peers.values() if peer.link is not None]
-
-    def _update(self, link: EnrpLink, message: HandleUpdate) -> None:
-        peer = link.peer
-        assert peer is not None
-        element = message.pool_element
-        self.counters["handle updates"] += 1
-        if message.update_action == ADD_PE:
-            if element.home_identifier == peer.identifier:
-                self.store(peer, message.pool_handle, element)
-            else:
-                self._not_theirs(peer, message)
-        elif message.update_action == DEL_PE:
-            known = self.handlespace.find(message.pool_handle, element.identifier)
-            if known is None:
-                return
-            self.asap.custody.withdraw(message.pool_handle, element.identifier, peer.identifier)
-            if known.home_identifier == peer.identifier:
-                self.discard(message.pool_handle, element.identifier)
-            else:
-                self._not_theirs(peer, message)
-
-    def _not_theirs(self, peer: PeerRegistrar, message: HandleUpdate) -> None:
-        """An update of somebody else's element: nothing changes; if it is ours, its home says so once more."""
-        self.counters["updates of others' elements"] += 1
-        identifier = message.pool_element.identifier
-        text = f"{peer} updates element 0x{identifier:08x} of {message.pool_handle!r}, whose home it is not: ignored"
-        self.note(Level.WARNING, f"{peer} foreign", text)
-        known = self.handlespace.find(message.pool_handle, identifier)
-        if known is not None and known.home_identifier == self.identifier and peer.link is not None:
-            update = Update(True, message.pool_handle, known.parameter)
-            self.out.append(Send(peer.link.number, update_octets(self.identifier, update)))
-
-    def store(self, peer: PeerRegistrar, handle: bytes, element: PoolElement) -> bool:
-        """A pool element whose home is another registrar: new, changed, or moved there. False where it cannot be
-        taken."""
-        limits, profile = self.settings.limits, self.settings.profile
-        home = element.home_identifier
-        old = self.handlespace.find(handle, element.identifier)
-        previous = old.connection if old is not None else 0
-        if old is not None and self.asap.custody.contests(old):
-            self.out += self.asap.claimed(old, home, element.encode(), self.now)
-            return False
-        try:
-            check_policy(element.policy, profile)
-            if len(handle) > min(profile.max_pool_handle, limits.pool_handle_octets) or element.asap_transport is None:
-                raise Refusal("a pool handle that is too long, or no ASAP transport", Cause.INVALID_VALUES)
-            if self.handlespace.home_size(home) >= limits.elements_per_peer or (
-                self.handlespace.pool(handle) is None and self.handlespace.pool_count >= limits.pools
-            ):
-                raise Refusal("too many elements or pools", Cause.LACK_OF_RESOURCES)
-            verdict = self.handlespace.register(handle, element.encode(), home=home)
-            if verdict not in (Verdict.ADDED, Verdict.UPDATED):
-                raise Refusal("inconsistent with the pool as it is known here", Cause.INCONSISTENT_POOLING_POLICY)
-        except Refusal as refusal:
-            self.counters["elements of peers refused"] += 1
-            text = f"{peer}: element 0x{element.identifier:08x} of {handle!r} is not taken: {refusal}"
-            self.note(Level.WARNING, f"{peer} refused", text)
-            return False
-        self.asap.moved_away(handle, element.identifier, previous)
-        self.asap.start_life(handle, element.identifier, element.registration_life, self.now)
-        self.asap.changed(handle, self.now)
-        return True
-
-    def discard(self, handle: bytes, identifier: int) -> None:
-        """Remove another registrar's element."""
-        self.handlespace.remove(handle, identifier)
-        self.asap.changed(handle, self.now)
-
-
-def update_octets(sender: int, update: Update) -> bytes:
-    """ENRP_HANDLE_UPDATE to everybody, from the element's encoded parameter (RFC 5353 2.4)."""
-    padding = bytes(-len(update.pool_handle) % 4)
-    handle = b"\x00\x09" + (4 + len(update.pool_handle)).to_bytes(2, "big") + update.pool_handle + padding
-    action = ADD_PE if update.added else DEL_PE
-    body = sender.to_bytes(4, "big") + bytes(4) + action.to_bytes(2, "big") + bytes(2) + handle + update.parameter
-    return bytes((HandleUpdate.TYPE, 0)) + (4 + len(body)).to_bytes(2, "big") + body
 
 
 def order(address: Address) -> tuple[int, bytes]:

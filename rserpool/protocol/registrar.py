@@ -125,7 +125,7 @@ class Registrar:
         told = self.enrp.drain()
         for action in actions:
             if isinstance(action, Update):
-                self.enrp.tell(action)
+                self.enrp.mirror.tell(action)
                 told += self.enrp.drain()
             else:
                 told.append(action)

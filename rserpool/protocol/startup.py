@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rserpool._fast.wheel import Entry
 from rserpool.messages import HandleTableRequest, HandleTableResponse, ListRequest, ListResponse
 from rserpool.protocol.actions import Level
+from rserpool.protocol.association import MICROSECONDS
 from rserpool.protocol.peers import EnrpLink
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Startup:
         self._mentor: EnrpLink | None = None
         self._backups: deque[EnrpLink] = deque()
         self._known: set[int] = set()
+        self._began = 0
         self._refusals = 0
         self._responses = 0
         self._timer: Entry | None = None
@@ -52,6 +54,7 @@ class Startup:
     def begin(self) -> None:
         """Wait for a mentor, or be alone at once where there is nobody to wait for (RFC 5353 3.2.2.1)."""
         enrp = self._enrp
+        self._began = enrp.now
         if enrp.static_peers or enrp.settings.profile.multicast_presence:
             self._timer = enrp.arm(enrp.settings.mentor_discovery_timeout, self._end)
         else:
@@ -138,7 +141,8 @@ class Startup:
         """The mentor is starting itself, or busy: ask again later, or ask the next."""
         enrp = self._enrp
         self._refusals += 1
-        if self._refusals >= MENTORED:
+        over = enrp.now - self._began >= enrp.settings.mentor_discovery_timeout * MICROSECONDS
+        if self._refusals >= MENTORED or (over and not self._backups):
             self._next()
             return
         enrp.disarm(self._timer)

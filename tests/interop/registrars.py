@@ -105,7 +105,12 @@ def start(net: Network, implementation: str, host: int, identifier: int, *option
         command = [sys.executable, "-m", "rserpool.cli.main", "registrar", *addresses, *OURS, *options]
     program = net.start(tag, host, command)
     return Registrar(
-        net=net, host=host, identifier=identifier, implementation=implementation, program=program, started=time.monotonic()
+        net=net,
+        host=host,
+        identifier=identifier,
+        implementation=implementation,
+        program=program,
+        started=time.monotonic(),
     )
 
 

@@ -51,7 +51,12 @@ class Scene:
         self.users = [survivor.user() for survivor in self.survivors]
         self.elements = {
             identifier: peers.element(
-                net, host, identifier, "echo", *peers.static(self.registrar_of(identifier).asap), rereg_ms=REREGISTRATION_MS
+                net,
+                host,
+                identifier,
+                "echo",
+                *peers.static(self.registrar_of(identifier).asap),
+                rereg_ms=REREGISTRATION_MS,
             )
             for identifier, host in zip(self.all(), (4, 5, 6, 4, 5), strict=False)
         }

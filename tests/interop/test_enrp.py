@@ -7,8 +7,8 @@ from tests.interop import pcap
 from tests.interop.guest import Report
 from tests.interop.registrars import REPAIR_BOUND
 from tests.interop.scenario_enrp import OURS, THEIRS
-from tests.interop.subjects import SENT, enrp_scenario
 from tests.interop.subjects import OURS as OUR_ADDRESS
+from tests.interop.subjects import SENT, enrp_scenario
 
 TIMEOUT = 100
 PRESENCE, TABLE_REQUEST, TABLE_RESPONSE, UPDATE, LIST_REQUEST, LIST_RESPONSE = range(1, 7)

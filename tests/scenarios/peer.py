@@ -125,6 +125,8 @@ class FakeRegistrar:
                 self.presences.put_nowait(message)
                 if message.reply_required and self.answering:
                     self.send(self.heartbeat)
+            case ListRequest() | HandleTableRequest(own_only=False) if not self.answering:
+                pass
             case ListRequest():
                 self.send(ListResponse(sender_identifier=self.identifier, receiver_identifier=0))
             case HandleTableRequest(own_only=False):

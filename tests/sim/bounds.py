@@ -5,7 +5,6 @@ counted apart (TRANSPORT, and ``element``).
 """
 
 from rserpool.settings import Settings
-
 from tests.sim.element import ADOPTION_PAUSE, HUNT_PAUSE, RESPONSE_PATIENCE
 from tests.sim.network import CONNECT_PATIENCE, HEARTBEAT, LOSS_PATIENCE
 

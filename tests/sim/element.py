@@ -19,7 +19,6 @@ from rserpool.messages import (
     SCTPTransport,
     decode,
 )
-
 from tests.sim.network import Endpoint, Host, Network, Side
 
 PE_PORT = 4711

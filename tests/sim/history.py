@@ -8,7 +8,6 @@ from typing import Literal
 
 from rserpool.errors import RemoteProtocolError
 from rserpool.messages import TakeoverServer, decode
-
 from tests.sim.clock import SECOND
 
 KEPT = 20_000

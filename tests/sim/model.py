@@ -1,11 +1,11 @@
 """What is true in the simulated world, and whether the registrars hold the same."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from rserpool.protocol.peers import State as PeerState
 from rserpool.settings import Settings
-
 from tests.sim import bounds
 from tests.sim.clock import Clock
 from tests.sim.element import ADOPTION_PAUSE, Element, State
@@ -27,7 +27,7 @@ class Since:
 
     _since: dict[object, int] = field(default_factory=dict)
 
-    def seen(self, now: int, things: set[object]) -> None:
+    def seen(self, now: int, things: AbstractSet[object]) -> None:
         """These are the case now; all others are not, or no more."""
         self._since = {thing: self._since.get(thing, now) for thing in things}
 
@@ -105,7 +105,7 @@ class Model:
     def _look_for_missing(self, now: int, alive: dict[Key, Element]) -> None:
         """Whether an element that believes to be registered is in no handlespace of its home; in calm times, whether
         any registrar misses it."""
-        missing: set[object] = set()
+        missing: set[tuple[str, int, Key]] = set()
         for key, element in alive.items():
             if element.frozen:
                 continue
@@ -120,7 +120,7 @@ class Model:
                     missing.add((node.name, node.started, key))
         self._missing.seen(now, missing)
         for entry in missing:
-            name, _, key = entry  # type: ignore[misc]
+            name, _, key = entry
             seconds = self._missing.longest(now, entry)
             bound = (
                 SLACK + ADOPTION_PAUSE

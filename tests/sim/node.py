@@ -23,7 +23,6 @@ from rserpool.protocol.actions import (
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.settings import Settings
-
 from tests.sim.clock import SECOND
 from tests.sim.history import History
 from tests.sim.network import Endpoint, Host, Network, Side

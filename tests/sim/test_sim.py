@@ -10,10 +10,9 @@ from multiprocessing import Pool
 import pytest
 
 from rserpool.protocol.asap import AsapRegistrar
-from rserpool.protocol.enrp import EnrpRegistrar
+from rserpool.protocol.mirror import Mirror
 from rserpool.protocol.tables import Tables
 from rserpool.protocol.takeover import Takeovers
-
 from tests.sim.__main__ import one
 from tests.sim.clock import Clock
 from tests.sim.scenario import Failure, Scenario, run
@@ -79,10 +78,9 @@ WILD: dict[str, object] = {"calm": 0.0, "phases": 4, "elements": 20}
 BROKEN: dict[str, tuple[type, str, Callable[..., object], dict[str, object]]] = {
     "never sweeps": (Tables, "_sweep", lambda tables, peer: tables.interrupted(peer), WILD),
     "never audits": (Tables, "compare", nothing, WILD),
-    "tells no peer of its elements": (EnrpRegistrar, "tell", nothing, {}),
+    "tells no peer of its elements": (Mirror, "tell", nothing, {}),
     "takes over without asking": (Takeovers, "_votes", lambda takeovers, identifier: False, CALM),
     "never takes over": (Takeovers, "_won", nothing, CALM),
-    "does not hear who has taken over": (Takeovers, "taken_over", nothing, CALM),
     "keeps the elements of a lost association": (AsapRegistrar, "lost", lambda asap, number, now: [], WILD),
 }
 

@@ -8,7 +8,6 @@ from rserpool.limits import Limits
 from rserpool.messages import PolicyType
 from rserpool.profile import RFC, RSPLIB, Profile
 from rserpool.settings import Settings
-
 from tests.sim.clock import Clock
 from tests.sim.element import VALUES, Element, Flavour, policy
 from tests.sim.history import History

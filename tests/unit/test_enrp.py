@@ -522,3 +522,20 @@ def test_identifiers_are_drawn_anew_each_time_and_never_0() -> None:
     drawn = {load({}, {}, None, secrets.randbelow(0xFFFFFFFF) + 1).settings.identifier for _ in range(50)}
     assert len(drawn) == 50
     assert 0 not in drawn
+
+
+def test_elements_of_a_home_that_nobody_knows_are_taken_over() -> None:
+    scope = Scope(static_peers=1, keep_alive_timeout=1000.0)
+    low = scope.associate(2)
+    scope.send(low, ListResponse(sender_identifier=LOW, receiver_identifier=OWN))
+    scope.send(low, table(LOW, element(1, LOW), element(2, 0x7777)))
+    for _ in range(30):
+        scope.wait(1)
+        scope.send(low, presence(LOW, 2, scope.registrar.handlespace.checksum(LOW)))
+        for message in scope.sent[low]:
+            if isinstance(message, InitTakeover):
+                scope.send(
+                    low, InitTakeoverAck(sender_identifier=LOW, receiver_identifier=OWN, target_identifier=0x7777)
+                )
+        scope.sent[low].clear()
+    assert scope.homes() == {1: LOW, 2: OWN}

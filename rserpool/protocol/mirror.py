@@ -1,0 +1,107 @@
+"""The mirrored handlespace: what peers are told of our elements, and what is taken in of theirs (RFC 5353 3.3)."""
+
+from typing import TYPE_CHECKING
+
+from rserpool._fast.handlespace import Verdict
+from rserpool.errors import Cause
+from rserpool.messages import HandleUpdate, PoolElement
+from rserpool.protocol.actions import Level, Send, Update
+from rserpool.protocol.peers import EnrpLink, PeerRegistrar
+from rserpool.protocol.registration import Refusal, check_policy
+
+if TYPE_CHECKING:
+    from rserpool.protocol.enrp import EnrpRegistrar
+
+ADD_PE = 0
+DEL_PE = 1
+
+
+class Mirror:
+    """Handle updates both ways."""
+
+    def __init__(self, enrp: "EnrpRegistrar") -> None:
+        self._enrp = enrp
+
+    def tell(self, update: Update) -> None:
+        """Tell all peers of a pool element of ours."""
+        self._enrp.counters["handle updates sent"] += 1
+        addition = update_octets(self._enrp.identifier, update)
+        self._enrp.out += [
+            Send(peer.link.number, addition) for peer in self._enrp.peers.values() if peer.link is not None
+        ]
+
+    def updated(self, link: EnrpLink, message: HandleUpdate) -> None:
+        peer = link.peer
+        assert peer is not None
+        element = message.pool_element
+        self._enrp.counters["handle updates"] += 1
+        if message.update_action == ADD_PE:
+            if element.home_identifier == peer.identifier:
+                self.store(peer, message.pool_handle, element)
+            else:
+                self._not_theirs(peer, message)
+        elif message.update_action == DEL_PE:
+            known = self._enrp.handlespace.find(message.pool_handle, element.identifier)
+            if known is None:
+                return
+            self._enrp.asap.custody.withdraw(message.pool_handle, element.identifier, peer.identifier)
+            if known.home_identifier == peer.identifier:
+                self.discard(message.pool_handle, element.identifier)
+            else:
+                self._not_theirs(peer, message)
+
+    def _not_theirs(self, peer: PeerRegistrar, message: HandleUpdate) -> None:
+        """An update of somebody else's element: nothing changes; if it is ours, its home says so once more."""
+        self._enrp.counters["updates of others' elements"] += 1
+        identifier = message.pool_element.identifier
+        text = f"{peer} updates element 0x{identifier:08x} of {message.pool_handle!r}, whose home it is not: ignored"
+        self._enrp.note(Level.WARNING, f"{peer} foreign", text)
+        known = self._enrp.handlespace.find(message.pool_handle, identifier)
+        if known is not None and known.home_identifier == self._enrp.identifier and peer.link is not None:
+            update = Update(True, message.pool_handle, known.parameter)
+            self._enrp.out.append(Send(peer.link.number, update_octets(self._enrp.identifier, update)))
+
+    def store(self, peer: PeerRegistrar, handle: bytes, element: PoolElement) -> bool:
+        """A pool element whose home is another registrar: new, changed, or moved there. False where it cannot be
+        taken."""
+        limits, profile = self._enrp.settings.limits, self._enrp.settings.profile
+        home = element.home_identifier
+        old = self._enrp.handlespace.find(handle, element.identifier)
+        previous = old.connection if old is not None else 0
+        if old is not None and self._enrp.asap.custody.contests(old):
+            self._enrp.out += self._enrp.asap.claimed(old, home, element.encode(), self._enrp.now)
+            return False
+        try:
+            check_policy(element.policy, profile)
+            if len(handle) > min(profile.max_pool_handle, limits.pool_handle_octets) or element.asap_transport is None:
+                raise Refusal("a pool handle that is too long, or no ASAP transport", Cause.INVALID_VALUES)
+            if self._enrp.handlespace.home_size(home) >= limits.elements_per_peer or (
+                self._enrp.handlespace.pool(handle) is None and self._enrp.handlespace.pool_count >= limits.pools
+            ):
+                raise Refusal("too many elements or pools", Cause.LACK_OF_RESOURCES)
+            verdict = self._enrp.handlespace.register(handle, element.encode(), home=home)
+            if verdict not in (Verdict.ADDED, Verdict.UPDATED):
+                raise Refusal("inconsistent with the pool as it is known here", Cause.INCONSISTENT_POOLING_POLICY)
+        except Refusal as refusal:
+            self._enrp.counters["elements of peers refused"] += 1
+            text = f"{peer}: element 0x{element.identifier:08x} of {handle!r} is not taken: {refusal}"
+            self._enrp.note(Level.WARNING, f"{peer} refused", text)
+            return False
+        self._enrp.asap.moved_away(handle, element.identifier, previous)
+        self._enrp.asap.start_life(handle, element.identifier, element.registration_life, self._enrp.now)
+        self._enrp.asap.changed(handle, self._enrp.now)
+        return True
+
+    def discard(self, handle: bytes, identifier: int) -> None:
+        """Remove another registrar's element."""
+        self._enrp.handlespace.remove(handle, identifier)
+        self._enrp.asap.changed(handle, self._enrp.now)
+
+
+def update_octets(sender: int, update: Update) -> bytes:
+    """ENRP_HANDLE_UPDATE to everybody, from the element's encoded parameter (RFC 5353 2.4)."""
+    padding = bytes(-len(update.pool_handle) % 4)
+    handle = b"\x00\x09" + (4 + len(update.pool_handle)).to_bytes(2, "big") + update.pool_handle + padding
+    action = ADD_PE if update.added else DEL_PE
+    body = sender.to_bytes(4, "big") + bytes(4) + action.to_bytes(2, "big") + bytes(2) + handle + update.parameter
+    return bytes((HandleUpdate.TYPE, 0)) + (4 + len(body)).to_bytes(2, "big") + body
