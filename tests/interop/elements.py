@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from tests.interop.network import Network, address, wait_until
 from tests.interop.peers import PPID_ASAP, SNDINFO, parameter, parameters
@@ -131,6 +132,11 @@ class Elements:
                 act()
 
 
+def answered(line: Line, number: int) -> bool:
+    """Whether more than so many answers have come."""
+    return line.answers > number
+
+
 def register_many(line: Line, pools: list[str], first: int, count: int) -> float:
     """``count`` elements in turn in the pools, no more than 100 under way; the seconds it took."""
     began = line.answers
@@ -138,7 +144,7 @@ def register_many(line: Line, pools: list[str], first: int, count: int) -> float
     for number in range(count):
         line.register(pools[number % len(pools)], first + number)
         if number % 100 == 99 or number == count - 1:
-            took += wait_until(lambda: line.answers - began > number, f"answer {number} of {count}")
+            took += wait_until(partial(answered, line, began + number), f"answer {number} of {count}")
     if not all(line.granted.values()):
         raise AssertionError(f"registrations were rejected at {line.registrar}")
     return took

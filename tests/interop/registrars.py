@@ -114,6 +114,13 @@ def start(net: Network, implementation: str, host: int, identifier: int, *option
     )
 
 
+def patient(implementation: str) -> list[str]:
+    """Options for keep-alives that are rare enough for a thousand elements."""
+    if implementation == "rsplib":
+        return ["-endpointkeepalivetransmissioninterval=60000"]
+    return ["--keep-alive-interval=60"]
+
+
 def static_peers(implementation: str, *peers: str) -> list[str]:
     """Options that name the peers' ENRP addresses, with multicast among registrars turned off."""
     if implementation == "rsplib":

@@ -1,0 +1,54 @@
+"""Two registrars of ours that cannot reach each other for a while, though everybody else reaches both."""
+
+import pytest
+
+from tests.interop import pcap
+from tests.interop.guest import Report
+from tests.interop.registrars import LAST_HEARD, REPAIR_BOUND
+from tests.interop.scenario_enrp_partition import ALL, SECONDS
+from tests.interop.sessions import INTERVAL
+from tests.interop.subjects import enrp_scenario
+
+TIMEOUT = 100 + round(SECONDS)
+
+pytestmark = pytest.mark.timeout(TIMEOUT + 60)
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return enrp_scenario("scenario_enrp_partition", timeout=TIMEOUT)
+
+
+def test_both_sides_serve_on(report: Report) -> None:
+    assert min(report["cut"]["least"]) >= 1
+    for sessions in report["sessions"]["results"]:
+        assert sessions["failures"] == []
+        assert sessions["held"] > SECONDS / INTERVAL * 0.8
+        assert sessions["longest_gap"] < 5 * INTERVAL
+
+
+def test_no_element_is_lost_to_both(report: Report) -> None:
+    left, right = report["cut"]["listed"]
+    assert sorted({*left, *right}) == ALL
+
+
+def test_both_agree_soon_after_the_link_heals(report: Report) -> None:
+    assert report["healed"]["agreed_after"] < LAST_HEARD + REPAIR_BOUND
+    assert report["healed"]["complete_after"] < LAST_HEARD + 2 * REPAIR_BOUND
+
+
+def test_nothing_is_lost(report: Report) -> None:
+    found = report["healed"]
+    assert found["listed"] == [ALL, ALL]
+    assert found["differences"] == {}
+    assert all(found["running"])
+
+
+def test_both_end_cleanly(report: Report) -> None:
+    assert report["end"]["status"] == [0, 0]
+
+
+def test_tshark_decodes_all_that_was_sent(report: Report) -> None:
+    for capture, sent in (("capture.pcap", "ip.addr == 10.44.0.0/24"), ("capture1.pcap", "ip.addr == 10.45.0.0/24")):
+        assert pcap.malformed(report.out / capture, sent) == []
+    assert pcap.enrp_types(report.out / "capture1.pcap", "sctp")
