@@ -107,8 +107,8 @@ class Custody:
     # Claims
 
     def contests(self, view: PoolElementView) -> bool:
-        """Whether a peer's claim on this element is not just believed: it is ours, and can be asked over its association
-        here. One that was taken over is asked already: its answer to the keep-alive with H=1 decides."""
+        """Whether a peer's claim on this element is not just believed: it is ours, and has an association here to be
+        asked over. One that was taken over is asked already: its answer to the keep-alive with H=1 decides."""
         return view.home_identifier == self._asap.settings.identifier and view.connection != 0
 
     def claim(self, view: PoolElementView, claimant: int, parameter: bytes) -> None:
