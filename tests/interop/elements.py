@@ -138,7 +138,7 @@ def register_many(line: Line, pools: list[str], first: int, count: int) -> float
     for number in range(count):
         line.register(pools[number % len(pools)], first + number)
         if number % 100 == 99 or number == count - 1:
-            took += wait_until(lambda: line.answers - began > number, f"answer {number} of {count}")
+            took += wait_until(lambda at=number: line.answers - began > at, f"answer {number} of {count}")
     if not all(line.granted.values()):
         raise AssertionError(f"registrations were rejected at {line.registrar}")
     return took

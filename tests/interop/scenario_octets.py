@@ -14,7 +14,7 @@ from rserpool.transport.announce import AnnounceListener, as_group
 from rserpool.transport.interface import Transport, Tuning
 from rserpool.transport.kernel import KernelTransport
 from tests.interop.guest import finding, out_directory
-from tests.interop.network import capture
+from tests.interop.network import LATE, capture
 from tests.scenarios.asap import ASAP_ROWS
 from tests.scenarios.enrp import ENRP_ROWS
 from tests.scenarios.tester import SOON, Counterpart, exchange
@@ -89,7 +89,7 @@ async def play(protocol: str) -> None:
             lab = GuestLab(scenario.__name__)
             async with lab.end:
                 await scenario(lab)
-    await asyncio.sleep(0.5)  # what was sent last is still on its way to the capture
+    await asyncio.sleep(LATE)
     recorder.stop()
 
 

@@ -20,10 +20,7 @@ def report() -> Report:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(scenario.__name__, marks=pytest.mark.conformance(*rows))
-        for scenario, rows in ASAP_ROWS.items()
-    ],
+    [pytest.param(scenario.__name__, marks=pytest.mark.conformance(*rows)) for scenario, rows in ASAP_ROWS.items()],
 )
 def test_scenario(report: Report, name: str) -> None:
     assert report[name]["error"] is None
