@@ -349,8 +349,8 @@ cdef class Handlespace:
         """(octets of the next pool entries, position to go on after or None at the end); first with ``after`` None.
 
         Pool entries are what an ENRP_HANDLE_TABLE_RESPONSE carries (RFC 5353 2.3): each pool handle with its PEs.
-        There are at most ``max_octets`` (1..65520) and ``max_elements`` (1 or more), but always one PE. A position belongs to one value of ``own_only``
-        and stays good whatever is added or removed.
+        There are at most ``max_octets`` (1..65520) and ``max_elements`` (1 or more), but always one PE. A position
+        belongs to one value of ``own_only`` and stays good whatever is added or removed.
         """
         cdef bint own = own_only
         cdef size_t most = in_range(max_octets, 1, 65520, "max_octets")

@@ -300,7 +300,7 @@ cdef void revise_choice(Pool *pool, Element *element) noexcept nogil:
         reweigh(pool, element, merit(pool, element))
 
 
-cdef void use_head(Pool *pool, Element *element) noexcept nogil:
+cdef inline void use_head(Pool *pool, Element *element) noexcept nogil:
     if pool.policy.family == TURNS:
         end_turn(pool, element)
         return

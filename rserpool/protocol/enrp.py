@@ -100,7 +100,7 @@ class EnrpRegistrar:
             "arbitrate": self.takeovers.arbitrate,
         }
         self._wheel = wheel
-        self._calling: set[Place] = set()
+        self._calling: dict[Place, Entry] = {}
         self._beats = 0
         self._orphans: dict[int, int] = {}
         self._errors = Bucket(settings.limits.errors_per_second, settings.limits.errors_burst, 0)
@@ -166,9 +166,12 @@ class EnrpRegistrar:
             if there.peer is None:
                 self.send(there, self.presence(EVERYBODY, reply_required=True))
             return
-        self._calling.add(place)
-        self.arm(CALL_PATIENCE, partial(self._calling.discard, place))
+        self._calling[place] = self.arm(CALL_PATIENCE, partial(self._called, place))
         self.out.append(Connect(Protocol.ENRP, *place))
+
+    def _called(self, place: Place) -> None:
+        """The call is over, answered or not."""
+        self.disarm(self._calling.pop(place, None))
 
     # Life
 
@@ -180,9 +183,13 @@ class EnrpRegistrar:
         self._beat()
 
     def _beat(self) -> None:
-        """A presence to every peer each heartbeat cycle, and another try to reach those that have no association."""
+        """A presence to every peer each heartbeat cycle, a greeting where an association has no peer yet, and another
+        try to reach those that have no association."""
         presence = self.presence(EVERYBODY)
         self.tell_all(presence)
+        for link in self.links.values():
+            if link.peer is None:
+                self.send(link, self.presence(EVERYBODY, reply_required=True))
         self._beats += 1
         if self._beats in EARLY_LISTS or self._beats % LIST_CYCLE == 0:
             for peer in self.peers.values():
@@ -236,14 +243,14 @@ class EnrpRegistrar:
         place = next((place for place in self._calling if same_place((other.addresses, other.port), place)), None)
         link = self.links[number] = EnrpLink(number, other, called=place is not None)
         if place is not None:
-            self._calling.discard(place)
+            self._called(place)
             self.send(link, self.presence(EVERYBODY, reply_required=True))
             self.startup.met(link)
 
     def unreachable(self, place: Place, now: int) -> None:
         """An association could not be opened."""
         self.now = now
-        self._calling.discard(place)
+        self._called(place)
         for peer in tuple(self.peers.values()):
             if peer.link is None and same_place((peer.addresses, peer.port), place):
                 self.happen(peer, Event.GONE)
@@ -343,8 +350,7 @@ class EnrpRegistrar:
             if tells_twins:
                 self._send_list(link, sender)
             return False
-        else:
-            peer.fresh = True
+        peer.fresh = not self.startup.over or self.handlespace.home_size(sender) > 0
         peer.link = link
         link.peer = peer
         return True

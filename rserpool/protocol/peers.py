@@ -102,7 +102,8 @@ class PeerRegistrar:
     round: int = 0
     """While TARGET: the rounds of arbitration so far; 0 before the first."""
     fresh: bool = False
-    """Whether its association came up again, and its table has not been downloaded since."""
+    """Whether something of its own is known that it may have changed before its association came up: its table is to be
+    downloaded, whatever its checksum."""
     mismatches: int = 0
     """Downloads in a row after which its checksum still differed."""
     next_download: int = 0

@@ -84,11 +84,15 @@ def scalars(run: int, object_name: str, totals: tuple[int, ...], averages: dict[
     """The scalar file's lines of one run."""
     name = object_name.replace("\\", "\\\\").replace('"', '\\"')
 
-    def named(label: str, width: int, value: str) -> str:
-        quoted = f'"Registrar {label}"'
-        return f'scalar "{name}" {quoted:{width}} {value}\n'
+    def total(label: str, number: int) -> str:
+        quoted = f'"Registrar Total {label}"'
+        return f'scalar "{name}" {quoted}{number:{47 - len(quoted)}d}\n'
+
+    def average(label: str, number: float) -> str:
+        quoted = f'"Registrar Average Number Of {label}"'
+        return f'scalar "{name}" {quoted:49} {number:.6f}\n'
 
     lines = [f'run {run} "scenario"\n']
-    lines += [named(f"Total {label}", 45, str(total)) for label, total in zip(TOTAL_NAMES, totals, strict=True)]
-    lines += [named(f"Average Number Of {label}", 49, f"{averages[key]:.6f}") for key, label in AVERAGE_NAMES.items()]
+    lines += [total(label, number) for label, number in zip(TOTAL_NAMES, totals, strict=True)]
+    lines += [average(label, averages[key]) for key, label in AVERAGE_NAMES.items()]
     return "".join(lines)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tests.sim import bounds
 from tests.sim.clock import SECOND
-from tests.sim.model import Violation
+from tests.sim.model import Violation, named
 from tests.sim.world import Shape, World, shape
 
 LOOK = 1.0
@@ -96,9 +96,9 @@ class Scenario:
         else:
             element.leave()
         self._pass(MESSAGES * world.shape.slowest + 0.1)
-        if differences := list(world.model.differences()):
-            text = "\n  ".join(differences[:20])
-            raise Violation(f"{when}, a change at rest is not known everywhere at once:\n  {text}")
+        about = named((element.pool, element.identifier))
+        if differences := [text for text in world.model.differences() if about in text]:
+            raise Violation(f"{when}, a change at rest is not known everywhere at once:\n  " + "\n  ".join(differences))
         world.restart(element)
 
     # Phases
@@ -126,8 +126,8 @@ class Scenario:
         """Anything may happen, for a while; then all is made good."""
         world = self.world
         seconds = world.random.uniform(*DISTURBED)
-        kinds = tuple(DISTURBANCES)
-        for _ in range(world.random.randint(1, 8)):
+        kinds = world.shape.kinds or tuple(DISTURBANCES)
+        for _ in range(world.random.randint(1, world.shape.disturbances)):
             kind = world.random.choice(kinds)
             world.clock.after(
                 world.random.uniform(0, seconds), self._disturb, kind, world.clock.now + round(seconds * SECOND)
@@ -141,13 +141,14 @@ class Scenario:
         DISTURBANCES[kind](world, (end - world.clock.now) / SECOND)
 
     def _restore(self) -> None:
-        """All that can be made good is; some that ended stay away for ever."""
+        """All that can be made good is; some that ended stay away for ever, if the others do not need them to meet."""
         world = self.world
         world.history.text(world.clock.now, "world", "all is healed")
         world.network.heal()
         gone = [node for node in world.nodes if not node.running]
         for node in gone:
-            if world.random.random() < 0.7 or not world.model.running():
+            needed = world.shape.topology in ("first", "ring") or not world.model.running()
+            if needed or world.random.random() < 0.7:
                 world.start(node)
         for node in world.nodes:
             node.go_on()

@@ -44,6 +44,10 @@ class Shape:
     phases: int
     calm: float
     """The share of the phases in which one registrar dies and nothing else happens."""
+    kinds: tuple[str, ...] = ()
+    """What else may happen (scenario.DISTURBANCES); anything if empty."""
+    disturbances: int = 8
+    """The most of it in one phase."""
 
     @property
     def patience(self) -> float:

@@ -94,6 +94,9 @@ def test_scalars_as_rsplib_writes_them() -> None:
         'scalar "reg" "Registrar Average Number Of Owned Pool Elements" 0.250000',
         'scalar "reg" "Registrar Average Number Of Peers"               1.000000',
     ]
+    many = (123, *totals[1:])
+    numbered = 'scalar "reg" "Registrar Total Registrations"             123\n'
+    assert numbered in statistics.scalars(1, "reg", many, averages)
     assert 'scalar "a\\"b" ' in statistics.scalars(1, 'a"b', totals, averages)
 
 
