@@ -40,6 +40,8 @@ from rserpool.protocol.subscriptions import Subscriptions, unknown_pool
 from rserpool.settings import Settings
 
 PROBES_AT_ONCE = 3
+RESOLUTION = HandleResolution.TYPE
+ACKNOWLEDGEMENT = EndpointKeepAliveAck.TYPE
 MAX_MESSAGE = 65_535
 MAX_INFORMATION = 4096
 """Octets of the offending parameter that go back in a refusal: what is longer is no honest mistake."""
@@ -119,12 +121,18 @@ class AsapRegistrar:
         peer = self.associations.get(number)
         if peer is None or not data:
             return []
-        if not self._within_rate(peer, data[0]):
+        kind = data[0]
+        if kind == ACKNOWLEDGEMENT:
+            fast = not self.custody.open
+        elif not self._within_rate(peer, kind):
             return self._over_rate(peer, data)
-        if not self._needs_a_look(peer, data[0]):
+        else:
+            fast = kind != RESOLUTION or not peer.subscriptions
+        # A resolution may cancel a subscription, an acknowledgement may be an element's first word to its new home.
+        if fast:
             answer = self.handlespace.answer(data, number, now)
             if answer is not None:
-                return self._after_fast_lane(peer, data[0], answer)
+                return self._after_fast_lane(peer, kind, answer)
         try:
             message = decode(data, "asap")
         except RemoteProtocolError as error:
@@ -144,18 +152,11 @@ class AsapRegistrar:
             )
         return actions
 
-    def _needs_a_look(self, peer: Association, kind: int) -> bool:
-        """Whether a message must not take the fast lane: it may cancel a subscription, or be an element's first word
-        to its new home."""
-        if kind == EndpointKeepAliveAck.TYPE:
-            return self.custody.open
-        return kind == HandleResolution.TYPE and bool(peer.subscriptions)
-
     def _handle_too_long(self, message: Message) -> bool:
         return len(getattr(message, "pool_handle", b"")) > self.settings.limits.pool_handle_octets
 
     def _within_rate(self, peer: Association, kind: int) -> bool:
-        if kind == HandleResolution.TYPE:
+        if kind == RESOLUTION:
             return peer.resolutions.take(self._now)
         if kind in (Registration.TYPE, Deregistration.TYPE):
             if peer.registrations.full(self._now):
