@@ -7,8 +7,8 @@ import selectors
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
-from functools import partial
 
 from tests.interop.network import Network, address, wait_until
 from tests.interop.peers import PPID_ASAP, SNDINFO, parameter, parameters
@@ -65,6 +65,10 @@ class Line:
         """Asks for the deregistration."""
         tlvs = parameter(POOL_HANDLE, pool.encode()), parameter(ELEMENT_IDENTIFIER, struct.pack(">I", identifier))
         send(self.socket, message(DEREGISTRATION, *tlvs))
+
+    def wait_answers(self, count: int) -> None:
+        """Until so many answers have come in all."""
+        wait_until(lambda: self.answers >= count, f"{count} answers of {self.registrar}")
 
     def close(self, *, abort: bool = False) -> None:
         """Ends the association: by SHUTDOWN or by ABORT."""
@@ -132,19 +136,15 @@ class Elements:
                 act()
 
 
-def answered(line: Line, number: int) -> bool:
-    """Whether more than so many answers have come."""
-    return line.answers > number
-
-
 def register_many(line: Line, pools: list[str], first: int, count: int) -> float:
     """``count`` elements in turn in the pools, no more than 100 under way; the seconds it took."""
-    began = line.answers
-    took = 0.0
+    before = line.answers
+    began = time.monotonic()
     for number in range(count):
+        if number % 100 == 0:
+            line.wait_answers(before + number)
         line.register(pools[number % len(pools)], first + number)
-        if number % 100 == 99 or number == count - 1:
-            took += wait_until(partial(answered, line, began + number), f"answer {number} of {count}")
+    line.wait_answers(before + count)
     if not all(line.granted.values()):
         raise AssertionError(f"registrations were rejected at {line.registrar}")
-    return took
+    return time.monotonic() - began

@@ -20,6 +20,8 @@ CLONE_NEWNET = 0x40000000
 SCTP_SETTINGS = {
     "rto_initial": 500, "rto_min": 200, "max_init_retransmits": 3, "association_max_retrans": 4, "path_max_retrans": 2,
 }  # fmt: skip
+# Seconds that a packet may take into the capture: tcpdump reads them once a second.
+LATE = 1.2
 CAPTURED = "sctp or (udp and (port 3863 or port 9901 or port 9899))"
 
 
@@ -118,7 +120,7 @@ class Network:
 
     def __exit__(self, *_: object) -> None:
         self.stop_all()
-        time.sleep(0.5)
+        time.sleep(LATE)
         for program in self.captures:
             program.stop()
 

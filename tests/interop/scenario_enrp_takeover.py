@@ -75,6 +75,10 @@ class Scene:
         homes = self.users[number].all(POOL).homes
         return [homes[identifier] for identifier in ORPHANS]
 
+    def wait_rehomed(self, number: int) -> None:
+        """Until a survivor says that all orphans have another home."""
+        wait_until(lambda: VICTIM not in self.homes(number), "the orphans' new home", 30, every=0.02)
+
 
 def end(victim: Registrar, how: str) -> None:
     if how == "kill":
@@ -92,7 +96,7 @@ def takeover(scene: Scene, how: str) -> None:
         end(scene.victim, how)
         took = []
         for number in range(len(scene.users)):
-            wait_until(lambda at=number: VICTIM not in scene.homes(at), "the orphans' new home", 30, every=0.02)
+            scene.wait_rehomed(number)
             took.append(round(time.monotonic() - since, 3))
         found["new_home_after"] = took
         found["homes"] = [scene.homes(number) for number in range(len(scene.users))]
@@ -106,8 +110,8 @@ def takeover(scene: Scene, how: str) -> None:
     with finding("an orphan dies") as found:
         since = time.monotonic()
         scene.elements[ORPHANS[0]].kill()
-        for user in scene.users:
-            wait_until(lambda at=user: ORPHANS[0] not in at.all(POOL).elements, "the dead orphan to go")
+        dead = ORPHANS[0]
+        wait_until(lambda: all(dead not in user.all(POOL).elements for user in scene.users), "the dead orphan to go")
         found["gone_after"] = round(time.monotonic() - since, 3)
 
 

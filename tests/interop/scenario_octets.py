@@ -1,4 +1,7 @@
-"""The scenarios octet for octet over the guest's kernel SCTP, against the registrar as a process of its own."""
+"""The scenarios octet for octet over the guest's kernel SCTP, against the registrar as a process of its own.
+
+Argument: ``asap`` or ``enrp``.
+"""
 
 import asyncio
 import contextlib
@@ -11,7 +14,7 @@ from rserpool.transport.announce import AnnounceListener, as_group
 from rserpool.transport.interface import Transport, Tuning
 from rserpool.transport.kernel import KernelTransport
 from tests.interop.guest import finding, out_directory
-from tests.interop.network import capture
+from tests.interop.network import LATE, capture
 from tests.scenarios.asap import ASAP_ROWS
 from tests.scenarios.enrp import ENRP_ROWS
 from tests.scenarios.tester import SOON, Counterpart, exchange
@@ -76,15 +79,19 @@ async def ended(process: asyncio.subprocess.Process) -> None:
     assert await asyncio.wait_for(process.wait(), SOON) == 0
 
 
-async def play() -> None:
+ROWS = {"asap": ASAP_ROWS, "enrp": ENRP_ROWS}
+
+
+async def play(protocol: str) -> None:
     recorder = capture(out_directory(), "lo")
-    for scenario in (*ASAP_ROWS, *ENRP_ROWS):
+    for scenario in ROWS[protocol]:
         with finding(scenario.__name__):
             lab = GuestLab(scenario.__name__)
             async with lab.end:
                 await scenario(lab)
+    await asyncio.sleep(LATE)
     recorder.stop()
 
 
 if __name__ == "__main__":
-    asyncio.run(play())
+    asyncio.run(play(sys.argv[1]))
