@@ -8,7 +8,7 @@ from rserpool.protocol.peers import State as PeerState
 from rserpool.settings import Settings
 from tests.sim import bounds
 from tests.sim.clock import Clock
-from tests.sim.element import Element, State
+from tests.sim.element import Element
 from tests.sim.network import CONNECT_PATIENCE, Network
 from tests.sim.node import Node
 
@@ -109,17 +109,17 @@ class Model:
         for key, element in alive.items():
             if element.frozen:
                 continue
+            life = element.life * self.settings.profile.registration_life_unit
             for node in self.running():
                 if node.still or not self.network.reaches(node.host, element.host):
                     continue
                 assert node.registrar is not None
-                there = element.home is not None and element.home.there.host is node.host
-                if (key in self.calm or (there and element.state is State.READY)) and (
-                    node.registrar.handlespace.find(*key) is None
-                ):
+                calm = key in self.calm and (node.leapt is None or now > node.leapt + life)
+                home = element.settled and element.home is not None and element.home.there.host is node.host
+                if (calm or home) and node.registrar.handlespace.find(*key) is None:
                     missing.add((node.name, node.started, key))
         self._missing.seen(now, missing)
-        for entry in missing:
+        for entry in sorted(missing):
             name, _, key = entry
             seconds = self._missing.longest(now, entry)
             bound = SLACK if key in self.calm else self._missing_bound()

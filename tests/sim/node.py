@@ -49,6 +49,8 @@ class Node:
     """When it was started last, in the simulation's time."""
     disturbed: int = 0
     """When its clock or its process was disturbed last."""
+    leapt: int | None = None
+    """When its clock leapt last: the lives that it counted then end early."""
     offset: int = 0
     still: bool = False
     _inbox: deque[Callable[[], None]] = field(default_factory=deque)
@@ -93,6 +95,7 @@ class Node:
         assert self.registrar is None
         self.host.silent = False
         self.network.links_changed()
+        self.leapt = None
         self.started = self.disturbed = self.network.clock.now
         self.note(f"starts as {settings.identifier:08x}, profile {settings.profile.name}")
         for kind, port in (("asap", ASAP_PORT), ("enrp", ENRP_PORT)):
@@ -160,7 +163,7 @@ class Node:
         if self.running:
             self.note(f"its clock leaps by {seconds:.0f} s")
             self.offset += round(seconds * SECOND)
-            self.disturbed = self.network.clock.now
+            self.leapt = self.disturbed = self.network.clock.now
             self._due = None
             self._schedule()
 
