@@ -101,6 +101,11 @@ class Settings:
     """Pool elements in one response to a peer registrar that downloads the handle table (RFC 5353 3.2.3). The size of
     a response is bounded besides."""
 
+    takeover_suggestions: bool = False
+    """Whether this registrar suggests to peers, as rsplib's may, which of its elements they should take over, and
+    follows their suggestions: each element moves to the registrar whose identifier differs most from the element's, so
+    that elements spread evenly. All of a scope should agree."""
+
     limits: Limits = field(default_factory=Limits)
     """The bounds on what peers can make grow."""
 

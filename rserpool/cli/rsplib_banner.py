@@ -16,14 +16,14 @@ SCOPES = {Scope.LOOPBACK: "loopback", Scope.SITE_LOCAL: "site-local", Scope.GLOB
 Row = tuple[str, str]
 
 
-def banner(config: Config, process: Process, *, suggests_takeovers: bool = False) -> str:
+def banner(config: Config, process: Process) -> str:
     """The whole text, with an empty line at the end."""
     settings = config.settings
     lines = [TITLE, "=" * len(TITLE), ""]
     lines += aligned(general(config, process), 24)
     for heading, rows in (
         ("ASAP", asap(settings)),
-        ("ENRP", enrp(settings, suggests_takeovers)),
+        ("ENRP", enrp(settings)),
         ("Security", security(settings)),
     ):
         if heading == "ASAP":
@@ -74,7 +74,7 @@ def asap(settings: Settings) -> list[Row]:
     ]
 
 
-def enrp(settings: Settings, suggests_takeovers: bool) -> list[Row]:
+def enrp(settings: Settings) -> list[Row]:
     return [
         ("Peer Heartbeat Cycle", ms(settings.heartbeat)),
         ("Peer Max Time Last Heard", ms(settings.last_heard)),
@@ -82,7 +82,7 @@ def enrp(settings: Settings, suggests_takeovers: bool) -> list[Row]:
         ("Max Elements per Handle Table Request", str(settings.max_table_elements)),
         ("Mentor Hunt Timeout", ms(settings.mentor_discovery_timeout)),
         ("Takeover Expiry Interval", ms(settings.takeover_expiry)),
-        ("Support for Takeover Suggestion", "on" if suggests_takeovers else "off"),
+        ("Support for Takeover Suggestion", "on" if settings.takeover_suggestions else "off"),
     ]
 
 

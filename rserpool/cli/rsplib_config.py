@@ -70,11 +70,6 @@ class Setup:
         )
 
     @property
-    def suggests_takeovers(self) -> bool:
-        """Whether -supporttakeoversuggestion is given, for which the registrar has no setting."""
-        return bool(self.value("supporttakeoversuggestion"))
-
-    @property
     def draws_ports(self) -> bool:
         """Whether a port is left to chance, so that another may be free where one is taken."""
         return not (self.value("asap").port and self.value("enrp").port)

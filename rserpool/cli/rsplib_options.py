@@ -320,6 +320,7 @@ ENRP = (
     Option(
         name="supporttakeoversuggestion",
         group="ENRP",
+        keys=("takeover_suggestions",),
         help="Suggest to other registrars which pool elements to take over, and follow their suggestions.",
     ),
 )

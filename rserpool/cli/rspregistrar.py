@@ -141,7 +141,7 @@ class Program:
                 if taken and left and self._setup.draws_ports:
                     continue
                 raise
-            self._say(banner(config, self._process, suggests_takeovers=self._setup.suggests_takeovers))
+            self._say(banner(config, self._process))
             return server
         raise AssertionError
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ADD_PE = 0
 DEL_PE = 1
+TAKEOVER_SUGGESTED = 0x01
+"""rsplib's flag of ENRP_HANDLE_UPDATE: the receiver should take the element over."""
 
 
 class Mirror:
@@ -24,11 +26,36 @@ class Mirror:
 
     def tell(self, update: Update) -> None:
         """Tell all peers of a pool element of ours."""
-        self._enrp.counters["handle updates sent"] += 1
-        addition = update_octets(self._enrp.identifier, update)
-        self._enrp.out += [
-            Send(peer.link.number, addition) for peer in self._enrp.peers.values() if peer.link is not None
-        ]
+        enrp = self._enrp
+        enrp.counters["handle updates sent"] += 1
+        data = update_octets(enrp.identifier, update)
+        links = (peer.link for peer in enrp.peers.values())
+        enrp.out += [Send(link.number, data) for link in links if link is not None]
+        if update.added and enrp.settings.takeover_suggestions:
+            self._suggest(update, data)
+
+    def _suggest(self, update: Update, data: bytes) -> None:
+        """Say the update once more, with the T flag, to the registrar whose identifier differs most from the element's,
+        if that is not this one."""
+        enrp = self._enrp
+        identifier = int.from_bytes(update.parameter[4:8], "big")
+        linked = [peer for peer in enrp.peers.values() if peer.link is not None]
+        best = max(linked, key=lambda peer: peer.identifier ^ identifier, default=None)
+        if best is not None and best.link is not None and best.identifier ^ identifier > enrp.identifier ^ identifier:
+            enrp.out.append(Send(best.link.number, data[:1] + bytes((TAKEOVER_SUGGESTED,)) + data[2:]))
+
+    def _suggested(self, message: HandleUpdate) -> bool:
+        return message.takeover_suggested and self._enrp.settings.takeover_suggestions
+
+    def _follow(self, peer: PeerRegistrar, handle: bytes, element: PoolElement) -> None:
+        """Take the suggested element over. It stays the peer's should it not answer."""
+        enrp = self._enrp
+        parameter = element.encode()
+        enrp.handlespace.register(handle, parameter, home=enrp.identifier)
+        enrp.out += enrp.asap.custody.adopt(handle, element.identifier, enrp.now)
+        view = enrp.handlespace.find(handle, element.identifier)
+        if view is not None:
+            enrp.asap.custody.claim(view, peer.identifier, parameter)
 
     def updated(self, link: EnrpLink, message: HandleUpdate) -> None:
         peer = link.peer
@@ -36,10 +63,10 @@ class Mirror:
         element = message.pool_element
         self._enrp.counters["handle updates"] += 1
         if message.update_action == ADD_PE:
-            if element.home_identifier == peer.identifier:
-                self.store(peer, message.pool_handle, element)
-            else:
+            if element.home_identifier != peer.identifier:
                 self._not_theirs(peer, message)
+            elif self.store(peer, message.pool_handle, element) and self._suggested(message):
+                self._follow(peer, message.pool_handle, element)
         elif message.update_action == DEL_PE:
             known = self._enrp.handlespace.find(message.pool_handle, element.identifier)
             if known is None:

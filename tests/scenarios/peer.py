@@ -20,6 +20,10 @@ from tests.scenarios.tester import SILENCE, SOON
 
 ENRP_PPID = 12
 LOW, HIGH = 0x11111111, 0x33333333
+AT_ONCE = 0.2
+"""Seconds within which a registrar that starts asks its mentor for the list."""
+SETTLED = 2.0
+"""Seconds after which a registrar that starts has asked its mentor, and its peers, for all that it wants to know."""
 HEARTBEATS = {LOW: "T08.hb", HIGH: "T08.hb-high"}
 PORTS = {LOW: 19901, HIGH: 19902}
 
@@ -35,6 +39,7 @@ class FakeRegistrar:
         self.answering = True
         self.up = asyncio.Event()
         self.known = asyncio.Event()
+        self.mentoring = False
         self.down = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
 
@@ -49,6 +54,10 @@ class FakeRegistrar:
         self.send(self.heartbeat)
         self.beat()
         await asyncio.wait_for(self.known.wait(), SOON)
+        await asyncio.sleep(AT_ONCE)
+        if self.mentoring:
+            await asyncio.sleep(SETTLED)
+            self.mentoring = False
 
     def beat(self) -> None:
         """Send a heartbeat every half second from now on."""
@@ -134,8 +143,9 @@ class FakeRegistrar:
             case ListRequest() | HandleTableRequest(own_only=False) if not self.answering:
                 pass
             case ListRequest():
+                self.mentoring = True
                 self.send(ListResponse(sender_identifier=self.identifier, receiver_identifier=0))
-            case HandleTableRequest(own_only=False):
+            case HandleTableRequest(own_only=own_only) if self.mentoring or not own_only:
                 self.send(HandleTableResponse(sender_identifier=self.identifier, receiver_identifier=0))
             case _:
                 self.inbox.put_nowait(data)

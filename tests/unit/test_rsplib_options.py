@@ -169,7 +169,7 @@ def test_defaults_are_rsplibs() -> None:
     process = setup().process
     assert (process.quiet, process.log_level, process.log_file, process.log_colour) == (False, 1, "", True)
     assert settings.max_table_elements == 128
-    assert not setup().suggests_takeovers
+    assert not config().settings.takeover_suggestions
 
 
 def test_the_rfc_profile_brings_its_own_defaults() -> None:
@@ -195,7 +195,7 @@ def test_rates() -> None:
 
 
 def test_takeover_suggestion_is_kept() -> None:
-    assert setup("-supporttakeoversuggestion").suggests_takeovers
+    assert config("-supporttakeoversuggestion").settings.takeover_suggestions
 
 
 @pytest.mark.parametrize("argument", ["-asap=auto", "-enrp=auto"])

@@ -13,12 +13,14 @@ from rserpool.transport.interface import Endpoint, Handler
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
 from rserpool.transport.tcp import TcpTransport
 from tests.scenarios.asap import ASAP_ROWS, t22_tcp
-from tests.scenarios.enrp import ENRP_ROWS
+from tests.scenarios.enrp import ENRP_ROWS, t13_goes_on, t13_yields
 from tests.scenarios.tester import SOON, Counterpart, Lab, exchange
 from tests.support.virtual_time import run_virtually
 
 ADDRESS = "10.44.0.1"
 PORT = 3863
+PROFILES_OF = {t13_yields: ("rfc",), t13_goes_on: ("rsplib",)}
+"""Scenarios whose outcome one profile reverses."""
 
 
 class Announcements:
@@ -57,17 +59,18 @@ class LoopbackTcp:
 class MemoryLab:
     """A registrar and its testers in one process; ``tcp`` only where a scenario is about it."""
 
-    def __init__(self, tcp: LoopbackTcp | None) -> None:
+    def __init__(self, tcp: LoopbackTcp | None, profile: str) -> None:
         loop = asyncio.get_running_loop()
         self.transport = MemoryTransport(MemoryNetwork(lambda source, target, event: void(loop.call_soon(event))))
         self.tcp = tcp
+        self.profile = profile
         self.announcements = Announcements()
         self.end = contextlib.AsyncExitStack()
 
     async def registrar(self, *flags: str) -> Counterpart:
         parser = argparse.ArgumentParser()
         add_flags(parser)
-        given = ("--identifier=0x22222222", f"--asap={ADDRESS}:{PORT}", *flags)
+        given = ("--identifier=0x22222222", f"--asap={ADDRESS}:{PORT}", f"--profile={self.profile}", *flags)
         config = load(vars(parser.parse_args(given)), {}, None, 1)
         tcp = self.tcp or MemoryTransport(MemoryNetwork())
         server = Server(config, sctp=self.transport, tcp=tcp, announcer=self.announcements)
@@ -91,15 +94,16 @@ def void(_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "scenario",
+    ("scenario", "profile"),
     [
-        pytest.param(scenario, marks=pytest.mark.conformance(*rows), id=scenario.__name__)
+        pytest.param(scenario, profile, marks=pytest.mark.conformance(*rows), id=f"{scenario.__name__}-{profile}")
         for scenario, rows in (ASAP_ROWS | ENRP_ROWS).items()
+        for profile in (("rfc",) if scenario in ASAP_ROWS else PROFILES_OF.get(scenario, ("rfc", "rsplib")))
     ],
 )
-def test_scenario(scenario: Callable[[Lab], Awaitable[None]]) -> None:
+def test_scenario(scenario: Callable[[Lab], Awaitable[None]], profile: str) -> None:
     async def play() -> None:
-        lab = MemoryLab(LoopbackTcp() if scenario is t22_tcp else None)
+        lab = MemoryLab(LoopbackTcp() if scenario is t22_tcp else None, profile)
         async with lab.end:
             await scenario(lab)
             lab.server.registrar.handlespace._check()
