@@ -62,7 +62,7 @@ def world(registrars: int, **settings: Any) -> World:
         1,
         replace(
             shape(0), registrars=registrars, elements=0, topology="all", heartbeat=2.444, last_heard=5.0,
-            keep_alive_interval=5.0, slowest=0.002, **settings,
+            keep_alive_interval=5.0, no_response=5.0, slowest=0.002, **settings,
         ),
     )  # fmt: skip
     made.history.keep_nothing()

@@ -107,10 +107,9 @@ class Custody:
     # Claims
 
     def contests(self, view: PoolElementView) -> bool:
-        """Whether a peer's claim on this element is not just believed: it is ours, and has said so over the association
-        that it has here."""
-        ours = view.home_identifier == self._asap.settings.identifier and view.connection != 0
-        return ours and (view.pool_handle, view.identifier) not in self._unconfirmed
+        """Whether a peer's claim on this element is not just believed: it is ours, and has an association here to be
+        asked over. One that was taken over is asked already: its answer to the keep-alive with H=1 decides."""
+        return view.home_identifier == self._asap.settings.identifier and view.connection != 0
 
     def claim(self, view: PoolElementView, claimant: int, parameter: bytes) -> None:
         """A peer says that an element of ours is its; the element is to be asked."""

@@ -162,10 +162,10 @@ async def t13_takeover(lab: Lab) -> None:
     low, high = await peer_with_an_element(tester)
     user = await tester.line()
     for peer in (low, high):
-        assert await peer.receive() == octets("T13.init")
+        assert await peer.next_of_takeover() == octets("T13.init")
     assert (await resolution(user, PEER_POOL)).pool_elements[0].home_identifier == LOW
     high.send("T13.ack")
-    assert await high.receive() == octets("T13.done")
+    assert await high.next_of_takeover() == octets("T13.done")
     keep_alive = decode(await endpoint.keep_alive(), "asap")
     assert isinstance(keep_alive, EndpointKeepAlive)
     assert keep_alive.home
@@ -190,7 +190,7 @@ async def t13_alone(lab: Lab) -> None:
 async def t13_target_returns(lab: Lab) -> None:
     tester = await lab.registrar(*SHORT)
     low, high = await peer_with_an_element(tester)
-    assert await high.receive() == octets("T13.init")
+    assert await high.next_of_takeover() == octets("T13.init")
     low.send(low.heartbeat)
     high.send("T13.ack")
     await high.silent()
@@ -200,7 +200,7 @@ async def t13_target_returns(lab: Lab) -> None:
 async def t13_yields(lab: Lab) -> None:
     tester = await lab.registrar(*SHORT)
     _, high = await peer_with_an_element(tester)
-    assert await high.receive() == octets("T13.init")
+    assert await high.next_of_takeover() == octets("T13.init")
     high.send("T13.tie-high")
     await high.expect("T13.tie-ack")
     high.send("T13.takeover-in")
@@ -214,7 +214,7 @@ async def t13_goes_on(lab: Lab) -> None:
     tester = await lab.registrar(*SHORT, "--profile=rsplib")
     endpoint = await tester.listen(ELEMENT_PORT)
     _, high = await peer_with_an_element(tester)
-    assert await high.receive() == octets("T13.init")
+    assert await high.next_of_takeover() == octets("T13.init")
     high.send("T13.tie-high")
     await high.silent()
     high.send("T13.ack")

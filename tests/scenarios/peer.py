@@ -82,6 +82,12 @@ class FakeRegistrar:
         """The next message that is no presence."""
         return await asyncio.wait_for(self.inbox.get(), SOON)
 
+    async def next_of_takeover(self) -> bytes:
+        """The next message that is no presence and no request for a table: those may come at any time."""
+        while (received := await self.receive())[0] == HandleTableRequest.TYPE:
+            pass
+        return received
+
     async def expect(self, name: str) -> None:
         """The next message has exactly these octets."""
         received = await self.receive()

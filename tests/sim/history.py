@@ -21,8 +21,8 @@ class History:
         self._events: deque[tuple[int, Kind, str, bytes]] = deque(maxlen=kept)
         self._verbose = verbose
         self._deaf = False
-        self.takeovers: list[tuple[str, bytes]] = []
-        """Who has told of a takeover, and of whom: (name of the sender, identifier of the target)."""
+        self.takeovers: dict[tuple[str, bytes], int] = {}
+        """Who has told of a takeover, and of whom (name of the sender, identifier of the target), and when first."""
         self.digest = 0
         self.count = 0
 
@@ -37,9 +37,7 @@ class History:
         self.count += 1
         self.digest = zlib.crc32(data, zlib.crc32(f"{now} {kind} {who} ".encode(), self.digest))
         if kind == "enrp" and data[0] == TakeoverServer.TYPE:
-            told = (who.split(">")[0], data[12:16])
-            if told not in self.takeovers:
-                self.takeovers.append(told)
+            self.takeovers.setdefault((who.split(">")[0], data[12:16]), now)
         event = (now, kind, who, data)
         self._events.append(event)
         if self._verbose:

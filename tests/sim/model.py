@@ -8,7 +8,7 @@ from rserpool.protocol.peers import State as PeerState
 from rserpool.settings import Settings
 from tests.sim import bounds
 from tests.sim.clock import Clock
-from tests.sim.element import ADOPTION_PAUSE, Element, State
+from tests.sim.element import Element, State
 from tests.sim.network import CONNECT_PATIENCE, Network
 from tests.sim.node import Node
 
@@ -122,13 +122,12 @@ class Model:
         for entry in missing:
             name, _, key = entry
             seconds = self._missing.longest(now, entry)
-            bound = (
-                SLACK + ADOPTION_PAUSE
-                if key in self.calm
-                else bounds.element(self.patience) + bounds.dead_element(self.settings)
-            )
+            bound = SLACK if key in self.calm else self._missing_bound()
             if seconds > bound:
                 raise Violation(f"{name} has missed {named(key)}, which lives, for {seconds:.1f} s")
+
+    def _missing_bound(self) -> float:
+        return bounds.element(self.patience) + bounds.dead_element(self.settings)
 
     # At rest
 

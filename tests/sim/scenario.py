@@ -113,14 +113,25 @@ class Scenario:
         world.model.calm = {(element.pool, element.identifier) for element in world.elements if element.settled}
         identifier = victim.identifier.to_bytes(4, "big")
         world.history.takeovers.clear()
+        died = world.clock.now
         victim.stop(silently=world.random.random() < 0.5)
         self._settle("after a registrar's death")
         world.model.calm = set()
-        told = world.history.takeovers
-        if len(told) > 1 or (told and told[0][1] != identifier):
-            text = ", ".join(f"{name} of {target.hex()}" for name, target in told)
-            raise Violation(f"{victim.name} ({identifier.hex()}) died, and more is taken over than that, once: {text}")
+        self._check_takeover(victim.name, identifier, died)
         world.start(victim)
+
+    def _check_takeover(self, name: str, identifier: bytes, died: int) -> None:
+        """The one that died was taken over, if at all, once and in time, and nobody else was."""
+        told = self.world.history.takeovers
+        if len(told) > 1 or any(target != identifier for _, target in told):
+            text = ", ".join(f"{winner} of {target.hex()}" for winner, target in told)
+            raise Violation(f"{name} ({identifier.hex()}) died, and more is taken over than that, once: {text}")
+        bound = bounds.quiet_takeover(self.world.settings(1)) + self.world.shape.slowest
+        for when in told.values():
+            if (when - died) / SECOND > bound:
+                raise Violation(
+                    f"{name} was taken over {(when - died) / SECOND:.1f} s after it died, not {bound:.1f} s"
+                )
 
     def _wild_phase(self) -> None:
         """Anything may happen, for a while; then all is made good."""

@@ -39,6 +39,8 @@ class Shape:
     keep_alive_interval: float
     heartbeat: float
     last_heard: float
+    no_response: float
+    """Seconds that a registrar has to answer, or to consent to a takeover."""
     slowest: float
     """Seconds of the longest delay of a message."""
     phases: int
@@ -76,7 +78,8 @@ def shape(seed: int) -> Shape:
         last_heard=61.0 if patient else last_heard,
         slowest=rng.choice((0.01, 0.05, 0.4)),
         phases=2,
-        calm=0.35,
+        calm=rng.choice((0.2, 0.2, 1.0)),
+        no_response=rng.choice((5.0, 5.0, 1.5)),
     )
 
 
@@ -104,6 +107,8 @@ class World:
             keep_alive_interval=self.shape.keep_alive_interval,
             peer_heartbeat_cycle=self.shape.heartbeat,
             max_time_last_heard=self.shape.last_heard,
+            max_time_no_response=self.shape.no_response,
+            takeover_expiry=self.shape.no_response,
             limits=Limits(resynchronisation_pause=16.0),
         )
 

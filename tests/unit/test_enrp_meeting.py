@@ -1,8 +1,10 @@
 """How registrars meet where they nearly would not: crossing calls, silent associations, old tables, twins."""
 
 from rserpool.messages import (
+    EndpointKeepAliveAck,
     HandleTableRequest,
     HandleTableResponse,
+    HandleUpdate,
     ListRequest,
     ListResponse,
     PoolEntry,
@@ -83,3 +85,37 @@ def test_who_comes_second_with_an_identifier_may_ask_where_the_first_is() -> Non
     assert isinstance(first, ServerInformation)
     assert (first.server_identifier, first.transport.addresses) == (HIGH, (host(2),))
     assert scope.registrar.enrp.peers[HIGH].addresses == (host(2),)
+
+
+def taken_over() -> tuple[Scope, int, int]:
+    """A registrar that has taken element 1 over and has asked it, but had no answer; a third registrar's association
+    and the element's."""
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    scope.add(low, LOW, 1)
+    scope.wait(16)
+    assert scope.homes() == {1: OWN}
+    high = scope.join(HIGH, 3)
+    asked = scope.associate(9, 17777, Protocol.ASAP)
+    assert scope.asked(asked) == [1]
+    return scope, high, asked
+
+
+def test_an_element_that_was_asked_decides_between_two_homes() -> None:
+    """It registered elsewhere while the keep-alive with H=1 was on its way: what it does on that counts."""
+    scope, high, asked = taken_over()
+    scope.add(high, HIGH, 1)
+    scope.send(high, update(HIGH, element(1, HIGH), action=1))
+    assert scope.homes() == {1: OWN}, "it has followed us, its other home has lost it: it is not gone"
+    scope.sent[high].clear()
+    ack = EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=1).encode()
+    scope.take(scope.registrar.received(asked, ack, scope.now))
+    (told,) = [message for message in scope.sent[high] if isinstance(message, HandleUpdate)]
+    assert told.pool_element.home_identifier == OWN
+
+
+def test_an_element_that_was_asked_and_does_not_answer_is_its_other_homes() -> None:
+    scope, high, asked = taken_over()
+    scope.add(high, HIGH, 1)
+    scope.take(scope.registrar.lost(asked, scope.now))
+    assert scope.homes() == {1: HIGH}
