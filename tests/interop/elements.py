@@ -78,14 +78,18 @@ class Line:
         self.socket.close()
 
     def readable(self) -> None:
+        """Takes one message. The other thread may close the association at any moment."""
         try:
             data = self.socket.recv(65536)
+            if data:
+                self._received(data)
         except OSError:
             data = b""
         if not data:
             self.lost = True
             self.home.forget(self)
-            return
+
+    def _received(self, data: bytes) -> None:
         found = dict(parameters(data[8 if data[0] == KEEP_ALIVE else 4 :]))
         pool = found.get(POOL_HANDLE, b"")
         identifier = found.get(ELEMENT_IDENTIFIER, b"")
