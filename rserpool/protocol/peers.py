@@ -108,6 +108,8 @@ class PeerRegistrar:
     """Downloads in a row after which its checksum still differed."""
     next_download: int = 0
     """The time before which its table is not downloaded again."""
+    next_audit: int = 0
+    """The time from which its table is downloaded although its checksum does not differ."""
 
     def __str__(self) -> str:
         return f"registrar 0x{self.identifier:08x}"

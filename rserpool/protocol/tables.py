@@ -16,6 +16,10 @@ PART = 16_384
 """Octets of pool entries in one response: some 200 elements, so that no response holds up what follows it for long."""
 FIRST_PAUSE = 1.0
 """Seconds between two downloads of a table whose checksum still differs; each further pause is twice as long."""
+FULL_AUDIT = 3600.0
+"""Seconds after which a table is downloaded although its checksum does not differ: 16 bits do not show everything."""
+ALARM = 10
+"""Elements; the smallest loss by one download that may be an alarm."""
 
 
 class Download:
@@ -71,11 +75,14 @@ class Tables:
 
     def compare(self, peer: PeerRegistrar, checksum: int) -> None:
         """A presence came with the peer's checksum: where ours of its elements differs, download them
-        (RFC 5353 3.6.1). A mismatch that stays is looked at less and less often. After a new association they are
-        downloaded in any case: an update that was lost with the old one may have changed what no checksum shows."""
+        (RFC 5353 3.6.1). A mismatch that stays is looked at less and less often. After a new association, and once an
+        hour, they are downloaded in any case: an update that was lost may have changed what no checksum shows."""
         enrp = self._enrp
         if not enrp.startup.over or peer.identifier in self._downloads or peer.link is None:
             return
+        if enrp.now >= peer.next_audit:
+            peer.fresh = peer.fresh or (peer.next_audit > 0 and enrp.handlespace.home_size(peer.identifier) > 0)
+            peer.next_audit = enrp.now + round(FULL_AUDIT * MICROSECONDS)
         if enrp.handlespace.checksum(peer.identifier) == checksum and not peer.fresh:
             peer.mismatches = 0
             peer.next_download = 0
@@ -145,10 +152,17 @@ class Tables:
         return known is not None and known.home_identifier == element.home_identifier
 
     def _sweep(self, peer: PeerRegistrar) -> None:
-        """The download is complete: what the peer did not name is gone (RFC 5353 3.6.3)."""
+        """The download is complete: what the peer did not name is gone (RFC 5353 3.6.3). It may give up its own
+        elements, but where most of them go at once that is for an operator to know."""
+        enrp = self._enrp
         del self._downloads[peer.identifier]
-        for handle, _ in self._enrp.handlespace.sweep_marked(peer.identifier):
-            self._enrp.asap.changed(handle, self._enrp.now)
+        gone = enrp.handlespace.sweep_marked(peer.identifier)
+        for handle, _ in gone:
+            enrp.asap.changed(handle, enrp.now)
+        if len(gone) >= ALARM and len(gone) > enrp.handlespace.home_size(peer.identifier):
+            enrp.counters["downloads that lost most elements"] += 1
+            text = f"{peer} names no longer {len(gone)} of its elements, more than remain: they are removed"
+            enrp.note(Level.ERROR, f"{peer} sweep", text)
 
     def interrupted(self, peer: PeerRegistrar) -> None:
         """The download came to nothing: what is marked stays."""

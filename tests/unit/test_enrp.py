@@ -258,6 +258,35 @@ def test_what_a_download_does_not_name_is_gone_but_not_if_it_breaks_off() -> Non
     assert scope.homes() == {1: LOW}
 
 
+@pytest.mark.parametrize(("remaining", "alarm"), [(0, 1), (5, 1), (30, 0), (55, 0)])
+def test_a_download_that_loses_most_elements_is_an_alarm(remaining: int, alarm: int) -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    for identifier in range(1, 61):
+        scope.add(low, LOW, identifier)
+    scope.send(low, presence(LOW, 2, 0x1234))
+    scope.send(low, table(LOW, *(element(identifier, LOW) for identifier in range(1, remaining + 1))))
+    assert len(scope.homes()) == remaining
+    assert scope.counters["downloads that lost most elements"] == alarm
+
+
+def test_once_an_hour_a_table_is_compared_whole() -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    scope.add(low, LOW, 1)
+    requests = []
+    for minute in range(180):
+        for _ in range(20):
+            scope.wait(3)
+            answer = scope.send(low, presence(LOW, 2, scope.registrar.handlespace.checksum(LOW)))
+            scope.add(low, LOW, 1)
+            if any(isinstance(message, HandleTableRequest) for message in answer):
+                requests.append(minute)
+                scope.send(low, table(LOW, element(1, LOW)))
+    assert len(requests) in (2, 3)
+    assert all(59 <= after - before <= 61 for before, after in itertools.pairwise(requests))
+
+
 @pytest.mark.conformance("ENRP-3.2.3-13")
 def test_an_abandoned_download_of_ours_starts_anew() -> None:
     scope = Scope(keep_alive_interval=1000.0)
