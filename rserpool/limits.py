@@ -11,7 +11,8 @@ from rserpool.errors import LocalProtocolError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Every bound of the ASAP side. All are positive; rates are per second and count in a token bucket of ``burst``."""
+    """Every bound on what others can make a registrar keep or do. All are positive; rates are per second and count in a
+    token bucket of ``burst``."""
 
     associations: int = 20_000
     """Associations and connections at a time: a flood of them costs memory for each. One more is aborted."""
@@ -62,7 +63,8 @@ class Limits:
     no registrar can be made to flood an element (RFC 5355 2.14)."""
 
     errors_per_second: float = 1.0
-    """ASAP_ERROR messages per second to one association: garbage in must not make as much garbage out."""
+    """ASAP_ERROR messages per second to one association, and ENRP_ERROR messages to all peers: garbage in must not make
+    as much garbage out."""
 
     errors_burst: int = 16
     """ASAP_ERROR messages that may go out at once before the rate counts."""
