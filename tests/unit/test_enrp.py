@@ -174,6 +174,22 @@ def test_an_element_that_answers_stays_and_the_claimant_is_told() -> None:
     assert scope.homes() == {}, "the claim is forgotten"
 
 
+def test_claims_every_second_do_not_move_an_element_nor_flood_it() -> None:
+    scope = Scope()
+    peers = {LOW: scope.join(LOW, 2), HIGH: scope.join(HIGH, 3)}
+    number = scope.register(7)
+    ack = EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7).encode()
+    for second in range(60):
+        claimant = LOW if second % 2 else HIGH
+        scope.add(peers[claimant], claimant, 7)
+        assert scope.homes() == {7: OWN}
+        scope.take(scope.registrar.received(number, ack, scope.now))
+        scope.wait(1)
+        for peer, link in peers.items():
+            scope.send(link, presence(peer, 2 if peer == LOW else 3))
+    assert 20 <= len(scope.asked(number)) <= 60 / 2 + 10, "a probe each 2 s, three at once, and the regular ones"
+
+
 def test_a_claim_ends_with_the_claimants_word() -> None:
     scope = Scope()
     low = scope.join(LOW, 2)
@@ -359,11 +375,15 @@ def test_a_forged_consent_wins_nothing() -> None:
     assert scope.counters["unasked responses"] == 1
 
 
-def test_an_unknown_target_is_consented_to() -> None:
+def test_unknown_targets_are_consented_to_and_not_kept() -> None:
     scope = Scope()
     low = scope.join(LOW, 2)
-    answer = scope.send(low, InitTakeover(sender_identifier=LOW, receiver_identifier=0, target_identifier=0x4444))
-    assert kinds(answer) == ["InitTakeoverAck"]
+    timers = len(scope.registrar.wheel)
+    for target in range(0x4444, 0x4444 + 1000):
+        answer = scope.send(low, InitTakeover(sender_identifier=LOW, receiver_identifier=0, target_identifier=target))
+        assert kinds(answer) == ["InitTakeoverAck"]
+    assert scope.registrar.enrp.peers.keys() == {LOW}
+    assert len(scope.registrar.wheel) <= timers + 1
 
 
 @pytest.mark.conformance("ENRP-3.5.2-02")
