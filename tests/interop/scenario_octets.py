@@ -1,6 +1,6 @@
 """The scenarios octet for octet over the guest's kernel SCTP, against the registrar as a process of its own.
 
-Argument: ``asap`` or ``enrp``.
+Arguments: ``asap`` or ``enrp``, and ``rfc`` or ``rsplib``.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from rserpool.transport.kernel import KernelTransport
 from tests.interop.guest import finding, out_directory
 from tests.interop.network import LATE, capture
 from tests.scenarios.asap import ASAP_ROWS
-from tests.scenarios.enrp import ENRP_ROWS
+from tests.scenarios.enrp import ENRP_ROWS, profiles_of
 from tests.scenarios.tester import SOON, Counterpart, exchange
 
 ADDRESS = "10.44.0.1"
@@ -27,8 +27,9 @@ GROUP = "224.0.1.185"
 class GuestLab:
     """One registrar process at dum0's address, and testers beside it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, profile: str) -> None:
         self.name = name
+        self.profile = profile
         self.end = contextlib.AsyncExitStack()
         self.announcements: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -46,7 +47,7 @@ class GuestLab:
         log = self.end.enter_context((out_directory() / f"{self.name}.log").open("wb"))
         command = ["-m", "rserpool.cli.main", "registrar", "--identifier=0x22222222", f"--asap={ADDRESS}:{PORT}"]
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *command, "--transport=kernel", "--profile=rfc", *flags, stderr=log
+            sys.executable, *command, "--transport=kernel", f"--profile={self.profile}", *flags, stderr=log
         )
         self.end.push_async_callback(ended, process)
         await asyncio.wait_for(listening(process), SOON)
@@ -79,14 +80,13 @@ async def ended(process: asyncio.subprocess.Process) -> None:
     assert await asyncio.wait_for(process.wait(), SOON) == 0
 
 
-ROWS = {"asap": ASAP_ROWS, "enrp": ENRP_ROWS}
-
-
-async def play(protocol: str) -> None:
+async def play(protocol: str, profile: str) -> None:
     recorder = capture(out_directory(), "lo")
-    for scenario in ROWS[protocol]:
+    of_asap = list(ASAP_ROWS)
+    of_enrp = [scenario for scenario in ENRP_ROWS if profile in profiles_of(scenario)]
+    for scenario in of_asap if protocol == "asap" else of_enrp:
         with finding(scenario.__name__):
-            lab = GuestLab(scenario.__name__)
+            lab = GuestLab(scenario.__name__, profile)
             async with lab.end:
                 await scenario(lab)
     await asyncio.sleep(LATE)
@@ -94,4 +94,4 @@ async def play(protocol: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(play(sys.argv[1]))
+    asyncio.run(play(*sys.argv[1:]))

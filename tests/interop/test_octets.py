@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(TIMEOUT + 60)
 def report() -> Report:
     if why := guest.lacking("tcpdump", "tshark"):
         pytest.skip(why)
-    return guest.run("scenario_octets", "asap", timeout=TIMEOUT, dummies=1)
+    return guest.run("scenario_octets", "asap", "rfc", timeout=TIMEOUT, dummies=1)
 
 
 @pytest.mark.parametrize(

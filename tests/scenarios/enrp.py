@@ -211,7 +211,7 @@ async def t13_yields(lab: Lab) -> None:
 
 
 async def t13_goes_on(lab: Lab) -> None:
-    tester = await lab.registrar(*SHORT, "--profile=rsplib")
+    tester = await lab.registrar(*SHORT)
     endpoint = await tester.listen(ELEMENT_PORT)
     _, high = await peer_with_an_element(tester)
     assert await high.next_of_takeover() == octets("T13.init")
@@ -303,3 +303,14 @@ ENRP_ROWS: dict[Callable[[Lab], Awaitable[None]], tuple[str, ...]] = {
     t21_list: ("ENRP-3.2.2.2-03", "ENRP-3.4-01"),
 }
 """Every scenario, and the rows of the conformance table that it covers."""
+
+PROFILES_OF: dict[Callable[[Lab], Awaitable[None]], tuple[str, ...]] = {
+    t13_yields: ("rfc",),
+    t13_goes_on: ("rsplib",),
+}
+"""The profiles of those scenarios whose outcome the other one reverses; all others are played in both."""
+
+
+def profiles_of(scenario: Callable[[Lab], Awaitable[None]]) -> tuple[str, ...]:
+    """The profiles in which a scenario is played."""
+    return PROFILES_OF.get(scenario, ("rfc", "rsplib"))

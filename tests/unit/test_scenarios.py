@@ -13,14 +13,12 @@ from rserpool.transport.interface import Endpoint, Handler
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
 from rserpool.transport.tcp import TcpTransport
 from tests.scenarios.asap import ASAP_ROWS, t22_tcp
-from tests.scenarios.enrp import ENRP_ROWS, t13_goes_on, t13_yields
+from tests.scenarios.enrp import ENRP_ROWS, profiles_of
 from tests.scenarios.tester import SOON, Counterpart, Lab, exchange
 from tests.support.virtual_time import run_virtually
 
 ADDRESS = "10.44.0.1"
 PORT = 3863
-PROFILES_OF = {t13_yields: ("rfc",), t13_goes_on: ("rsplib",)}
-"""Scenarios whose outcome one profile reverses."""
 
 
 class Announcements:
@@ -98,7 +96,7 @@ def void(_: object) -> None:
     [
         pytest.param(scenario, profile, marks=pytest.mark.conformance(*rows), id=f"{scenario.__name__}-{profile}")
         for scenario, rows in (ASAP_ROWS | ENRP_ROWS).items()
-        for profile in (("rfc",) if scenario in ASAP_ROWS else PROFILES_OF.get(scenario, ("rfc", "rsplib")))
+        for profile in (("rfc",) if scenario in ASAP_ROWS else profiles_of(scenario))
     ],
 )
 def test_scenario(scenario: Callable[[Lab], Awaitable[None]], profile: str) -> None:
