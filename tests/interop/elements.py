@@ -72,13 +72,16 @@ class Line:
 
     def close(self, *, abort: bool = False) -> None:
         """Ends the association: by SHUTDOWN or by ABORT."""
-        self.home.forget(self)
-        if abort:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
+        with self.home.lock:
+            self.home.forget(self)
+            if abort:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.socket.close()
 
     def readable(self) -> None:
-        """Takes one message. The other thread may close the association at any moment."""
+        """Takes one message, unless the other thread has just closed the association."""
+        if self.socket.fileno() < 0:
+            return
         try:
             data = self.socket.recv(65536)
             if data:
@@ -109,7 +112,8 @@ class Elements:
         self.net = net
         self.host = host
         self._selector = selectors.DefaultSelector()
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
+        """Held while an association is read or closed."""
         self._ending = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -124,20 +128,21 @@ class Elements:
     def line(self, registrar: str) -> Line:
         """A new association to a registrar's ASAP address."""
         line = Line(self, registrar)
-        with self._lock:
+        with self.lock:
             self._selector.register(line.socket, selectors.EVENT_READ, line.readable)
         return line
 
     def forget(self, line: Line) -> None:
-        with self._lock:
-            if line.socket.fileno() in self._selector.get_map():
-                self._selector.unregister(line.socket)
+        """Reads it no more."""
+        if line.socket in self._selector.get_map():
+            self._selector.unregister(line.socket)
 
     def _serve(self) -> None:
         while not self._ending:
             for key, _ in self._selector.select(0.05):
                 act: Callable[[], None] = key.data
-                act()
+                with self.lock:
+                    act()
 
 
 def register_many(line: Line, pools: list[str], first: int, count: int) -> float:

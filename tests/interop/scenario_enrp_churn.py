@@ -14,6 +14,7 @@ from tests.interop import registrars
 from tests.interop.elements import Elements, Line
 from tests.interop.guest import finding, out_directory
 from tests.interop.network import Network, wait_until
+from tests.interop.peers import PoolUser
 from tests.interop.registrars import Registrar
 
 SECONDS = float(os.environ.get("RSERPOOL_CHURN_SECONDS") or 20)
@@ -48,7 +49,7 @@ class Churn:
             number: registrars.start(net, IMPLEMENTATIONS[number], number + 1, IDENTIFIERS[number]) for number in order
         }
         self.registrars: list[Registrar] = [started[number] for number in range(3)]
-        self.users = [registrar.user() for registrar in self.registrars]
+        self.users: list[PoolUser] = []
         for registrar in self.registrars:
             registrar.settle()
         self.random = random.Random(5)
@@ -134,6 +135,8 @@ def main() -> None:
                 found["changes"] = churn.changes
                 found["lost"] = churn.lost
             with finding("rest") as found:
+                # rsplib's registrar closes associations that were idle for 300 s
+                churn.users = [registrar.user() for registrar in churn.registrars]
                 found["agreed_after"] = registrars.wait_agreed(churn.users, POOLS, 30)
                 found["missing"] = churn.missing()
             with finding("renewed") as found:
