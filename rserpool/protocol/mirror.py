@@ -78,11 +78,13 @@ class Mirror:
                 self._not_theirs(peer, message)
 
     def _not_theirs(self, peer: PeerRegistrar, message: HandleUpdate) -> None:
-        """An update of somebody else's element: nothing changes; if it is ours, its home says so once more."""
+        """An update of somebody else's element: nothing changes; if it is ours, its home says so once more. That an
+        element's old home removes it after its new home has told of it is nothing unusual."""
         self._enrp.counters["updates of others' elements"] += 1
         identifier = message.pool_element.identifier
         text = f"{peer} updates element 0x{identifier:08x} of {message.pool_handle!r}, whose home it is not: ignored"
-        self._enrp.note(Level.WARNING, f"{peer} foreign", text)
+        level = Level.WARNING if message.update_action == ADD_PE else Level.DEBUG
+        self._enrp.note(level, f"{peer} foreign", text)
         known = self._enrp.handlespace.find(message.pool_handle, identifier)
         if known is not None and known.home_identifier == self._enrp.identifier and peer.link is not None:
             update = Update(True, message.pool_handle, known.parameter)
