@@ -12,7 +12,7 @@ import sctp
 
 from rserpool._fast.sctp import Socket
 from rserpool.transport.interface import Address, AssociationGone, Handler, Tuning, as_address
-from rserpool.transport.leaving import CLOSE_WAIT, Leaving
+from rserpool.transport.sctp_endpoint import SctpEndpoint
 from rserpool.transport.udp import UdpSockets, enlarge_buffers, expand, pack
 
 SOL_SCTP = 132
@@ -66,15 +66,14 @@ def _bind(raw: socket.socket, addresses: Sequence[Address], port: int) -> int:
     return port
 
 
-class KernelEndpoint(Socket):
+class KernelEndpoint(SctpEndpoint, Socket):
     """One one-to-many socket (interface.Endpoint, interface.DatagramSender)."""
 
     def __init__(
         self, transport: "KernelTransport", handler: Handler, addresses: Sequence[str], port: int, listen: bool
     ) -> None:
-        self.handler = handler
+        super().__init__(handler)
         self._transport = transport
-        self._loop = asyncio.get_running_loop()
         wanted = [as_address(a) for a in addresses]
         if any(a.is_unspecified for a in wanted):
             wanted = [max((a for a in wanted if a.is_unspecified), key=lambda a: a.version)]
@@ -93,15 +92,8 @@ class KernelEndpoint(Socket):
             raise
         self._addresses = expand([str(a) for a in wanted])
         self._datagrams: UdpSockets | None = None
-        self._empty = asyncio.Event()
-        self._empty.set()
-        self._closed: asyncio.Future[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._raw.fileno(), self.receive)
-
-    @property
-    def port(self) -> int:
-        return self._port
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:
@@ -173,29 +165,7 @@ class KernelEndpoint(Socket):
         self._retry = None
         self._loop.add_writer(self._raw.fileno(), self._try_again)
 
-    def occupied(self) -> None:
-        self._empty.clear()
-
-    def vacant(self) -> None:
-        self._empty.set()
-
-    def failed(self, error: Exception) -> None:
-        context = {"message": f"handler of SCTP port {self._port} failed", "exception": error}
-        self._loop.call_exception_handler(context)
-
-    async def close(self) -> None:
-        """See Endpoint.close."""
-        if self._closed is None:
-            self._closed = asyncio.ensure_future(self._close())
-        await asyncio.shield(self._closed)
-
-    async def _close(self) -> None:
-        self.handler = Leaving()
-        for assoc in self.identifiers():
-            self.shutdown(assoc)
-        if self.any_up():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
+    def release(self) -> None:
         self._loop.remove_reader(self._raw.fileno())
         self._loop.remove_writer(self._raw.fileno())
         if self._retry is not None:

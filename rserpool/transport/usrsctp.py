@@ -4,13 +4,12 @@ One address per association. Two endpoints of a process cannot share a port numb
 """
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Sequence
 
 from rserpool._fast import usrsctp as stack
 from rserpool.transport.interface import Address, Handler, Tuning, as_address
-from rserpool.transport.leaving import CLOSE_WAIT, Leaving
+from rserpool.transport.sctp_endpoint import SctpEndpoint
 from rserpool.transport.udp import UdpSockets, expand, pack, unpack
 
 TICK = 0.010
@@ -59,19 +58,15 @@ class Ticker:
         self._timer = self._loop.call_later(TICK if self._calm <= CALM else IDLE_TICK, self._tick)
 
 
-class UsrsctpEndpoint(stack.Socket):
+class UsrsctpEndpoint(SctpEndpoint, stack.Socket):
     """One SCTP port of the in-process stack (interface.Endpoint, interface.DatagramSender)."""
 
     def __init__(self, transport: "UsrsctpTransport", handler: Handler, sockets: UdpSockets, listen: bool) -> None:
-        self.handler = handler
+        super().__init__(handler)
         self._transport = transport
-        self._loop = asyncio.get_running_loop()
         self._ticker = transport.ticker
         self._sockets = sockets
         self._port = sockets.port
-        self._empty = asyncio.Event()
-        self._empty.set()
-        self._closed: asyncio.Future[None] | None = None
         self._woken = False
         try:
             self.open_socket(self._port, listen, transport.tuning)
@@ -81,10 +76,6 @@ class UsrsctpEndpoint(stack.Socket):
             ) from None
         for sock in sockets.sockets:
             self._loop.add_reader(sock.fileno(), self.receive, sock.fileno())
-
-    @property
-    def port(self) -> int:
-        return self._port
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:
@@ -116,30 +107,14 @@ class UsrsctpEndpoint(stack.Socket):
         self.drain()
 
     def occupied(self) -> None:
-        self._empty.clear()
+        super().occupied()
         self._ticker.add(self)
 
     def vacant(self) -> None:
-        self._empty.set()
+        super().vacant()
         self._ticker.discard(self)
 
-    def failed(self, error: Exception) -> None:
-        context = {"message": f"handler of SCTP port {self._port} failed", "exception": error}
-        self._loop.call_exception_handler(context)
-
-    async def close(self) -> None:
-        """See Endpoint.close."""
-        if self._closed is None:
-            self._closed = asyncio.ensure_future(self._close())
-        await asyncio.shield(self._closed)
-
-    async def _close(self) -> None:
-        self.handler = Leaving()
-        for assoc in self.identifiers():
-            self.shutdown(assoc)
-        if self.any_up():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
+    def release(self) -> None:
         self.close_socket()
         self._ticker.discard(self)
         for sock in self._sockets.sockets:

@@ -1,0 +1,53 @@
+"""What the endpoints of both SCTP stacks have in common: errors of the handler, and the end."""
+
+import asyncio
+import contextlib
+
+from rserpool._fast.associations import Associations
+from rserpool.transport.interface import Handler
+from rserpool.transport.leaving import CLOSE_WAIT, Leaving
+
+
+class SctpEndpoint(Associations):
+    """A subclass also derives from its stack's Socket, and owes ``release``."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self._loop = asyncio.get_running_loop()
+        self._port = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._closed: asyncio.Future[None] | None = None
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    def occupied(self) -> None:
+        self._empty.clear()
+
+    def vacant(self) -> None:
+        self._empty.set()
+
+    def failed(self, error: Exception) -> None:
+        context = {"message": f"handler of SCTP port {self._port} failed", "exception": error}
+        self._loop.call_exception_handler(context)
+
+    async def close(self) -> None:
+        """See Endpoint.close."""
+        if self._closed is None:
+            self._closed = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closed)
+
+    async def _close(self) -> None:
+        self.handler = Leaving()
+        for assoc in self.identifiers():
+            self.shutdown(assoc)
+        if self.any_up():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
+        self.release()
+
+    def release(self) -> None:
+        """Abort what is left, and give the stack's socket back."""
+        raise NotImplementedError
