@@ -415,11 +415,11 @@ class AsapRegistrar:
         if heir is not None and not leaves:
             home, parameter = heir
             life = view.registration_life
-            self.handlespace.register(handle, parameter, home=home)
-            self.moved_away(handle, identifier, previous)
-            self.start_life(handle, identifier, life, self._now)
-            self._subscriptions.changed(handle)
-            return []
+            if self.handlespace.register(handle, parameter, home=home) in (Verdict.ADDED, Verdict.UPDATED):
+                self.moved_away(handle, identifier, previous)
+                self.start_life(handle, identifier, life, self._now)
+                self._subscriptions.changed(handle)
+                return []
         update = Update(False, handle, view.parameter)
         self._one_element_less(previous)
         self._probes.pop((handle, identifier), None)

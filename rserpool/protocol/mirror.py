@@ -97,9 +97,6 @@ class Mirror:
         home = element.home_identifier
         old = self._enrp.handlespace.find(handle, element.identifier)
         previous = old.connection if old is not None else 0
-        if old is not None and self._enrp.asap.custody.contests(old):
-            self._enrp.out += self._enrp.asap.claimed(old, home, element.encode(), self._enrp.now)
-            return False
         try:
             check_policy(element.policy, profile)
             if len(handle) > min(profile.max_pool_handle, limits.pool_handle_octets) or element.asap_transport is None:
@@ -108,6 +105,9 @@ class Mirror:
                 self._enrp.handlespace.pool(handle) is None and self._enrp.handlespace.pool_count >= limits.pools
             ):
                 raise Refusal("too many elements or pools", Cause.LACK_OF_RESOURCES)
+            if old is not None and self._enrp.asap.custody.contests(old):
+                self._enrp.out += self._enrp.asap.claimed(old, home, element.encode(), self._enrp.now)
+                return False
             verdict = self._enrp.handlespace.register(handle, element.encode(), home=home)
             if verdict not in (Verdict.ADDED, Verdict.UPDATED):
                 raise Refusal("inconsistent with the pool as it is known here", Cause.INCONSISTENT_POOLING_POLICY)

@@ -21,6 +21,8 @@ from rserpool.messages import (
     InitTakeoverAck,
     ListRequest,
     ListResponse,
+    Policy,
+    PolicyType,
     PoolEntry,
     Presence,
     ServerInformation,
@@ -188,6 +190,21 @@ def test_claims_every_second_do_not_move_an_element_nor_flood_it() -> None:
         for peer, link in peers.items():
             scope.send(link, presence(peer, 2 if peer == LOW else 3))
     assert 20 <= len(scope.asked(number)) <= 60 / 2 + 10, "a probe each 2 s, three at once, and the regular ones"
+
+
+def test_a_claim_that_does_not_fit_the_pool_inherits_nothing() -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    number = scope.register(7)
+    scope.register(8, where=10)
+    other = replace(element(7, LOW), policy=Policy(policy_type=PolicyType.RANDOM, values=()))
+    scope.send(low, update(LOW, other))
+    scope.sent[low].clear()
+    scope.take(scope.registrar.lost(number, scope.now))
+    assert scope.homes() == {8: OWN}
+    (told,) = scope.sent[low]
+    assert isinstance(told, HandleUpdate)
+    assert (told.update_action, told.pool_element.identifier) == (1, 7)
 
 
 def test_a_claim_ends_with_the_claimants_word() -> None:
