@@ -7,7 +7,7 @@ from rserpool.errors import Cause
 from rserpool.messages import HandleUpdate, PoolElement
 from rserpool.protocol.actions import Level, Send, Update
 from rserpool.protocol.peers import EnrpLink, PeerRegistrar
-from rserpool.protocol.registration import Refusal, check_policy
+from rserpool.protocol.registration import INFINITE_LIFE, Refusal, check_policy
 
 if TYPE_CHECKING:
     from rserpool.protocol.enrp import EnrpRegistrar
@@ -101,6 +101,8 @@ class Mirror:
             check_policy(element.policy, profile)
             if len(handle) > min(profile.max_pool_handle, limits.pool_handle_octets) or element.asap_transport is None:
                 raise Refusal("a pool handle that is too long, or no ASAP transport", Cause.INVALID_VALUES)
+            if element.registration_life < INFINITE_LIFE:
+                raise Refusal(f"a registration life of {element.registration_life}", Cause.INVALID_VALUES)
             if self._enrp.handlespace.home_size(home) >= limits.elements_per_peer or (
                 self._enrp.handlespace.pool(handle) is None and self._enrp.handlespace.pool_count >= limits.pools
             ):

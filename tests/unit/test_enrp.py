@@ -192,6 +192,15 @@ def test_claims_every_second_do_not_move_an_element_nor_flood_it() -> None:
     assert 20 <= len(scope.asked(number)) <= 60 / 2 + 10, "a probe each 2 s, three at once, and the regular ones"
 
 
+@pytest.mark.parametrize("life", [-2, -(1 << 31)])
+def test_an_element_of_negative_life_is_not_taken(life: int) -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    scope.send(low, update(LOW, replace(element(1, LOW), registration_life=life)))
+    scope.send(low, update(LOW, replace(element(2, LOW), registration_life=-1)))
+    assert scope.homes() == {2: LOW}
+
+
 def test_a_claim_that_does_not_fit_the_pool_inherits_nothing() -> None:
     scope = Scope()
     low = scope.join(LOW, 2)
