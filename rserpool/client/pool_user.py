@@ -1,7 +1,6 @@
 """The pool user: pool handles in, pool elements chosen by the pool's policy out (RFC 5352 3.3)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -12,52 +11,13 @@ from rserpool.messages import (
     HandleResolution,
     HandleResolutionResponse,
     Message,
-    OpaqueTransport,
-    Policy,
-    PoolElement,
-    SCTPTransport,
-    Transport,
 )
 from rserpool.profile import ALL_ITEMS
-from rserpool.protocol.addresses import Address
+from rserpool.resolved import ResolvedElement, resolved
 from rserpool.transport import interface
 
 T1_REQUEST = 15.0
 """Seconds to wait for the answer to a handle resolution (RFC 5352 7.1)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedElement:
-    """One pool element as a registrar gave it."""
-
-    identifier: int
-    home_identifier: int
-    protocol: str
-    """``sctp``, ``tcp``, ``udp``, ``udplite``, ``dccp`` or ``opaque``."""
-    addresses: tuple[Address, ...]
-    port: int
-    policy: Policy
-    user_transport: Transport
-
-
-def resolved(element: PoolElement) -> ResolvedElement:
-    """A pool element of an answer as the record that callers get."""
-    transport = element.user_transport
-    addresses: tuple[Address, ...] = ()
-    port = 0
-    if isinstance(transport, SCTPTransport):
-        addresses, port = transport.addresses, transport.port
-    elif not isinstance(transport, OpaqueTransport):
-        addresses, port = (transport.address,), transport.port
-    return ResolvedElement(
-        identifier=element.identifier,
-        home_identifier=element.home_identifier,
-        protocol=type(transport).__name__.removesuffix("Transport").lower(),
-        addresses=addresses,
-        port=port,
-        policy=element.policy,
-        user_transport=transport,
-    )
 
 
 def octets(handle: str | bytes) -> bytes:
@@ -98,7 +58,7 @@ class PoolUser:
         answer = await self._link.ask(request, is_answer, timeout)
         if not isinstance(answer, HandleResolutionResponse) or answer.operation_error:
             raise refusal(f"pool {wanted!r}", getattr(answer, "operation_error", ()))
-        return tuple(map(resolved, answer.pool_elements))
+        return tuple(resolved(wanted, element) for element in answer.pool_elements)
 
     async def report_unreachable(self, handle: str | bytes, identifier: int) -> None:
         """Tell the registrar that an element could not be reached (RFC 5352 3.5): once for each failure."""

@@ -64,6 +64,23 @@ class Connect:
 
 
 @dataclass(frozen=True, slots=True)
+class Dial:
+    """Open an association, or a TCP connection, to a registrar under this number; it is heard of as up or as down."""
+
+    association: int
+    addresses: tuple[Address, ...]
+    port: int
+    sctp: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """End an association in order: what was sent still arrives."""
+
+    association: int
+
+
+@dataclass(frozen=True, slots=True)
 class Renumber:
     """Start over with another server identifier: this one, drawn at random, is another registrar's (RFC 5353 3.2.1)."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rserpool.limits import Limits
+from rserpool.locator import ASAP_GROUPS
 from rserpool.profile import PROFILES
 from rserpool.registrar.schema import ConfigError, Option, options_of
 from rserpool.settings import Scope, Settings
@@ -45,7 +46,7 @@ class ServerOptions:
     tcp: bool = True
     """Whether pool users are also served over TCP, at the same addresses and port (RFC 5352 2.1)."""
 
-    announce: tuple[str, ...] = ("224.0.1.185:3863", "239.0.0.50:3863", "[ff05::133]:3863")
+    announce: tuple[str, ...] = ASAP_GROUPS
     """Multicast groups to which the registrar announces itself, ADDRESS[:PORT],...: IANA's and rsplib's. Elements and
     users that listen to them need no configured registrar. They leave by the interfaces of the addresses served;
     the empty list turns them off."""
