@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Self
 
-from rserpool.messages import BusinessCard
-
 
 class Data(bytes):
     """One message, or a run of octets where the transport is a byte stream. ``ppid`` is its payload protocol
@@ -31,10 +29,3 @@ class CookieRejected:
     """The user echoed a cookie that is not to be trusted: the session goes on without its state."""
 
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardReceived:
-    """The user is a pool element too: its pool, and who is to be asked when it fails (RFC 5352 3.9)."""
-
-    card: BusinessCard

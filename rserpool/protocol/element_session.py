@@ -36,6 +36,8 @@ class Event(enum.Enum):
     """The transport is over, however it ended."""
     RESTARTED = enum.auto()
     """The user lost its state: who is there now is in another session."""
+    LEFT = enum.auto()
+    """The application does not want it any more, or the user talks nonsense."""
     CLOSED = enum.auto()
     """The application has no more use for the session."""
     EXPIRED = enum.auto()
@@ -46,14 +48,17 @@ LET_BE = "let_be"
 
 TABLE: dict[tuple[State, Event], tuple[str, State]] = {
     (State.OPEN, Event.DOWN): ("end", State.ENDED),
-    (State.OPEN, Event.RESTARTED): ("abort", State.ENDED),
+    (State.OPEN, Event.RESTARTED): ("end", State.ENDED),
+    (State.OPEN, Event.LEFT): ("abort", State.ENDED),
     (State.OPEN, Event.CLOSED): ("finish", State.CLOSING),
     (State.CLOSING, Event.DOWN): ("end", State.ENDED),
-    (State.CLOSING, Event.RESTARTED): ("abort", State.ENDED),
+    (State.CLOSING, Event.RESTARTED): ("end", State.ENDED),
+    (State.CLOSING, Event.LEFT): ("abort", State.ENDED),
     (State.CLOSING, Event.CLOSED): (LET_BE, State.CLOSING),
     (State.CLOSING, Event.EXPIRED): ("abort", State.ENDED),
     (State.ENDED, Event.DOWN): (LET_BE, State.ENDED),
     (State.ENDED, Event.RESTARTED): (LET_BE, State.ENDED),
+    (State.ENDED, Event.LEFT): (LET_BE, State.ENDED),
     (State.ENDED, Event.CLOSED): (LET_BE, State.ENDED),
 }
 """(state, event) -> (what to do, next state)."""
@@ -97,6 +102,7 @@ class ElementSession:
         self._outbox = Outbox(settings.max_unsent)
         self._echo_pending = False
         self._malformed = 0
+        self._failed = False
         self._actions: list[SessionAction] = []
 
     def control(self, data: bytes, now: int) -> list[SessionAction]:
@@ -134,6 +140,11 @@ class ElementSession:
         """The user lost its state."""
         self._failed = True
         return self._input(Event.RESTARTED, now)
+
+    def leave(self, now: int) -> list[SessionAction]:
+        """End at once."""
+        self._failed = True
+        return self._input(Event.LEFT, now)
 
     def close(self, now: int) -> list[SessionAction]:
         """End in order: what was accepted goes out first."""
@@ -179,7 +190,7 @@ class ElementSession:
         """What the transport is to be given next; sent() once it has taken it."""
         return self._outbox.first() if self.state is not State.ENDED else None
 
-    def sent(self) -> list[SessionAction]:
+    def sent(self, now: int) -> list[SessionAction]:
         """The transport took the outgoing message."""
         self._outbox.pop()
         return [Shutdown(self.channel)] if self.state is State.CLOSING and not self._outbox else []
@@ -215,4 +226,4 @@ class ElementSession:
         self._malformed += 1
         if self._malformed <= MAX_MALFORMED:
             return []
-        return self.restarted(now)
+        return self.leave(now)

@@ -20,7 +20,7 @@ def drained(made: ElementSession) -> list[tuple[bytes, int]]:
     taken = []
     while (entry := made.outgoing()) is not None:
         taken.append((entry.data, entry.ppid))
-        made.sent()
+        made.sent(0)
     return taken
 
 
@@ -102,7 +102,8 @@ def test_an_error_is_not_answered() -> None:
 def test_the_end() -> None:
     assert session().down(Down.SHUTDOWN, 0) == [Ended(False)]
     assert session().down(Down.LOST, 0) == [Ended(True)]
-    assert session().restarted(0) == [Abort(1), Ended(True)]
+    assert session().restarted(0) == [Ended(True)]
+    assert session().leave(0) == [Abort(1), Ended(True)]
     made = session()
     assert made.close(0) == [Shutdown(1)]
     for sending in (lambda: made.send(b"x", 0), lambda: made.send_cookie(b"x")):
@@ -112,7 +113,7 @@ def test_the_end() -> None:
     made.send(b"x", 0)
     assert made.close(0) == []
     assert made.outgoing() is not None
-    assert made.sent() == [Shutdown(1)]
+    assert made.sent(0) == [Shutdown(1)]
 
 
 @pytest.mark.conformance("ASAP-5-04")

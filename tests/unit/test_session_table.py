@@ -67,6 +67,7 @@ def test_every_pair_of_an_element_session(state: element_session.State, event: e
     happen = {
         element_session.Event.DOWN: lambda: session.down(Down.SHUTDOWN, 1),
         element_session.Event.RESTARTED: lambda: session.restarted(1),
+        element_session.Event.LEFT: lambda: session.leave(1),
         element_session.Event.CLOSED: lambda: session.close(1),
         element_session.Event.EXPIRED: lambda: session._input(event, 1),
     }[event]
