@@ -361,6 +361,7 @@ cdef class Socket(Associations):
                 peers_release(&_peers, (<Association>association).place)
         self.so = NULL
         self.table.clear()
+        self.late.clear()
         give_slot(self.slot)
 
     def __dealloc__(self) -> None:
