@@ -101,6 +101,7 @@ class Opener:
 
     async def close(self) -> None:
         """Close the endpoints."""
+        await asyncio.sleep(0)  # the loop closes aborted connections in its next round
         await asyncio.gather(*(port.endpoint.close() for port in self._ports.values() if port.endpoint is not None))
         self._ports.clear()
         if self._acquired:
