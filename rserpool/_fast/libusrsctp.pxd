@@ -98,6 +98,7 @@ cdef extern from "<usrsctp.h>" nogil:
         sockaddr_conn spp_address
         uint32_t spp_assoc_id
         uint32_t spp_hbinterval
+        uint32_t spp_pathmtu
         uint32_t spp_flags
         uint16_t spp_pathmaxrxt
     struct sctp_sack_info:
@@ -109,7 +110,7 @@ cdef extern from "<usrsctp.h>" nogil:
         uint32_t sstat_assoc_id
         uint32_t sstat_rwnd
         sctp_paddrinfo sstat_primary
-    int AF_CONN, IPPROTO_SCTP, MSG_NOTIFICATION, SPP_HB_ENABLE, SPP_HB_DISABLE, SPP_HB_DEMAND
+    int AF_CONN, IPPROTO_SCTP, MSG_NOTIFICATION, SPP_HB_ENABLE, SPP_HB_DISABLE, SPP_HB_DEMAND, SPP_PMTUD_DISABLE
     int SCTP_NODELAY, SCTP_RECVRCVINFO, SCTP_EVENT, SCTP_INITMSG, SCTP_RTOINFO, SCTP_ASSOCINFO, SCTP_PEER_ADDR_PARAMS
     int SCTP_DELAYED_SACK, SCTP_STATUS, SCTP_PARTIAL_DELIVERY_POINT, SCTP_EOF, SCTP_ABORT
     unsigned int SCTP_SENDV_SNDINFO

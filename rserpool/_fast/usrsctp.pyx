@@ -20,7 +20,7 @@ from rserpool._fast.events cimport (
 )
 from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.peers cimport (
-    Peer, Peers, peers_clear, peers_find, peers_forget, peers_get, peers_init, peers_release, peers_use, sockaddr,
+    Peer, Peers, peers_clear, peers_find, peers_forget, peers_get, peers_init, peers_near, peers_release, peers_use, sockaddr,
     socklen_t,
 )
 
@@ -38,6 +38,7 @@ cdef enum:
     BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop
     DATAGRAM = 1 << 16
     COMMON_HEADER = 12
+    NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; more fit, but fewer into its buffers
     SACK = 3                         # chunk type
     SACK_RWND = 20                   # where its window is, if it is the first chunk of a packet
     CLOSED = 1500                    # a window of less lets the stack send probes only
@@ -357,7 +358,22 @@ cdef class Socket(Associations):
         cdef Association association = self.admit(assoc, port)
         association.place = peer
         peers_use(&_peers, peer)
+        self.widen(assoc, peer, port)
         return association
+
+    cdef int widen(self, uint32_t assoc, uintptr_t peer, uint16_t port) except -1:
+        """Large packets to a peer on this machine; elsewhere the stack's 1280 octets pass everywhere."""
+        cdef sctp_paddrparams path
+        cdef Peer *there = peers_get(&_peers, peer)
+        if there == NULL or not peers_near(there):
+            return 0
+        memset(&path, 0, sizeof(path))
+        name_of(<sockaddr_conn *>&path.spp_address, peer, port)
+        path.spp_assoc_id = assoc
+        path.spp_pathmtu = NEAR_MTU
+        path.spp_flags = <uint32_t>SPP_PMTUD_DISABLE
+        usrsctp_setsockopt(self.so, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
+        return 0
 
     cdef int released(self, Association association) except -1:
         peers_release(&_peers, association.place)
