@@ -26,6 +26,16 @@ class State(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """The home registrar."""
+
+    identifier: int
+    """Its server identifier; 0 while it has not told it."""
+    addresses: tuple[Address, ...]
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ElementState:
     """A pool element has another state, another home, or news about a registration that does not come about."""
 
@@ -34,10 +44,9 @@ class ElementState:
     pool_handle: bytes
     identifier: int
     state: State
-    home_identifier: int = 0
-    """The home registrar's server identifier; 0 while nobody has told it."""
-    home: tuple[Address, ...] = ()
-    """The home registrar's addresses; empty without one."""
+    current: bool = False
+    """Whether what is registered is what was asked for last."""
+    home: Home | None = None
     reason: str = ""
     """Why, where it is not as wanted."""
     causes: tuple[ErrorCause, ...] = ()
@@ -83,12 +92,9 @@ class PoolChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeChanged:
-    """The node has another home registrar, or none (no addresses)."""
+    """The node has another home registrar, or knows more about it, or has none."""
 
-    addresses: tuple[Address, ...]
-    port: int
-    identifier: int = 0
-    """Its server identifier; 0 while nobody has told it."""
+    home: Home | None
 
 
 Event = ElementState | Resolution | PoolChanged | HomeChanged

@@ -36,7 +36,7 @@ from rserpool.protocol.asap import MAX_MESSAGE, Randomness
 from rserpool.protocol.association import Peer
 from rserpool.protocol.bucket import Bucket
 from rserpool.protocol.candidates import Candidate, Candidates, ServerAddress
-from rserpool.protocol.events import Event, HomeChanged
+from rserpool.protocol.events import Event, Home, HomeChanged
 from rserpool.protocol.hunt import Hunt
 from rserpool.protocol.link import Link, Stage, new_link
 from rserpool.protocol.pe import Element, Input
@@ -216,6 +216,13 @@ class Node:
     # What elements and the user ask for
 
     @property
+    def home_record(self) -> Home | None:
+        """The home registrar, as the application gets it."""
+        if self.home is None or self.home.peer is None:
+            return None
+        return Home(identifier=self.home_identifier, addresses=self.home.peer.addresses, port=self.home.peer.port)
+
+    @property
     def tcp_allowed(self) -> bool:
         """Whether a registrar may be asked over TCP: never for elements (RFC 5352 2.1)."""
         return self._tcp and not self.elements
@@ -331,9 +338,7 @@ class Node:
         return any(element.wanting for element in self.elements.values()) or self.user.wanting
 
     def _home_changed(self) -> None:
-        peer = self.home.peer if self.home is not None else None
-        addresses, port = (peer.addresses, peer.port) if peer is not None else ((), 0)
-        self.happened(HomeChanged(addresses=addresses, port=port, identifier=self.home_identifier))
+        self.happened(HomeChanged(home=self.home_record))
 
     def _useless(self, link: Link, now: int) -> None:
         if link.candidate is not None:

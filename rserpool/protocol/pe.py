@@ -37,6 +37,7 @@ UNIT = 1000
 longer than need be, those that count in milliseconds for as long as it says. Keep-alives tell the dead anyway."""
 FOR_EVER = -1
 LONGEST = (1 << 31) - 1
+Values = tuple[Policy, Transport, float]
 ADOPTION = 3 * MICROSECONDS
 """Within this time an element registers again at a registrar that took it over, so that not all do so at once."""
 BREATH = MICROSECONDS
@@ -125,6 +126,8 @@ class Element:
         self._asked = False
         """Whether any registrar may know it."""
         self._granted = 0
+        self._sent_values: Values | None = None
+        self._granted_values: Values | None = None
         self._shown: ElementState | None = None
 
     # What the application asks for; the node's actions are to be drained after each
@@ -151,11 +154,15 @@ class Element:
         policy = policy or self.policy
         user_transport = user_transport or self.user_transport
         life = self._life if life is None else life
-        if (policy, user_transport, life) == (self.policy, self.user_transport, self._life):
+        if (policy, user_transport, life) == self._wanted:
             return
         self._check(user_transport, policy, life)
         self.policy, self.user_transport, self._life = policy, user_transport, life
         self.feed(Input.CHANGED, now)
+
+    @property
+    def _wanted(self) -> "Values":
+        return self.policy, self.user_transport, self._life
 
     @property
     def wanting(self) -> bool:
@@ -222,15 +229,14 @@ class Element:
 
     def show(self, reason: str = "", causes: tuple[ErrorCause, ...] = ()) -> None:
         """Tell the application, if there is something to tell."""
-        home = self._node.home.peer if self._node.home is not None else None
         renewing = self.registered and self.state in (State.REG, State.HUNT)
         shown = ElementState(
             element=self.number,
             pool_handle=self.pool_handle,
             identifier=self.identifier,
             state=State.READY if renewing else self.state,
-            home_identifier=self._node.home_identifier,
-            home=home.addresses if home is not None else (),
+            current=self.registered and self._granted_values == self._wanted,
+            home=self._node.home_record,
         )
         if shown != self._shown or reason:
             self._shown = shown
@@ -251,6 +257,7 @@ class Element:
         self._asked = True
         self.attempts += 1
         self._arm(now, self._node.settings.registration_timeout)
+        self._sent_values = self._wanted
         self._node.ask(self, home, self._request(self.user_transport, self.policy, self._life))
         return ""
 
@@ -284,6 +291,7 @@ class Element:
         self.attempts = 0
         self.registered = True
         self._granted = now
+        self._granted_values = self._sent_values
         self._arm(now, self.interval)
         if self._dirty:
             self._renew(now, ())
