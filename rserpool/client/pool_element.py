@@ -274,10 +274,12 @@ class PoolElement:
 
     async def registered(self) -> None:
         """Wait until the registrar has what was set last. Raises Refused if it does not want it, LocalProtocolError if
-        the element is left."""
+        the element is left or its node closed."""
         await self._until(self._is_settled)
         if self.state is State.REFUSED:
             raise self._refused()
+        if self.state is State.IDLE:
+            raise LocalProtocolError("the element is not registered any more")
 
     def events(self) -> EventQueue[ElementState]:
         """An asynchronous iterator over ElementState records from now on, and EventsDropped where they were not fetched
@@ -295,7 +297,7 @@ class PoolElement:
             log.warning(text, self.pool_handle, registered, spoken)
 
     def _is_settled(self) -> bool:
-        return self._last is not None and (self._last.current or self._last.state is State.REFUSED)
+        return self._last is not None and (self._last.current or self._last.state in (State.REFUSED, State.IDLE))
 
     def _what(self) -> str:
         return f"registration in pool {self.pool_handle!r}"

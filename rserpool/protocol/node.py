@@ -44,6 +44,8 @@ from rserpool.protocol.pu import Query, User
 
 NOT_OUR_BUSINESS = (ServerAnnounce, Cookie, CookieEcho, BusinessCard)
 """What a node does not expect over an association with a registrar, and what yet harms nobody."""
+STRANGER_IDLE = 30_000_000
+"""Microseconds of silence after which an association that somebody else opened makes room for another one."""
 UNRECOGNIZED = (Cause.UNRECOGNIZED_PARAMETER, Cause.UNRECOGNIZED_MESSAGE)
 Asker = Element | Query
 
@@ -99,13 +101,14 @@ class Node:
         """End at once: whoever waits is told, associations are shut down, and nothing happens any more."""
         self.stopped = True
         self._hunt.stop(now)
-        for element in self.elements.values():
-            element.drop()
-        self.elements.clear()
-        self.user.stop()
         for link in tuple(self.links.values()):
             self.leave(link, abort=False)
         self.home = None
+        for element in self.elements.values():
+            element.drop()
+            element.show("the node was stopped")
+        self.elements.clear()
+        self.user.stop()
         return self.drain()
 
     def number(self) -> int:
@@ -124,8 +127,7 @@ class Node:
         """An association came up: one that was dialled, or one of a new number that somebody opened."""
         link = self.links.get(number)
         if link is None:
-            incoming = sum(one.candidate is None for one in self.links.values())
-            if self.stopped or incoming >= self.settings.incoming:
+            if self.stopped or not self._takes_strangers(now):
                 self.counters["associations refused"] += 1
                 self._act(Abort(number))
             else:
@@ -134,6 +136,18 @@ class Node:
             link.stage, link.peer, link.heard = Stage.UP, peer, now
             self._hunt.came_up(link, now)
         return self.drain()
+
+    def _takes_strangers(self, now: int) -> bool:
+        """Whether one more association that somebody else opened is taken: one that has long been silent makes room,
+        so that strangers cannot shut out a registrar that takes over."""
+        strangers = [one for one in self.links.values() if one.candidate is None and one is not self.home]
+        if len(strangers) < self.settings.incoming:
+            return True
+        idlest = min(strangers, key=lambda one: one.heard)
+        if now < idlest.heard + STRANGER_IDLE:
+            return False
+        self.leave(idlest, abort=True)
+        return len(strangers) < 2 * self.settings.incoming
 
     def down(self, number: int, now: int) -> list[Action]:
         """An association ended, however, or one that was dialled did not come up."""

@@ -224,7 +224,7 @@ class Attack:
         """Every bound, and what must hold."""
         node = self.node
         strangers = [link for link in node.links.values() if link.candidate is None]
-        assert len(strangers) <= SETTINGS.incoming + 1
+        assert len(strangers) <= 2 * SETTINGS.incoming + 1
         assert len(node.links) - len(strangers) <= AT_ONCE
         assert len(node.candidates) <= SETTINGS.candidates + 3
         assert len(node.user._cache) <= SETTINGS.pools_cached

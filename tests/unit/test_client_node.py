@@ -109,12 +109,20 @@ async def test_closing_a_node_ends_who_waits(world: World) -> None:
     user = PoolUser(node=node)
     waiting = asyncio.create_task(user.resolve(ONE_POOL))
     watching = asyncio.create_task(anext(user.watch(ONE_POOL)))
+    element = PoolElement(ONE_POOL, SERVICE, node=node, patience=None)
+    await element.__aenter__()
+    registering = asyncio.create_task(element.registered())
+    events = element.events()
     await asyncio.sleep(1)
     await node.close()
     with pytest.raises(NoRegistrar, match="closed"):
         await waiting
     with pytest.raises(StopAsyncIteration):
         await watching
+    with pytest.raises(LocalProtocolError, match="not registered any more"):
+        await registering
+    await element.__aexit__(None, None, None)
+    assert [event.reason async for event in events if isinstance(event, ElementState)] == ["the node was stopped"]
 
 
 @pytest.mark.conformance("ASAP-3.6-03", "REQ-5351-3.2-01", "ASAP-3.1-02")
