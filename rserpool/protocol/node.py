@@ -32,10 +32,11 @@ from rserpool.messages import (
 )
 from rserpool.protocol.actions import Abort, Action, Dial, Happened, Level, Note, Send, Shutdown
 from rserpool.protocol.addresses import Address
+from rserpool.protocol.alarms import Alarm
 from rserpool.protocol.asap import MAX_MESSAGE, Randomness
 from rserpool.protocol.association import Peer
 from rserpool.protocol.bucket import Bucket
-from rserpool.protocol.candidates import Candidate, Candidates, ServerAddress
+from rserpool.protocol.candidates import MICROSECONDS, Candidate, Candidates, ServerAddress
 from rserpool.protocol.events import Event, Home, HomeChanged
 from rserpool.protocol.hunt import Hunt
 from rserpool.protocol.link import Link, Stage, new_link
@@ -77,7 +78,7 @@ class Node:
         """The home registrar's server identifier; 0 while it has not told it."""
         self.elements: dict[tuple[bytes, int], Element] = {}
         self.user = User(self)
-        self.updates = Bucket(settings.update_rate, max(1.0, settings.update_rate), now)
+        self._updates = Bucket(settings.update_rate, max(1.0, settings.update_rate), now)
         self.counters: Counter[str] = Counter()
         self.started = self.stopped = False
         self._hunt = Hunt(self)
@@ -86,6 +87,8 @@ class Node:
         self._tcp = tcp
         self._numbers = itertools.count(1)
         self._element_numbers = itertools.count(1)
+        self._turns: dict[Element, None] = {}
+        self._turn: Alarm | None = None
         self._asking: dict[Asker, set[int]] = {}
         self._actions: list[Action] = []
 
@@ -108,6 +111,9 @@ class Node:
             element.drop()
             element.show("the node was stopped")
         self.elements.clear()
+        self._turns.clear()
+        if self._turn is not None:
+            self._turn.cancel(self.wheel)
         self.user.stop()
         return self.drain()
 
@@ -224,6 +230,7 @@ class Node:
     def remove(self, element: Element) -> None:
         """Forget an element, deregistered or not."""
         element.drop()
+        self._turns.pop(element, None)
         if self.elements.get((element.pool_handle, element.identifier)) is element:
             del self.elements[element.pool_handle, element.identifier]
 
@@ -248,6 +255,25 @@ class Node:
                 self.leave(link, abort=link.stage is Stage.DIALING)
         if self.home is not None and self.home.stage is Stage.LEAVING:
             self._lose_home(now)
+
+    def turn(self, element: Element, now: int) -> bool:
+        """Whether a change of an element may be sent now; else it is told when its turn has come."""
+        if not self._turns and self._updates.take(now):
+            return True
+        self._turns[element] = None
+        self._await_turn(now)
+        return False
+
+    def _await_turn(self, now: int) -> None:
+        if self._turns and (self._turn is None or not self._turn.armed):
+            self._turn = Alarm(self.wheel, now + round(MICROSECONDS / self.settings.update_rate), self._next_turns)
+
+    def _next_turns(self, now: int) -> None:
+        while self._turns and self._updates.take(now):
+            element = next(iter(self._turns))
+            del self._turns[element]
+            element.feed(Input.TURN, now)
+        self._await_turn(now)
 
     def hunt(self, now: int) -> None:
         """Look for a home, or for another one beside the home."""
