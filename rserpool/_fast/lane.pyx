@@ -1,6 +1,6 @@
 """The fast lane; see lane.pxd. Whatever it is not sure of it leaves, unchanged, to the readable way."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
@@ -177,11 +177,12 @@ cdef bytes registration_response(const Element *element):
     return answer
 
 
-cdef object answer_fast(Space *space, bytes data, uint64_t connection, uint64_t now, list updated):
+cdef object answer_fast(
+    Space *space, const uint8_t *octets, size_t size, uint64_t connection, uint64_t now, list updated,
+):
     """The whole answer, b"" where none is due, None where the message must go the readable way."""
-    cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
     cdef Parameter parameters[MOST_PARAMETERS]
-    cdef int count = split(octets, <size_t>PyBytes_GET_SIZE(data), parameters)
+    cdef int count = split(octets, size, parameters)
     if count < 1 or parameters[0].type != POOL_HANDLE:
         return None
     if octets[0] == HANDLE_RESOLUTION:

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rserpool._fast.bucket import Bucket
+from rserpool._fast.lanes import Lane
 from rserpool.protocol.addresses import Address, plain, usable
-from rserpool.protocol.bucket import Bucket
 from rserpool.settings import Settings
 
 MICROSECONDS = 1_000_000
@@ -36,26 +37,33 @@ class Association:
     resolutions: Bucket
     reports: Bucket
     errors: Bucket
+    lane: Lane
     hosts: frozenset[Address]
     reachable: tuple[Address, ...]
     """The peer's addresses that reach as far as the address scope."""
+    subscriptions: set[bytes]
     elements: int = 0
-    subscriptions: set[bytes] = field(default_factory=set)
     reported: dict[tuple[bytes, int], Bucket] = field(default_factory=dict)
-    excess_since: int | None = None
-    """When it began to exceed the registration rate; None once it has kept quiet for a full burst's time."""
 
 
-def association(number: int, peer: Peer, settings: Settings, now: int) -> Association:
-    """A new association whose buckets are full."""
+def association(
+    number: int, peer: Peer, settings: Settings, now: int, lane: Callable[[Bucket, Bucket, set[bytes]], Lane]
+) -> Association:
+    """A new association whose buckets are full. ``lane`` makes its fast lane, given registrations, resolutions and
+    subscriptions."""
     limits = settings.limits
+    registrations = Bucket(limits.registration_rate, limits.registration_burst, now)
+    resolutions = Bucket(limits.resolution_rate, limits.resolution_burst, now)
+    subscriptions: set[bytes] = set()
     return Association(
         number=number,
         peer=peer,
-        registrations=Bucket(limits.registration_rate, limits.registration_burst, now),
-        resolutions=Bucket(limits.resolution_rate, limits.resolution_burst, now),
+        registrations=registrations,
+        resolutions=resolutions,
         reports=Bucket(limits.report_rate, limits.report_rate, now),
         errors=Bucket(limits.errors_per_second, limits.errors_burst, now),
+        lane=lane(registrations, resolutions, subscriptions),
+        subscriptions=subscriptions,
         hosts=frozenset(map(plain, peer.addresses)),
         reachable=usable(peer.addresses, settings.address_scope)[: limits.addresses_per_transport],
     )
