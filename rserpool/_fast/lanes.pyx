@@ -14,6 +14,7 @@ cdef enum:
     HANDLE_RESOLUTION = 0x05
     ENDPOINT_KEEP_ALIVE_ACK = 0x08
     HEADER = 4
+    ENOUGH = 1 << 18           # octets of answers at a time: a few requests could ask for gigabytes of them
 
 
 cdef class Tally:
@@ -87,14 +88,14 @@ cdef class Lane:
 
     def serve(self, bytes data not None, double seconds) -> tuple[bytes, int]:
         """The answers to the complete messages at the beginning of a stream's octets, up to the first that must go the
-        readable way; and how many octets they were."""
+        readable way or comes after ENOUGH answers; and how many octets they were."""
         cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
         cdef size_t size = <size_t>PyBytes_GET_SIZE(data)
-        cdef size_t at = 0, length
+        cdef size_t at = 0, answered = 0, length
         cdef uint64_t now = <uint64_t>(seconds * 1e6)
         cdef bytes answer, only = b""
         cdef list answers = None
-        while size - at >= HEADER:
+        while size - at >= HEADER and answered < ENOUGH:
             length = (<size_t>load_u16(octets + at + 2) + 3) & ~<size_t>3
             if length < HEADER or size - at < length:
                 break
@@ -102,6 +103,7 @@ cdef class Lane:
             if answer is None:
                 break
             at += length
+            answered += <size_t>PyBytes_GET_SIZE(answer)
             if self.renewed is not None and self.handlespace.updated:
                 self.renewed()
             if answers is not None:
