@@ -27,14 +27,7 @@ cdef enum:
     HANDLE_RESOLUTION = 0x05
     ENDPOINT_KEEP_ALIVE_ACK = 0x08
     SUBSCRIBE = 0x01
-    MOST_PARAMETERS = 2
     ADAPTIVE = 4               # of the policy types, the top four bits (RFC 5356 7)
-
-
-cdef struct Parameter:
-    uint16_t type
-    size_t length              # of the parameter, padding not counted
-    const uint8_t *octets
 
 
 cdef int split(const uint8_t *data, size_t size, Parameter *parameters) noexcept nogil:

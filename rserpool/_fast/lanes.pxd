@@ -3,6 +3,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
 
+from rserpool._fast.admission cimport Guest, Terms
 from rserpool._fast.bucket cimport Bucket
 from rserpool._fast.handlespace cimport Handlespace
 
@@ -11,12 +12,15 @@ cdef class Tally:
     cdef uint64_t resolutions
     cdef uint64_t acknowledgements
     cdef uint64_t renewals
+    cdef uint64_t registrations
 
 
 cdef class Lane:
     cdef Handlespace handlespace
     cdef Tally tally
     cdef uint64_t number
+    cdef Terms terms
+    cdef Guest guest
     cdef Bucket registrations
     cdef Bucket resolutions
     cdef set subscriptions           # the association's: a resolution may end one

@@ -1,11 +1,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from rserpool._fast.admission import Guest, Terms
 from rserpool._fast.bucket import Bucket
 from rserpool._fast.handlespace import Handlespace
 
 class Tally:
-    def take(self) -> tuple[int, int, int]: ...
+    def take(self) -> tuple[int, int, int, int]: ...
 
 class Lane:
     renewed: Callable[[], None] | None
@@ -15,6 +16,8 @@ class Lane:
         handlespace: Handlespace,
         tally: Tally,
         number: int,
+        terms: Terms,
+        guest: Guest,
         registrations: Bucket,
         resolutions: Bucket,
         subscriptions: set[bytes],

@@ -4,6 +4,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
+from rserpool._fast.admission cimport Guest, Terms, admit
 from rserpool._fast.bucket cimport Bucket
 from rserpool._fast.cursor cimport load_u16
 from rserpool._fast.handlespace cimport Handlespace
@@ -20,10 +21,10 @@ cdef enum:
 cdef class Tally:
     """What all lanes of a registrar have served and nobody has asked for yet."""
 
-    def take(self) -> tuple[int, int, int]:
-        """Resolutions, acknowledgements and renewals since it was called last."""
-        cdef tuple taken = (self.resolutions, self.acknowledgements, self.renewals)
-        self.resolutions = self.acknowledgements = self.renewals = 0
+    def take(self) -> tuple[int, int, int, int]:
+        """Resolutions, acknowledgements, re-registrations and registrations since it was called last."""
+        cdef tuple taken = (self.resolutions, self.acknowledgements, self.renewals, self.registrations)
+        self.resolutions = self.acknowledgements = self.renewals = self.registrations = 0
         return taken
 
 
@@ -35,6 +36,8 @@ cdef class Lane:
         Handlespace handlespace not None,
         Tally tally not None,
         uint64_t number,
+        Terms terms not None,
+        Guest guest not None,
         Bucket registrations not None,
         Bucket resolutions not None,
         set subscriptions not None,
@@ -44,6 +47,8 @@ cdef class Lane:
         self.handlespace = handlespace
         self.tally = tally
         self.number = number
+        self.terms = terms
+        self.guest = guest
         self.registrations = registrations
         self.resolutions = resolutions
         self.subscriptions = subscriptions
@@ -54,6 +59,7 @@ cdef class Lane:
         """The answer's octets, b"" where none is due, None for the readable way."""
         cdef Bucket bucket = None
         cdef object answer
+        cdef bint added = False
         cdef uint8_t kind
         if size < HEADER:
             return None
@@ -69,6 +75,11 @@ cdef class Lane:
         if bucket is not None and not bucket.take_one(<int64_t>now):
             return None
         answer = answer_fast(&self.handlespace.space, octets, size, self.number, now, self.handlespace.updated)
+        if answer is None and kind == REGISTRATION and not self.unconfirmed and not self.claims:
+            answer = admit(
+                &self.handlespace.space, self.terms, self.guest, octets, size, self.number, now,
+                self.handlespace.updated, &added,
+            )
         if answer is None:
             if bucket is not None:
                 bucket.put_back()
@@ -76,6 +87,8 @@ cdef class Lane:
         self.used = True
         if kind == HANDLE_RESOLUTION:
             self.tally.resolutions += 1
+        elif added:
+            self.tally.registrations += 1
         elif kind == REGISTRATION:
             self.tally.renewals += 1
         else:

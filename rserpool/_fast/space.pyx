@@ -388,10 +388,22 @@ cdef int register_element(
     return UPDATED
 
 
-cdef int add_element(
+cdef Element *place_element(
+    Space *space, Pool *pool, Element *element, bytes handle, const uint8_t *octets, const Scan *scan,
+    uint64_t connection,
+) except NULL:
+    """Add (where ``element`` is NULL) or update a PE of our own that is known to fit its pool, which may be new."""
+    cdef uint32_t home = <uint32_t>space.own.node.key0
+    if element is NULL:
+        return add_element(space, pool, handle, octets, scan, home, connection)
+    update_element(space, element, octets, scan, home, connection)
+    return element
+
+
+cdef Element *add_element(
     Space *space, Pool *pool, bytes handle, const uint8_t *octets, const Scan *scan, uint32_t home,
     uint64_t connection,
-) except -1:
+) except NULL:
     cdef Run *run = obtain_run(space, padded(scan.length))
     cdef Element *element = NULL
     cdef Home *owner = NULL
@@ -421,7 +433,7 @@ cdef int add_element(
     enter_choice(pool, element)
     enter_home(element, owner)
     set_connection(space, element, connection)
-    return 0
+    return element
 
 
 cdef int update_element(

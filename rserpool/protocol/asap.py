@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+from rserpool._fast.admission import Guest
 from rserpool._fast.bucket import Bucket
 from rserpool._fast.handlespace import Handlespace, Timer, Verdict
 from rserpool._fast.lanes import Lane, Tally
@@ -36,7 +37,7 @@ from rserpool.protocol.addresses import Address
 from rserpool.protocol.announcing import Announcing
 from rserpool.protocol.association import MICROSECONDS, Association, Peer, association
 from rserpool.protocol.custody import Custody
-from rserpool.protocol.registration import Refusal, acceptable, life_microseconds
+from rserpool.protocol.registration import Refusal, acceptable, life_microseconds, terms
 from rserpool.protocol.subscriptions import Subscriptions, unknown_pool
 from rserpool.settings import Settings
 
@@ -65,6 +66,7 @@ class AsapRegistrar:
         self.handlespace = handlespace
         self._counters: Counter[str] = Counter()
         self._tally = Tally()
+        self._terms = terms(settings)
         self.associations: dict[int, Association] = {}
         self._hosts: Counter[Address | None] = Counter()
         self.announcing = Announcing(settings)
@@ -105,10 +107,12 @@ class AsapRegistrar:
         self.counters["associations"] += 1
         return self.custody.arrived(known)
 
-    def _lane(self, number: int, registrations: Bucket, resolutions: Bucket, subscriptions: set[bytes]) -> Lane:
+    def _lane(
+        self, number: int, guest: Guest, registrations: Bucket, resolutions: Bucket, subscriptions: set[bytes]
+    ) -> Lane:
         custody = self.custody
         return Lane(
-            self.handlespace, self._tally, number, registrations, resolutions, subscriptions,
+            self.handlespace, self._tally, number, self._terms, guest, registrations, resolutions, subscriptions,
             custody.unconfirmed, custody.claims,
         )  # fmt: skip
 
@@ -244,7 +248,7 @@ class AsapRegistrar:
             return self._refuse(peer, message, refusal)
         self.custody.settled(message.pool_handle, element.identifier)
         if previous != peer.number:
-            peer.elements += 1
+            peer.guest.elements += 1
             self._one_element_less(previous)
         self.counters["registrations" if old is None else "re-registrations"] += 1
         stored = self.handlespace.find(message.pool_handle, element.identifier)
@@ -257,7 +261,7 @@ class AsapRegistrar:
     def _check_room(self, peer: Association, handle: bytes, old: PoolElementView | None) -> None:
         """Refuse what would exceed a bound."""
         limits = self.settings.limits
-        if (old is None or old.connection != peer.number) and peer.elements >= limits.elements_per_association:
+        if (old is None or old.connection != peer.number) and peer.guest.elements >= limits.elements_per_association:
             raise Refusal("too many pool elements over one association", Cause.LACK_OF_RESOURCES)
         if old is not None:
             return
@@ -437,7 +441,7 @@ class AsapRegistrar:
     def _one_element_less(self, number: int) -> None:
         holder = self.associations.get(number)
         if holder is not None:
-            holder.elements -= 1
+            holder.guest.elements -= 1
 
     # Elements that come from other registrars, or go there
 
@@ -504,7 +508,7 @@ class AsapRegistrar:
         text = f"element 0x{identifier:08x} of pool {handle!r} is removed: no answer to a keep-alive"
         actions = [*self._remove(handle, identifier), Note(Level.INFO, "keep-alives", text)]
         holder = self.associations.get(number)
-        if holder is not None and holder.elements == 0:
+        if holder is not None and holder.guest.elements == 0:
             actions.append(Abort(number))
         return actions
 
@@ -565,7 +569,7 @@ def ignored(registrar: AsapRegistrar, peer: Association, message: Message) -> li
     return [Note(Level.INFO, f"{peer.peer} error", f"{peer.peer} reports {message}")]
 
 
-FAST_COUNTERS = ("handle resolutions", "keep-alive acknowledgements", "re-registrations")
+FAST_COUNTERS = ("handle resolutions", "keep-alive acknowledgements", "re-registrations", "registrations")
 """In the order of the tally."""
 
 HANDLERS: dict[type[Message], Callable[..., list[Action]]] = {

@@ -82,7 +82,7 @@ class Custody:
         if view is None or view.home_identifier != asap.settings.identifier or view.connection:
             return []
         view.set_connection(peer.number)
-        peer.elements += 1
+        peer.guest.elements += 1
         asap.counters["keep-alives"] += 1
         message = EndpointKeepAlive(
             home=True, server_identifier=asap.settings.identifier, pool_handle=handle, pe_identifier=identifier

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rserpool._fast.admission import Guest, Terms
 from rserpool._fast.bucket import Bucket
 from rserpool._fast.handlespace import Handlespace
 from rserpool._fast.lanes import Lane, Tally
@@ -14,6 +15,7 @@ from tests.support import elements as e
 
 OWN, SECONDS, LINE = 7, 1000.0, 33
 NOW = round(SECONDS * 1e6)
+TERMS = Terms(handle_octets=255, pools=9, elements_per_pool=9, elements_per_association=9, addresses=9, shortest_life=1)
 ECHO = e.handle_parameter(b"Echo1")
 RESOLVE = e.message(5, ECHO)
 UNKNOWN = e.message(5, e.handle_parameter(b"Nobody"))
@@ -34,8 +36,8 @@ class World:
         self.unconfirmed: set[object] = set()
         self.claims: dict[object, object] = {}
         self.lane = Lane(
-            self.space, self.tally, LINE, self.registrations, self.resolutions, self.subscriptions, self.unconfirmed,
-            self.claims,
+            self.space, self.tally, LINE, TERMS, Guest(b"", b""), self.registrations, self.resolutions,
+            self.subscriptions, self.unconfirmed, self.claims,
         )  # fmt: skip
 
     def left(self, bucket: Bucket) -> int:
@@ -70,8 +72,8 @@ def test_what_is_incomplete_or_wrong_is_left(garbage: bytes) -> None:
     answers, served = world.lane.serve(RESOLVE + garbage, SECONDS)
     assert (served, bool(answers)) == (len(RESOLVE), True)
     assert world.lane.serve(garbage, SECONDS) == (b"", 0)
-    assert world.tally.take() == (1, 0, 0)
-    assert world.tally.take() == (0, 0, 0)
+    assert world.tally.take() == (1, 0, 0, 0)
+    assert world.tally.take() == (0, 0, 0, 0)
 
 
 def watch(world: World) -> None:
