@@ -26,9 +26,13 @@ ELEMENTS = 1000
 HANDLE = b"ComputePool.0001"
 HOST = IPv4Address("10.44.0.1")
 UNBOUNDED = Limits(
-    elements_per_association=10**9, elements_per_pool=10**9, registration_rate=1e12, registration_burst=10**9, resolution_rate=1e12,
+    elements_per_association=10**9,
+    elements_per_pool=10**9,
+    registration_rate=1e12,
+    registration_burst=10**9,
+    resolution_rate=1e12,
     resolution_burst=10**9,
-)  # fmt: skip
+)
 
 
 def registration(identifier: int, load: int, life: int = 300) -> bytes:
