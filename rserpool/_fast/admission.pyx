@@ -11,12 +11,11 @@ from libc.string cimport memcmp, memcpy
 from rserpool._fast.cursor cimport Cursor, left, load_u16, load_u32, padded, reading, store_u16
 from rserpool._fast.lane cimport MOST_PARAMETERS, Parameter, jittered, rearm_life, registration_response, split
 from rserpool._fast.policies cimport policy_of
-from rserpool._fast.rbtree cimport lookup
 from rserpool._fast.records cimport KEEP_ALIVE_TAG, PROBED, Element, Policy, Pool, identifier_of
 from rserpool._fast.scan cimport (
     LIFE_OFFSET, OPAQUE_TRANSPORT, POOL_ELEMENT, POOL_HANDLE, TRANSPORT_OFFSET, Scan, canonical,
 )
-from rserpool._fast.space cimport UPDATED, find_pool, place_element, verdict_on
+from rserpool._fast.space cimport UPDATED, find_in, find_pool, place_element, verdict_on
 from rserpool._fast.wheel cimport arm
 
 cdef enum:
@@ -136,7 +135,7 @@ cdef object admit(
     if pool is not NULL:
         if verdict_on(pool, &scan) != UPDATED:
             return None
-        element = <Element *>lookup(&pool.elements, scan.identifier)
+        element = find_in(space, pool, scan.identifier)
     if element is not NULL:
         if element.connection != connection or element.home != space.own:
             return None

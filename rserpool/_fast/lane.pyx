@@ -10,7 +10,6 @@ from rserpool._fast.cursor cimport (
     Cursor, Pen, left, load_u16, load_u32, padded, put_u8, put_u16, put_u32, reading, writing,
 )
 from rserpool._fast.policies cimport policy_of
-from rserpool._fast.rbtree cimport lookup
 from rserpool._fast.records cimport (
     KEEP_ALIVE_TAG, LIFE_TAG, MARKED, PROBED, Pool, Run, identifier_of, octets_of,
 )
@@ -18,7 +17,7 @@ from rserpool._fast.rng cimport random_below
 from rserpool._fast.scan cimport (
     HOME_OFFSET, LIFE_OFFSET, PE_IDENTIFIER, POOL_ELEMENT, POOL_HANDLE, RESOLUTION_ITEMS, TRANSPORT_OFFSET,
 )
-from rserpool._fast.space cimport find_pool, refresh_element
+from rserpool._fast.space cimport find_in, find_pool, refresh_element
 from rserpool._fast.wheel cimport arm, disarm
 
 cdef enum:
@@ -90,7 +89,7 @@ cdef bytes acknowledge(Space *space, const Parameter *parameters, int count, uin
     pool = pool_named(space, &parameters[0])
     if pool is NULL:
         return None
-    element = <Element *>lookup(&pool.elements, load_u32(parameters[1].octets + 4))
+    element = find_in(space, pool, load_u32(parameters[1].octets + 4))
     if element is NULL or element.connection != connection or element.home != space.own:
         return None
     element.run.flags &= <uint8_t>~PROBED
@@ -139,7 +138,7 @@ cdef bytes renew(
     pool = pool_named(space, &parameters[0])
     if pool is NULL or not renewable(pool.policy_type):
         return None
-    element = <Element *>lookup(&pool.elements, load_u32(parameters[1].octets + 4))
+    element = find_in(space, pool, load_u32(parameters[1].octets + 4))
     if element is NULL or element.connection != connection or element.home != space.own:
         return None
     if not differs_in_policy_only(space, element, &parameters[1]):

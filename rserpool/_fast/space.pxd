@@ -23,6 +23,7 @@ cdef void close_space(Space *space) noexcept
 cdef Pool *find_pool(Space *space, const uint8_t *name, size_t length) noexcept nogil
 cdef Pool *pool_after(Space *space, const uint8_t *name, size_t length) noexcept nogil
 cdef Element *find_element(Space *space, const uint8_t *name, size_t length, uint32_t identifier) noexcept nogil
+cdef Element *find_in(Space *space, Pool *pool, uint32_t identifier) noexcept nogil
 cdef Home *find_home(Space *space, uint32_t identifier) noexcept nogil
 cdef Home *obtain_home(Space *space, uint32_t identifier) except NULL
 cdef void drop_empty_home(Space *space, Home *home) noexcept nogil
