@@ -3,20 +3,24 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from rserpool.client.cards import Cards
 from rserpool.client.errors import NoRegistrar, Refused, refusal
 from rserpool.client.leaving import leaver
 from rserpool.client.node import Node
-from rserpool.client.pool_user import octets
+from rserpool.client.pool_user import PoolUser, octets
 from rserpool.client.queue import EventQueue
+from rserpool.client.sealing import Sealer
+from rserpool.client.service import Service, ServiceSession
 from rserpool.client_settings import ClientSettings
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import (
     POLICY_VALUES,
+    BusinessCard,
     DCCPTransport,
     ErrorCause,
     Policy,
@@ -27,9 +31,10 @@ from rserpool.messages import (
     UDPLiteTransport,
     UDPTransport,
 )
+from rserpool.messages import PoolElement as Parameter
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.events import ElementState, Home, State
-from rserpool.protocol.pe import Element
+from rserpool.protocol.pe import Element, wire_life
 from rserpool.transport import interface
 
 log = logging.getLogger("rserpool.client")
@@ -53,7 +58,7 @@ def with_load(policy: Policy, load: float) -> Policy:
     return replace(policy, values=tuple(values))
 
 
-def addresses_of(transport: Transport) -> tuple[Address, ...]:
+def addresses_of(transport: Transport | None) -> tuple[Address, ...]:
     """The addresses of a transport parameter; an opaque one has none that we know."""
     match transport:
         case SCTPTransport(addresses=addresses):
@@ -69,18 +74,25 @@ class PoolElement:
     """One registration that is kept up for as long as the context lasts.
 
     ``user_transport`` is where the service is served; its addresses must be among those that the node speaks from
-    (RFC 5352 2.2.1). ``load`` is 0.0 to 1.0, for policies that have one. ``life`` in seconds is that of a registration
-    that is not renewed. Entering waits for the first registration for up to ``patience`` seconds (None: not at all) and
-    raises Refused or NoRegistrar; after that, registering is pursued for ever. On a ``node`` of its own, made from the
-    other arguments (see Node), or on one that is shared. Leaving deregisters; so does SIGTERM, where the program does
-    not handle that signal itself.
+    (RFC 5352 2.2.1). Without it the element serves by itself: ``service``, or one made for ``protocol`` (sctp, tcp or
+    udp), is opened at the node's addresses, and sessions() yields the users that come. Each gets a business card; with
+    ``successors`` the pool's other elements are on it.
+
+    ``load`` is 0.0 to 1.0, for policies that have one. ``life`` in seconds is that of a registration that is not
+    renewed. Entering waits for the first registration for up to ``patience`` seconds (None: not at all) and raises
+    Refused or NoRegistrar; after that, registering is pursued for ever. On a ``node`` of its own, made from the other
+    arguments (see Node), or on one that is shared. Leaving deregisters, and then aborts the sessions that are left; so
+    does SIGTERM, where the program does not handle that signal itself.
     """
 
     def __init__(
         self,
         handle: str | bytes,
-        user_transport: Transport,
+        user_transport: Transport | None = None,
         *,
+        service: Service | None = None,
+        protocol: str = "sctp",
+        successors: bool = False,
         registrars: Sequence[str] = (),
         policy: Policy = ROUND_ROBIN,
         load: float | None = None,
@@ -97,6 +109,8 @@ class PoolElement:
         reregister_every: float | None = None,
     ) -> None:
         self.pool_handle = octets(handle)
+        self.service = service or (Service(protocol=protocol) if user_transport is None else None)
+        """What serves the sessions; None where that is the application's own business."""
         self._user_transport = user_transport
         self._policy = policy if load is None else with_load(policy, load)
         self._life = life
@@ -114,6 +128,8 @@ class PoolElement:
             interfaces=interfaces,
             preferred=addresses_of(user_transport),
         )
+        self._transport = transport
+        self._cards = Cards(self.pool_handle, self._parameter, PoolUser(node=self.node) if successors else None)
         self._element: Element | None = None
         self._last: ElementState | None = None
         self._causes: tuple[ErrorCause, ...] = ()
@@ -127,6 +143,7 @@ class PoolElement:
         if self._own:
             await self.node.open()
         try:
+            await self._serve()
             self._start()
             if self._patience is not None:
                 await self._first_registration(self._patience)
@@ -140,13 +157,22 @@ class PoolElement:
     ) -> None:
         await self._leave()
 
+    async def _serve(self) -> None:
+        """Open the service at the addresses that the registrar will see."""
+        if self.service is not None:
+            where = [str(address) for address in self.node.local_addresses]
+            self._user_transport = await self.service.open(
+                self.pool_handle, where, transport=self._transport, card=self.business_card
+            )
+            self._cards.start()
+
     def _start(self) -> None:
         if not self.node.takes_elements:
             raise LocalProtocolError("a pool element needs a node that speaks SCTP and may be called (RFC 5352 2.1)")
         self._warn_of_addresses()
         element = self.node.protocol.add(
             self.pool_handle,
-            self._user_transport,
+            self.user_transport,
             self._policy,
             life=self._life,
             identifier=self._identifier,
@@ -176,6 +202,9 @@ class PoolElement:
             if element is not None:
                 await self._deregister(element)
         finally:
+            await self._cards.stop()
+            if self.service is not None:
+                await self.service.close()
             for queue in self._queues:
                 queue.close()
             for waiting in self._waiting:
@@ -246,7 +275,10 @@ class PoolElement:
 
     @property
     def user_transport(self) -> Transport:
-        """Where the service is served; setting it registers anew, as with ``load``."""
+        """Where the service is served; setting it registers anew, as with ``load``. LocalProtocolError before the
+        element is entered, where it serves by itself."""
+        if self._user_transport is None:
+            raise LocalProtocolError("the element does not serve yet")
         return self._user_transport
 
     @user_transport.setter
@@ -260,7 +292,7 @@ class PoolElement:
 
     def set_addresses(self, addresses: Sequence[Address]) -> None:
         """Serve at other addresses. LocalProtocolError for a transport that cannot have them."""
-        match self._user_transport:
+        match self.user_transport:
             case SCTPTransport() as transport if addresses:
                 self.user_transport = replace(transport, addresses=tuple(addresses))
             case TCPTransport() | UDPTransport() | UDPLiteTransport() | DCCPTransport() as transport if (
@@ -269,6 +301,42 @@ class PoolElement:
                 self.user_transport = replace(transport, address=addresses[0])
             case transport:
                 raise LocalProtocolError(f"{type(transport).__name__} cannot have {len(addresses)} addresses")
+
+    # Its sessions
+
+    def sessions(self) -> AsyncIterator[ServiceSession]:
+        """The sessions of users as they come, until the element is left. LocalProtocolError where it does not serve by
+        itself."""
+        if self.service is None:
+            raise LocalProtocolError("the element was given a user transport: it does not serve by itself")
+        return self.service.sessions()
+
+    @property
+    def seal(self) -> Sealer | None:
+        """What seals the cookies of its sessions; None leaves them as they are. LocalProtocolError as for sessions."""
+        if self.service is None:
+            raise LocalProtocolError("the element was given a user transport: it does not serve by itself")
+        return self.service.seal
+
+    @seal.setter
+    def seal(self, seal: Sealer | None) -> None:
+        if self.service is None:
+            raise LocalProtocolError("the element was given a user transport: it does not serve by itself")
+        self.service.seal = seal
+
+    def business_card(self) -> BusinessCard:
+        """Its card, as users get it, and as the elements do that it uses itself (RFC 5352 3.9)."""
+        return self._cards.draw()
+
+    def _parameter(self) -> Parameter:
+        home = self.node.home
+        return Parameter(
+            identifier=self.identifier,
+            home_identifier=home.identifier if home is not None else 0,
+            registration_life=wire_life(self._life) if self._life_on_wire is None else self._life_on_wire,
+            user_transport=self.user_transport,
+            policy=self._policy,
+        )
 
     # What happens to it
 
@@ -317,6 +385,8 @@ class PoolElement:
     def _heard(self, event: ElementState) -> None:
         old, self._last = self._last, event
         self._causes = () if event.current else event.causes or self._causes
+        if self.service is not None:
+            self.service.identifier = self.identifier
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)

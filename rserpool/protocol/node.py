@@ -9,6 +9,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from rserpool._fast.bucket import Bucket
 from rserpool._fast.wheel import Wheel
 from rserpool.client_settings import ClientSettings
 from rserpool.errors import Cause, RemoteProtocolError
@@ -35,7 +36,6 @@ from rserpool.protocol.addresses import Address
 from rserpool.protocol.alarms import Alarm
 from rserpool.protocol.asap import MAX_MESSAGE, Randomness
 from rserpool.protocol.association import Peer
-from rserpool.protocol.bucket import Bucket
 from rserpool.protocol.candidates import MICROSECONDS, Candidate, Candidates, ServerAddress
 from rserpool.protocol.events import Event, Home, HomeChanged
 from rserpool.protocol.hunt import Hunt

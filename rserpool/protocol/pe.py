@@ -87,6 +87,11 @@ def reregistration_interval(life: float) -> float:
     return min(MAX_REREGISTRATION, life - MARGIN) if life > 2 * MARGIN else life / 2
 
 
+def wire_life(life: float) -> int:
+    """What is sent for a life in seconds, unless something else is asked for."""
+    return FOR_EVER if math.isinf(life) else min(round(life * UNIT), LONGEST)
+
+
 class Element:
     """One pool element of a node; made by Node.add. ``life`` in seconds, infinite for ever; ``life_on_wire`` the number
     that is sent for it, else 1000 times it; ``reregister_every`` T4 in seconds, else as RFC 5352 7.1 has it.
@@ -429,9 +434,7 @@ class Element:
                 return drawn
 
     def _request(self, user_transport: Transport, policy: Policy, life: float) -> Registration:
-        wire = self._life_on_wire
-        if wire is None:
-            wire = FOR_EVER if math.isinf(life) else min(round(life * UNIT), LONGEST)
+        wire = wire_life(life) if self._life_on_wire is None else self._life_on_wire
         element = PoolElement(
             identifier=self.identifier,
             home_identifier=self._node.home_identifier,

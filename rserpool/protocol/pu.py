@@ -9,6 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from rserpool._fast.bucket import Bucket
 from rserpool.errors import Cause, LocalProtocolError
 from rserpool.messages import (
     EndpointUnreachable,
@@ -18,7 +19,6 @@ from rserpool.messages import (
 )
 from rserpool.profile import ALL_ITEMS
 from rserpool.protocol.alarms import Alarm
-from rserpool.protocol.bucket import Bucket
 from rserpool.protocol.cache import Cache, Entry
 from rserpool.protocol.candidates import MICROSECONDS
 from rserpool.protocol.events import Failure, PoolChanged, Resolution

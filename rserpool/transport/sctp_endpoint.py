@@ -4,20 +4,25 @@ import asyncio
 import contextlib
 
 from rserpool._fast.associations import Associations
-from rserpool.transport.interface import Handler
+from rserpool.transport.interface import MAX_USER_MESSAGE, Handler
 from rserpool.transport.leaving import CLOSE_WAIT, Leaving
+
+SIP = 1.0
+"""Seconds between two looks at paused associations whose window may be closed. 30 probes of it take at least 1.5 s."""
 
 
 class SctpEndpoint(Associations):
     """A subclass also derives from its stack's Socket, and owes ``release``."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, max_message: int) -> None:
         self.handler = handler
+        self.max_message = min(max_message, MAX_USER_MESSAGE)
         self._loop = asyncio.get_running_loop()
         self._port = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self._closed: asyncio.Future[None] | None = None
+        self._sipping: asyncio.TimerHandle | None = None
 
     @property
     def port(self) -> int:
@@ -28,6 +33,18 @@ class SctpEndpoint(Associations):
 
     def vacant(self) -> None:
         self._empty.set()
+
+    def soon(self, assoc: int) -> None:
+        self._loop.call_soon(self.catch_up, assoc)
+
+    def parting(self) -> None:
+        if self._sipping is None:
+            self._sipping = self._loop.call_later(SIP, self._sip)
+
+    def _sip(self) -> None:
+        self._sipping = None
+        if self.sip():
+            self.parting()
 
     def failed(self, error: Exception) -> None:
         context = {"message": f"handler of SCTP port {self._port} failed", "exception": error}
@@ -46,6 +63,8 @@ class SctpEndpoint(Associations):
         if self.any_up():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
+        if self._sipping is not None:
+            self._sipping.cancel()
         self.release()
 
     def release(self) -> None:
