@@ -122,7 +122,7 @@ cdef void events_close(uint32_t slot) noexcept:
 
 
 cdef void events_disown() noexcept:
-    """Close every slot that is open: their sockets are another process's."""
+    """In a forked child: all slots are the parent's, and what still comes for their keys is dropped."""
     cdef uint32_t slot
     for slot in range(_slots.count):
         if _slots.generations[slot] & 1:

@@ -9,6 +9,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from rserpool._fast.bucket import Bucket
 from rserpool._fast.wheel import Wheel
 from rserpool.client_settings import ClientSettings
 from rserpool.errors import Cause, RemoteProtocolError
@@ -32,10 +33,10 @@ from rserpool.messages import (
 )
 from rserpool.protocol.actions import Abort, Action, Dial, Happened, Level, Note, Send, Shutdown
 from rserpool.protocol.addresses import Address
+from rserpool.protocol.alarms import Alarm
 from rserpool.protocol.asap import MAX_MESSAGE, Randomness
 from rserpool.protocol.association import Peer
-from rserpool.protocol.bucket import Bucket
-from rserpool.protocol.candidates import Candidate, Candidates, ServerAddress
+from rserpool.protocol.candidates import MICROSECONDS, Candidate, Candidates, ServerAddress
 from rserpool.protocol.complaints import COUNTER as FAILED_RULES
 from rserpool.protocol.events import Event, Home, HomeChanged
 from rserpool.protocol.hunt import Hunt
@@ -45,6 +46,8 @@ from rserpool.protocol.pu import Query, User
 
 NOT_OUR_BUSINESS = (ServerAnnounce, Cookie, CookieEcho, BusinessCard)
 """What a node does not expect over an association with a registrar, and what yet harms nobody."""
+STRANGER_IDLE = 30_000_000
+"""Microseconds of silence after which an association that somebody else opened makes room for another one."""
 UNRECOGNIZED = (Cause.UNRECOGNIZED_PARAMETER, Cause.UNRECOGNIZED_MESSAGE)
 Asker = Element | Query
 
@@ -76,7 +79,7 @@ class Node:
         """The home registrar's server identifier; 0 while it has not told it."""
         self.elements: dict[tuple[bytes, int], Element] = {}
         self.user = User(self)
-        self.updates = Bucket(settings.update_rate, max(1.0, settings.update_rate), now)
+        self._updates = Bucket(settings.update_rate, max(1.0, settings.update_rate), now)
         self.counters: Counter[str] = Counter()
         self.started = self.stopped = False
         self._hunt = Hunt(self)
@@ -85,6 +88,8 @@ class Node:
         self._tcp = tcp
         self._numbers = itertools.count(1)
         self._element_numbers = itertools.count(1)
+        self._turns: dict[Element, None] = {}
+        self._turn: Alarm | None = None
         self._asking: dict[Asker, set[int]] = {}
         self._actions: list[Action] = []
 
@@ -100,13 +105,17 @@ class Node:
         """End at once: whoever waits is told, associations are shut down, and nothing happens any more."""
         self.stopped = True
         self._hunt.stop(now)
-        for element in self.elements.values():
-            element.drop()
-        self.elements.clear()
-        self.user.stop()
         for link in tuple(self.links.values()):
             self.leave(link, abort=False)
         self.home = None
+        for element in self.elements.values():
+            element.drop()
+            element.show("the node was stopped")
+        self.elements.clear()
+        self._turns.clear()
+        if self._turn is not None:
+            self._turn.cancel(self.wheel)
+        self.user.stop()
         return self.drain()
 
     def number(self) -> int:
@@ -125,8 +134,7 @@ class Node:
         """An association came up: one that was dialled, or one of a new number that somebody opened."""
         link = self.links.get(number)
         if link is None:
-            incoming = sum(one.candidate is None for one in self.links.values())
-            if self.stopped or incoming >= self.settings.incoming:
+            if self.stopped or not self._takes_strangers(now):
                 self.counters["associations refused"] += 1
                 self._act(Abort(number))
             else:
@@ -135,6 +143,18 @@ class Node:
             link.stage, link.peer, link.heard = Stage.UP, peer, now
             self._hunt.came_up(link, now)
         return self.drain()
+
+    def _takes_strangers(self, now: int) -> bool:
+        """Whether one more association that somebody else opened is taken: one that has long been silent makes room,
+        so that strangers cannot shut out a registrar that takes over."""
+        strangers = [one for one in self.links.values() if one.candidate is None and one is not self.home]
+        if len(strangers) < self.settings.incoming:
+            return True
+        idlest = min(strangers, key=lambda one: one.heard)
+        if now < idlest.heard + STRANGER_IDLE:
+            return False
+        self.leave(idlest, abort=True)
+        return len(strangers) < 2 * self.settings.incoming
 
     def down(self, number: int, now: int) -> list[Action]:
         """An association ended, however, or one that was dialled did not come up."""
@@ -165,8 +185,8 @@ class Node:
 
     def advance(self, now: int) -> list[Action]:
         """Everything that is due by now."""
-        for due in self.wheel.expire(now):
-            due(now)
+        for alarm in self.wheel.expire(now):
+            alarm.go_off(now)
         return self.drain()
 
     @property
@@ -211,6 +231,7 @@ class Node:
     def remove(self, element: Element) -> None:
         """Forget an element, deregistered or not."""
         element.drop()
+        self._turns.pop(element, None)
         if self.elements.get((element.pool_handle, element.identifier)) is element:
             del self.elements[element.pool_handle, element.identifier]
 
@@ -235,6 +256,25 @@ class Node:
                 self.leave(link, abort=link.stage is Stage.DIALING)
         if self.home is not None and self.home.stage is Stage.LEAVING:
             self._lose_home(now)
+
+    def turn(self, element: Element, now: int) -> bool:
+        """Whether a change of an element may be sent now; else it is told when its turn has come."""
+        if not self._turns and self._updates.take(now):
+            return True
+        self._turns[element] = None
+        self._await_turn(now)
+        return False
+
+    def _await_turn(self, now: int) -> None:
+        if self._turns and (self._turn is None or not self._turn.armed):
+            self._turn = Alarm(self.wheel, now + round(MICROSECONDS / self.settings.update_rate), self._next_turns)
+
+    def _next_turns(self, now: int) -> None:
+        while self._turns and self._updates.take(now):
+            element = next(iter(self._turns))
+            del self._turns[element]
+            element.feed(Input.TURN, now)
+        self._await_turn(now)
 
     def hunt(self, now: int) -> None:
         """Look for a home, or for another one beside the home."""
@@ -316,6 +356,8 @@ class Node:
         """This registrar is home from now on; ``adopted``: because it said so."""
         old, self.home = self.home, link
         self.home_identifier = identifier
+        if old is not None and not adopted:
+            self._useless(old, now)
         self._hunt.stop(now)
         for other in self.links.values():
             if other is not link and other.stage is Stage.UP and (other is old or other.candidate is not None):

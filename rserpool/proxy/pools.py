@@ -104,6 +104,8 @@ class PoolRegistration:
         self._life = life
         self._element: PoolElement | None = None
         self._teller: asyncio.Task[None] | None = None
+        self._home = ""
+        """Where it is registered, as the log has said."""
 
     async def begin(self) -> None:
         """See element.Registration. It is pursued from now on, whether there is a registrar or not."""
@@ -131,6 +133,7 @@ class PoolRegistration:
         """See element.Registration."""
         element, teller = self._element, self._teller
         self._element = self._teller = None
+        self._home = ""
         if element is not None:
             await element.__aexit__(None, None, None)
             log.info("0x%08x is out of pool %s", self._identifier, self._handle)
@@ -148,14 +151,13 @@ class PoolRegistration:
     async def _tell(self, element: PoolElement, event: ElementState) -> None:
         because = f": {event.reason}" if event.reason else ""
         match event.state:
-            case State.READY if event.current:
-                home = (
-                    f"{event.home.addresses[0]} port {event.home.port}" if event.home and event.home.addresses else ""
-                )
-                log.info(
-                    "0x%08x is registered in pool %s, at %s", event.identifier, self._handle, home or "a registrar"
-                )
+            case State.READY if event.current and event.home is not None and event.home.addresses:
+                where = f"{event.home.addresses[0]} port {event.home.port}"
+                if where != self._home:
+                    log.info("0x%08x is registered in pool %s at %s", event.identifier, self._handle, where)
+                self._home = where
             case State.HUNT:
+                self._home = ""
                 log.warning("pool %s: looking for a registrar%s", self._handle, because)
             case State.REFUSED:
                 log.error("pool %s: the registrar refuses the server%s; next try in %g s", self._handle, because, RETRY)
