@@ -129,7 +129,7 @@ class PoolElement:
             preferred=() if user_transport is None else addresses_of(user_transport),
         )
         self._transport = transport
-        self._cards = Cards(self.pool_handle, self._parameter, PoolUser(node=self.node) if successors else None)
+        self._cards = Cards(self.pool_handle, self._parameter, PoolUser(node=self.node), successors=successors)
         self._element: Element | None = None
         self._last: ElementState | None = None
         self._causes: tuple[ErrorCause, ...] = ()
@@ -164,6 +164,7 @@ class PoolElement:
             self._user_transport = await self.service.open(
                 self.pool_handle, where, transport=self._transport, card=self.business_card
             )
+            self.service.learn = self._cards.learn
             self._cards.start()
 
     def _start(self) -> None:

@@ -199,7 +199,7 @@ async def test_cards_with_successors_carry_a_session_over_without_a_registrar(wo
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-@pytest.mark.conformance("ASAP-3.9-02", "ASAP-4-04")
+@pytest.mark.conformance("ASAP-3.9-02", "ASAP-3.9-04", "ASAP-4-04")
 @in_world
 async def test_an_element_that_is_a_user_too_sends_its_card(world: World) -> None:
     sessions: list[ServiceSession] = []
@@ -237,6 +237,23 @@ async def test_leaving_one_pool_does_not_end_the_sessions_of_another(world: Worl
             assert world.size == 1
             await session.send(b"x")
             assert await served.receive() == b"x"
+
+
+@pytest.mark.conformance("ASAP-3.2-07")
+@in_world
+async def test_a_service_may_go_on_after_its_element_has_left(world: World) -> None:
+    options = world.options(1)
+    async with Service(addresses=["10.44.1.1"], transport=options["transport"]) as service:
+        element = PoolElement(POOL, service.user_transport, **options)
+        await element.__aenter__()
+        async with world.session() as session:
+            served = await service.accept()
+            await element.__aexit__(None, None, None)
+            assert not world.size
+            for number in range(3):
+                await session.send(b"%d" % number)
+                assert await served.receive() == b"%d" % number
+            assert not session.failovers
 
 
 @in_world
