@@ -117,7 +117,8 @@ class Background:
         return self.run(work())
 
     def iterate(self, items: AsyncIterator[T], timeout: float | None = None) -> Iterator[T]:
-        """The items, each awaited for at most ``timeout`` seconds (TimeoutError); the iterator is closed at the end."""
+        """The items, each awaited for at most ``timeout`` seconds (TimeoutError, which ends it); the iterator is closed
+        at the end."""
 
         async def following() -> T:
             return await anext(items)

@@ -1,10 +1,12 @@
 """What the objects of the blocking face have in common: each stands for an object that lives in the loop."""
 
+import contextlib
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from rserpool.blocking.background import background
+from rserpool.errors import LocalProtocolError
 
 
 class Context(Protocol):
@@ -20,6 +22,11 @@ class Context(Protocol):
 Inner = TypeVar("Inner", bound=Context)
 
 
+def unwrapped(options: dict[str, Any]) -> dict[str, Any]:
+    """Options for an asynchronous object, in which others of the blocking face stand for what they stand for."""
+    return {name: value.inner if isinstance(value, Facade) else value for name, value in options.items()}
+
+
 class Facade(Generic[Inner]):
     """A context manager around one that is asynchronous. What is not closed when the interpreter ends is closed then.
 
@@ -30,6 +37,11 @@ class Facade(Generic[Inner]):
         self._background = background()
         self._inner = self._background.call(make)
         self._is_open = False
+
+    @property
+    def inner(self) -> Inner:
+        """The asynchronous object, for use in the loop only."""
+        return self._inner
 
     def __enter__(self) -> Self:
         return self.open()
@@ -42,7 +54,12 @@ class Facade(Generic[Inner]):
     def open(self, *, timeout: float | None = None) -> Self:
         """What entering the context does, within ``timeout`` seconds (TimeoutError). Raises as the asynchronous
         object does."""
-        self._background.run(self._enter(), timeout)
+        try:
+            self._background.run(self._enter(), timeout)
+        except BaseException:
+            with contextlib.suppress(LocalProtocolError):
+                self._background.run(self.aclose())
+            raise
         return self
 
     def close(self, *, timeout: float | None = None) -> None:
