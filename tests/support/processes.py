@@ -77,6 +77,10 @@ class Process:
         """Ask it to end; its exit status."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended by itself."""
         status = self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         return status
