@@ -240,7 +240,8 @@ cdef class Handlespace:
         which does the same, arms LIFE and appends (pool handle, PE identifier) to ``updated``, which the caller drains.
         """
         return answer_fast(
-            &self.space, data, as_u64(connection, "connection"), as_time(now, "now"), self.updated,
+            &self.space, <const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data),
+            as_u64(connection, "connection"), as_time(now, "now"), self.updated,
         )
 
     def connected(self, connection: object) -> list:

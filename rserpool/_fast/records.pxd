@@ -4,6 +4,7 @@ from cpython.ref cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from rserpool._fast.index cimport Index
 from rserpool._fast.rbtree cimport Node, SumNode, Tree
 from rserpool._fast.rng cimport Rng
 from rserpool._fast.slab cimport Slab
@@ -114,6 +115,7 @@ cdef struct Space:
     uint64_t life_limit
     uint32_t default_items     # 0: as many as fit
     uint32_t used_items        # of an answer, 0 counts as 1
+    Index index            # the PEs by pool and identifier
     Slab elements
     Slab pool_slab
     Slab home_slab

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from rserpool._fast.admission import Terms
 from rserpool.errors import Cause
 from rserpool.limits import Limits
 from rserpool.messages import (
@@ -127,4 +128,18 @@ def acceptable(request: Registration, association: Association, settings: Settin
         asap_transport=SCTPTransport(
             port=association.peer.port, transport_use=DATA_ONLY, addresses=association.reachable
         ),
+    )
+
+
+def terms(settings: Settings) -> Terms:
+    """What the fast lane must know to accept by itself what ``acceptable`` would not change."""
+    limits, profile = settings.limits, settings.profile
+    shortest = -(-round(limits.min_registration_life * 1_000_000) // profile.registration_life_unit)
+    return Terms(
+        handle_octets=min(profile.max_pool_handle, limits.pool_handle_octets),
+        pools=limits.pools,
+        elements_per_pool=limits.elements_per_pool,
+        elements_per_association=limits.elements_per_association,
+        addresses=limits.addresses_per_transport,
+        shortest_life=max(shortest, 1),
     )

@@ -209,6 +209,13 @@ class Server:
 
     def _up(self, number: int, protocol: Protocol, peer: Peer) -> None:
         self._carry_out(self.registrar.associated(number, protocol, peer, self._now()))
+        lane = self.registrar.lane(number)
+        if lane is not None and not self.observers:
+            lane.renewed = self._renewed
+            self.links.attach(number, lane)
+
+    def _renewed(self) -> None:
+        self._carry_out(self.registrar.renewed(self._now()))
 
     def _message(self, number: int, data: bytes) -> None:
         if self.observers:

@@ -33,11 +33,15 @@ def program(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
 
 
 def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-        udp.bind((HOST, 0))
-        tcp.bind((HOST, udp.getsockname()[1]))
-        port: int = udp.getsockname()[1]
-        return port
+    """One that is free for UDP and for TCP."""
+    for _ in range(100):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            udp.bind((HOST, 0))
+            port: int = udp.getsockname()[1]
+            with contextlib.suppress(OSError):
+                tcp.bind((HOST, port))
+                return port
+    raise AssertionError("no port is free")
 
 
 class Running:
