@@ -8,6 +8,15 @@ MAX_MESSAGE = 0xFFFF + 3
 """Octets of the largest message: the 16-bit Message Length (RFC 5352 2.1, RFC 5353 2) and the final padding. A peer
 that sends more has its association aborted, so that it cannot make us collect without end."""
 
+MAX_USER_MESSAGE = 262_144
+"""Octets of the largest message between pool users and pool elements, with the same end for who sends more. It has to
+fit into a socket's buffers, which without privileges hold 425 984 octets on Linux (wmem_max, doubled)."""
+
+MAX_HELD = 8 << 20
+"""Octets of a paused association that were taken from the stack before its receive window could close. A stack has no
+more than its receive buffer, or one batch of packets; an association of which more comes is aborted, so that a peer
+that knows of no window cannot fill our memory."""
+
 
 class Down(enum.Enum):
     """Why an association ended."""

@@ -15,18 +15,31 @@ cdef class Association:
     cdef bint over                   # the handler knows that it ended, or need not know
     cdef bint aborted                # by us; the handler does not know yet
     cdef bint blocked                # on_writable is due
+    cdef bint paused                 # no on_message
+    cdef bint ending                 # the handler is to hear of the end behind what is held
     cdef bytearray partial
+    cdef object held                 # deque of what waits for resume(), or None: (message, PPID), or None for a restart
+    cdef size_t weight               # octets of it
 
 
 cdef class Associations:
     cdef public object handler
+    cdef public size_t max_message   # octets
     cdef dict table
+    cdef dict late                   # the stack is done with them, the handler not yet
 
     cdef Association admit(self, uint32_t assoc, uint16_t port)
     cdef Association living(self, object assoc)
     cdef int give_up(self, uint32_t assoc) except -1
     cdef int goodbye(self, uint32_t assoc, bint at_once) except -1
     cdef Association blockable(self, uint32_t assoc)
+    cdef Association one(self, object assoc)
+    cdef int hand_over(self, uint32_t assoc, bytes message, object ppid) except -1
+    cdef int tell_restart(self, uint32_t assoc) except -1
+    cdef int hold(self, uint32_t assoc, Association association, bytes message, object ppid) except -1
+    cdef int tell_end(self, uint32_t assoc, Association association, State state) except -1
+    cdef int crowded(self, uint32_t assoc, Association association) except -1
+    cdef int emptied(self, uint32_t assoc, Association association) except -1
     cdef int arrived(self, uint32_t assoc, const char *data, size_t length, uint32_t ppid, bint whole) except -1
     cdef int changed(self, uint32_t assoc, State state) except -1
     cdef int writable(self, uint32_t assoc) except -1

@@ -1,6 +1,7 @@
 """The associations of one endpoint: their states, the reassembly of their messages, the calls of the handler."""
 
 import errno as codes
+from collections import deque
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t
@@ -9,7 +10,7 @@ from rserpool import association as shared
 from rserpool.association import AssociationGone, Down
 from rserpool.errors import LocalProtocolError
 
-cdef size_t LARGEST = shared.MAX_MESSAGE
+cdef size_t MAX_HELD = shared.MAX_HELD
 cdef dict REASONS = {
     <int>SHUT: Down.SHUTDOWN, <int>LOST: Down.LOST, <int>ABORTED: Down.ABORTED, <int>NOT_STARTED: Down.CANT_START,
 }
@@ -24,6 +25,8 @@ cdef class Associations:
 
     def __cinit__(self, *args, **kwargs) -> None:
         self.table = {}
+        self.late = {}
+        self.max_message = shared.MAX_MESSAGE
 
     @property
     def count(self) -> int:
@@ -56,6 +59,17 @@ cdef class Associations:
         """The handler raised."""
         raise error
 
+    def soon(self, assoc: int) -> None:
+        """catch_up() of that association is due, from the loop."""
+
+    cdef int crowded(self, uint32_t assoc, Association association) except -1:
+        """A paused association has more to hold: its stack should close its window."""
+        return 0
+
+    cdef int emptied(self, uint32_t assoc, Association association) except -1:
+        """An association is not paused and nothing is held: its stack may open its window."""
+        return 0
+
     cdef int released(self, Association association) except -1:
         """The stack is done with an association."""
         return 0
@@ -70,20 +84,20 @@ cdef class Associations:
 
     cdef Association living(self, object assoc):
         cdef Association association = self.table.get(assoc)
-        if association is None or association.over or association.aborted:
+        if association is None or association.over or association.ending or association.aborted:
             raise AssociationGone(f"association {assoc} is gone")
         return association
 
     cdef object existing(self, object assoc):
         """The association that a connect() found; OSError while one with that peer is still ending."""
         cdef Association association = self.table[assoc]
-        if association.over or association.aborted:
+        if association.over or association.ending or association.aborted:
             raise OSError(codes.EALREADY, "the last association with that peer is still ending")
         return assoc
 
     cdef bytes checked(self, bytes data):
-        if not 0 < <size_t>len(data) <= LARGEST:
-            raise LocalProtocolError(f"a message has 1 to {LARGEST} octets, not {len(data)}")
+        if not 0 < <size_t>len(data) <= self.max_message:
+            raise LocalProtocolError(f"a message has 1 to {self.max_message} octets, not {len(data)}")
         return data
 
     cdef int arrived(self, uint32_t assoc, const char *data, size_t length, uint32_t ppid, bint whole) except -1:
@@ -95,7 +109,7 @@ cdef class Associations:
             return 0
         if association.partial is not None:
             held = <size_t>len(association.partial)
-        if held + length > LARGEST:
+        if held + length > self.max_message:
             association.partial = None
             self.abort(assoc)
             return 0
@@ -108,8 +122,84 @@ cdef class Associations:
                 return 0
             message = bytes(association.partial)
             association.partial = None
+        if association.paused or association.held is not None:
+            return self.hold(assoc, association, message, ppid)
+        return self.hand_over(assoc, message, ppid)
+
+    cdef int hand_over(self, uint32_t assoc, bytes message, object ppid) except -1:
         try:
             self.handler.on_message(self, assoc, message, ppid)
+        except Exception as error:
+            self.failed(error)
+        return 0
+
+    cdef int hold(self, uint32_t assoc, Association association, bytes message, object ppid) except -1:
+        """Keep a message until resume(); a restart where it is None."""
+        if association.held is None:
+            association.held = deque()
+        association.held.append((message, ppid))
+        if message is not None:
+            association.weight += <size_t>len(message)
+        if association.weight > MAX_HELD:
+            self.abort(assoc)
+        return self.crowded(assoc, association)
+
+    cdef Association one(self, object assoc):
+        """An association of which the handler has not heard the end, or None."""
+        cdef Association association = self.table.get(assoc)
+        if association is None:
+            association = self.late.get(assoc)
+        return None if association is None or association.over else association
+
+    def pause(self, assoc: int) -> None:
+        """See interface.Endpoint.pause."""
+        cdef Association association = self.one(assoc)
+        if association is not None and association.up:
+            association.paused = True
+
+    def resume(self, assoc: int) -> None:
+        """See interface.Endpoint.resume."""
+        cdef Association association = self.one(assoc)
+        if association is not None and association.paused:
+            association.paused = False
+            self.soon(assoc)
+
+    def catch_up(self, assoc: int) -> None:
+        """Hand over what was held until it is paused again."""
+        cdef Association association = self.one(assoc)
+        cdef bytes message
+        while association is not None and association.held and not (
+            association.paused or association.aborted or association.over
+        ):
+            message, ppid = association.held.popleft()
+            if message is not None:
+                association.weight -= <size_t>len(message)
+                self.hand_over(assoc, message, ppid)
+            else:
+                self.tell_restart(assoc)
+        if association is None or association.paused or association.over:
+            return
+        association.held = None
+        association.weight = 0
+        if not association.ending:
+            if not association.aborted:
+                self.emptied(assoc, association)
+        elif not association.aborted or assoc in self.late:
+            self.late.pop(assoc, None)
+            self.tell_end(assoc, association, ABORTED if association.aborted else SHUT)
+
+    cdef int tell_restart(self, uint32_t assoc) except -1:
+        try:
+            self.handler.on_restart(self, assoc)
+        except Exception as error:
+            self.failed(error)
+        return 0
+
+    cdef int tell_end(self, uint32_t assoc, Association association, State state) except -1:
+        association.over = True
+        association.held = None
+        try:
+            self.handler.on_down(self, assoc, REASONS[<int>state])
         except Exception as error:
             self.failed(error)
         return 0
@@ -129,12 +219,17 @@ cdef class Associations:
                     self.handler.on_up(self, assoc, self.peer_addresses(assoc), association.port)
             elif state == RESTARTED:
                 association.partial = None
-                if not association.over and not association.aborted:
-                    self.handler.on_restart(self, assoc)
+                if association.over or association.aborted:
+                    pass
+                elif association.held is not None:
+                    self.hold(assoc, association, None, None)
+                else:
+                    self.tell_restart(assoc)
             elif state == SHUT_BY_PEER:
-                if association.up and not association.over:
-                    association.over = True
-                    self.handler.on_down(self, assoc, Down.SHUTDOWN)
+                if association.up and association.held is not None:
+                    association.ending = True
+                elif association.up and not association.over:
+                    self.tell_end(assoc, association, SHUT)
             else:
                 self.end(assoc, association, state)
         except Exception as error:
@@ -148,18 +243,19 @@ cdef class Associations:
             state = NOT_STARTED
         elif association.aborted:
             state = ABORTED
-        try:
-            if not association.over:
-                self.handler.on_down(self, assoc, REASONS[<int>state])
-        finally:
-            if not self.table:
-                self.vacant()
+        if association.ending and not association.aborted or state == SHUT and association.held is not None:
+            association.ending = True
+            self.late[assoc] = association
+        elif not association.over:
+            self.tell_end(assoc, association, state)
+        if not self.table:
+            self.vacant()
         return 0
 
     def shutdown(self, assoc: int) -> None:
         """See interface.Endpoint.shutdown."""
         cdef Association association = self.table.get(assoc)
-        if association is None or association.over or association.aborted:
+        if association is None or association.over or association.ending or association.aborted:
             return
         if association.up:
             self.goodbye(assoc, False)
@@ -172,18 +268,19 @@ cdef class Associations:
         if association is not None and not association.aborted:
             association.aborted = True
             self.goodbye(assoc, True)
+            return
+        association = self.late.get(assoc)
+        if association is not None:
+            association.aborted = True
+            association.paused = False
+            self.soon(assoc)
 
     cdef int give_up(self, uint32_t assoc) except -1:
         """For a stack that cannot stop connecting: the handler hears of it now, and the rest is kept from it."""
         cdef Association association = self.table.get(assoc)
         if association is None or association.over or association.up:
             return 0
-        association.over = True
-        try:
-            self.handler.on_down(self, assoc, Down.CANT_START)
-        except Exception as error:
-            self.failed(error)
-        return 0
+        return self.tell_end(assoc, association, NOT_STARTED)
 
     cdef int goodbye(self, uint32_t assoc, bint at_once) except -1:
         """Tell the stack to end an association; it reports when that is done."""

@@ -194,6 +194,7 @@ cdef class Socket(Associations):
         """The descriptor is about to be closed."""
         self.fd = -1
         self.table.clear()
+        self.late.clear()
         self.waiting.clear()
 
     def blocked(self) -> None:

@@ -14,6 +14,7 @@ from rserpool._fast.records cimport (
     octets_of,
 )
 from rserpool._fast.rng cimport seed_rng
+from rserpool._fast.rules cimport close_rule, open_rule
 from rserpool._fast.scan cimport HOME_OFFSET, Scan, scan_element
 from rserpool._fast.slab cimport close_slab, give_block, open_slab, take_block
 from rserpool._fast.wheel cimport disarm
@@ -76,6 +77,8 @@ cdef void close_space(Space *space) noexcept:
             release_run(space, (<Element *>element).run)
             element = next_of(element)
         Py_DECREF(<object>pool.handle)
+        if pool.memory is not NULL:
+            close_rule(pool.policy, pool.memory)
     for i in range(RUN_SLABS):
         close_slab(&space.runs[i])
     close_slab(&space.home_slab)
@@ -207,9 +210,14 @@ cdef Pool *open_pool(Space *space, bytes handle, const Scan *scan) except NULL:
     pool.name_length = <size_t>PyBytes_GET_SIZE(handle)
     for i in range(pool.name_length):
         pool.name_sum += <uint32_t>pool.name[i] << (0 if i & 1 else 8)
+    pool.policy = policy_of(scan.policy_type)
+    try:
+        open_rule(pool)
+    except MemoryError:
+        give_block(&space.pool_slab, pool)
+        raise
     Py_INCREF(handle)
     pool.handle = <PyObject *>handle
-    pool.policy = policy_of(scan.policy_type)
     pool.choice.summed = pool.policy.family == DRAWN
     pool.policy_type = scan.policy_type
     pool.transport_type = scan.transport_type
@@ -223,12 +231,18 @@ cdef Pool *open_pool(Space *space, bytes handle, const Scan *scan) except NULL:
 
 
 cdef void drop_empty_pool(Space *space, Pool *pool) noexcept:
+    cdef const Policy *policy
+    cdef void *memory
     if pool.size:
         return
+    policy = pool.policy
+    memory = pool.memory
     remove(&space.pools, &pool.node)
     space.pool_count -= 1
     Py_DECREF(<object>pool.handle)
     give_block(&space.pool_slab, pool)
+    if memory is not NULL:
+        close_rule(policy, memory)
 
 
 # Homes, and the checksum of what they own (RFC 5353 3.6.2).

@@ -16,8 +16,8 @@ from libc.string cimport memset
 
 from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.peers cimport (
-    Peer, Peers, peers_clear, peers_find, peers_forget, peers_get, peers_init, peers_release, peers_use, sockaddr,
-    socklen_t,
+    Peer, Peers, peers_clear, peers_disown, peers_find, peers_forget, peers_get, peers_init, peers_release, peers_use,
+    sockaddr, socklen_t,
 )
 
 from rserpool._fast.associations cimport (
@@ -25,7 +25,6 @@ from rserpool._fast.associations cimport (
 )
 
 from rserpool.association import AssociationGone
-from rserpool.errors import LocalProtocolError
 
 cdef enum:
     BATCH = 64                       # datagrams per recvmmsg
@@ -62,7 +61,7 @@ cdef struct Slots:
 cdef Peers _peers
 cdef Slots _slots
 cdef bint _running = False
-cdef bint _forked = False
+cdef uint32_t _forks = 0              # that have left a running stack behind; the parents' sockets are dead here
 cdef uint64_t _ticked = 0
 cdef mmsghdr *_headers = NULL
 cdef uintptr_t _registered = 0       # handles up to here are known to the stack
@@ -150,8 +149,6 @@ cdef int allocate_batch() except -1:
 
 cdef int start() except -1:
     global _running, _ticked
-    if _forked:
-        raise LocalProtocolError("the SCTP stack was started before a fork; start it in the child instead")
     if _running:
         return 0
     allocate_batch()
@@ -183,7 +180,7 @@ cdef uintptr_t find_peer(int fd, const sockaddr *address, socklen_t length) noex
 def finish() -> bool:
     """Free the stack. False where a socket or an association still lives: turn the timers and try again."""
     global _running, _registered
-    if not _running or _forked:
+    if not _running:
         return True
     if usrsctp_finish() != 0:
         return False
@@ -208,7 +205,7 @@ def tick() -> None:
     """Let the stack's timers run for the time that has passed since the last call."""
     global _ticked
     cdef uint64_t passed
-    if not _running or _forked:
+    if not _running:
         return
     passed = (now_us() - _ticked) // 1000
     if passed:
@@ -217,8 +214,17 @@ def tick() -> None:
 
 
 def _after_fork() -> None:
-    global _forked
-    _forked = _running
+    """In the child: what the stack holds is the parent's. It stays, but hears nothing and is heard by nobody; only what
+    is opened from now on lives."""
+    global _forks
+    cdef uint32_t slot
+    if not _running:
+        return
+    _forks += 1
+    peers_disown(&_peers)
+    for slot in range(_slots.count):
+        if _slots.generations[slot] & 1:
+            give_slot(slot)
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -269,6 +275,7 @@ cdef class Socket(Associations):
     cdef usocket *so
     cdef uint32_t slot
     cdef uint16_t number
+    cdef uint32_t forks              # how many there had been when it was opened
     cdef bint draining
     cdef list unwanted               # given up while connecting; the handler does not know yet
 
@@ -276,6 +283,7 @@ cdef class Socket(Associations):
         """Bind to that SCTP port. OSError."""
         cdef sockaddr_conn name
         start()
+        self.forks = _forks
         self.number = <uint16_t>port
         self.unwanted = []
         self.slot = take_slot()
@@ -352,7 +360,7 @@ cdef class Socket(Associations):
         cdef linger_t linger
         if self.so == NULL:
             return
-        if not _forked:
+        if self.forks == _forks:
             linger.l_onoff = 1
             linger.l_linger = 0
             usrsctp_setsockopt(self.so, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
@@ -361,10 +369,12 @@ cdef class Socket(Associations):
                 peers_release(&_peers, (<Association>association).place)
         self.so = NULL
         self.table.clear()
-        give_slot(self.slot)
+        self.late.clear()
+        if self.forks == _forks:
+            give_slot(self.slot)
 
     def __dealloc__(self) -> None:
-        if self.so != NULL and not _forked:
+        if self.so != NULL and self.forks == _forks:
             usrsctp_close(self.so)
             give_slot(self.slot)
 
@@ -373,7 +383,7 @@ cdef class Socket(Associations):
 
     def forget(self, int fd) -> None:
         """That UDP socket is about to be closed."""
-        if _running and not _forked:
+        if _running and self.forks == _forks:
             peers_forget(&_peers, fd)
 
     def receive(self, int fd) -> None:

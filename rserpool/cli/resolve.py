@@ -6,7 +6,7 @@ from typing import Any
 
 from rserpool.client import resolve
 from rserpool.client.pool_user import T1_REQUEST
-from rserpool.messages import PolicyType
+from rserpool.policies import name_of
 from rserpool.profile import ALL_ITEMS
 
 
@@ -38,10 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     elements = asyncio.run(
         resolve(arguments.handle, registrars=arguments.registrar, items=arguments.items, timeout=arguments.timeout)
     )
-    names = {int(policy): policy.name.lower().replace("_", "-") for policy in PolicyType}
     for element in elements:
         addresses = ",".join(map(str, element.addresses))
-        policy = names.get(element.policy.policy_type, f"0x{element.policy.policy_type:08x}")
+        policy = name_of(element.policy.policy_type)
         values = " ".join(f"{value:#x}" for value in element.policy.values)
         print(f"0x{element.identifier:08x} {element.protocol} {addresses} {element.port} {policy} {values}".rstrip())
     return 0

@@ -36,6 +36,7 @@ from rserpool.protocol.actions import Abort, Action, Announce, Level, Note, Send
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.announcing import Announcing
 from rserpool.protocol.association import MICROSECONDS, Association, Peer, association
+from rserpool.protocol.complaints import Complaints
 from rserpool.protocol.custody import Custody
 from rserpool.protocol.registration import Refusal, acceptable, life_microseconds, terms
 from rserpool.protocol.subscriptions import Subscriptions, unknown_pool
@@ -83,6 +84,8 @@ class AsapRegistrar:
         handlespace.keep_alive_interval = round(settings.keep_alive_interval * MICROSECONDS)
         handlespace.life_unit = settings.profile.registration_life_unit
         handlespace.life_limit = round(settings.limits.max_registration_life * MICROSECONDS)
+        handlespace.most_candidates = settings.limits.rule_candidates
+        handlespace.complain = Complaints(wheel, self.counters, lambda: self._now).failed
 
     @property
     def counters(self) -> Counter[str]:

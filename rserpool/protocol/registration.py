@@ -6,6 +6,7 @@ from rserpool._fast.admission import Terms
 from rserpool.errors import Cause
 from rserpool.limits import Limits
 from rserpool.messages import (
+    POLICY_VALUES,
     OpaqueTransport,
     Policy,
     PolicyType,
@@ -23,7 +24,6 @@ INFINITE_LIFE = -1
 DATA_ONLY = 0
 TRANSPORT_USES = (0, 1)
 
-POLICY_TYPES = frozenset(int(policy) for policy in PolicyType)
 DISTANCE_POLICIES = frozenset(
     {
         PolicyType.WEIGHTED_RANDOM_WITH_DPF,
@@ -57,7 +57,7 @@ def life_microseconds(life: int, profile: Profile, limits: Limits) -> int | None
 def check_policy(policy: Policy, profile: Profile) -> None:
     """Refuse a policy that is not known (ASAP has no cause of its own for it: Invalid Values), or that would end a
     peer which must be able to hold it."""
-    if policy.policy_type not in POLICY_TYPES:
+    if policy.policy_type not in POLICY_VALUES:
         raise Refusal(f"policy type 0x{policy.policy_type:08x} is unknown", Cause.INVALID_VALUES, policy.encode())
     if profile.refuse_peer_killers:
         weightless = policy.policy_type == PolicyType.WEIGHTED_RANDOM and policy.weight == 0

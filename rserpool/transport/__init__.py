@@ -3,6 +3,7 @@
 from rserpool.transport.choose import choose
 from rserpool.transport.interface import (
     MAX_MESSAGE,
+    MAX_USER_MESSAGE,
     Address,
     AssociationGone,
     Down,
@@ -15,6 +16,7 @@ from rserpool.transport.interface import (
 
 __all__ = [
     "MAX_MESSAGE",
+    "MAX_USER_MESSAGE",
     "Address",
     "AssociationGone",
     "Down",

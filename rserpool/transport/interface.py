@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from rserpool._fast.lanes import Lane
-from rserpool.association import MAX_MESSAGE, AssociationGone, Down
+from rserpool.association import MAX_MESSAGE, MAX_USER_MESSAGE, AssociationGone, Down
 from rserpool.errors import RSerPoolError
 
 __all__ = [
     "MAX_MESSAGE",
+    "MAX_USER_MESSAGE",
     "Address",
     "AssociationGone",
     "Attaching",
@@ -89,6 +90,13 @@ class Endpoint(Protocol):
     def local_addresses(self) -> tuple[Address, ...]:
         """The addresses on which peers reach this endpoint."""
 
+    @property
+    def max_message(self) -> int:
+        """Octets of the largest message that send() takes and that a peer may send; beyond, its association is aborted.
+
+        What was asked for, or less where the transport or this machine's buffers cannot do that.
+        """
+
     def connect(self, addresses: Sequence[str | Address], port: int, *, udp_port: int | None = None) -> int:
         """Begin an association and return its identifier; on_up or on_down(CANT_START) follows.
 
@@ -97,10 +105,22 @@ class Endpoint(Protocol):
         """
 
     def send(self, assoc: int, data: bytes, ppid: int) -> bool:
-        """Hand over one message of 1 to MAX_MESSAGE octets. False: no room, nothing was taken, on_writable follows.
+        """Hand over one message of 1 to max_message octets. False: no room, nothing was taken, on_writable follows.
 
         AssociationGone if there is none; LocalProtocolError for a message of another size.
         """
+
+    def pause(self, assoc: int) -> None:
+        """No on_message for that association before resume(). Nothing if it is gone or not up yet.
+
+        The peer is slowed down by its window; the other associations go on. on_down is still told: SHUTDOWN behind the
+        messages that arrived before it, so after resume() where there are any; LOST and ABORTED at once, and what was
+        not delivered is dropped. on_restart keeps its place among the messages. Over TCP nobody looks at a paused
+        connection, so every on_down waits for resume(), unless send() or abort() ends it.
+        """
+
+    def resume(self, assoc: int) -> None:
+        """What waited is delivered in order, from the loop, and more may come. Nothing if it is not paused."""
 
     def shutdown(self, assoc: int) -> None:
         """End in order: what was sent still arrives, then on_down(SHUTDOWN). Nothing if it is gone already."""
@@ -144,9 +164,18 @@ class Transport(Protocol):
         """What it is called in options and logs."""
 
     async def endpoint(
-        self, handler: Handler, *, addresses: Sequence[str], port: int = 0, listen: bool = True
+        self,
+        handler: Handler,
+        *,
+        addresses: Sequence[str],
+        port: int = 0,
+        listen: bool = True,
+        max_message: int = MAX_MESSAGE,
     ) -> Endpoint:
-        """Bind to all the addresses and one port (0: any). OSError with address and port in its text if that fails."""
+        """Bind to all the addresses and one port (0: any). OSError with address and port in its text if that fails.
+
+        ``max_message``: see Endpoint.max_message; at most MAX_USER_MESSAGE.
+        """
 
     async def stop(self) -> None:
         """Close what is still open and free everything."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import sctp
 
 from rserpool._fast.sctp import Socket
-from rserpool.transport.interface import Address, AssociationGone, Handler, Tuning, as_address
+from rserpool.transport.interface import MAX_MESSAGE, Address, AssociationGone, Handler, Tuning, as_address
 from rserpool.transport.sctp_endpoint import SctpEndpoint
 from rserpool.transport.udp import UdpSockets, enlarge_buffers, expand, pack
 
@@ -70,9 +70,15 @@ class KernelEndpoint(SctpEndpoint, Socket):
     """One one-to-many socket (interface.Endpoint, interface.DatagramSender)."""
 
     def __init__(
-        self, transport: "KernelTransport", handler: Handler, addresses: Sequence[str], port: int, listen: bool
+        self,
+        transport: "KernelTransport",
+        handler: Handler,
+        addresses: Sequence[str],
+        port: int,
+        listen: bool,
+        max_message: int,
     ) -> None:
-        super().__init__(handler)
+        super().__init__(handler, max_message)
         self._transport = transport
         wanted = [as_address(a) for a in addresses]
         if any(a.is_unspecified for a in wanted):
@@ -188,10 +194,16 @@ class KernelTransport:
         self.endpoints: set[KernelEndpoint] = set()
 
     async def endpoint(
-        self, handler: Handler, *, addresses: Sequence[str], port: int = 0, listen: bool = True
+        self,
+        handler: Handler,
+        *,
+        addresses: Sequence[str],
+        port: int = 0,
+        listen: bool = True,
+        max_message: int = MAX_MESSAGE,
     ) -> KernelEndpoint:
         """See Transport.endpoint. IPv6 among the addresses makes a socket of both families."""
-        endpoint = KernelEndpoint(self, handler, addresses, port, listen)
+        endpoint = KernelEndpoint(self, handler, addresses, port, listen, max_message)
         self.endpoints.add(endpoint)
         return endpoint
 

@@ -8,10 +8,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from rserpool.errors import LocalProtocolError
-from rserpool.transport.interface import MAX_MESSAGE, Address, AssociationGone, Down, Handler, as_address
+from rserpool.transport.interface import (
+    MAX_MESSAGE,
+    MAX_USER_MESSAGE,
+    Address,
+    AssociationGone,
+    Down,
+    Handler,
+    as_address,
+)
 
 ROOM = 1 << 18
-"""Octets of an association that may be on their way before send() returns False."""
+"""Octets of an association that may be on their way, or wait at a paused peer, before send() returns False."""
 FIRST_PORT = 49152
 
 Schedule = Callable[[Address, Address, Callable[[], None]], None]
@@ -23,7 +31,9 @@ Listener = Callable[[bytes, Address, int], None]
 class _Half:
     """One side's view of an association."""
 
-    __slots__ = ("assoc", "blocked", "closing", "endpoint", "held", "on_way", "other", "over", "up")
+    __slots__ = (
+        "assoc", "blocked", "closing", "endpoint", "held", "on_way", "other", "over", "paused", "up", "waiting",
+    )  # fmt: skip
 
     def __init__(self, endpoint: "MemoryEndpoint", assoc: int) -> None:
         self.endpoint = endpoint
@@ -35,6 +45,15 @@ class _Half:
         self.blocked = False
         self.on_way = 0
         self.held: deque[Callable[[], None]] = deque()
+        self.paused = False
+        self.waiting: deque[Callable[[], None]] = deque()
+
+    def in_turn(self, callback: Callable[[], None]) -> None:
+        """Do something now, or behind what waits for resume()."""
+        if self.paused or self.waiting:
+            self.waiting.append(callback)
+        else:
+            callback()
 
 
 class MemoryNetwork:
@@ -69,7 +88,13 @@ class MemoryNetwork:
             self._schedule(source, target, callback)
 
     def endpoint(
-        self, handler: Handler, *, addresses: Sequence[str], port: int = 0, listen: bool = True
+        self,
+        handler: Handler,
+        *,
+        addresses: Sequence[str],
+        port: int = 0,
+        listen: bool = True,
+        max_message: int = MAX_MESSAGE,
     ) -> "MemoryEndpoint":
         """An endpoint of this network. OSError if an address and the port are taken."""
         own = tuple(as_address(a) for a in addresses)
@@ -80,7 +105,7 @@ class MemoryNetwork:
         for address in own:
             if (address, port) in self._bound:
                 raise OSError(errno.EADDRINUSE, f"memory {address} port {port}: Address already in use")
-        made = MemoryEndpoint(self, handler, own, port, listen)
+        made = MemoryEndpoint(self, handler, own, port, listen, min(max_message, MAX_USER_MESSAGE))
         self._bound.update(((address, port), made) for address in own)
         return made
 
@@ -115,7 +140,7 @@ class MemoryNetwork:
         """The link is back: what waited goes out."""
         self._cuts.discard(frozenset((as_address(one), as_address(other))))
         for endpoint in dict.fromkeys(self._bound.values()):
-            endpoint.resume()
+            endpoint.send_held()
 
     def is_cut(self, one: "MemoryEndpoint", other: "MemoryEndpoint") -> bool:
         """Whether no pair of their addresses has a link."""
@@ -147,12 +172,19 @@ class MemoryEndpoint:
     """One port of a MemoryNetwork (interface.Endpoint, interface.DatagramSender)."""
 
     def __init__(
-        self, network: MemoryNetwork, handler: Handler, addresses: tuple[Address, ...], port: int, listen: bool
+        self,
+        network: MemoryNetwork,
+        handler: Handler,
+        addresses: tuple[Address, ...],
+        port: int,
+        listen: bool,
+        max_message: int,
     ) -> None:
         self.handler = handler
         self.local_addresses = addresses
         self.port = port
         self.listen = listen
+        self.max_message = max_message
         self.dead = False
         self._network = network
         self._halves: dict[int, _Half] = {}
@@ -207,7 +239,7 @@ class MemoryEndpoint:
         if before is not None:
             before.held.clear()
             before.on_way = 0
-            peer._post(before, lambda: peer.handler.on_restart(peer, before.assoc))
+            peer._post(before, lambda: before.in_turn(lambda: peer.handler.on_restart(peer, before.assoc)))
         else:
             peer._come_up(half.other)
         self._come_up(half)
@@ -225,8 +257,8 @@ class MemoryEndpoint:
     def send(self, assoc: int, data: bytes, ppid: int) -> bool:
         """See Endpoint.send."""
         half = self.half(assoc)
-        if not 0 < len(data) <= MAX_MESSAGE:
-            raise LocalProtocolError(f"a message has 1 to {MAX_MESSAGE} octets, not {len(data)}")
+        if not 0 < len(data) <= self.max_message:
+            raise LocalProtocolError(f"a message has 1 to {self.max_message} octets, not {len(data)}")
         if half.on_way and half.on_way + len(data) > ROOM:
             half.blocked = True
             return False
@@ -247,7 +279,7 @@ class MemoryEndpoint:
         else:
             self._network.post(self.local_addresses[0], there.local_addresses[0], callback)
 
-    def resume(self) -> None:
+    def send_held(self) -> None:
         for half in self.halves():
             other = half.other
             if other is not None and not other.endpoint.dead and not self._network.is_cut(self, other.endpoint):
@@ -257,12 +289,41 @@ class MemoryEndpoint:
     def _deliver(self, half: _Half, other: _Half | None, data: bytes, ppid: int) -> None:
         if half.other is not other:
             return
+        if other is not None:
+            other.in_turn(lambda: self._hand_over(half, other, data, ppid))
+
+    def _hand_over(self, half: _Half, other: _Half, data: bytes, ppid: int) -> None:
         half.on_way -= len(data)
         if half.blocked and not half.on_way:
             half.blocked = False
             self._post(half, lambda: None if half.over else self.handler.on_writable(self, half.assoc))
-        if other is not None and not other.over and not other.endpoint.dead:
-            other.endpoint.handler.on_message(other.endpoint, other.assoc, data, ppid)
+        there = other.endpoint
+        if other.over or there.dead:
+            return
+        if len(data) > there.max_message:
+            there.abort(other.assoc)
+        else:
+            there.handler.on_message(there, other.assoc, data, ppid)
+
+    def pause(self, assoc: int) -> None:
+        """See Endpoint.pause; what waits counts against the peer's ROOM."""
+        half = self._halves.get(assoc)
+        if half is not None and half.up and not half.over:
+            half.paused = True
+
+    def resume(self, assoc: int) -> None:
+        """See Endpoint.resume."""
+        half = self._halves.get(assoc)
+        if half is not None and half.paused:
+            half.paused = False
+            self._post(half, lambda: self._catch_up(half))
+
+    def _catch_up(self, half: _Half) -> None:
+        if half.waiting and not half.paused and not half.over:
+            first = half.waiting.popleft()
+            if half.waiting:
+                self._post(half, lambda: self._catch_up(half))
+            first()
 
     def end(self, half: _Half, reason: Down) -> None:
         """No more for this side but its on_down, later."""
@@ -284,8 +345,12 @@ class MemoryEndpoint:
 
     def _shut(self, half: _Half) -> None:
         other = half.other
-        if other is not None and not other.endpoint.dead:
-            other.endpoint.end(other, Down.SHUTDOWN)
+        if other is not None and not other.endpoint.dead and not other.over:
+            if other.waiting:
+                other.closing = True
+                other.waiting.append(lambda: other.endpoint.end(other, Down.SHUTDOWN))
+            else:
+                other.endpoint.end(other, Down.SHUTDOWN)
         self._post(half, lambda: self._finish(half, Down.SHUTDOWN))
 
     def abort(self, assoc: int) -> None:
@@ -335,10 +400,16 @@ class MemoryTransport:
         self.endpoints: list[MemoryEndpoint] = []
 
     async def endpoint(
-        self, handler: Handler, *, addresses: Sequence[str], port: int = 0, listen: bool = True
+        self,
+        handler: Handler,
+        *,
+        addresses: Sequence[str],
+        port: int = 0,
+        listen: bool = True,
+        max_message: int = MAX_MESSAGE,
     ) -> MemoryEndpoint:
         """See Transport.endpoint."""
-        made = self.network.endpoint(handler, addresses=addresses, port=port, listen=listen)
+        made = self.network.endpoint(handler, addresses=addresses, port=port, listen=listen, max_message=max_message)
         self.endpoints.append(made)
         return made
 

@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 
 from rserpool._fast.associations import Associations
-from rserpool.transport.interface import Handler
+from rserpool.transport.interface import MAX_USER_MESSAGE, Handler
 from rserpool.transport.leaving import CLOSE_WAIT, Leaving
 
 
 class SctpEndpoint(Associations):
     """A subclass also derives from its stack's Socket, and owes ``release``."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, max_message: int) -> None:
         self.handler = handler
+        self.max_message = min(max_message, MAX_USER_MESSAGE)
         self._loop = asyncio.get_running_loop()
         self._port = 0
         self._empty = asyncio.Event()
@@ -28,6 +29,9 @@ class SctpEndpoint(Associations):
 
     def vacant(self) -> None:
         self._empty.set()
+
+    def soon(self, assoc: int) -> None:
+        self._loop.call_soon(self.catch_up, assoc)
 
     def failed(self, error: Exception) -> None:
         context = {"message": f"handler of SCTP port {self._port} failed", "exception": error}

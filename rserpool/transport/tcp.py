@@ -49,6 +49,7 @@ class _Connection(asyncio.Protocol):
         self.paused = False
         self.blocked = False
         self.lane: Lane | None = None
+        self.reading = True
         self._buffer = bytearray()
         self._time = asyncio.get_running_loop().time
         self._read_timer: asyncio.TimerHandle | None = None
@@ -68,7 +69,7 @@ class _Connection(asyncio.Protocol):
         self.endpoint.arrived(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.lane is not None and not self._buffer and not self.closing and not self.blocked:
+        if self.lane is not None and self.reading and not (self._buffer or self.closing or self.blocked):
             answers, served = self.lane.serve(data, self._time())
             if answers:
                 self._write(answers)
@@ -76,19 +77,25 @@ class _Connection(asyncio.Protocol):
                 return
             data = data[served:]
         self._buffer += data
-        while len(self._buffer) >= HEADER and not self.closing:
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while len(self._buffer) >= HEADER and self.reading and not self.closing:
             length = int.from_bytes(self._buffer[2:4])
             if length < HEADER:
                 self.end(Down.ABORTED)
                 return
             length = (length + 3) & ~3
+            if length > self.endpoint.max_message:
+                self.end(Down.ABORTED)
+                return
             if len(self._buffer) < length:
                 break
             message = bytes(self._buffer[:length])
             del self._buffer[:length]
             self._stop_reading_timer()
             self.endpoint.tell(self.endpoint.handler.on_message, self.assoc, message, ASAP_PPID)
-        if self._buffer and self._read_timer is None and not self.closing:
+        if self._buffer and self._read_timer is None and self.reading and not self.closing:
             self._read_timer = asyncio.get_running_loop().call_later(READ_TIMEOUT, self.end, Down.ABORTED)
 
     def _write(self, answers: bytes) -> None:
@@ -102,6 +109,23 @@ class _Connection(asyncio.Protocol):
         if self._read_timer is not None:
             self._read_timer.cancel()
             self._read_timer = None
+
+    def pause(self) -> None:
+        if self.reading and self.transport is not None and not self.closing:
+            self.reading = False
+            self._stop_reading_timer()
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if not self.reading:
+            self.reading = True
+            asyncio.get_running_loop().call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        """Deliver what came with the message at which it was paused, then read on."""
+        self._deliver()
+        if self.reading and self.transport is not None and not self.closing:
+            self.transport.resume_reading()
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -154,8 +178,11 @@ class _Connection(asyncio.Protocol):
 class TcpEndpoint:
     """A TCP port, or the place of outgoing connections (interface.Endpoint)."""
 
-    def __init__(self, transport: "TcpTransport", handler: Handler, addresses: tuple[Address, ...]) -> None:
+    def __init__(
+        self, transport: "TcpTransport", handler: Handler, addresses: tuple[Address, ...], max_message: int
+    ) -> None:
         self.handler = handler
+        self.max_message = max_message
         self.refused = 0
         self._transport = transport
         self._addresses = addresses
@@ -255,8 +282,8 @@ class TcpEndpoint:
         """See Endpoint.send. The message is padded to a multiple of 4 where it is not; LocalProtocolError for a PPID
         other than ASAP's, for which there is no room on the wire."""
         connection = self._living(assoc)
-        if not HEADER <= len(data) <= MAX_MESSAGE or ppid != ASAP_PPID:
-            raise LocalProtocolError(f"TCP carries ASAP messages of {HEADER} to {MAX_MESSAGE} octets")
+        if not HEADER <= len(data) <= self.max_message or ppid != ASAP_PPID:
+            raise LocalProtocolError(f"TCP carries ASAP messages of {HEADER} to {self.max_message} octets")
         if connection.transport is None or (connection.queued and connection.queued + len(data) > MAX_QUEUED):
             connection.blocked = True
             return False
@@ -266,6 +293,16 @@ class TcpEndpoint:
     def attach(self, assoc: int, lane: Lane) -> None:
         """What the lane serves is answered from it at once, and the handler not told."""
         self._living(assoc).lane = lane
+
+    def pause(self, assoc: int) -> None:
+        """See Endpoint.pause."""
+        if (connection := self._connections.get(assoc)) is not None:
+            connection.pause()
+
+    def resume(self, assoc: int) -> None:
+        """See Endpoint.resume."""
+        if (connection := self._connections.get(assoc)) is not None:
+            connection.resume()
 
     def shutdown(self, assoc: int) -> None:
         """See Endpoint.shutdown."""
@@ -324,10 +361,19 @@ class TcpTransport:
         self.endpoints: set[TcpEndpoint] = set()
 
     async def endpoint(
-        self, handler: Handler, *, addresses: Sequence[str] = (), port: int = 0, listen: bool = True
+        self,
+        handler: Handler,
+        *,
+        addresses: Sequence[str] = (),
+        port: int = 0,
+        listen: bool = True,
+        max_message: int = MAX_MESSAGE,
     ) -> TcpEndpoint:
-        """See Transport.endpoint. Without ``listen`` nothing is bound and the port is 0."""
-        endpoint = TcpEndpoint(self, handler, expand(addresses) if addresses else ())
+        """See Transport.endpoint. Without ``listen`` nothing is bound and the port is 0.
+
+        No message is longer than MAX_MESSAGE: its own 16 bits of length frame it.
+        """
+        endpoint = TcpEndpoint(self, handler, expand(addresses) if addresses else (), min(max_message, MAX_MESSAGE))
         if listen:
             await endpoint.listen(port)
         self.endpoints.add(endpoint)

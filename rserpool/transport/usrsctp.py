@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 
 from rserpool._fast import usrsctp as stack
-from rserpool.transport.interface import Address, Handler, Tuning, as_address
+from rserpool.transport.interface import MAX_MESSAGE, Address, Handler, Tuning, as_address
 from rserpool.transport.sctp_endpoint import SctpEndpoint
 from rserpool.transport.udp import UdpSockets, expand, pack, unpack
 
@@ -61,8 +61,15 @@ class Ticker:
 class UsrsctpEndpoint(SctpEndpoint, stack.Socket):
     """One SCTP port of the in-process stack (interface.Endpoint, interface.DatagramSender)."""
 
-    def __init__(self, transport: "UsrsctpTransport", handler: Handler, sockets: UdpSockets, listen: bool) -> None:
-        super().__init__(handler)
+    def __init__(
+        self,
+        transport: "UsrsctpTransport",
+        handler: Handler,
+        sockets: UdpSockets,
+        listen: bool,
+        max_message: int,
+    ) -> None:
+        super().__init__(handler, max_message)
         self._transport = transport
         self._ticker = transport.ticker
         self._sockets = sockets
@@ -141,12 +148,18 @@ class UsrsctpTransport:
         return self._ticker
 
     async def endpoint(
-        self, handler: Handler, *, addresses: Sequence[str], port: int = 0, listen: bool = True
+        self,
+        handler: Handler,
+        *,
+        addresses: Sequence[str],
+        port: int = 0,
+        listen: bool = True,
+        max_message: int = MAX_MESSAGE,
     ) -> UsrsctpEndpoint:
         """See Transport.endpoint. ``port`` is bound for UDP, and within the stack for SCTP."""
         sockets = UdpSockets(expand(addresses), port)
         try:
-            endpoint = UsrsctpEndpoint(self, handler, sockets, listen)
+            endpoint = UsrsctpEndpoint(self, handler, sockets, listen, max_message)
         except BaseException:
             sockets.close()
             raise

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Address
 
-from rserpool.transport.interface import Address, Down, Endpoint, Transport, Tuning
+from rserpool.transport.interface import MAX_MESSAGE, Address, Down, Endpoint, Transport, Tuning
 
 LIMIT = 30.0
 HOST = "127.0.0.1"
@@ -124,11 +124,13 @@ class Pair:
 
 
 @contextlib.asynccontextmanager
-async def pair(back_end: str, *, echo: bool = False, tuning: Tuning | None = None) -> AsyncIterator[Pair]:
+async def pair(
+    back_end: str, *, echo: bool = False, tuning: Tuning | None = None, max_message: int = MAX_MESSAGE
+) -> AsyncIterator[Pair]:
     async with transport(back_end, tuning) as made:
         at_server, at_client = Recorder(echo=echo), Recorder()
-        server = await made.endpoint(at_server, addresses=[HOST])
-        client = await made.endpoint(at_client, addresses=[HOST], listen=back_end != "tcp")
+        server = await made.endpoint(at_server, addresses=[HOST], max_message=max_message)
+        client = await made.endpoint(at_client, addresses=[HOST], listen=back_end != "tcp", max_message=max_message)
         both = Pair(made, server, client, at_server, at_client)
         await both.connect()
         yield both

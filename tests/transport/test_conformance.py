@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rserpool.errors import LocalProtocolError
-from rserpool.transport.interface import MAX_MESSAGE, AssociationGone, Down
+from rserpool.transport.interface import MAX_MESSAGE, MAX_USER_MESSAGE, AssociationGone, Down
 from tests.transport.conftest import Run
 from tests.transport.support import HASTY, HOST, LOOPBACK, Recorder, message, pair, transport
 
@@ -51,6 +51,43 @@ def test_large_messages_both_ways(back_end: str, run: Run) -> None:
                 assert p.client.send(p.assoc, message(size), 11)
             await p.at_client.until(lambda: len(p.at_client.messages) == len(sizes))
             assert [data for _, data, _ in p.at_client.messages] == [message(size) for size in sizes]
+
+    run(main())
+
+
+def test_a_longer_limit_for_user_messages(back_end: str, run: Run) -> None:
+    if back_end in ("usrsctp", "kernel"):
+        pytest.skip("its buffers hold less")
+
+    async def main() -> None:
+        async with pair(back_end, echo=True, max_message=MAX_USER_MESSAGE) as p:
+            limit = p.client.max_message
+            assert limit == p.server.max_message == (MAX_MESSAGE if back_end == "tcp" else MAX_USER_MESSAGE)
+            with pytest.raises(LocalProtocolError):
+                p.client.send(p.assoc, bytes(limit + 1), 11)
+            largest = message(min(limit, 0xFFFC)) + bytes(max(limit - 0xFFFC, 0) if back_end != "tcp" else 0)
+            for expected in range(1, 6):
+                assert p.client.send(p.assoc, largest, 11)
+                await p.at_client.until(lambda: len(p.at_client.messages) == expected)  # noqa: B023
+            assert p.at_client.messages == [(p.assoc, largest, 11)] * 5
+
+    run(main())
+
+
+def test_a_message_beyond_the_receivers_limit_ends_the_association(back_end: str, run: Run) -> None:
+    async def main() -> None:
+        async with transport(back_end) as made:
+            heard, said = Recorder(), Recorder()
+            server = await made.endpoint(heard, addresses=[HOST], max_message=50_000)
+            client = await made.endpoint(said, addresses=[HOST], listen=back_end != "tcp")
+            assoc = client.connect([HOST], server.port)
+            await said.until(lambda: assoc in said.up)
+            assert client.send(assoc, message(50_000), 11)
+            assert client.send(assoc, message(50_004), 11)
+            await said.until(lambda: bool(said.down))
+            await heard.until(lambda: bool(heard.down))
+            assert heard.reasons == said.reasons == [Down.ABORTED]
+            assert [data for _, data, _ in heard.messages] == [message(50_000)]
 
     run(main())
 
