@@ -14,7 +14,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 FAST = Path("rserpool/_fast")
-NEEDS = {"usrsctp": ("usrsctp.h", "usrsctp", "libusrsctp-dev")}
+USRSCTP = "usrsctp.h", "usrsctp", "libusrsctp-dev"
+NEEDS = {"usrsctp": USRSCTP, "events": USRSCTP, "options": USRSCTP}
 DIRECTIVES = {"language_level": 3, "embedsignature": False, "freethreading_compatible": True}
 
 

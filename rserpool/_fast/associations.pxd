@@ -10,6 +10,7 @@ cdef enum State:
 
 cdef class Association:
     cdef uintptr_t place             # the back end's own
+    cdef uintptr_t own               # its own socket, since it was paused; 0: that of the endpoint
     cdef uint16_t port               # the peer's
     cdef bint up
     cdef bint over                   # the handler knows that it ended, or need not know
@@ -26,6 +27,7 @@ cdef class Associations:
     cdef public object handler
     cdef public size_t max_message   # octets
     cdef dict table
+    cdef dict parted                 # association by its own socket
     cdef dict late                   # the stack is done with them, the handler not yet
 
     cdef Association admit(self, uint32_t assoc, uint16_t port)
@@ -38,6 +40,7 @@ cdef class Associations:
     cdef int tell_restart(self, uint32_t assoc) except -1
     cdef int hold(self, uint32_t assoc, Association association, bytes message, object ppid) except -1
     cdef int tell_end(self, uint32_t assoc, Association association, State state) except -1
+    cdef int read_own(self, uint32_t assoc, size_t sip) except -1
     cdef int crowded(self, uint32_t assoc, Association association) except -1
     cdef int emptied(self, uint32_t assoc, Association association) except -1
     cdef int arrived(self, uint32_t assoc, const char *data, size_t length, uint32_t ppid, bint whole) except -1

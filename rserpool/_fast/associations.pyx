@@ -11,6 +11,7 @@ from rserpool.association import AssociationGone, Down
 from rserpool.errors import LocalProtocolError
 
 cdef size_t MAX_HELD = shared.MAX_HELD
+cdef size_t SIP = 1500                # octets: a probe of a closed window
 cdef dict REASONS = {
     <int>SHUT: Down.SHUTDOWN, <int>LOST: Down.LOST, <int>ABORTED: Down.ABORTED, <int>NOT_STARTED: Down.CANT_START,
 }
@@ -25,6 +26,7 @@ cdef class Associations:
 
     def __cinit__(self, *args, **kwargs) -> None:
         self.table = {}
+        self.parted = {}
         self.late = {}
         self.max_message = shared.MAX_MESSAGE
 
@@ -63,8 +65,31 @@ cdef class Associations:
         """catch_up() of that association is due, from the loop."""
 
     cdef int crowded(self, uint32_t assoc, Association association) except -1:
-        """A paused association has more to hold: its stack should close its window."""
+        """A paused association has more to hold: the back end should part it, so that its window closes."""
         return 0
+
+    cdef int read_own(self, uint32_t assoc, size_t sip) except -1:
+        """Hand over what waits on an association's own socket; that many octets of it while it is paused."""
+        return 0
+
+    def parting(self) -> None:
+        """An association is paused that has a socket of its own: sip() is due now and then."""
+
+    def sip(self) -> bool:
+        """Take a little of what waits for each paused association, and hold it. Whether there are any.
+
+        A stack may give up a peer whose window stays closed for long (libusrsctp after 30 probes), though the probes
+        are answered: so one is accepted now and then.
+        """
+        cdef Association association
+        cdef bint any_paused = False
+        for assoc in tuple(self.parted.values()):
+            association = self.table.get(assoc)
+            if association is not None and association.paused:
+                any_paused = True
+                if association.weight < MAX_HELD // 2:
+                    self.read_own(assoc, SIP)
+        return any_paused
 
     cdef int emptied(self, uint32_t assoc, Association association) except -1:
         """An association is not paused and nothing is held: its stack may open its window."""
@@ -156,6 +181,8 @@ cdef class Associations:
         cdef Association association = self.one(assoc)
         if association is not None and association.up:
             association.paused = True
+            if association.own:
+                self.parting()
 
     def resume(self, assoc: int) -> None:
         """See interface.Endpoint.resume."""

@@ -46,6 +46,7 @@ cdef int peers_init(Peers *peers, uint32_t seed) except -1
 cdef void peers_clear(Peers *peers) noexcept
 cdef uintptr_t peers_find(Peers *peers, int fd, const sockaddr *address, socklen_t length) noexcept nogil
 cdef Peer *peers_get(Peers *peers, uintptr_t handle) noexcept nogil
+cdef bint peers_near(const Peer *peer) noexcept nogil
 cdef void peers_use(Peers *peers, uintptr_t handle) noexcept nogil
 cdef void peers_release(Peers *peers, uintptr_t handle) noexcept nogil
 cdef void peers_forget(Peers *peers, int fd) noexcept nogil

@@ -158,6 +158,22 @@ cdef Peer *peers_get(Peers *peers, uintptr_t handle) noexcept nogil:
     return &peers.slots[handle - 1]
 
 
+cdef bint peers_near(const Peer *peer) noexcept nogil:
+    """Whether its address is one of the loopback's: 127.0.0.0/8 or ::1, mapped or not."""
+    cdef int i
+    if peer.length == 16:
+        return peer.address[4] == 127
+    for i in range(8, 18):
+        if peer.address[i]:
+            return False
+    if peer.address[18] == 255 and peer.address[19] == 255:
+        return peer.address[20] == 127
+    for i in range(18, 23):
+        if peer.address[i]:
+            return False
+    return peer.address[23] == 1
+
+
 cdef void peers_use(Peers *peers, uintptr_t handle) noexcept nogil:
     """One more association needs that peer, which therefore stays."""
     cdef Peer *peer = peers_get(peers, handle)

@@ -11,18 +11,24 @@ import os
 from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, errno
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
+from rserpool._fast.events cimport (
+    READABLE, Event, Queue, events_close, events_disown, events_from, events_key, events_of, events_open, events_receive, events_take,
+    events_upcall,
+)
 from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.peers cimport (
-    Peer, Peers, peers_clear, peers_disown, peers_find, peers_forget, peers_get, peers_init, peers_release, peers_use,
-    sockaddr, socklen_t,
+    Peer, Peers, peers_clear, peers_disown, peers_find, peers_forget, peers_get, peers_init, peers_near, peers_release,
+    peers_use, sockaddr, socklen_t,
 )
 
 from rserpool._fast.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
 )
+
+from rserpool._fast.options cimport check, make_room, tune
 
 from rserpool.association import AssociationGone
 
@@ -31,88 +37,32 @@ cdef enum:
     BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop
     DATAGRAM = 1 << 16
     COMMON_HEADER = 12
-    STREAMS = 32                     # incoming streams we admit; a peer cannot make us reserve more
-    SACK_DELAY = 20                  # milliseconds, unless told otherwise
-    SPACE = 1 << 18                  # send and receive buffer of an association, octets
-    SLOT_BITS = 20
+    NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; more fit, but fewer into its buffers
+    SACK = 3                         # chunk type
+    SACK_RWND = 20                   # where its window is, if it is the first chunk of a packet
+    CLOSED = 1500                    # a window of less lets the stack send probes only
+    MAX_CHUNKS = 1 << 14             # kept per association; the window bounds them first. Beyond, they are dropped
+    SPACE = 1 << 18                  # send and receive buffer of an association, octets,
+    LARGE_SPACE = 1 << 20            # where a message may have more than half of it
+    PIECE = 1 << 18                  # read at once of an association's own socket
+    GET_SNDBUF_USE = 0x1101          # not in the stack's public header
 
-cdef struct Event:
-    void *data
-    size_t length
-    uintptr_t peer
+cdef struct sndbuf_use:
     uint32_t assoc
-    uint32_t ppid
-    uint16_t port
-    bint stray                       # it came of a packet from another peer
-    int flags
-
-cdef struct Queue:
-    Event *events
-    size_t head
-    size_t tail
-    size_t room
-    bint overrun                     # an event was lost for want of memory
-
-cdef struct Slots:
-    Queue *queues                    # a socket's number leads here from the stack's callback
-    uint32_t *generations
-    uint32_t count
+    uint32_t sending
+    uint32_t received
 
 cdef Peers _peers
-cdef Slots _slots
 cdef bint _running = False
 cdef uint32_t _forks = 0              # that have left a running stack behind; the parents' sockets are dead here
 cdef uint64_t _ticked = 0
 cdef mmsghdr *_headers = NULL
 cdef uintptr_t _registered = 0       # handles up to here are known to the stack
-cdef uintptr_t _source = 0           # whence the packet came that the stack is looking at
+cdef char *_piece = NULL
 
-cdef tuple EVENTS = (SCTP_ASSOC_CHANGE, SCTP_SHUTDOWN_EVENT)
 cdef frozenset GONE = frozenset(
     (codes.ENOENT, codes.ECONNRESET, codes.ECONNABORTED, codes.EPIPE, codes.ESHUTDOWN, codes.ENOTCONN, codes.EINVAL)
 )
-
-
-cdef Queue *queue_of(void *info) noexcept nogil:
-    cdef uintptr_t number = <uintptr_t>info
-    cdef uint32_t slot = <uint32_t>(number & ((1 << SLOT_BITS) - 1))
-    if slot >= _slots.count or _slots.generations[slot] != number >> SLOT_BITS:
-        return NULL
-    return &_slots.queues[slot]
-
-
-cdef int receive(
-    usocket *so, sctp_sockstore address, void *data, size_t length, sctp_rcvinfo info, int flags, void *number
-) noexcept nogil:
-    """The stack has a message or a notification: keep it for drain()."""
-    cdef Queue *queue = queue_of(number)
-    cdef Event *events
-    cdef size_t room
-    if data == NULL:
-        return 1
-    if queue == NULL:
-        free(data)
-        return 1
-    if queue.tail == queue.room:
-        room = queue.room * 2 if queue.room else 16
-        events = <Event *>realloc(queue.events, room * sizeof(Event))
-        if events == NULL:
-            queue.overrun = True
-            free(data)
-            return 1
-        queue.events = events
-        queue.room = room
-    events = &queue.events[queue.tail]
-    events.data = data
-    events.length = length
-    events.peer = <uintptr_t>address.sconn.sconn_addr
-    events.port = ntohs(address.sconn.sconn_port)
-    events.assoc = info.rcv_assoc_id
-    events.ppid = ntohl(info.rcv_ppid)
-    events.stray = _source != 0 and _source != events.peer
-    events.flags = flags
-    queue.tail += 1
-    return 1
 
 
 cdef int output(void *address, void *packet, size_t length, uint8_t tos, uint8_t whole) noexcept nogil:
@@ -127,7 +77,7 @@ cdef int output(void *address, void *packet, size_t length, uint8_t tos, uint8_t
 
 
 cdef int allocate_batch() except -1:
-    global _headers
+    global _headers, _piece
     cdef iovec *parts
     cdef uint8_t *room
     cdef int i
@@ -135,7 +85,8 @@ cdef int allocate_batch() except -1:
         return 0
     _headers = <mmsghdr *>calloc(BATCH, sizeof(mmsghdr) + sizeof(iovec) + 28)
     room = <uint8_t *>malloc(BATCH * DATAGRAM)
-    if _headers == NULL or room == NULL:
+    _piece = <char *>malloc(PIECE)
+    if _headers == NULL or room == NULL or _piece == NULL:
         raise MemoryError
     parts = <iovec *>&_headers[BATCH]
     for i in range(BATCH):
@@ -160,6 +111,7 @@ cdef int start() except -1:
     usrsctp_sysctl_set_sctp_auto_asconf(0)
     usrsctp_sysctl_set_sctp_auth_enable(0)
     usrsctp_sysctl_set_sctp_blackhole(0)                # an unknown association is told so: restarts are seen at once
+    usrsctp_sysctl_set_sctp_max_chunks_on_queue(MAX_CHUNKS)
     usrsctp_sysctl_set_sctp_recvspace(SPACE)
     usrsctp_sysctl_set_sctp_sendspace(SPACE)
     _running = True
@@ -217,51 +169,14 @@ def _after_fork() -> None:
     """In the child: what the stack holds is the parent's. It stays, but hears nothing and is heard by nobody; only what
     is opened from now on lives."""
     global _forks
-    cdef uint32_t slot
     if not _running:
         return
     _forks += 1
     peers_disown(&_peers)
-    for slot in range(_slots.count):
-        if _slots.generations[slot] & 1:
-            give_slot(slot)
+    events_disown()
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-cdef uint32_t take_slot() except 0xFFFFFFFF:
-    cdef uint32_t slot
-    cdef Queue *queues
-    cdef uint32_t *generations
-    for slot in range(_slots.count):
-        if not _slots.generations[slot] & 1:
-            break
-    else:
-        slot = _slots.count
-        queues = <Queue *>realloc(_slots.queues, (slot + 1) * sizeof(Queue))
-        if queues == NULL:
-            raise MemoryError
-        _slots.queues = queues
-        generations = <uint32_t *>realloc(_slots.generations, (slot + 1) * sizeof(uint32_t))
-        if generations == NULL:
-            raise MemoryError
-        _slots.generations = generations
-        generations[slot] = 0
-        _slots.count += 1
-    memset(&_slots.queues[slot], 0, sizeof(Queue))
-    _slots.generations[slot] += 1                       # odd: taken
-    return slot
-
-
-cdef void give_slot(uint32_t slot) noexcept:
-    cdef Queue *queue = &_slots.queues[slot]
-    while queue.head < queue.tail:
-        free(queue.events[queue.head].data)
-        queue.head += 1
-    free(queue.events)
-    memset(queue, 0, sizeof(Queue))
-    _slots.generations[slot] += 1
 
 
 cdef class Socket(Associations):
@@ -277,7 +192,10 @@ cdef class Socket(Associations):
     cdef uint16_t number
     cdef uint32_t forks              # how many there had been when it was opened
     cdef bint draining
-    cdef list unwanted               # given up while connecting; the handler does not know yet
+    cdef uint32_t space
+    cdef list unwanted               # aborted, without an event of the stack: while connecting, or on its own socket
+    cdef dict stuck                  # place of the peer by association that is blocked
+    cdef set heard                   # places of peers whose packets came in this batch, where any is blocked
 
     def open_socket(self, int port, bint listen, tuning) -> None:
         """Bind to that SCTP port. OSError."""
@@ -285,21 +203,22 @@ cdef class Socket(Associations):
         start()
         self.forks = _forks
         self.number = <uint16_t>port
+        self.space = SPACE if self.max_message <= <size_t>(SPACE >> 1) else LARGE_SPACE
         self.unwanted = []
-        self.slot = take_slot()
+        self.stuck = {}
+        self.heard = set()
+        self.slot = events_open()
         self.so = usrsctp_socket(
-            AF_CONN, SOCK_SEQPACKET, IPPROTO_SCTP, receive, NULL, 0,
-            <void *>((<uintptr_t>_slots.generations[self.slot] << SLOT_BITS) | self.slot),
+            AF_CONN, SOCK_SEQPACKET, IPPROTO_SCTP, events_receive, NULL, 0, events_key(self.slot)
         )
         if self.so == NULL:
-            give_slot(self.slot)
+            events_close(self.slot)
             raise OSError(errno, os.strerror(errno))
         try:
             usrsctp_set_non_blocking(self.so, 1)
-            self.tune(tuning)
-            memset(&name, 0, sizeof(name))
-            name.sconn_family = <uint16_t>AF_CONN
-            name.sconn_port = htons(self.number)
+            tune(self.so, tuning)
+            make_room(self.so, self.space)
+            name_of(&name, 0, self.number)
             check(usrsctp_bind(self.so, <sockaddr *>&name, sizeof(name)))
             if listen:
                 check(usrsctp_listen(self.so, 1))
@@ -307,76 +226,24 @@ cdef class Socket(Associations):
             self.close_socket()
             raise
 
-    cdef int option(self, int option, const void *value, size_t length) except -1:
-        return check(usrsctp_setsockopt(self.so, IPPROTO_SCTP, option, value, <socklen_t>length))
-
-    cdef int switch(self, int option, int value) except -1:
-        return self.option(option, &value, sizeof(value))
-
-    cdef int subscribe(self, uint32_t assoc, int kind, bint on) except -1:
-        cdef sctp_event event
-        memset(&event, 0, sizeof(event))
-        event.se_assoc_id = assoc
-        event.se_type = <uint16_t>kind
-        event.se_on = <uint8_t>on
-        return self.option(SCTP_EVENT, &event, sizeof(event))
-
-    cdef int tune(self, tuning) except -1:
-        cdef sctp_initmsg init
-        cdef sctp_rtoinfo rto
-        cdef sctp_assocparams patience
-        cdef sctp_paddrparams path
-        cdef sctp_sack_info sack
-        memset(&init, 0, sizeof(init))
-        memset(&rto, 0, sizeof(rto))
-        memset(&patience, 0, sizeof(patience))
-        memset(&path, 0, sizeof(path))
-        memset(&sack, 0, sizeof(sack))
-        self.switch(SCTP_NODELAY, 1)
-        self.switch(SCTP_RECVRCVINFO, 1)
-        for kind in EVENTS:
-            self.subscribe(0, kind, True)
-        init.sinit_num_ostreams = 1
-        init.sinit_max_instreams = STREAMS
-        init.sinit_max_attempts = tuning.init_retransmissions
-        init.sinit_max_init_timeo = int(tuning.rto_max * 1000)
-        self.option(SCTP_INITMSG, &init, sizeof(init))
-        rto.srto_initial = int(tuning.rto_initial * 1000)
-        rto.srto_min = int(tuning.rto_min * 1000)
-        rto.srto_max = int(tuning.rto_max * 1000)
-        self.option(SCTP_RTOINFO, &rto, sizeof(rto))
-        patience.sasoc_asocmaxrxt = tuning.association_retransmissions
-        self.option(SCTP_ASSOCINFO, &patience, sizeof(patience))
-        path.spp_hbinterval = int(tuning.heartbeat * 1000)
-        path.spp_flags = <uint32_t>(SPP_HB_ENABLE if tuning.heartbeat else SPP_HB_DISABLE)
-        path.spp_pathmaxrxt = tuning.association_retransmissions      # the only path
-        self.option(SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
-        sack.sack_delay = SACK_DELAY if tuning.sack_delay is None else int(tuning.sack_delay * 1000)
-        sack.sack_freq = 2 if sack.sack_delay else 1
-        return self.option(SCTP_DELAYED_SACK, &sack, sizeof(sack))
-
     def close_socket(self) -> None:
         """Abort what still lives and free the socket. Its UDP sockets may be closed after forget()."""
-        cdef linger_t linger
         if self.so == NULL:
             return
         if self.forks == _forks:
-            linger.l_onoff = 1
-            linger.l_linger = 0
-            usrsctp_setsockopt(self.so, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
-            usrsctp_close(self.so)
             for association in self.table.values():
-                peers_release(&_peers, (<Association>association).place)
+                self.released(<Association>association)
+            close_at_once(self.so)
         self.so = NULL
         self.table.clear()
         self.late.clear()
         if self.forks == _forks:
-            give_slot(self.slot)
+            events_close(self.slot)
 
     def __dealloc__(self) -> None:
         if self.so != NULL and self.forks == _forks:
             usrsctp_close(self.so)
-            give_slot(self.slot)
+            events_close(self.slot)
 
     def wake(self) -> None:
         """drain() is due, from the loop."""
@@ -402,21 +269,43 @@ cdef class Socket(Associations):
                     <const uint8_t *>header.msg_iov.iov_base, _headers[i].msg_len,
                 )
             self.drain()
+            if self.heard:
+                self.look_for_room()
             if n < BATCH or self.so == NULL:
                 break
 
-    cdef void take_packet(
+    cdef int take_packet(
         self, int fd, const sockaddr *source, socklen_t length, const uint8_t *packet, size_t size
-    ) noexcept:
-        global _source
+    ) except -1:
         cdef uintptr_t peer
         if size < COMMON_HEADER or <uint16_t>(<uint16_t>packet[2] << 8 | packet[3]) != self.number or self.so == NULL:
-            return
+            return 0
         peer = find_peer(fd, source, length)
         if peer:
-            _source = peer
+            events_from(peer)
             usrsctp_conninput(<void *>peer, packet, size, 0)
-            _source = 0
+            events_from(0)
+            if self.stuck:
+                self.heard.add(peer)
+            if size >= SACK_RWND + 4 and packet[COMMON_HEADER] == SACK and window_of(packet) < CLOSED:
+                self.greet(peer, <uint16_t>(<uint16_t>packet[0] << 8 | packet[1]))
+        return 0
+
+    cdef int greet(self, uintptr_t peer, uint16_t port) except -1:
+        """Send a heartbeat to a peer whose window is closed. The stack counts its own probes of the window as errors
+        though they are answered (RFC 9260 6.1 B); the heartbeat's answer clears the count."""
+        cdef sctp_paddrparams path
+        cdef sctp_status status
+        cdef uint32_t assoc
+        memset(&path, 0, sizeof(path))
+        name_of(<sockaddr_conn *>&path.spp_address, peer, port)
+        assoc = usrsctp_getassocid(self.so, <sockaddr *>&path.spp_address) or self.parted_with(peer, port)
+        if not self.ask(assoc, SCTP_STATUS, &status, sizeof(status)) or status.sstat_rwnd >= CLOSED:
+            return 0
+        path.spp_assoc_id = assoc
+        path.spp_flags = <uint32_t>SPP_HB_DEMAND
+        usrsctp_setsockopt(self.socket_of(assoc), IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
+        return 0
 
     def drain(self) -> None:
         """Hand every waiting event to the handler."""
@@ -428,20 +317,20 @@ cdef class Socket(Associations):
         try:
             while self.so != NULL:
                 while self.unwanted:
-                    self.give_up(self.unwanted.pop())
-                queue = &_slots.queues[self.slot]
+                    assoc = self.unwanted.pop()
+                    self.give_up(assoc)
+                    self.read_own(assoc, 0)
+                queue = events_of(self.slot)
                 if queue.overrun:
                     queue.overrun = False
                     raise MemoryError("events of the SCTP stack were lost")
-                if queue.head == queue.tail:
+                if not events_take(queue, &event):
                     break
-                event = queue.events[queue.head]
-                queue.head += 1
-                if queue.head == queue.tail:
-                    queue.head = queue.tail = 0
                 try:
-                    if event.flags & MSG_NOTIFICATION:
-                        self.notified(&event)
+                    if event.flags == READABLE:
+                        self.read_own(self.parted.get(event.peer, 0), 0)
+                    elif event.flags & MSG_NOTIFICATION:
+                        self.note(<sctp_notification *>event.data, event.port, event.peer, event.stray)
                     else:
                         self.arrived(
                             event.assoc, <const char *>event.data, event.length, event.ppid, event.flags & MSG_EOR != 0
@@ -451,19 +340,16 @@ cdef class Socket(Associations):
         finally:
             self.draining = False
 
-    cdef int notified(self, Event *event) except -1:
-        cdef sctp_notification *note = <sctp_notification *>event.data
+    cdef int note(self, sctp_notification *note, uint16_t port, uintptr_t peer, bint stray) except -1:
         cdef sctp_assoc_change *change = &note.sn_assoc_change
         cdef int kind = note.sn_header.sn_type
         if kind == SCTP_SHUTDOWN_EVENT:
             return self.changed(note.sn_shutdown_event.sse_assoc_id, SHUT_BY_PEER)
-        if kind == SCTP_SENDER_DRY_EVENT:
-            return self.dry(note.sn_sender_dry_event.sender_dry_assoc_id)
         if kind != SCTP_ASSOC_CHANGE:
             return 0
         if change.sac_state == SCTP_COMM_UP:
             if change.sac_assoc_id not in self.table:
-                self.enlist(change.sac_assoc_id, event.port, event.peer).over = event.stray
+                self.enlist(change.sac_assoc_id, port, peer).over = stray
             return self.changed(change.sac_assoc_id, UP)
         if change.sac_state == SCTP_RESTART:
             return self.changed(change.sac_assoc_id, RESTARTED)
@@ -478,16 +364,113 @@ cdef class Socket(Associations):
         cdef Association association = self.admit(assoc, port)
         association.place = peer
         peers_use(&_peers, peer)
+        self.widen(assoc, peer, port)
         return association
+
+    cdef int widen(self, uint32_t assoc, uintptr_t peer, uint16_t port) except -1:
+        """Large packets to a peer on this machine; elsewhere the stack's 1280 octets pass everywhere."""
+        cdef sctp_paddrparams path
+        cdef Peer *there = peers_get(&_peers, peer)
+        if there == NULL or not peers_near(there):
+            return 0
+        memset(&path, 0, sizeof(path))
+        name_of(<sockaddr_conn *>&path.spp_address, peer, port)
+        path.spp_assoc_id = assoc
+        path.spp_pathmtu = NEAR_MTU
+        path.spp_flags = <uint32_t>SPP_PMTUD_DISABLE
+        usrsctp_setsockopt(self.so, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
+        return 0
 
     cdef int released(self, Association association) except -1:
         peers_release(&_peers, association.place)
+        if association.own:
+            self.parted.pop(association.own, None)
+            usrsctp_set_upcall(<usocket *>association.own, NULL, NULL)
+            close_at_once(<usocket *>association.own)
+            association.own = 0
         return 0
 
-    cdef int dry(self, uint32_t assoc) except -1:
-        if assoc in self.table:
-            self.subscribe(assoc, SCTP_SENDER_DRY_EVENT, False)
-        return self.writable(assoc)
+    cdef usocket *socket_of(self, uint32_t assoc) except? NULL:
+        cdef Association association = self.table.get(assoc)
+        return <usocket *>association.own if association is not None and association.own else self.so
+
+    cdef int crowded(self, uint32_t assoc, Association association) except -1:
+        """Give a paused association a socket of its own that the stack has no callback for, so that its window closes
+        while nobody reads. Where the stack cannot do that, more is held."""
+        cdef usocket *own
+        if association.own or association.aborted or not may_stop_callback():
+            return 0
+        own = usrsctp_peeloff(self.so, assoc)
+        if own != NULL:
+            association.own = <uintptr_t>own
+            self.parted[association.own] = assoc
+            stop_callback(own)
+            self.parting()
+            usrsctp_set_upcall(own, events_upcall, events_key(self.slot))
+        return 0
+
+    cdef int emptied(self, uint32_t assoc, Association association) except -1:
+        self.read_own(assoc, 0)
+        return self.look()
+
+    cdef int read_own(self, uint32_t assoc, size_t sip) except -1:
+        """Until it is paused and the sip taken, or all if it has ended."""
+        cdef Association association = self.table.get(assoc)
+        cdef sctp_rcvinfo info
+        cdef sockaddr_conn source
+        cdef socklen_t source_length, info_length
+        cdef unsigned int kind
+        cdef size_t size, taken = 0
+        cdef int flags
+        cdef ssize_t length
+        while association is not None and association.own:
+            size = PIECE
+            if association.paused and not association.aborted and self.alive(assoc):
+                if taken >= sip:
+                    break
+                size = sip
+            flags = 0
+            source_length = sizeof(source)
+            info_length = sizeof(info)
+            info.rcv_ppid = 0
+            length = usrsctp_recvv(
+                <usocket *>association.own, _piece, size, <sockaddr *>&source, &source_length, &info, &info_length,
+                &kind, &flags,
+            )
+            if length <= 0:
+                break
+            taken += <size_t>length
+            if flags & MSG_NOTIFICATION:
+                self.note(<sctp_notification *>_piece, 0, 0, False)
+            else:
+                self.arrived(assoc, _piece, <size_t>length, ntohl(info.rcv_ppid), flags & MSG_EOR != 0)
+        if association is not None and association.own and not self.alive(assoc):
+            self.changed(assoc, ABORTED if association.aborted else LOST)
+        return 0
+
+    cdef bint alive(self, uint32_t assoc) except -1:
+        """Whether the stack still knows an association."""
+        cdef sctp_status status
+        return self.ask(assoc, SCTP_STATUS, &status, sizeof(status))
+
+    cdef bint ask(self, uint32_t assoc, int option, void *value, socklen_t length) except -1:
+        """An option of an association, whose structure begins with its identifier; False where there is none."""
+        memset(value, 0, length)
+        (<uint32_t *>value)[0] = assoc
+        return usrsctp_getsockopt(self.socket_of(assoc), IPPROTO_SCTP, option, value, &length) >= 0
+
+    cdef int look_for_room(self) except -1:
+        """on_writable for the blocked associations of the peers just heard that have half of their room again."""
+        cdef sndbuf_use use
+        cdef set heard = self.heard
+        self.heard = set()
+        for assoc, place in tuple(self.stuck.items()):
+            if place in heard and assoc in self.stuck and (
+                not self.ask(assoc, GET_SNDBUF_USE, &use, sizeof(use)) or use.sending <= self.space // 2
+            ):
+                del self.stuck[assoc]
+                self.writable(assoc)
+        return 0
 
     def reach(self, int fd, const uint8_t[::1] address not None, int port) -> int:
         """Begin an association from that UDP socket to a packed sockaddr, and return its identifier. OSError."""
@@ -496,12 +479,11 @@ cdef class Socket(Associations):
         cdef uintptr_t peer = find_peer(fd, <const sockaddr *>&address[0], <socklen_t>address.shape[0])
         if not peer:
             raise OSError(codes.ENOBUFS, "too many peers")
-        memset(&name, 0, sizeof(name))
-        name.sconn_family = <uint16_t>AF_CONN
-        name.sconn_port = htons(<uint16_t>port)
-        name.sconn_addr = <void *>peer
+        name_of(&name, peer, <uint16_t>port)
         self.busy = True
         assoc = usrsctp_getassocid(self.so, <sockaddr *>&name)
+        if assoc not in self.table:
+            assoc = self.parted_with(peer, <uint16_t>port)
         if assoc in self.table:
             return self.existing(assoc)
         if usrsctp_connect(self.so, <sockaddr *>&name, sizeof(name)) < 0 and errno != EINPROGRESS:
@@ -511,17 +493,27 @@ cdef class Socket(Associations):
         self.look()
         return assoc
 
-    cdef ssize_t sendv(self, uint32_t assoc, const char *data, size_t length, uint32_t ppid, int flags) noexcept:
+    cdef uint32_t parted_with(self, uintptr_t peer, uint16_t port) except? 0:
+        """The association with that peer that has a socket of its own; 0 if there is none."""
+        cdef Association association
+        for assoc in self.parted.values():
+            association = self.table.get(assoc)
+            if association is not None and association.place == peer and association.port == port:
+                return assoc
+        return 0
+
+    cdef ssize_t sendv(self, uint32_t assoc, const char *data, size_t length, uint32_t ppid, int flags) except -2:
         cdef sctp_sndinfo info
         memset(&info, 0, sizeof(info))
         info.snd_flags = <uint16_t>flags
         info.snd_ppid = htonl(ppid)
         info.snd_assoc_id = assoc
-        return usrsctp_sendv(self.so, data, length, NULL, 0, &info, sizeof(info), SCTP_SENDV_SNDINFO, 0)
+        return usrsctp_sendv(self.socket_of(assoc), data, length, NULL, 0, &info, sizeof(info), SCTP_SENDV_SNDINFO, 0)
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""
         cdef int error
+        cdef Association association
         self.living(assoc)
         self.checked(data)
         self.busy = True
@@ -531,9 +523,9 @@ cdef class Socket(Associations):
         error = errno
         self.look()
         if error == EAGAIN:
-            if self.blockable(assoc) is not None:
-                self.subscribe(assoc, SCTP_SENDER_DRY_EVENT, True)
-                self.look()
+            association = self.blockable(assoc)
+            if association is not None:
+                self.stuck[assoc] = association.place
             return False
         if error in GONE:
             raise AssociationGone(f"association {assoc} is gone")
@@ -541,14 +533,15 @@ cdef class Socket(Associations):
 
     cdef int look(self) except -1:
         """Events may have come of a call from outside the loop's drain."""
-        cdef Queue *queue = &_slots.queues[self.slot]
+        cdef Queue *queue = events_of(self.slot)
         if not self.draining and (queue.head != queue.tail or self.unwanted):
             self.wake()
         return 0
 
     cdef int goodbye(self, uint32_t assoc, bint at_once) except -1:
         self.busy = True
-        if self.sendv(assoc, b"", 0, 0, SCTP_ABORT if at_once else SCTP_EOF) < 0 and at_once:
+        cdef bint failed = self.sendv(assoc, b"", 0, 0, SCTP_ABORT if at_once else SCTP_EOF) < 0
+        if at_once and (failed or self.socket_of(assoc) != self.so):
             self.unwanted.append(assoc)                 # the stack goes on connecting until it is tired of it
         return self.look()
 
@@ -565,17 +558,28 @@ cdef class Socket(Associations):
     def rtt(self, assoc: int) -> float | None:
         """See interface.Endpoint.rtt; measured in milliseconds."""
         cdef sctp_status status
-        cdef socklen_t length = sizeof(status)
-        memset(&status, 0, sizeof(status))
-        if assoc not in self.table:
-            return None
-        status.sstat_assoc_id = assoc
-        if usrsctp_getsockopt(self.so, IPPROTO_SCTP, SCTP_STATUS, &status, &length) < 0:
+        if assoc not in self.table or not self.ask(assoc, SCTP_STATUS, &status, sizeof(status)):
             return None
         return status.sstat_primary.spinfo_srtt / 1000
 
 
-cdef int check(int result) except -1:
-    if result < 0:
-        raise OSError(errno, os.strerror(errno))
-    return 0
+cdef void name_of(sockaddr_conn *name, uintptr_t peer, uint16_t port) noexcept:
+    memset(name, 0, sizeof(sockaddr_conn))
+    name.sconn_family = <uint16_t>AF_CONN
+    name.sconn_port = htons(port)
+    name.sconn_addr = <void *>peer
+
+
+cdef uint32_t window_of(const uint8_t *packet) noexcept:
+    """The window in a packet that begins with a SACK chunk (RFC 9260 3.3.4)."""
+    cdef const uint8_t *at = packet + SACK_RWND
+    return <uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3]
+
+
+cdef void close_at_once(usocket *so) noexcept:
+    """Close a socket of the stack, and abort what still lives on it."""
+    cdef linger_t linger
+    linger.l_onoff = 1
+    linger.l_linger = 0
+    usrsctp_setsockopt(so, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
+    usrsctp_close(so)

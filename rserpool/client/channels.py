@@ -155,7 +155,7 @@ class SctpPort:
             channel.owner.channel_writable()
 
 
-class TcpChannel(asyncio.Protocol):
+class TcpChannel(asyncio.BufferedProtocol):
     """One TCP connection. Without an owner at first it is not read before resume()."""
 
     def __init__(self, owner: Owner | None) -> None:
@@ -166,6 +166,7 @@ class TcpChannel(asyncio.Protocol):
         self.addresses: tuple[Address, ...] = ()
         self.port = 0
         self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray(CHUNK)
         self._blocked = False
         self._reason: Down | None = None
 
@@ -186,10 +187,12 @@ class TcpChannel(asyncio.Protocol):
         else:
             transport.pause_reading()
 
-    def data_received(self, data: bytes) -> None:
-        for begin in range(0, len(data), CHUNK):
-            if self.owner is not None:
-                self.owner.channel_data(data[begin : begin + CHUNK], 0)
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, count: int) -> None:
+        if self.owner is not None:
+            self.owner.channel_data(bytes(memoryview(self._buffer)[:count]), 0)
 
     def eof_received(self) -> bool:
         return False

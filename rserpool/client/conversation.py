@@ -86,7 +86,7 @@ class Conversation(Generic[Item, Action]):
         length = len(data)
         if not 0 < length <= self._max_message:
             raise LocalProtocolError(f"a message has 1 to {self._max_message} octets, not {length}")
-        if not isinstance(data, bytes):
+        if type(data) is not bytes:  # compiled transports take no subclass
             data = bytes(data)
         if self._turn.locked() or not self._machine.room(length):
             await self._send_in_turn(data, ppid)

@@ -9,6 +9,14 @@ class NoRegistrar(RSerPoolError):
     """No registrar could be reached, or none answered, within the time given."""
 
 
+class NoElement(RSerPoolError, LookupError):
+    """The pool has no element but those that were excluded."""
+
+
+class Overload(RSerPoolError):
+    """Too many handle resolutions wait for a registrar already (ClientSettings.requests)."""
+
+
 class Refused(RemoteProtocolError):
     """The registrar refused the request; ``cause`` says why (RFC 5354 3.12)."""
 

@@ -139,6 +139,7 @@ class TcpListener:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+            await asyncio.sleep(0)  # the loop closes aborted connections in its next round
 
 
 class UdpPeer:
@@ -184,6 +185,7 @@ class UdpListener(asyncio.DatagramProtocol):
         self._peers: dict[tuple[str, int], UdpPeer] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self._gone = self._loop.create_future()
 
     async def open(self, address: str, port: int) -> None:
         sock = bound(socket.SOCK_DGRAM, address, port)
@@ -197,6 +199,10 @@ class UdpListener(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER, low=HIGH_WATER // 2)  # type: ignore[attr-defined]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._gone.done():
+            self._gone.set_result(None)
 
     def datagram_received(self, data: bytes, source: tuple[str, int]) -> None:
         peer = self._peers.get(source)
@@ -248,3 +254,4 @@ class UdpListener(asyncio.DatagramProtocol):
             self._sweeper.cancel()
         if self._transport is not None:
             self._transport.close()
+            await self._gone

@@ -5,7 +5,8 @@ import socket
 from collections.abc import Sequence
 
 from rserpool.client.channels import Channel, SctpPort, TcpChannel, UdpChannel
-from rserpool.client.link import address_towards
+from rserpool.client.places import local_addresses
+from rserpool.protocol.candidates import ServerAddress
 from rserpool.resolved import ResolvedElement
 from rserpool.transport.choose import choose
 from rserpool.transport.interface import MAX_USER_MESSAGE, Transport, Tuning
@@ -49,14 +50,14 @@ class Opener:
     """Opens the channels of one session, one after the other.
 
     SCTP allows one association between two endpoints, so a session has endpoints of its own: one for each local address
-    that it needs. ``local`` are the addresses to speak from; without them, that from which the element is reached.
+    that it needs. ``local`` are the addresses to speak from; without them, those from which the element is reached.
     """
 
-    def __init__(self, transport: Transport | None, tuning: Tuning, local: Sequence[str]) -> None:
+    def __init__(self, transport: Transport | None, tuning: Tuning, local: Sequence[str] | None) -> None:
         self._transport = transport
         self._tuning = tuning
         self._acquired = False
-        self._local = tuple(local)
+        self._local = tuple(local or ())
         self._ports: dict[tuple[str, ...], SctpPort] = {}
 
     async def open(self, element: ResolvedElement) -> Channel:
@@ -91,7 +92,8 @@ class Opener:
         if self._transport is None:
             self._transport = SHARED.acquire(self._tuning)
             self._acquired = True
-        local = self._local or (address_towards(str(element.addresses[0]), element.port),)
+        place = ServerAddress(addresses=element.addresses, port=element.port)
+        local = self._local or tuple(local_addresses([place], multihomed=self._transport.name == "kernel"))
         port = self._ports.get(local)
         if port is None:
             port = SctpPort()
@@ -101,6 +103,7 @@ class Opener:
 
     async def close(self) -> None:
         """Close the endpoints."""
+        await asyncio.sleep(0)  # the loop closes aborted connections in its next round
         await asyncio.gather(*(port.endpoint.close() for port in self._ports.values() if port.endpoint is not None))
         self._ports.clear()
         if self._acquired:

@@ -27,6 +27,9 @@ from rserpool.transport.interface import Address, Down, Transport, Tuning
 __all__ = ["Service", "ServiceSession"]
 
 
+ANYWHERE = ("0.0.0.0",)
+
+
 class ServiceSession(Conversation[Resumed | CookieRejected, SessionAction]):
     """A session with one pool user. It yields Data, and before it Resumed where the user was with another element
     before, or CookieRejected where what it brings is not to be trusted."""
@@ -158,31 +161,30 @@ class Service:
     users go on with another element at once.
 
     ``protocol`` is ``sctp``, ``tcp`` or ``udp``; the last two are data only, so without cookies and business cards, as
-    is SCTP without ``control``. ``addresses`` and ``port`` are where to listen (0: any port). ``transport`` carries
-    SCTP; without it one is chosen, with ``tuning``. ``seal`` seals the cookies, for ``pool_handle`` and as
-    ``identifier``'s. ``card`` yields the business card that each user is sent.
+    is SCTP without ``control``. ``addresses`` and ``port`` are where to listen (any, and 0 for any port; a pool element
+    puts the addresses in that it registers with). ``transport`` carries SCTP; without it one is chosen, with
+    ``tuning``. ``seal`` seals the cookies. A pool element opens its service itself, and registers what it returns.
     """
 
     def __init__(
         self,
         *,
         protocol: str = "sctp",
-        addresses: Sequence[str] = ("0.0.0.0",),
+        addresses: Sequence[str] = (),
         port: int = 0,
         control: bool = True,
         transport: Transport | None = None,
         tuning: Tuning | None = None,
         settings: ServiceSettings | None = None,
-        pool_handle: bytes = b"",
-        identifier: int = 0,
         seal: Sealer | None = None,
-        card: Callable[[], BusinessCard | None] = lambda: None,
     ) -> None:
         self.settings = settings or ServiceSettings()
-        self.pool_handle = pool_handle
-        self.identifier = identifier
+        self.pool_handle = b""
+        self.identifier = 0
+        """The pool element that serves: it stands in sealed cookies."""
         self.seal = seal
-        self.card = card
+        self.card: Callable[[], BusinessCard | None] = lambda: None
+        """What each user gets, where there is a control channel."""
         self.learn: Callable[[BusinessCard], None] = lambda card: None
         """Told of the business cards of users that are pool elements too."""
         self.counters: Counter[str] = Counter()
@@ -197,12 +199,36 @@ class Service:
         self._number = 0
         self._closed = False
 
-    async def __aenter__(self) -> Self:
-        protocol, addresses, port = self._where
-        transport, tuning = self._given
+    async def open(
+        self,
+        pool_handle: bytes = b"",
+        addresses: Sequence[str] = (),
+        *,
+        transport: Transport | None = None,
+        card: Callable[[], BusinessCard | None] | None = None,
+    ) -> messages.Transport:
+        """Listen, for a pool, and return where. What the service was made with comes before what is given here.
+
+        OSError with address and port in its text, TransportUnavailable; LocalProtocolError for an unknown protocol.
+        """
+        self.pool_handle = pool_handle
+        self.card = card or self.card
+        protocol, own, port = self._where
+        given, tuning = self._given
         self._listener = await listen(
-            protocol, self, addresses, port, self.settings, control=self._control, transport=transport, tuning=tuning
+            protocol,
+            self,
+            own or tuple(addresses) or ANYWHERE,
+            port,
+            self.settings,
+            control=self._control,
+            transport=given or transport,
+            tuning=tuning,
         )
+        return self._listener.user_transport
+
+    async def __aenter__(self) -> Self:
+        await self.open()
         return self
 
     async def __aexit__(

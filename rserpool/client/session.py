@@ -9,14 +9,16 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from rserpool.client.channels import Channel
 from rserpool.client.conversation import Conversation
 from rserpool.client.data import Data
 from rserpool.client.errors import SessionFailed
 from rserpool.client.opening import Opener
-from rserpool.client.pool_user import octets
+from rserpool.client.places import texts
+from rserpool.client.pool_element import PoolElement
+from rserpool.client.pool_user import PoolUser, octets
 from rserpool.errors import RSerPoolError
 from rserpool.messages import BusinessCard
 from rserpool.protocol.actions import Abort, Shutdown
@@ -44,16 +46,6 @@ REPORT_WAIT = 1.0
 """Seconds that the end of a session waits for its reports to leave."""
 
 
-class Selector(Protocol):
-    """What a session needs of a PoolUser."""
-
-    async def select(self, handle: str | bytes, exclude: frozenset[int] = frozenset()) -> ResolvedElement: ...
-
-    async def resolve(self, handle: str | bytes) -> tuple[ResolvedElement, ...]: ...
-
-    async def report_unreachable(self, handle: str | bytes, identifier: int) -> None: ...
-
-
 class Session(Conversation[FailoverEvent, SessionAction]):
     """A session with one pool element at a time. It is made by open_session()."""
 
@@ -62,7 +54,7 @@ class Session(Conversation[FailoverEvent, SessionAction]):
     def __init__(
         self,
         handle: bytes,
-        user: Selector,
+        user: PoolUser,
         opener: Opener,
         settings: SessionSettings,
         card: Callable[[], BusinessCard | None] = lambda: None,
@@ -167,7 +159,7 @@ class Session(Conversation[FailoverEvent, SessionAction]):
 
     async def _select(self, exclude: frozenset[int]) -> None:
         try:
-            element = await self._user.select(self.pool_handle, exclude)
+            element = await self._user.select(self.pool_handle, exclude=exclude)
         except RSerPoolError as error:
             self._why = error
             self._perform(self._machine.nothing_selected(self._now()))
@@ -199,7 +191,7 @@ class Session(Conversation[FailoverEvent, SessionAction]):
 
     async def _report(self, element: ResolvedElement) -> None:
         with contextlib.suppress(RSerPoolError):
-            await self._user.report_unreachable(self.pool_handle, element.identifier)
+            await self._user.report_unreachable(element)
 
     def _leave_channel(self) -> None:
         channel = self._channel
@@ -268,32 +260,37 @@ class Session(Conversation[FailoverEvent, SessionAction]):
 async def open_session(
     handle: str | bytes,
     *,
-    user: Selector,
+    user: PoolUser | None = None,
+    registrars: Sequence[str] = (),
     failover: str | Failover = Failover.SILENT,
     silence: float | None = None,
     reopen: bool = False,
     patience: float = 30.0,
     settings: SessionSettings | None = None,
-    card: Callable[[], BusinessCard | None] = lambda: None,
+    pool_element: PoolElement | None = None,
     transport: Transport | None = None,
     tuning: Tuning | None = None,
-    local: Sequence[str] = (),
+    local: str | Sequence[str] | None = None,
 ) -> AsyncIterator[Session]:
     """A session with a pool, open until the context is left.
 
-    ``user`` selects the elements. ``failover``, ``silence``, ``reopen`` and ``patience`` are those of SessionSettings;
-    ``settings`` sets all at once instead. ``card`` yields the business card of the pool element that this user is too.
-    ``transport`` carries the data over SCTP; without it one is chosen, with ``tuning``. ``local`` are the addresses to
-    speak from.
+    ``user`` selects the elements. Without it a pool user of the session's own does: on the node of ``pool_element``, if
+    this user is a pool element too, whose business card each element is then sent; else with ``registrars``, without
+    which they are found by multicast. ``failover``, ``silence``, ``reopen`` and ``patience`` are those of
+    SessionSettings; ``settings`` sets all at once instead. ``transport`` carries the data over SCTP; without it one is
+    chosen, with ``tuning``. ``local`` are the addresses to speak from.
 
     SessionFailed where no element serves for as long as patience lasts.
     """
     settings = settings or SessionSettings(
         failover=Failover(failover), silence=silence, reopen=reopen, patience=patience
     )
-    session = Session(octets(handle), user, Opener(transport, tuning or Tuning(), local), settings, card)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        if user is None:
+            own = PoolUser(node=pool_element.node) if pool_element else PoolUser(registrars=registrars, local=local)
+            user = await stack.enter_async_context(own)
+        card = pool_element.business_card if pool_element is not None else lambda: None
+        session = Session(octets(handle), user, Opener(transport, tuning or Tuning(), texts(local)), settings, card)
+        stack.push_async_callback(session.close)
         await session.start()
         yield session
-    finally:
-        await session.close()

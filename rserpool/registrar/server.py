@@ -10,9 +10,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Protocol as Typed
 
-import ifaddr
-
 from rserpool.locator import ASAP_PORT, ENRP_PORT, parse_addresses, parse_peers
+from rserpool.notes import Notes
 from rserpool.protocol.actions import (
     Abort,
     Action,
@@ -24,17 +23,17 @@ from rserpool.protocol.actions import (
     Renumber,
     Send,
 )
-from rserpool.protocol.addresses import Address, scope
+from rserpool.protocol.addresses import Address
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.registrar.config import Config
 from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.registrar.multicast import Multicast, groups_of
-from rserpool.registrar.notes import Notes
 from rserpool.registrar.observe import MULTICAST, UNICAST, Channel, Observer
 from rserpool.registrar.schema import ConfigError
-from rserpool.settings import Scope, Settings
+from rserpool.settings import Settings
 from rserpool.transport.choose import choose
+from rserpool.transport.host import host_addresses
 from rserpool.transport.interface import Endpoint, Transport
 from rserpool.transport.tcp import TcpTransport
 
@@ -87,7 +86,7 @@ class Server:
         self._transports: list[Transport] = []
         self._reachable: tuple[Reachable | None, Reachable | None] = (None, None)
         self._announcers: dict[type[Action], Announcing] = {} if announcer is None else {Announce: announcer}
-        self._notes = Notes()
+        self._notes = Notes(log)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
         self._sweeper: asyncio.TimerHandle | None = None
@@ -314,15 +313,3 @@ class Server:
     def _expired(self) -> None:
         self._timer = None
         self._carry_out(self.registrar.advance(self._now()))
-
-
-def host_addresses(least: Scope, only: int | None = None) -> list[str]:
-    """The addresses of this host's interfaces that reach far enough, of one IP version or of both. Link-local ones do
-    not count: they mean something together with an interface only."""
-    found = []
-    for adapter in ifaddr.get_adapters():
-        for ip in adapter.ips:
-            address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-            if scope(address) >= least and not address.is_link_local and only in (None, address.version):
-                found.append(str(address))
-    return found

@@ -7,6 +7,9 @@ from rserpool._fast.associations import Associations
 from rserpool.transport.interface import MAX_USER_MESSAGE, Handler
 from rserpool.transport.leaving import CLOSE_WAIT, Leaving
 
+SIP = 1.0
+"""Seconds between two looks at paused associations whose window may be closed. 30 probes of it take at least 1.5 s."""
+
 
 class SctpEndpoint(Associations):
     """A subclass also derives from its stack's Socket, and owes ``release``."""
@@ -19,6 +22,7 @@ class SctpEndpoint(Associations):
         self._empty = asyncio.Event()
         self._empty.set()
         self._closed: asyncio.Future[None] | None = None
+        self._sipping: asyncio.TimerHandle | None = None
 
     @property
     def port(self) -> int:
@@ -32,6 +36,15 @@ class SctpEndpoint(Associations):
 
     def soon(self, assoc: int) -> None:
         self._loop.call_soon(self.catch_up, assoc)
+
+    def parting(self) -> None:
+        if self._sipping is None:
+            self._sipping = self._loop.call_later(SIP, self._sip)
+
+    def _sip(self) -> None:
+        self._sipping = None
+        if self.sip():
+            self.parting()
 
     def failed(self, error: Exception) -> None:
         context = {"message": f"handler of SCTP port {self._port} failed", "exception": error}
@@ -50,6 +63,8 @@ class SctpEndpoint(Associations):
         if self.any_up():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
+        if self._sipping is not None:
+            self._sipping.cancel()
         self.release()
 
     def release(self) -> None:

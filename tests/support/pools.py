@@ -5,10 +5,9 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rserpool.client.errors import UnknownPool
+from rserpool.client.errors import NoElement
 from rserpool.client.service import Service, ServiceSession
 from rserpool.client.session import Session, open_session
-from rserpool.errors import Cause
 from rserpool.messages import BusinessCard, Policy, PolicyType, PoolElement
 from rserpool.resolved import ResolvedElement, resolved
 from rserpool.session_settings import ServiceSettings
@@ -30,12 +29,12 @@ class KnownPool:
         self.resolved: list[bytes] = []
         self.selections = 0
 
-    async def select(self, handle: str | bytes, exclude: frozenset[int] = frozenset()) -> ResolvedElement:
+    async def select(self, handle: str | bytes, *, exclude: frozenset[int] = frozenset()) -> ResolvedElement:
         await asyncio.sleep(0.001)
         assert handle == POOL
         free = [one for one in self.elements.values() if one.identifier not in exclude]
         if not free:
-            raise UnknownPool("nobody", cause=Cause.UNKNOWN_POOL_HANDLE)
+            raise NoElement("nobody")
         chosen = free[0]
         self.selections += 1
         self.elements[chosen.identifier] = self.elements.pop(chosen.identifier)
@@ -46,9 +45,9 @@ class KnownPool:
         self.resolved.append(handle)
         return ()
 
-    async def report_unreachable(self, handle: str | bytes, identifier: int) -> None:
-        assert handle == POOL
-        self.reports.append(identifier)
+    async def report_unreachable(self, element: ResolvedElement) -> None:
+        assert element.pool_handle == POOL
+        self.reports.append(element.identifier)
 
 
 class Element:
@@ -63,16 +62,10 @@ class Element:
         self.sessions: list[ServiceSession] = []
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, **options: Any) -> None:
-        self.service = Service(
-            addresses=[self.address],
-            port=7000,
-            transport=self.transport,
-            pool_handle=POOL,
-            identifier=self.identifier,
-            **options,
-        )
-        await self.service.__aenter__()
+    async def start(self, card: Callable[[], BusinessCard | None] | None = None, **options: Any) -> None:
+        self.service = Service(addresses=[self.address], port=7000, transport=self.transport, **options)
+        await self.service.open(POOL, card=card)
+        self.service.identifier = self.identifier
         self.accepting = asyncio.create_task(self._accept())
         self.world.user.elements[self.identifier] = resolved(POOL, self.parameter)
 
@@ -140,7 +133,7 @@ class World:
         return made
 
     def session(self, **options: Any) -> contextlib.AbstractAsyncContextManager[Session]:
-        given = {"user": self.user, "transport": MemoryTransport(self.network), "local": [USER], **options}
+        given = {"user": self.user, "transport": MemoryTransport(self.network), "local": USER, **options}
         return open_session(POOL, **given)
 
     def serving(self, session: Session) -> Element:

@@ -135,7 +135,7 @@ def test_a_taken_port_is_one_line_and_status_1(registrar: Running) -> None:
         (["registrar", "--asap=127.0.0.1:4000,127.0.0.2:4001", "--transport=usrsctp"], "--asap"),
         (["registrar", "--config=/nowhere.toml"], "/nowhere.toml"),
         (["registrar", "--announce=10.0.0.1", "--asap=127.0.0.1:65536"], "127.0.0.1:65536"),
-        (["resolve", "Pool"], "--registrar"),
+        (["resolve", "Pool", "--registrar=tcp:10.0.0.1,10.0.0.2"], "TCP has one address"),
         (["resolve", "Pool", "--registrar=nonsense"], "nonsense"),
         (["dance"], "dance"),
     ],

@@ -56,7 +56,7 @@ def test_large_messages_both_ways(back_end: str, run: Run) -> None:
 
 
 def test_a_longer_limit_for_user_messages(back_end: str, run: Run) -> None:
-    if back_end in ("usrsctp", "kernel"):
+    if back_end in ("kernel",):
         pytest.skip("its buffers hold less")
 
     async def main() -> None:

@@ -5,11 +5,13 @@ import multiprocessing
 import os
 import socket
 import struct
+from unittest import mock
 
 import pytest
 
 from rserpool._fast import usrsctp as stack
-from rserpool.transport.interface import Down
+from rserpool.transport import sctp_endpoint
+from rserpool.transport.interface import Down, Tuning
 from rserpool.transport.usrsctp import UsrsctpEndpoint
 from tests.transport.conftest import Run
 from tests.transport.support import HASTY, HOST, LIMIT, Recorder, message, pair, transport
@@ -158,10 +160,45 @@ def test_peers_behind_another_udp_port_are_told_apart(run: Run) -> None:
     run(main())
 
 
+def test_a_closed_window_is_no_lost_peer(run: Run) -> None:
+    """The sender's probes are answered, but it gives up after 4 of them, or after 30 of the same chunk."""
+    restless = Tuning(rto_initial=0.02, rto_min=0.02, rto_max=0.02, association_retransmissions=3)
+    probes = 300
+
+    async def main() -> None:
+        async with relay() as middle, transport("usrsctp", restless) as made:
+            heard, said = Recorder(), Recorder()
+            server = await made.endpoint(heard, addresses=[HOST])
+            client = await made.endpoint(said, addresses=[HOST])
+            middle.target = HOST, server.port
+            assoc = client.connect([HOST], server.port, udp_port=middle.port)
+            await said.until(lambda: assoc in said.up)
+            await heard.until(lambda: bool(heard.up))
+            (server_assoc,) = heard.up
+            server.pause(server_assoc)
+            number = 0
+            async with asyncio.timeout(LIMIT):
+                while middle.forwarded < 500 + probes:
+                    while client.send(assoc, message(1000, number), 11):
+                        number += 1
+                    middle.news.clear()
+                    await middle.news.wait()
+            assert not said.down
+            assert not heard.messages
+            server.resume(server_assoc)
+            await heard.until(lambda: len(heard.messages) == number)
+            assert [int.from_bytes(data[4:8]) for _, data, _ in heard.messages] == list(range(number))
+
+    with mock.patch.object(sctp_endpoint, "SIP", 0.1):
+        run(main())
+
+
 class relay:  # noqa: N801
     """A UDP relay in front of a target, as a NAT is."""
 
     def __init__(self) -> None:
+        self.forwarded = 0
+        self.news = asyncio.Event()
         self.target = self.source = (HOST, 0)
         self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self.back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -182,6 +219,8 @@ class relay:  # noqa: N801
     def forward(self) -> None:
         data, self.source = self.front.recvfrom(65536)
         self.back.sendto(data, self.target)
+        self.forwarded += 1
+        self.news.set()
 
     def backward(self) -> None:
         data, _ = self.back.recvfrom(65536)

@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from rserpool.client.data import Data, Resumed
-from rserpool.client.errors import SessionClosed, SessionFailed, UnknownPool
+from rserpool.client.errors import NoElement, SessionClosed, SessionFailed
 from rserpool.client.service import ServiceSession
 from rserpool.client.session import FailoverEvent, Session
 from rserpool.errors import LocalProtocolError
@@ -213,7 +214,7 @@ async def test_an_empty_pool_is_an_error_in_the_end(world: World) -> None:
     with pytest.raises(SessionFailed, match="for 7 s") as raised:
         async with world.session(patience=7.0):
             pytest.fail("there is nobody")
-    assert isinstance(raised.value.__cause__, UnknownPool)
+    assert isinstance(raised.value.__cause__, NoElement)
     assert asyncio.get_running_loop().time() == pytest.approx(7, abs=0.01)
 
 
@@ -477,7 +478,7 @@ async def test_a_user_that_is_an_element_says_so(world: World) -> None:
     element = await world.element(1, echo)
     learned: list[bytes] = []
     element.service.learn = lambda card: learned.append(card.pool_handle)
-    async with world.session(card=lambda: card_of(element)):
+    async with world.session(pool_element=SimpleNamespace(business_card=lambda: card_of(element))):
         await eventually(lambda: element.sessions and element.sessions[0].card)
         assert element.sessions[0].card == card_of(element)
         assert learned == [POOL]
@@ -523,7 +524,7 @@ async def test_sessions_that_come_and_go_untaken_leave_nothing(world: World) -> 
 @in_world
 async def test_data_only_sctp_has_no_cookies_and_no_cards(world: World) -> None:
     element = await world.element(1, echo, control=False, card=lambda: card_of(element))
-    async with world.session(card=lambda: card_of(element)) as session:
+    async with world.session(pool_element=SimpleNamespace(business_card=lambda: card_of(element))) as session:
         await session.send(b"x")
         assert await session.receive() == b"x"
         assert not session.has_control_channel

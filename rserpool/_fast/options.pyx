@@ -1,0 +1,84 @@
+# cython: freethreading_compatible=False
+"""How libusrsctp's sockets are set up: time-outs, streams, buffers, events."""
+
+import os
+
+from libc.errno cimport errno
+from libc.stddef cimport size_t
+from libc.stdint cimport uint16_t, uint32_t
+from libc.string cimport memset
+
+from rserpool._fast.libusrsctp cimport *
+from rserpool._fast.peers cimport socklen_t
+
+cdef enum:
+    STREAMS = 32                     # incoming streams we admit; a peer cannot make us reserve more
+    SACK_DELAY = 20                  # milliseconds, unless told otherwise
+
+cdef tuple EVENTS = (SCTP_ASSOC_CHANGE, SCTP_SHUTDOWN_EVENT)
+
+
+cdef int check(int result) except -1:
+    if result < 0:
+        raise OSError(errno, os.strerror(errno))
+    return 0
+
+
+cdef int make_room(usocket *so, uint32_t octets) except -1:
+    """Buffers for the longest message, which is delivered whole."""
+    cdef int space = <int>octets
+    cdef uint32_t whole = octets // 2
+    check(usrsctp_setsockopt(so, SOL_SOCKET, SO_SNDBUF, &space, sizeof(space)))
+    check(usrsctp_setsockopt(so, SOL_SOCKET, SO_RCVBUF, &space, sizeof(space)))
+    return set_option(so, SCTP_PARTIAL_DELIVERY_POINT, &whole, sizeof(whole))
+
+
+cdef int set_option(usocket *so, int option, const void *value, size_t length) except -1:
+    return check(usrsctp_setsockopt(so, IPPROTO_SCTP, option, value, <socklen_t>length))
+
+
+cdef int switch(usocket *so, int option, int value) except -1:
+    return set_option(so, option, &value, sizeof(value))
+
+
+cdef int subscribe(usocket *so, int kind) except -1:
+    cdef sctp_event event
+    memset(&event, 0, sizeof(event))
+    event.se_type = <uint16_t>kind
+    event.se_on = 1
+    return set_option(so, SCTP_EVENT, &event, sizeof(event))
+
+
+cdef int tune(usocket *so, object tuning) except -1:
+    cdef sctp_initmsg init
+    cdef sctp_rtoinfo rto
+    cdef sctp_assocparams patience
+    cdef sctp_paddrparams path
+    cdef sctp_sack_info sack
+    memset(&init, 0, sizeof(init))
+    memset(&rto, 0, sizeof(rto))
+    memset(&patience, 0, sizeof(patience))
+    memset(&path, 0, sizeof(path))
+    memset(&sack, 0, sizeof(sack))
+    switch(so, SCTP_NODELAY, 1)
+    switch(so, SCTP_RECVRCVINFO, 1)
+    for kind in EVENTS:
+        subscribe(so, kind)
+    init.sinit_num_ostreams = 1
+    init.sinit_max_instreams = STREAMS
+    init.sinit_max_attempts = tuning.init_retransmissions
+    init.sinit_max_init_timeo = int(tuning.rto_max * 1000)
+    set_option(so, SCTP_INITMSG, &init, sizeof(init))
+    rto.srto_initial = int(tuning.rto_initial * 1000)
+    rto.srto_min = int(tuning.rto_min * 1000)
+    rto.srto_max = int(tuning.rto_max * 1000)
+    set_option(so, SCTP_RTOINFO, &rto, sizeof(rto))
+    patience.sasoc_asocmaxrxt = tuning.association_retransmissions
+    set_option(so, SCTP_ASSOCINFO, &patience, sizeof(patience))
+    path.spp_hbinterval = int(tuning.heartbeat * 1000)
+    path.spp_flags = <uint32_t>(SPP_HB_ENABLE if tuning.heartbeat else SPP_HB_DISABLE)
+    path.spp_pathmaxrxt = tuning.association_retransmissions      # the only path
+    set_option(so, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
+    sack.sack_delay = SACK_DELAY if tuning.sack_delay is None else int(tuning.sack_delay * 1000)
+    sack.sack_freq = 2 if sack.sack_delay else 1
+    return set_option(so, SCTP_DELAYED_SACK, &sack, sizeof(sack))
