@@ -12,8 +12,10 @@ import sys
 import time
 from dataclasses import replace
 
-from rserpool.client import FAST, FailoverEvent, PoolElement, PoolUser, Resumed, Session, open_session
+from rserpool.client import FAST, PoolElement, PoolUser
+from rserpool.client.data import Resumed
 from rserpool.client.service import ServiceSession
+from rserpool.client.session import FailoverEvent, Session, open_session
 
 PPID_NONE, PPID_PINGPONG = 0, 33
 PING, PONG = 1, 2

@@ -10,7 +10,9 @@ from tests.interop.network import Network, Program, wait_until
 class Application:
     """One running program of application.py."""
 
-    def __init__(self, net: Network, host: int, role: str, service: str, pool: str, *options: str, tag: str = "") -> None:
+    def __init__(
+        self, net: Network, host: int, role: str, service: str, pool: str, *options: str, tag: str = ""
+    ) -> None:
         command = [sys.executable, "-m", "tests.interop.application", role, service, f"--pool={pool}", *options]
         self.program: Program = net.start(tag or f"{role}{host}-{service}", host, command)
 

@@ -115,7 +115,9 @@ def cookies(scene: Scene) -> None:
             if name == "ours":
                 user = programs.user(scene.net, USER, "pingpong", "MixedPing", scene.at)
             else:
-                client = peers.pingpong_user(scene.net, TERMINAL, *peers.static(scene.registrar.asap), "-poolhandle=MixedPing")
+                client = peers.pingpong_user(
+                    scene.net, TERMINAL, *peers.static(scene.registrar.asap), "-poolhandle=MixedPing"
+                )
                 client.wait_for(r"Ack #")
             for _ in range(3):
                 if name == "ours":
