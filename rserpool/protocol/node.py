@@ -164,8 +164,8 @@ class Node:
 
     def advance(self, now: int) -> list[Action]:
         """Everything that is due by now."""
-        for due in self.wheel.expire(now):
-            due(now)
+        for alarm in self.wheel.expire(now):
+            alarm.go_off(now)
         return self.drain()
 
     @property
@@ -309,6 +309,8 @@ class Node:
         """This registrar is home from now on; ``adopted``: because it said so."""
         old, self.home = self.home, link
         self.home_identifier = identifier
+        if old is not None and not adopted:
+            self._useless(old, now)
         self._hunt.stop(now)
         for other in self.links.values():
             if other is not link and other.stage is Stage.UP and (other is old or other.candidate is not None):

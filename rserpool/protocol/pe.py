@@ -11,7 +11,6 @@ import typing
 from collections.abc import Callable
 from dataclasses import replace
 
-from rserpool._fast.wheel import Entry
 from rserpool.errors import Cause, LocalProtocolError
 from rserpool.messages import (
     Deregistration,
@@ -24,6 +23,7 @@ from rserpool.messages import (
     Transport,
 )
 from rserpool.protocol.actions import Level
+from rserpool.protocol.alarms import Alarm
 from rserpool.protocol.candidates import MICROSECONDS
 from rserpool.protocol.events import ElementState, State
 
@@ -121,7 +121,7 @@ class Element:
         self.policy = policy
         if (handle, self.identifier) in node.elements:
             raise LocalProtocolError(f"pool {handle!r} has an element 0x{self.identifier:08x} on this node already")
-        self._timer: Entry | None = None
+        self._timer: Alarm | None = None
         self._dirty = False
         self._asked = False
         """Whether any registrar may know it."""
@@ -361,6 +361,7 @@ class Element:
         self._rest()
         home = self._node.home
         if home is None:
+            self.registered = False
             self._node.hunt(now)
             return ""
         self._arm(now, self._node.settings.deregistration_timeout)
@@ -406,11 +407,11 @@ class Element:
 
     def _arm_at(self, deadline: int) -> None:
         self._cancel()
-        self._timer = self._node.wheel.insert(deadline, self._due)
+        self._timer = Alarm(self._node.wheel, deadline, self._due)
 
     def _cancel(self) -> None:
         if self._timer is not None:
-            self._node.wheel.cancel(self._timer)
+            self._timer.cancel(self._node.wheel)
             self._timer = None
 
     def _due(self, now: int) -> None:

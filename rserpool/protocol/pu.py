@@ -10,8 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from rserpool._fast.bucket import Bucket
-from rserpool._fast.wheel import Entry as Timer
-from rserpool.errors import Cause
+from rserpool.errors import Cause, LocalProtocolError
 from rserpool.messages import (
     EndpointUnreachable,
     ErrorCause,
@@ -19,6 +18,7 @@ from rserpool.messages import (
     HandleResolutionResponse,
 )
 from rserpool.profile import ALL_ITEMS
+from rserpool.protocol.alarms import Alarm
 from rserpool.protocol.cache import Cache, Entry
 from rserpool.protocol.candidates import MICROSECONDS
 from rserpool.protocol.events import Failure, PoolChanged, Resolution
@@ -44,7 +44,9 @@ class Query:
     subscribing: bool = False
     """Whether it asks to be told of changes too."""
     repeats: int = 0
-    t1: Timer | None = None
+    began: int = 0
+    """When it was first sent to the present home."""
+    t1: Alarm | None = None
     numbers: set[int] = field(default_factory=set)
     """The associations over which it was asked."""
     following: "Query | None" = None
@@ -71,7 +73,7 @@ class Watch:
     subscribed: bool = False
     known: object = None
     """What was told last."""
-    timer: Timer | None = None
+    timer: Alarm | None = None
 
     def due(self, now: int) -> None:
         """Time for another look."""
@@ -146,7 +148,9 @@ class User:
 
     def watch(self, handle: bytes, now: int, interval: float) -> None:
         """Tell of the pool as it is, and then of every change, by PoolChanged events. A registrar that does not tell of
-        changes by itself (RFC 5352 2.2.5) is asked every ``interval`` seconds."""
+        changes by itself (RFC 5352 2.2.5) is asked every ``interval`` seconds: more than 0, or LocalProtocolError."""
+        if not interval > 0:
+            raise LocalProtocolError("the interval between two looks at a pool is more than 0 seconds")
         known = self._watches.get(handle)
         if known is None:
             known = self._watches[handle] = Watch(self, handle, round(interval * MICROSECONDS))
@@ -274,7 +278,7 @@ class User:
             watch = self._watches.get(query.handle)
             if watch is not None:
                 self._look_later(watch, now)
-            if home is not None:
+            if home is not None and home.heard <= query.began:
                 self._node.mistrust(home, "did not answer", now)
             return
         query.repeats += 1
@@ -293,7 +297,7 @@ class User:
 
     def _look_later(self, watch: Watch, now: int) -> None:
         self._cancel(watch)
-        watch.timer = self._node.wheel.insert(now + watch.interval, watch.due)
+        watch.timer = Alarm(self._node.wheel, now + watch.interval, watch.due)
 
     def _changed(self, watch: Watch, elements: tuple[ResolvedElement, ...], entry: Entry | None, now: int) -> None:
         if watch.subscribed:
@@ -309,7 +313,7 @@ class User:
 
     def _cancel(self, watch: Watch) -> None:
         if watch.timer is not None:
-            self._node.wheel.cancel(watch.timer)
+            watch.timer.cancel(self._node.wheel)
             watch.timer = None
 
     # Queries
@@ -340,9 +344,12 @@ class User:
         if home is None:
             self._node.hunt(now)
             return
-        query.t1 = self._node.wheel.insert(now + self._t1, query.due)
-        if again or home.number not in query.numbers:
-            self._send(query, home)
+        query.t1 = Alarm(self._node.wheel, now + self._t1, query.due)
+        if home.number not in query.numbers:
+            query.began = now
+        elif not again:
+            return
+        self._send(query, home)
 
     def _send(self, query: Query, link: Link) -> None:
         query.numbers.add(link.number)
@@ -364,7 +371,7 @@ class User:
 
     def _stop_t1(self, query: Query) -> None:
         if query.t1 is not None:
-            self._node.wheel.cancel(query.t1)
+            query.t1.cancel(self._node.wheel)
             query.t1 = None
 
     def _tell(self, ticket: int, handle: bytes, elements: tuple[ResolvedElement, ...], entry: Entry) -> None:

@@ -45,7 +45,7 @@ class KnownPool:
         if handle == POOL:
             return tuple(self.elements.values())
         self.resolved.append(handle)
-        return ()
+        return tuple(self.elements.values())
 
     async def report_unreachable(self, element: ResolvedElement) -> None:
         assert element.pool_handle == POOL

@@ -56,9 +56,6 @@ def test_large_messages_both_ways(back_end: str, run: Run) -> None:
 
 
 def test_a_longer_limit_for_user_messages(back_end: str, run: Run) -> None:
-    if back_end in ("kernel",):
-        pytest.skip("its buffers hold less")
-
     async def main() -> None:
         async with pair(back_end, echo=True, max_message=MAX_USER_MESSAGE) as p:
             limit = p.client.max_message

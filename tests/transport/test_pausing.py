@@ -126,9 +126,6 @@ async def fill(p: Pair, other: Second, number: int) -> int:
 
 
 def test_the_sender_of_a_paused_association_is_slowed(back_end: str, run: Run) -> None:
-    if back_end in ("kernel",):
-        pytest.skip("the window stays open; an association that holds too much is aborted")
-
     async def main() -> None:
         async with pair(back_end) as p:
             other = Second(p, back_end)
