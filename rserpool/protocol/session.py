@@ -58,8 +58,10 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailoverEvent:
-    """The session went on with another element."""
+    """The session went on with another element. What was sent before, and is not among the ``unsent``, may be lost."""
 
+    number: int
+    """1 for the session's first: what was sent when ``session.failovers`` was less was sent before."""
     old: ResolvedElement
     new: ResolvedElement
     had_cookie: bool
@@ -352,6 +354,7 @@ class UserSession:
             self._left = None
             self.failovers += 1
             event = FailoverEvent(
+                number=self.failovers,
                 old=old,
                 new=element,
                 had_cookie=echo is not None,

@@ -1,21 +1,21 @@
-"""A server and a client written with the library, of rsplib's echo and ping-pong services; run as programs in the guest.
+"""A server and a client written with the library, of rsplib's echo and ping-pong services; run as programs in the
+guest.
 
-``python -m tests.interop.application pe|pu echo|pingpong --pool=P [--registrar=A:P] ...``. Each line of output is a JSON
-object with what happened and when (seconds of the monotonic clock, the same in all processes).
+``python -m tests.interop.application pe|pu echo|pingpong --pool=P [--registrar=A:P] ...``. Each line of output is a
+JSON object with what happened and when (seconds of the monotonic clock, the same in all processes).
 """
 
 import argparse
 import asyncio
 import json
 import struct
-import sys
 import time
 from dataclasses import replace
 
 from rserpool.client import FAST, PoolElement, PoolUser
-from rserpool.client.data import Resumed
+from rserpool.client.data import Data, Resumed
 from rserpool.client.service import ServiceSession
-from rserpool.client.session import FailoverEvent, Session, open_session
+from rserpool.client.session import Session, open_session
 
 PPID_NONE, PPID_PINGPONG = 0, 33
 PING, PONG = 1, 2
@@ -35,7 +35,7 @@ def tell(what: str, **values: object) -> None:
 async def echo_server(session: ServiceSession) -> None:
     """The same octets under the same payload protocol identifier, back."""
     async for item in session:
-        if not isinstance(item, Resumed):
+        if isinstance(item, Data):
             await session.send(item, item.ppid)
 
 
@@ -46,7 +46,7 @@ async def pingpong_server(session: ServiceSession) -> None:
         if isinstance(item, Resumed):
             mark, number = COOKIE.unpack(item.cookie)
             tell("resumed", number=number, known=mark == COOKIE_MARK)
-        elif item.ppid == PPID_PINGPONG and item[0] == PING:
+        elif isinstance(item, Data) and item.ppid == PPID_PINGPONG and item[0] == PING:
             _, _, length, counter = PING_HEADER.unpack_from(item)
             text = item[PING_HEADER.size : length]
             header = PONG_HEADER.pack(PONG, 0, PONG_HEADER.size + len(text), counter, number)
@@ -90,33 +90,41 @@ async def report(element: PoolElement) -> None:
         tell("event", event=str(event))
 
 
-async def echo_client(session: Session, number: int) -> None:
-    words = f"message {number}".encode()
-    await session.send(words, PPID_NONE)
+async def exchange(session: Session, message: bytes, ppid: int) -> Data:
+    """Send a message until something comes back. What was sent when the element failed may be lost, unless the session
+    still has it and gives it to the next one."""
+    sent = session.failovers
+    await session.send(message, ppid)
     while True:
         item = await session.receive()
-        if isinstance(item, FailoverEvent):
-            tell("failover", old=item.old.identifier, new=item.new.identifier)
-            await session.send(words, PPID_NONE)
-        elif item == words:
-            tell("answer", number=number, element=session.element.identifier)
-            return
+        if isinstance(item, Data):
+            return item
+        tell("failover", old=item.old.identifier, new=item.new.identifier, after=item.duration)
+        if item.number > sent and not item.unsent:
+            await session.send(message, ppid)
+
+
+async def echo_client(session: Session, number: int) -> None:
+    """One answer with the same words."""
+    words = f"message {number}".encode()
+    while await exchange(session, words, PPID_NONE) != words:
+        pass
+    tell("answer", number=number, element=identifier_of(session))
 
 
 async def pingpong_client(session: Session, number: int) -> None:
+    """One pong to the ping of that number."""
     text = b"words"
     ping = PING_HEADER.pack(PING, 0, PING_HEADER.size + len(text), number) + text
-    await session.send(ping, PPID_PINGPONG)
-    while True:
-        item = await session.receive()
-        if isinstance(item, FailoverEvent):
-            tell("failover", old=item.old.identifier, new=item.new.identifier)
-            await session.send(ping, PPID_PINGPONG)
-        elif item[0] == PONG:
-            _, _, _, counter, reply = PONG_HEADER.unpack_from(item)
-            if counter == number:
-                tell("answer", number=number, reply=reply, element=session.element.identifier)
-                return
+    kind, _, _, counter, reply = PONG_HEADER.unpack_from(await exchange(session, ping, PPID_PINGPONG))
+    assert (kind, counter) == (PONG, number), "another pong than the one that was asked for"
+    tell("answer", number=number, reply=reply, element=identifier_of(session))
+
+
+def identifier_of(session: Session) -> int:
+    """The element that serves."""
+    assert session.element is not None
+    return session.element.identifier
 
 
 CLIENTS = {"echo": echo_client, "pingpong": pingpong_client}
@@ -150,4 +158,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

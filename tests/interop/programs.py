@@ -1,5 +1,6 @@
 """Inside the guest: elements and users written with the library (application.py), and what they have said so far."""
 
+import itertools
 import json
 import sys
 from typing import Any
@@ -62,10 +63,10 @@ def user(net: Network, host: int, service: str, pool: str, *options: str) -> App
 def longest_stall(answers: list[dict[str, Any]]) -> float:
     """The most seconds between two answers."""
     times = [answer["at"] for answer in answers]
-    return max((round(later - earlier, 3) for earlier, later in zip(times, times[1:], strict=False)), default=0.0)
+    return max((round(later - earlier, 3) for earlier, later in itertools.pairwise(times)), default=0.0)
 
 
 def gaps(answers: list[dict[str, Any]]) -> list[tuple[int, int]]:
-    """Where reply numbers do not go on by one (a repeated one is no gap: its message was sent again)."""
+    """Where reply numbers do not go on by one."""
     numbers = [answer["reply"] for answer in answers]
-    return [(a, b) for a, b in zip(numbers, numbers[1:], strict=False) if not a <= b <= a + 1]
+    return [(a, b) for a, b in itertools.pairwise(numbers) if b != a + 1]

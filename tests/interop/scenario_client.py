@@ -15,6 +15,8 @@ REGISTRAR, OURS, THEIRS, USER, TERMINAL = 1, 2, 3, 4, 5
 ECHO, PINGPONG = 0xA1, 0xA2
 THEIR_ECHO, THEIR_PINGPONG = 0xB1, 0xB2
 MIXED_OURS, MIXED_THEIRS = 0xC1, 0xC2
+MOVES = 3
+"""Failovers of each user: from either kind of element to the other."""
 
 
 class Scene:
@@ -100,54 +102,71 @@ class Mixed:
         self.running.pop(identifier).kill()
 
 
-def served_by_of(client: Program) -> int:
-    """The element that answered rsplib's client last."""
-    return int(re.findall(r"from PE \$([0-9a-f]{8})", client.text())[-1], 16)
+class OurUser:
+    """A user written with the library."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.user = programs.user(scene.net, USER, "pingpong", "MixedPing", scene.at)
+
+    def answers(self, more: int) -> None:
+        """Until so many more answers have come."""
+        self.user.more("answer", more)
+
+    def served_by(self) -> int:
+        """The element that answered last."""
+        return self.user.served_by()
+
+    def result(self) -> dict[str, object]:
+        answers = self.user.said("answer")
+        self.user.program.stop()
+        return {"gaps": programs.gaps(answers), "answers": len(answers), "stall": programs.longest_stall(answers)}
+
+
+class TheirUser:
+    """rsplib's pingpongclient, which says by itself where a number is missing."""
+
+    def __init__(self, scene: Scene) -> None:
+        where = [*peers.static(scene.registrar.asap), "-poolhandle=MixedPing"]
+        self.client = peers.pingpong_user(scene.net, TERMINAL, *where)
+        self.client.wait_for(r"Ack #")
+
+    def answers(self, more: int) -> None:
+        before = self.client.text().count("Ack #")
+        wait_until(lambda: self.client.text().count("Ack #") >= before + more, f"{more} more answers", 30, 0.02)
+
+    def served_by(self) -> int:
+        return int(re.findall(r"from PE \$([0-9a-f]{8})", self.client.text())[-1], 16)
+
+    def result(self) -> dict[str, object]:
+        self.client.stop()
+        text = self.client.text()
+        return {"gaps": re.findall(r".*[Gg]ap.*", text), "answers": text.count("Ack #")}
 
 
 def cookies(scene: Scene) -> None:
     """A session moves from rsplib's element to ours and back; the numbers go on."""
     with finding("mixed pool"):
         mixed = Mixed(scene)
-    for name in ("ours", "rsplib"):
-        with finding(f"failover of {name} user") as found:
-            moves = found["moves"] = []
-            if name == "ours":
-                user = programs.user(scene.net, USER, "pingpong", "MixedPing", scene.at)
-            else:
-                client = peers.pingpong_user(
-                    scene.net, TERMINAL, *peers.static(scene.registrar.asap), "-poolhandle=MixedPing"
-                )
-                client.wait_for(r"Ack #")
-            for _ in range(3):
-                if name == "ours":
-                    user.more("answer", 8)
-                    before = user.served_by()
-                    mixed.kill(before)
-                    wait_until(lambda: user.served_by() != before, "failover", 30)
-                    user.more("answer", 5)
-                    after = user.served_by()
-                else:
-                    count = client.text().count("Ack #")
-                    wait_until(lambda: client.text().count("Ack #") > count + 8, "answers", 30)
-                    before = served_by_of(client)
-                    mixed.kill(before)
-                    wait_until(lambda: served_by_of(client) != before, "failover", 30)
-                    count = client.text().count("Ack #")
-                    wait_until(lambda: client.text().count("Ack #") > count + 5, "answers", 30)
-                    after = served_by_of(client)
-                moves.append((before, after))
-                scene.wait_gone("MixedPing", before)
-                mixed.start(before)
-            if name == "ours":
-                answers = user.said("answer")
-                found["gaps"], found["answers"] = programs.gaps(answers), len(answers)
-                found["stall"] = programs.longest_stall(answers)
-                user.program.stop()
-            else:
-                client.stop()
-                found["gap"] = "gap" in client.text()
-                found["sample"] = client.text()[-300:]
+    for name, kind in (("ours", OurUser), ("rsplib", TheirUser)):
+        with finding(f"failover, {name}") as found:
+            found["moves"] = []
+            user: OurUser | TheirUser = kind(scene)
+            for _ in range(MOVES):
+                found["moves"].append(move(mixed, user))
+            found.update(user.result())
+
+
+def move(mixed: Mixed, user: OurUser | TheirUser) -> tuple[int, int]:
+    """Kill the element that serves, wait for the other, and let the first come back."""
+    user.answers(8)
+    before = user.served_by()
+    mixed.kill(before)
+    wait_until(lambda: user.served_by() != before, "failover", 30, 0.02)
+    user.answers(5)
+    after = user.served_by()
+    mixed.scene.wait_gone("MixedPing", before)
+    mixed.start(before)
+    return before, after
 
 
 def main() -> None:
