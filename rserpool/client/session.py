@@ -243,7 +243,6 @@ class Session(Conversation[FailoverEvent, SessionAction]):
         self._max_message = channel.max_message
         self._perform(self._machine.up(self._machine.channel, self._now()))
         self._opened.set()
-        self._stall()
         self._pump()
 
     def channel_restarted(self) -> None:
