@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rserpool.client import ClientSettings, PoolUser, ResolvedElement, resolve
-from rserpool.messages import PolicyType
+from rserpool.policies import name_of
 from rserpool.profile import ALL_ITEMS
 
 
@@ -65,9 +65,8 @@ async def watch(arguments: argparse.Namespace) -> None:
 
 def show(elements: Iterable[ResolvedElement]) -> None:
     """A line for each element."""
-    names = {int(policy): policy.name.lower().replace("_", "-") for policy in PolicyType}
     for element in elements:
         addresses = ",".join(map(str, element.addresses))
-        policy = names.get(element.policy.policy_type, f"0x{element.policy.policy_type:08x}")
+        policy = name_of(element.policy.policy_type)
         values = " ".join(f"{value:#x}" for value in element.policy.values)
         print(f"0x{element.identifier:08x} {element.protocol} {addresses} {element.port} {policy} {values}".rstrip())

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rserpool._fast.bucket import Bucket
 from rserpool.client_settings import ClientSettings
 from rserpool.errors import RemoteProtocolError
 from rserpool.messages import SCTPTransport, ServerAnnounce, decode
 from rserpool.protocol.addresses import LINK_LOCAL, UNUSABLE, Address, scope
-from rserpool.protocol.bucket import Bucket
 
 ASAP_PORT = 3863
 FORGET = 12

@@ -3,8 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+from rserpool._fast.bucket import Bucket
 from rserpool.protocol.association import Peer
-from rserpool.protocol.bucket import Bucket
 from rserpool.protocol.candidates import Candidate
 
 ERRORS = 4

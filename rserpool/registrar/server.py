@@ -1,6 +1,7 @@
 """The registrar process: the protocol object between transports, timer wheel and log."""
 
 import asyncio
+import errno
 import logging
 import random
 import secrets
@@ -39,6 +40,8 @@ from rserpool.transport.tcp import TcpTransport
 log = logging.getLogger("rserpool.registrar")
 
 SECONDS = 1e-6
+PORT_DRAWS = 16
+"""Free ports that are tried until one is free for TCP too."""
 
 
 class Announcing(Typed):
@@ -108,12 +111,11 @@ class Server:
         options = self.config.server
         addresses, port = self._addresses(options.asap, ASAP_PORT, "--asap")
         transport = self._sctp_transport()
-        asap = await self._bind(transport, Protocol.ASAP, addresses, port)
+        asap, tcp = await self._serve_asap(transport, addresses, port)
         enrp = None
         if options.enrp != ("off",):
             addresses, port = self._addresses(options.enrp or addresses, ENRP_PORT, "--enrp")
             enrp = await self._bind(transport, Protocol.ENRP, addresses, port)
-        tcp = await self._start_tcp([str(address) for address in asap.local_addresses], asap.port)
         self._start_multicast(asap, enrp)
         log.info(
             "registrar 0x%08x serves ASAP at %s, port %d%s, profile %s",
@@ -138,6 +140,20 @@ class Server:
         log.error("the identifier is another registrar's: this one is 0x%08x from now on", settings.identifier)
         self.registrar = self._registrar(settings)
         self._carry_out(self.registrar.start(self._now(), *self._reachable))
+
+    async def _serve_asap(
+        self, transport: Transport, addresses: list[str], port: int
+    ) -> tuple[Endpoint, tuple[Address, ...]]:
+        """The endpoint, and the addresses that serve TCP at the same port; another port 0 where TCP's is taken."""
+        for left in reversed(range(PORT_DRAWS)):
+            endpoint = await self._bind(transport, Protocol.ASAP, addresses, port)
+            try:
+                return endpoint, await self._start_tcp(list(map(str, endpoint.local_addresses)), endpoint.port)
+            except OSError as error:
+                if port or not left or error.errno != errno.EADDRINUSE:
+                    raise
+                await endpoint.close()
+        raise AssertionError
 
     async def _bind(self, transport: Transport, protocol: Protocol, addresses: list[str], port: int) -> Endpoint:
         self._faces[protocol] = Face(self.links, protocol)
@@ -190,7 +206,7 @@ class Server:
 
     def _addresses(self, given: Sequence[str], default_port: int, option: str) -> tuple[list[str], int]:
         """The addresses and the one port of an endpoint."""
-        listed = parse_addresses(given, default_port)
+        listed = parse_addresses(given, default_port, least_port=0)
         if not listed:
             found = host_addresses(self.config.settings.address_scope)
             if not found:
@@ -208,6 +224,13 @@ class Server:
 
     def _up(self, number: int, protocol: Protocol, peer: Peer) -> None:
         self._carry_out(self.registrar.associated(number, protocol, peer, self._now()))
+        lane = self.registrar.lane(number)
+        if lane is not None and not self.observers:
+            lane.renewed = self._renewed
+            self.links.attach(number, lane)
+
+    def _renewed(self) -> None:
+        self._carry_out(self.registrar.renewed(self._now()))
 
     def _message(self, number: int, data: bytes) -> None:
         if self.observers:
