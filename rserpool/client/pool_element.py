@@ -34,7 +34,7 @@ from rserpool.messages import (
 from rserpool.messages import PoolElement as Parameter
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.events import ElementState, Home, State
-from rserpool.protocol.pe import Element
+from rserpool.protocol.pe import Element, wire_life
 from rserpool.transport import interface
 
 log = logging.getLogger("rserpool.client")
@@ -58,7 +58,7 @@ def with_load(policy: Policy, load: float) -> Policy:
     return replace(policy, values=tuple(values))
 
 
-def addresses_of(transport: Transport) -> tuple[Address, ...]:
+def addresses_of(transport: Transport | None) -> tuple[Address, ...]:
     """The addresses of a transport parameter; an opaque one has none that we know."""
     match transport:
         case SCTPTransport(addresses=addresses):
@@ -334,7 +334,7 @@ class PoolElement:
         return Parameter(
             identifier=self.identifier,
             home_identifier=home.identifier if home is not None else 0,
-            registration_life=int(self._life),
+            registration_life=wire_life(self._life) if self._life_on_wire is None else self._life_on_wire,
             user_transport=self.user_transport,
             policy=self._policy,
         )
@@ -343,10 +343,12 @@ class PoolElement:
 
     async def registered(self) -> None:
         """Wait until the registrar has what was set last. Raises Refused if it does not want it, LocalProtocolError if
-        the element is left."""
+        the element is left or its node closed."""
         await self._until(self._is_settled)
         if self.state is State.REFUSED:
             raise self._refused()
+        if self.state is State.IDLE:
+            raise LocalProtocolError("the element is not registered any more")
 
     def events(self) -> EventQueue[ElementState]:
         """An asynchronous iterator over ElementState records from now on, and EventsDropped where they were not fetched
@@ -364,7 +366,7 @@ class PoolElement:
             log.warning(text, self.pool_handle, registered, spoken)
 
     def _is_settled(self) -> bool:
-        return self._last is not None and (self._last.current or self._last.state is State.REFUSED)
+        return self._last is not None and (self._last.current or self._last.state in (State.REFUSED, State.IDLE))
 
     def _what(self) -> str:
         return f"registration in pool {self.pool_handle!r}"

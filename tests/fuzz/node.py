@@ -44,7 +44,7 @@ from tests.fuzz.registrar import CHECKED, HOSTS, SLOW
 from tests.support.client_bench import listed
 
 SETTINGS = ClientSettings(
-    candidates=12, incoming=6, pools_cached=10, requests=20, stale_cache=1.0, report_rate=3.0, announcement_rate=1000.0
+    candidates=12, incoming=3, pools_cached=10, requests=20, stale_cache=1.0, report_rate=3.0, announcement_rate=1000.0
 )
 ELEMENTS = 8
 POOLS = tuple(b"Pool%d" % number for number in range(16))
@@ -156,7 +156,7 @@ class Attack:
             case 4 if self.random.random() < 0.1:
                 return AsapError(operation_error=causes or (ErrorCause(code=0),))
             case 5:
-                home = self.random.random() < 0.05
+                home = self.random.random() < 0.3
                 which = self.random.choice((None, identifier))
                 server = self.random.randint(1, 3)
                 return EndpointKeepAlive(home=home, server_identifier=server, pool_handle=pool, pe_identifier=which)
@@ -224,13 +224,13 @@ class Attack:
         """Every bound, and what must hold."""
         node = self.node
         strangers = [link for link in node.links.values() if link.candidate is None]
-        assert len(strangers) <= SETTINGS.incoming + 1
+        assert len(strangers) <= 2 * SETTINGS.incoming + 1
         assert len(node.links) - len(strangers) <= AT_ONCE
         assert len(node.candidates) <= SETTINGS.candidates + 3
         assert len(node.user._cache) <= SETTINGS.pools_cached
         assert len(node.user._waiting) <= SETTINGS.requests
         assert len(node.user._queries) <= len(POOLS)
-        assert len(node.wheel) <= 3 + len(node.elements) + 2 * len(POOLS)
+        assert len(node.wheel) <= 4 + len(node.elements) + 2 * len(POOLS)
         assert len(node._asking) <= len(node.elements) + len(POOLS)
         assert node.home is None or (node.home.number in node.links and node.home.stage is Stage.UP)
         for element in node.elements.values():

@@ -7,6 +7,7 @@ JSON object with what happened and when (seconds of the monotonic clock, the sam
 
 import argparse
 import asyncio
+import contextlib
 import json
 import struct
 import time
@@ -14,6 +15,7 @@ from dataclasses import replace
 
 from rserpool.client import FAST, PoolElement, PoolUser
 from rserpool.client.data import Data, Resumed
+from rserpool.client.errors import SessionClosed
 from rserpool.client.service import ServiceSession
 from rserpool.client.session import Session, open_session
 
@@ -58,16 +60,15 @@ async def pingpong_server(session: ServiceSession) -> None:
 SERVERS = {"echo": echo_server, "pingpong": pingpong_server}
 
 
-async def serve(options: argparse.Namespace) -> None:
+async def offer(options: argparse.Namespace) -> None:
     """A pool element, until it is killed."""
     server = SERVERS[options.service]
 
-    async def guarded(session: ServiceSession) -> None:
+    async def told(session: ServiceSession) -> None:
         tell("session")
-        try:
+        with contextlib.suppress(SessionClosed):
             await server(session)
-        finally:
-            tell("session over")
+        tell("session over")
 
     async with PoolElement(
         options.pool,
@@ -81,7 +82,7 @@ async def serve(options: argparse.Namespace) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(report(element))
             async for session in element.sessions():
-                group.create_task(guarded(session))
+                group.create_task(told(session))
 
 
 async def report(element: PoolElement) -> None:
@@ -154,7 +155,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--silence", type=float)
     options = parser.parse_args()
-    asyncio.run(serve(options) if options.role == "pe" else use(options))
+    asyncio.run(offer(options) if options.role == "pe" else use(options))
 
 
 if __name__ == "__main__":

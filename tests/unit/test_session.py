@@ -1,12 +1,14 @@
 """Sessions between pool users and services, over the memory transport and in virtual time."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from rserpool.association import Down
+from rserpool.client.channels import Channel
 from rserpool.client.data import Data, Resumed
 from rserpool.client.errors import NoElement, SessionClosed, SessionFailed
 from rserpool.client.service import ServiceSession
@@ -14,6 +16,7 @@ from rserpool.client.session import FailoverEvent, Session
 from rserpool.errors import LocalProtocolError
 from rserpool.protocol.session import Confirm, Ended
 from rserpool.protocol.session_table import State
+from rserpool.resolved import ResolvedElement
 from rserpool.session_settings import ServiceSettings, SessionSettings
 from rserpool.transport.interface import MAX_USER_MESSAGE
 from tests.support.machines import Machine, element
@@ -337,6 +340,54 @@ async def test_a_failover_does_not_forget_that_the_reader_is_slow(world: World) 
 
 
 @in_world
+async def test_nor_is_the_next_element_excused_for_the_reader_of_the_former(world: World) -> None:
+    async def once(session: ServiceSession) -> None:
+        for _ in range(20):
+            await session.send(bytes(1000))
+
+    first = await world.element(1, once)
+    async with world.session(settings=SessionSettings(max_unread=5000, silence=1.0)) as session:
+        await asyncio.sleep(1)
+        for identifier in (2, 3):
+            await world.element(identifier, silent)
+        first.kill()
+        await eventually(lambda: session.failovers == 1)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                await asyncio.wait_for(session.receive(), 10)
+        assert session.failovers == 1
+        await session.send(b"anybody?")
+        await eventually(lambda: session.failovers == 2)
+
+
+@in_world
+async def test_a_connection_that_hangs_is_not_waited_for(world: World) -> None:
+    first = await world.element(1, echo)
+    async with world.session() as session:
+        await world.element(2, echo)
+        await world.element(3, echo)
+        original = session._opener.open
+        cancelled: list[int] = []
+
+        async def hang(element: ResolvedElement) -> Channel:
+            if element.identifier == 2:
+                try:
+                    await asyncio.sleep(1000)
+                except asyncio.CancelledError:
+                    cancelled.append(element.identifier)
+                    raise
+            return await original(element)
+
+        session._opener.open = hang  # type: ignore[method-assign]
+        first.leave_pool()
+        first.kill()
+        await eventually(lambda: session.failovers)
+        assert world.serving(session).identifier == 3
+        assert cancelled == [2]
+        assert world.user.reports == [1, 2]
+
+
+@in_world
 async def test_sends_of_many_tasks_are_each_whole_and_none_is_lost(world: World) -> None:
     got: list[bytes] = []
 
@@ -472,8 +523,12 @@ async def test_a_user_that_does_not_read_can_close(world: World) -> None:
     await world.element(1, flood)
     async with world.session(settings=SessionSettings(max_unread=5000)) as session:
         await asyncio.sleep(1)
+        waiting = session.unread
+        assert waiting > 5000
         began = asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() - began < 2.1
+    assert asyncio.get_running_loop().time() - began < 0.1
+    assert session.unread == waiting
+    assert len([item async for item in session]) == waiting // 1064
     assert session.closed
 
 
