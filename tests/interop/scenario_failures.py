@@ -34,6 +34,7 @@ class Scene:
         self.elements: dict[int, Application] = {}
         for identifier in HOSTS:
             self.start_element(identifier)
+        self.agreed()
         self.user = self.start_user()
 
     def start_registrar(self, host: int) -> None:
@@ -48,12 +49,16 @@ class Scene:
     def start_user(self, *options: str) -> Application:
         return programs.user(self.net, USER, "echo", POOL, *self.known, f"--silence={SILENCE}", *options)
 
-    def whole(self) -> None:
-        """Until both elements are listed by every registrar that runs, and the user is answered."""
+    def agreed(self) -> None:
+        """Until both elements are listed by every registrar that runs."""
         for one in self.registrars.values():
             plain = one.user()
             wait_until(lambda plain=plain: set(plain.all(POOL).elements) == set(HOSTS), "both elements", 40, 0.05)  # type: ignore[misc]
             plain.close()
+
+    def whole(self) -> None:
+        """The same, and the user is answered."""
+        self.agreed()
         self.user.more("answer", 3)
 
 
