@@ -54,7 +54,8 @@ async def element(identifier: int, load: float, registrar: str) -> None:
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
         while line := await commands.readline():
-            await registered.update(least_used(float(line)))
+            registered.load = float(line)
+            await registered.registered()
             print("updated", flush=True)
 
 

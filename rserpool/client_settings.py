@@ -67,6 +67,10 @@ class ClientSettings:
     requests: int = 4096
     """Handle resolutions that may wait for a registrar at a time; one more fails at once."""
 
+    update_rate: float = 5.0
+    """Registrations per second that may be sent only because a load or a policy has changed; what changes faster goes
+    out with the next one. A registrar refuses what comes too fast (RFC 5355 2.1)."""
+
     report_rate: float = 5.0
     """Unreachability reports sent per second (RFC 5355 2.13); the rest of a burst is not sent."""
 

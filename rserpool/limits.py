@@ -26,6 +26,10 @@ class Limits:
     elements_per_pool: int = 4096
     """Pool elements of one pool: bounds the work and the size of one answer. Cause 6 beyond it."""
 
+    rule_candidates: int = 1024
+    """Pool elements of one pool that the rule of a custom policy is shown: those that round robin would take first. A
+    rule costs time for each, and strangers may register many. The others wait for their turn."""
+
     pools: int = 10_000
     """Pools in the handlespace: a flood of new pool handles. Cause 6 beyond it."""
 

@@ -13,9 +13,9 @@ ASAP_GROUPS = ("224.0.1.185:3863", "239.0.0.50:3863", "[ff05::133]:3863")
 """Where registrars announce themselves: IANA's groups (RFC 5352 8.4), and rsplib's between them."""
 
 
-def parse_addresses(listed: Sequence[str], default_port: int) -> list[tuple[str, int]]:
+def parse_addresses(listed: Sequence[str], default_port: int, *, least_port: int = 1) -> list[tuple[str, int]]:
     """Each entry as an IP address and a port. Raises LocalProtocolError with one line that names the entry."""
-    return [parse_address(entry, default_port) for entry in listed]
+    return [parse_address(entry, default_port, least_port=least_port) for entry in listed]
 
 
 def parse_peers(entries: Sequence[str], default_port: int) -> list[tuple[tuple[IPv4Address | IPv6Address, ...], int]]:
@@ -31,8 +31,8 @@ def parse_peers(entries: Sequence[str], default_port: int) -> list[tuple[tuple[I
     return peers
 
 
-def parse_address(entry: str, default_port: int) -> tuple[str, int]:
-    """One entry; see parse_addresses."""
+def parse_address(entry: str, default_port: int, *, least_port: int = 1) -> tuple[str, int]:
+    """One entry; see parse_addresses. ``least_port`` 0 is for what is to be bound: to any port."""
     host, port = entry, ""
     if entry.startswith("["):
         host, bracket, port = entry[1:].partition("]")
@@ -41,8 +41,8 @@ def parse_address(entry: str, default_port: int) -> tuple[str, int]:
         port = port[1:]
     elif entry.count(":") == 1:
         host, _, port = entry.partition(":")
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise LocalProtocolError(f"{entry!r} has no port from 1 to 65535")
+    if port and not (port.isascii() and port.isdigit() and least_port <= int(port) < 65536):
+        raise LocalProtocolError(f"{entry!r} has no port from {least_port} to 65535")
     try:
         return str(ip_address(host)), int(port) if port else default_port
     except ValueError:

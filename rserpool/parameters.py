@@ -54,7 +54,8 @@ POLICY_VALUES: dict[int, tuple[str, ...]] = {
     PolicyType.PRIORITY_LEAST_USED_WITH_DPF: _DISTANT_DEGRADING_LOAD,
     PolicyType.PRIORITY_LEAST_USED_WITH_DEGRADATION_AND_DPF: _DISTANT_DEGRADING_LOAD,
 }
-"""The names of the 32-bit values behind each policy type, in the order of the wire."""
+"""The names of the 32-bit values behind each policy type, in the order of the wire. ``rserpool.policies`` adds those of
+custom policies."""
 
 
 class Record:
@@ -140,7 +141,8 @@ class Policy(Record):
     values: tuple[int, ...] = ()
     data: bytes = b""
 
-    def _value(self, name: str) -> int:
+    def value(self, name: str) -> int:
+        """The value of that name. Raises AttributeError where the policy has none."""
         names = POLICY_VALUES.get(self.policy_type, ())
         if name not in names:
             raise AttributeError(f"policy 0x{self.policy_type:08x} has no {name}")
@@ -148,31 +150,31 @@ class Policy(Record):
 
     @property
     def weight(self) -> int:
-        return self._value("weight")
+        return self.value("weight")
 
     @property
     def priority(self) -> int:
-        return self._value("priority")
+        return self.value("priority")
 
     @property
     def load(self) -> int:
-        return self._value("load")
+        return self.value("load")
 
     @property
     def load_degradation(self) -> int:
-        return self._value("load_degradation")
+        return self.value("load_degradation")
 
     @property
     def load_dpf(self) -> int:
-        return self._value("load_dpf")
+        return self.value("load_dpf")
 
     @property
     def weight_dpf(self) -> int:
-        return self._value("weight_dpf")
+        return self.value("weight_dpf")
 
     @property
     def distance(self) -> int:
-        return self._value("distance")
+        return self.value("distance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

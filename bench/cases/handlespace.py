@@ -13,7 +13,7 @@ from tests.support import elements as e
 OWN, NOW, HANDLE = 7, 10**12, b"Pool"
 SIZES = (100, 1_000, 10_000, 100_000)
 SPARE = 1000
-"""Elements beside those of the pool, to register and deregister; the most calls of one run."""
+"""Elements beside those of the pool, to register and deregister; the most calls of one run, unless said otherwise."""
 POLICIES = {
     "RR": e.RR,
     "WRR": e.WRR,
@@ -51,18 +51,18 @@ def elements(kind: int, identifiers: list[int], draw: random.Random, asap: bytes
 
 
 class Pool:
-    """A handlespace with one pool of ``size`` elements and SPARE elements that are not in it."""
+    """A handlespace with one pool of ``size`` elements and ``spare`` elements that are not in it."""
 
-    def __init__(self, policy: str, size: int) -> None:
+    def __init__(self, policy: str, size: int, spare: int) -> None:
         self.kind, self.size = POLICIES[policy], size
         self.draw = random.Random(1)
-        self.identifiers = self.draw.sample(range(1, 2**32), size + SPARE)
+        self.identifiers = self.draw.sample(range(1, 2**32), size + spare)
         self.space = Handlespace(OWN, seed=1, wheel=Wheel(NOW))
         octets = elements(self.kind, self.identifiers, self.draw, e.sctp(9))
         for connection, element in enumerate(octets[:size], 1):
             self.space.register(HANDLE, element, home=OWN, connection=connection)
         self.spare = list(zip(self.identifiers[size:], octets[size:], strict=True))
-        self.known = self.draw.choices(range(size), k=SPARE)
+        self.known = self.draw.choices(range(size), k=spare)
 
     def renewed(self, asap: bytes | None) -> list[bytes]:
         """Known elements with other policy values."""
@@ -70,13 +70,13 @@ class Pool:
 
 
 @lru_cache(maxsize=1)
-def pool(policy: str, size: int) -> Pool:
-    return Pool(policy, size)
+def pool(policy: str, size: int, spare: int = SPARE) -> Pool:
+    return Pool(policy, size, spare)
 
 
 class Register(Subject):
-    def __init__(self, policy: str, size: int) -> None:
-        self.pool = pool(policy, size)
+    def __init__(self, policy: str, size: int, spare: int = SPARE) -> None:
+        self.pool = pool(policy, size, spare)
 
     def run(self, calls: int) -> None:
         register = self.pool.space.register
@@ -100,8 +100,8 @@ class Deregister(Register):
 
 
 class Reregister(Subject):
-    def __init__(self, policy: str, size: int) -> None:
-        subject = pool(policy, size)
+    def __init__(self, policy: str, size: int, spare: int = SPARE) -> None:
+        subject = pool(policy, size, spare)
         self.space = subject.space
         self.work = list(zip(subject.renewed(e.sctp(9)), (number + 1 for number in subject.known), strict=True))
 
@@ -119,6 +119,18 @@ class Resolve(Subject):
         resolution, items = self.space.resolution, self.items
         for _ in range(calls):
             resolution(HANDLE, items)
+
+
+class Table(Subject):
+    """A response's part of the handle table."""
+
+    def __init__(self, policy: str, size: int) -> None:
+        self.space = pool(policy, size).space
+
+    def run(self, calls: int) -> None:
+        table = self.space.table
+        for _ in range(calls):
+            table(True, None, 65000, 50)
 
 
 class Lane(Subject):
@@ -162,6 +174,7 @@ OPERATIONS: dict[str, Callable[[str, int], Subject]] = {
     "resolve 3": partial(Resolve, 3),
     "resolve 5": partial(Resolve, 5),
 }
+TABLES: dict[str, Callable[[str, int], Subject]] = {"table of 50": Table}
 LANES: dict[str, Callable[[str, int], Subject]] = {
     "lane: resolution": partial(Lane, resolutions),
     "lane: acknowledgement": partial(Lane, acknowledgements),
@@ -175,5 +188,9 @@ CASES = [
     )
     for policy in POLICIES
     for size in SIZES
-    for operation, make in {**OPERATIONS, **(LANES if policy in ("LU", "RLU") else {})}.items()
+    for operation, make in {
+        **OPERATIONS,
+        **(LANES if policy in ("LU", "RLU") else {}),
+        **(TABLES if policy == "LU" and size == 10_000 else {}),
+    }.items()
 ]

@@ -26,9 +26,13 @@ ELEMENTS = 1000
 HANDLE = b"ComputePool.0001"
 HOST = IPv4Address("10.44.0.1")
 UNBOUNDED = Limits(
-    elements_per_association=10**9, registration_rate=1e12, registration_burst=10**9, resolution_rate=1e12,
+    elements_per_association=10**9,
+    elements_per_pool=10**9,
+    registration_rate=1e12,
+    registration_burst=10**9,
+    resolution_rate=1e12,
     resolution_burst=10**9,
-)  # fmt: skip
+)
 
 
 def registration(identifier: int, load: int, life: int = 300) -> bytes:
@@ -38,6 +42,18 @@ def registration(identifier: int, load: int, life: int = 300) -> bytes:
         registration_life=life,
         user_transport=SCTPTransport(port=7777, transport_use=1, addresses=(HOST,)),
         policy=Policy(policy_type=PolicyType.LEAST_USED, values=(load,)),
+    )
+    return Registration(pool_handle=HANDLE, pool_element=element).encode()
+
+
+def other_policy(identifier: int) -> bytes:
+    """A registration that is in order, but for the pool's policy: the last that is checked."""
+    element = PoolElement(
+        identifier=identifier,
+        home_identifier=0,
+        registration_life=300,
+        user_transport=SCTPTransport(port=7777, transport_use=1, addresses=(HOST,)),
+        policy=Policy(policy_type=PolicyType.ROUND_ROBIN, values=()),
     )
     return Registration(pool_handle=HANDLE, pool_element=element).encode()
 
@@ -60,10 +76,58 @@ class Pipeline(Subject):
             received(1, messages[call % len(messages)], 1)
 
 
+class Lane(Subject):
+    """Whole messages through an association's fast lane, to the octets of the answer: least-used elements in one pool,
+    their timers armed."""
+
+    def __init__(self, messages: str, held: int, spare_elements: int = 1000) -> None:
+        wheel = Wheel(0)
+        self.space = Handlespace(OWN, seed=1, wheel=wheel)
+        self.registrar = AsapRegistrar(Settings(identifier=OWN, limits=UNBOUNDED), self.space, wheel, Random(1))
+        self.registrar.associated(1, Peer(addresses=(HOST,), port=17777, sctp=True), 0)
+        draw = Random(2)
+        for identifier in range(1, held + 1):
+            self.registrar.received(1, registration(identifier, draw.getrandbits(31)), 0)
+        self.lane = self.registrar.associations[1].lane
+        self.guest = self.registrar.associations[1].guest
+        spare = range(held + 1, held + spare_elements + 1)
+        known = draw.choices(range(1, held + 1), k=spare_elements)
+        self.added = spare if messages == "registration" else range(0)
+        self.messages = {
+            "registration": [registration(identifier, draw.getrandbits(31)) for identifier in spare],
+            "re-registration": [registration(identifier, draw.getrandbits(31)) for identifier in known],
+            "resolution of 3": [HandleResolution(pool_handle=HANDLE, items=3).encode()] * spare_elements,
+            "acknowledgement": [
+                EndpointKeepAliveAck(pool_handle=HANDLE, pe_identifier=identifier).encode() for identifier in known
+            ],
+            "registration of another policy": [other_policy(identifier) for identifier in spare],
+        }[messages]
+        if messages in SERVED and any(self.lane.answer(message, 0) is None for message in self.messages[:9]):
+            raise AssertionError("the fast lane does not serve this")
+        self.clean(9)
+
+    def run(self, calls: int) -> None:
+        answer = self.lane.answer
+        for message in self.messages[:calls]:
+            answer(message, 1)
+
+    def clean(self, calls: int) -> None:
+        self.space.updated.clear()
+        for identifier in self.added[:calls]:
+            self.space.remove(HANDLE, identifier)
+            self.guest.elements -= 1
+
+
 SENT = {
     "resolution of 3": (HandleResolution(pool_handle=HANDLE, items=3).encode(),),
     "acknowledgement": (EndpointKeepAliveAck(pool_handle=HANDLE, pe_identifier=500).encode(),),
     "re-registration, other load": (registration(500, 1), registration(500, 2)),
     "re-registration, other life": (registration(500, 1, 300), registration(500, 1, 301)),
 }
+SERVED = ("registration", "re-registration", "resolution of 3", "acknowledgement")
 CASES = [Case(name=f"registrar: {name}", make=partial(Pipeline, *messages)) for name, messages in SENT.items()]
+CASES += [
+    Case(name=f"octets: {name}, {held}", make=partial(Lane, name, held), instr=held < 100_000)
+    for held in (10_000, 100_000)
+    for name in (*SERVED, "registration of another policy")
+]

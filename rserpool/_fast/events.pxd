@@ -30,6 +30,7 @@ cdef struct Queue:
 
 cdef uint32_t events_open() except 0xFFFFFFFF
 cdef void events_close(uint32_t slot) noexcept
+cdef void events_disown() noexcept
 cdef Queue *events_of(uint32_t slot) noexcept
 cdef bint events_take(Queue *queue, Event *event) noexcept
 cdef void *events_key(uint32_t slot) noexcept

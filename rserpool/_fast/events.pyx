@@ -121,6 +121,14 @@ cdef void events_close(uint32_t slot) noexcept:
     _slots.generations[slot] += 1
 
 
+cdef void events_disown() noexcept:
+    """In a forked child: all slots are the parent's, and what still comes for their keys is dropped."""
+    cdef uint32_t slot
+    for slot in range(_slots.count):
+        if _slots.generations[slot] & 1:
+            events_close(slot)
+
+
 cdef Queue *events_of(uint32_t slot) noexcept:
     """The queue of a slot; it may move when another slot is opened."""
     return &_slots.queues[slot]

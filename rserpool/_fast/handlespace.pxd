@@ -8,5 +8,6 @@ cdef class Handlespace:
     cdef Space space
     cdef readonly Wheel wheel
     cdef readonly list updated
+    cdef object complaint      # keeps what space.complain points to
 
     cdef Element *element(self, bytes handle, object pe_identifier) except? NULL

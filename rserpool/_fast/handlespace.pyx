@@ -4,6 +4,7 @@ import enum
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.ref cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -45,6 +46,7 @@ class Timer(enum.IntEnum):
     LIFE = 2
 
 
+cdef str CHOOSING = "a selection rule cannot remove pool elements"
 cdef tuple VERDICTS = tuple(Verdict)
 cdef tuple TIMERS = (None, *Timer)
 
@@ -101,6 +103,7 @@ cdef class Handlespace:
         self.space.life_limit = LONGEST
         self.space.keep_alive_interval = 5000000
         self.space.life_unit = 1000000
+        self.space.most_candidates = 1024
 
     def __dealloc__(self):
         close_space(&self.space)
@@ -139,6 +142,26 @@ cdef class Handlespace:
     @used_items.setter
     def used_items(self, items: object) -> None:
         self.space.used_items = as_u32(items, "used_items")
+
+    @property
+    def most_candidates(self) -> int:
+        """How many PEs of a pool the rule of a plugged-in policy is shown: those that round robin would take first."""
+        return self.space.most_candidates
+
+    @most_candidates.setter
+    def most_candidates(self, count: object) -> None:
+        self.space.most_candidates = in_range(count, 1, 0xFFFFFFFF, "most_candidates")
+
+    @property
+    def complain(self) -> object:
+        """What is called with pool handle, policy type and reason when the rule of a plugged-in policy fails, or None.
+        Round robin takes the rule's place. It must not raise."""
+        return <object>self.space.complain if self.space.complain is not NULL else None
+
+    @complain.setter
+    def complain(self, complain: object) -> None:
+        self.complaint = complain
+        self.space.complain = <PyObject *>complain if complain is not None else NULL
 
     @property
     def keep_alive_interval(self) -> int:
@@ -181,10 +204,13 @@ cdef class Handlespace:
         ]
 
     def remove(self, bytes handle not None, pe_identifier: object) -> bool:
-        """Remove a PE, its timers, and its pool if it was the last; False if there is none."""
+        """Remove a PE, its timers, and its pool if it was the last; False if there is none. LocalProtocolError within
+        the rule of a policy."""
         cdef Element *element = self.element(handle, pe_identifier)
         if element is NULL:
             return False
+        if self.space.choosing:
+            raise LocalProtocolError(CHOOSING)
         remove_element(&self.space, element)
         return True
 
@@ -240,7 +266,8 @@ cdef class Handlespace:
         which does the same, arms LIFE and appends (pool handle, PE identifier) to ``updated``, which the caller drains.
         """
         return answer_fast(
-            &self.space, data, as_u64(connection, "connection"), as_time(now, "now"), self.updated,
+            &self.space, <const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data),
+            as_u64(connection, "connection"), as_time(now, "now"), self.updated,
         )
 
     def connected(self, connection: object) -> list:
@@ -315,6 +342,8 @@ cdef class Handlespace:
         cdef Names names = Names(owner.size if owner is not NULL else 0)
         cdef Node *at = first(&owner.owned) if owner is not NULL else NULL
         cdef Element *element
+        if self.space.choosing:
+            raise LocalProtocolError(CHOOSING)
         while at is not NULL:
             element = by_owner(at)
             at = next_of(at)

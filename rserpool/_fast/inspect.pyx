@@ -11,7 +11,7 @@ from rserpool._fast.records cimport (
     TAKEN, Element, Home, Pool, by_choice, by_owner, identifier_of, octets_of,
 )
 from rserpool._fast.scan cimport HOME_OFFSET, Scan, scan_element
-from rserpool._fast.space cimport word_sum
+from rserpool._fast.space cimport find_in, word_sum
 
 
 cdef int expect(bint holds, str rule) except -1:
@@ -34,7 +34,7 @@ cdef int inspect_run(const Pool *pool, Element *element) except -1:
     return 0
 
 
-cdef int inspect_pool(Pool *pool) except -1:
+cdef int inspect_pool(Space *space, Pool *pool) except -1:
     cdef Node *at = first(&pool.elements)
     cdef Element *element
     cdef uint64_t idle = 0
@@ -46,6 +46,7 @@ cdef int inspect_pool(Pool *pool) except -1:
         element = <Element *>at
         expect(element.pool == pool, "a pool element does not know its pool")
         expect(element.node.key1 != 0, "a free record is linked")
+        expect(find_in(space, pool, identifier_of(element)) == element, "a pool element is not where the index says")
         inspect_run(pool, element)
         check_choice(pool, element)
         if pool.policy.family == DRAWN and element.choice.node.key0:
@@ -97,10 +98,11 @@ cdef int inspect_space(Space *space) except -1:
     cdef size_t owned = 0
     expect(check(&space.pools) == space.pool_count, "the index and number of pools differ")
     while at is not NULL:
-        inspect_pool(<Pool *>at)
+        inspect_pool(space, <Pool *>at)
         elements += (<Pool *>at).size
         at = next_of(at)
     expect(elements == space.size, "the number of pool elements is wrong")
+    expect(space.index.used == space.size, "the index holds another number of pool elements")
     expect(space.elements.in_use == space.size, "a record of a pool element is lost")
     expect(space.pool_slab.in_use == space.pool_count, "a record of a pool is lost")
     expect(check(&space.homes) == space.home_slab.in_use, "a record of a home is lost")

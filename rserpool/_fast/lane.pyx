@@ -1,6 +1,6 @@
 """The fast lane; see lane.pxd. Whatever it is not sure of it leaves, unchanged, to the readable way."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
@@ -10,7 +10,6 @@ from rserpool._fast.cursor cimport (
     Cursor, Pen, left, load_u16, load_u32, padded, put_u8, put_u16, put_u32, reading, writing,
 )
 from rserpool._fast.policies cimport policy_of
-from rserpool._fast.rbtree cimport lookup
 from rserpool._fast.records cimport (
     KEEP_ALIVE_TAG, LIFE_TAG, MARKED, PROBED, Pool, Run, identifier_of, octets_of,
 )
@@ -18,7 +17,7 @@ from rserpool._fast.rng cimport random_below
 from rserpool._fast.scan cimport (
     HOME_OFFSET, LIFE_OFFSET, PE_IDENTIFIER, POOL_ELEMENT, POOL_HANDLE, RESOLUTION_ITEMS, TRANSPORT_OFFSET,
 )
-from rserpool._fast.space cimport find_pool, refresh_element
+from rserpool._fast.space cimport find_in, find_pool, refresh_element
 from rserpool._fast.wheel cimport arm, disarm
 
 cdef enum:
@@ -27,14 +26,7 @@ cdef enum:
     HANDLE_RESOLUTION = 0x05
     ENDPOINT_KEEP_ALIVE_ACK = 0x08
     SUBSCRIBE = 0x01
-    MOST_PARAMETERS = 2
     ADAPTIVE = 4               # of the policy types, the top four bits (RFC 5356 7)
-
-
-cdef struct Parameter:
-    uint16_t type
-    size_t length              # of the parameter, padding not counted
-    const uint8_t *octets
 
 
 cdef int split(const uint8_t *data, size_t size, Parameter *parameters) noexcept nogil:
@@ -97,7 +89,7 @@ cdef bytes acknowledge(Space *space, const Parameter *parameters, int count, uin
     pool = pool_named(space, &parameters[0])
     if pool is NULL:
         return None
-    element = <Element *>lookup(&pool.elements, load_u32(parameters[1].octets + 4))
+    element = find_in(space, pool, load_u32(parameters[1].octets + 4))
     if element is NULL or element.connection != connection or element.home != space.own:
         return None
     element.run.flags &= <uint8_t>~PROBED
@@ -146,7 +138,7 @@ cdef bytes renew(
     pool = pool_named(space, &parameters[0])
     if pool is NULL or not renewable(pool.policy_type):
         return None
-    element = <Element *>lookup(&pool.elements, load_u32(parameters[1].octets + 4))
+    element = find_in(space, pool, load_u32(parameters[1].octets + 4))
     if element is NULL or element.connection != connection or element.home != space.own:
         return None
     if not differs_in_policy_only(space, element, &parameters[1]):
@@ -177,11 +169,12 @@ cdef bytes registration_response(const Element *element):
     return answer
 
 
-cdef object answer_fast(Space *space, bytes data, uint64_t connection, uint64_t now, list updated):
+cdef object answer_fast(
+    Space *space, const uint8_t *octets, size_t size, uint64_t connection, uint64_t now, list updated,
+):
     """The whole answer, b"" where none is due, None where the message must go the readable way."""
-    cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
     cdef Parameter parameters[MOST_PARAMETERS]
-    cdef int count = split(octets, <size_t>PyBytes_GET_SIZE(data), parameters)
+    cdef int count = split(octets, size, parameters)
     if count < 1 or parameters[0].type != POOL_HANDLE:
         return None
     if octets[0] == HANDLE_RESOLUTION:

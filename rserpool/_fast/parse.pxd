@@ -2,12 +2,12 @@
 
 from libc.stdint cimport uint32_t
 
+from rserpool._fast.rules cimport rule_words
 from rserpool._fast.tlv cimport Skipped, Tlv
 
 cdef enum:
     MAX_ADDRESSES = 32          # per transport parameter
     MAX_OPAQUE_TRANSPORT = 1024
-    MAX_POLICY_WORDS = 4
 
 cdef object read_transport(const Tlv *t, Skipped skipped)
 cdef object read_policy(const Tlv *t)
@@ -19,7 +19,8 @@ cdef object read_identifier(const Tlv *t)   # PE identifier or handle resolution
 
 
 cdef inline int policy_words(uint32_t policy_type) noexcept:
-    """How many 32-bit words follow the type of a policy (RFC 5356 4-5, rsplib's own); -1: an unknown type."""
+    """How many 32-bit words follow the type of a policy (RFC 5356 4-5, rsplib's own); -1: an unknown type.
+    Those of plugged-in policies are known."""
     if policy_type == 0x00000001 or policy_type == 0x00000003:
         return 0
     if policy_type in (0x00000002, 0x00000004, 0x00000005, 0x40000001, 0x40000004):
@@ -30,7 +31,7 @@ cdef inline int policy_words(uint32_t policy_type) noexcept:
         return 3
     if 0xB0002003 <= policy_type <= 0xB0002005:
         return 4
-    return -1
+    return rule_words(policy_type)
 
 
 cdef inline bint is_reserved_policy(uint32_t policy_type) noexcept:

@@ -50,3 +50,4 @@ cdef bint peers_near(const Peer *peer) noexcept nogil
 cdef void peers_use(Peers *peers, uintptr_t handle) noexcept nogil
 cdef void peers_release(Peers *peers, uintptr_t handle) noexcept nogil
 cdef void peers_forget(Peers *peers, int fd) noexcept nogil
+cdef void peers_disown(Peers *peers) noexcept nogil

@@ -197,3 +197,13 @@ cdef void peers_forget(Peers *peers, int fd) noexcept nogil:
     for index in range(peers.count):
         if peers.slots[index].fd == fd:
             drop(peers, index)
+
+
+cdef void peers_disown(Peers *peers) noexcept nogil:
+    """Forget every peer, and give none of their handles to another."""
+    cdef uint32_t index
+    for index in range(peers.count):
+        peers.slots[index].fd = -1
+        peers.slots[index].uses = 0
+    memset(peers.buckets, 0, peers.capacity * sizeof(uint32_t))
+    peers.free = peers.unused = peers.newest = peers.oldest = 0

@@ -11,6 +11,7 @@ from rserpool._fast.rbtree cimport (
 )
 from rserpool._fast.records cimport TAKEN, by_choice, identifier_of, merit_of, policy_data
 from rserpool._fast.rng cimport Rng, random_below, uint128_t
+from rserpool._fast.rules cimport ask_rule, rule_of
 
 cdef enum:
     HIGHEST = 0xFFFFFFFFu
@@ -124,6 +125,7 @@ cdef Policy row(uint32_t type, int words, int family, bint counts, merit_of meri
     policy.family = <uint8_t>family
     policy.counts = counts
     policy.merit = merit
+    policy.rule = NULL
     return policy
 
 
@@ -152,12 +154,14 @@ cdef Policy UNKNOWN = row(0, 0, SORTED, False, round_robin)
 
 
 cdef const Policy *policy_of(uint32_t type) noexcept nogil:
-    """The table's row; Round Robin of parameter length 8 and type 0 for a type that is not in the table."""
+    """The table's row or the plugged-in policy; Round Robin of parameter length 8 and type 0 for an unknown type."""
+    cdef const Policy *plugged
     cdef int i
     for i in range(ROWS):
         if TABLE[i].type == type:
             return &TABLE[i]
-    return &UNKNOWN
+    plugged = rule_of(type)
+    return plugged if plugged is not NULL else &UNKNOWN
 
 
 cdef inline uint64_t merit(const Pool *pool, const Element *element) noexcept nogil:
@@ -396,7 +400,7 @@ cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except?
     state included.
     """
     cdef size_t wanted = min(items, pool.size) if items else pool.size
-    cdef size_t count
+    cdef size_t count = 0
     cdef Rng saved
     make_room(space, wanted)
     if pool.policy.family == DRAWN:
@@ -405,7 +409,10 @@ cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except?
         if not advance:
             space.rng = saved
     else:
-        count = take_first(space, pool, wanted)
+        if pool.memory is not NULL:
+            count = ask_rule(space, pool, wanted, advance)
+        if count == 0:
+            count = take_first(space, pool, wanted)
     if advance:
         use_head(pool, space.chosen[0])
         if space.used_items > 1:

@@ -4,6 +4,7 @@ from cpython.ref cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from rserpool._fast.index cimport Index
 from rserpool._fast.rbtree cimport Node, SumNode, Tree
 from rserpool._fast.rng cimport Rng
 from rserpool._fast.slab cimport Slab
@@ -66,6 +67,7 @@ cdef struct Policy:
     uint8_t family
     bint counts            # being at the head of an answer degrades a PE
     merit_of merit
+    PyObject *rule         # of a plugged-in policy, which lives as long as that; else NULL
 
 
 cdef struct Pool:
@@ -80,6 +82,7 @@ cdef struct Pool:
     uint64_t stamps        # selections and registrations so far
     uint64_t idle          # PEs of weight 0
     size_t size
+    PyObject *memory       # the dict of a plugged-in policy's rule, owned; else NULL
     uint32_t name_sum
     uint32_t policy_type
     uint16_t transport_type
@@ -114,6 +117,10 @@ cdef struct Space:
     uint64_t life_limit
     uint32_t default_items     # 0: as many as fit
     uint32_t used_items        # of an answer, 0 counts as 1
+    Index index            # the PEs by pool and identifier
+    size_t most_candidates     # that a plugged-in rule is shown
+    PyObject *complain         # called when such a rule fails; the owner's, or NULL
+    bint choosing              # such a rule is running
     Slab elements
     Slab pool_slab
     Slab home_slab

@@ -29,4 +29,5 @@ cdef struct Scan:
     uint16_t transport_use     # 0 except for SCTP
 
 
+cdef bint canonical(const uint8_t *data, size_t size, Scan *found) noexcept nogil
 cdef int scan_element(const uint8_t *data, size_t size, Scan *found) except -1

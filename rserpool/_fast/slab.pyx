@@ -1,12 +1,12 @@
 """The growing half of the slabs; see slab.pxd."""
 
 from libc.stdlib cimport free
-from posix.stdlib cimport posix_memalign
+
+from rserpool._fast.pages cimport HUGE_PAGE, take_pages
 
 cdef enum:
     CACHE_LINE = 64
     FIRST_CHUNK = 4096
-    LARGEST_CHUNK = 262144
 
 
 cdef void open_slab(Slab *slab, size_t size) noexcept nogil:
@@ -31,17 +31,19 @@ cdef void close_slab(Slab *slab) noexcept nogil:
 
 cdef void *grow_slab(Slab *slab) except NULL:
     """A block that was never used before."""
-    cdef void *chunk = NULL
+    cdef void *chunk
     cdef void *block
+    cdef size_t fit
     if slab.fresh == slab.fresh_end:
-        if posix_memalign(&chunk, CACHE_LINE, CACHE_LINE + slab.size * slab.next_chunk) != 0:
+        chunk = take_pages(CACHE_LINE + slab.size * slab.next_chunk)
+        if chunk is NULL:
             raise MemoryError
         (<void **>chunk)[0] = slab.chunks
         slab.chunks = chunk
         slab.fresh = <char *>chunk + CACHE_LINE
         slab.fresh_end = slab.fresh + slab.size * slab.next_chunk
-        if slab.size * slab.next_chunk < LARGEST_CHUNK:
-            slab.next_chunk *= 2
+        fit = <size_t>(HUGE_PAGE - CACHE_LINE) // slab.size
+        slab.next_chunk = min(2 * slab.next_chunk, fit)
     block = slab.fresh
     slab.fresh += slab.size
     slab.in_use += 1

@@ -7,6 +7,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from rserpool._fast.records cimport Element, Home, Pool, Run, Space
+from rserpool._fast.scan cimport Scan
 from rserpool._fast.wheel cimport WheelCore
 
 cdef enum:
@@ -22,12 +23,18 @@ cdef void close_space(Space *space) noexcept
 cdef Pool *find_pool(Space *space, const uint8_t *name, size_t length) noexcept nogil
 cdef Pool *pool_after(Space *space, const uint8_t *name, size_t length) noexcept nogil
 cdef Element *find_element(Space *space, const uint8_t *name, size_t length, uint32_t identifier) noexcept nogil
+cdef Element *find_in(Space *space, Pool *pool, uint32_t identifier) noexcept nogil
 cdef Home *find_home(Space *space, uint32_t identifier) noexcept nogil
 cdef Home *obtain_home(Space *space, uint32_t identifier) except NULL
 cdef void drop_empty_home(Space *space, Home *home) noexcept nogil
 cdef int register_element(
     Space *space, bytes handle, const uint8_t *octets, size_t size, uint32_t home, uint64_t connection,
 ) except -1
+cdef Element *place_element(
+    Space *space, Pool *pool, Element *element, bytes handle, const uint8_t *octets, const Scan *scan,
+    uint64_t connection,
+) except NULL
+cdef int verdict_on(const Pool *pool, const Scan *scan) noexcept nogil
 cdef void refresh_element(Element *element) noexcept nogil
 cdef void remove_element(Space *space, Element *element) noexcept
 cdef void move_home(Space *space, Element *element, Home *home) noexcept nogil

@@ -6,6 +6,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from rserpool._fast.cursor cimport load_u16, load_u32, padded, store_u32
+from rserpool._fast.index cimport Index, close_index, enter_slot, leave_slot, open_index, place_of, reserve_slot
 from rserpool._fast.policies cimport DRAWN, enter_choice, leave_choice, policy_of, revise_choice
 from rserpool._fast.rbtree cimport Node, first, insert, insert_tied, lookup, next_of, remove
 from rserpool._fast.records cimport (
@@ -13,6 +14,7 @@ from rserpool._fast.records cimport (
     octets_of,
 )
 from rserpool._fast.rng cimport seed_rng
+from rserpool._fast.rules cimport close_rule, open_rule
 from rserpool._fast.scan cimport HOME_OFFSET, Scan, scan_element
 from rserpool._fast.slab cimport close_slab, give_block, open_slab, take_block
 from rserpool._fast.wheel cimport disarm
@@ -54,6 +56,7 @@ cdef int open_space(Space *space, uint32_t identifier, uint64_t seed, WheelCore 
     if space.buckets is NULL:
         raise MemoryError
     space.bucket_count = FIRST_BUCKETS
+    open_index(&space.index)
     space.own = obtain_home(space, identifier)
     return 0
 
@@ -74,11 +77,14 @@ cdef void close_space(Space *space) noexcept:
             release_run(space, (<Element *>element).run)
             element = next_of(element)
         Py_DECREF(<object>pool.handle)
+        if pool.memory is not NULL:
+            close_rule(pool.policy, pool.memory)
     for i in range(RUN_SLABS):
         close_slab(&space.runs[i])
     close_slab(&space.home_slab)
     close_slab(&space.pool_slab)
     close_slab(&space.elements)
+    close_index(&space.index)
     free(space.buckets)
     free(space.chosen)
     free(space.shares)
@@ -174,7 +180,26 @@ cdef Pool *pool_after(Space *space, const uint8_t *name, size_t length) noexcept
 
 cdef Element *find_element(Space *space, const uint8_t *name, size_t length, uint32_t identifier) noexcept nogil:
     cdef Pool *pool = find_pool(space, name, length)
-    return <Element *>lookup(&pool.elements, identifier) if pool is not NULL else NULL
+    return find_in(space, pool, identifier) if pool is not NULL else NULL
+
+
+cdef inline uint64_t index_key(const Pool *pool, uint32_t identifier) noexcept nogil:
+    return pool.serial << 32 | identifier
+
+
+cdef Element *find_in(Space *space, Pool *pool, uint32_t identifier) noexcept nogil:
+    """The PE of a pool, or NULL. The lower half of a serial is in the key: the rest is looked at in the element."""
+    cdef Index *index = &space.index
+    cdef uint64_t key = index_key(pool, identifier)
+    cdef size_t at = place_of(index, key)
+    cdef Element *element
+    while index.slots[at].element is not NULL:
+        if index.slots[at].key == key:
+            element = <Element *>index.slots[at].element
+            if element.pool == pool:
+                return element
+        at = at + 1 & index.mask
+    return NULL
 
 
 cdef Pool *open_pool(Space *space, bytes handle, const Scan *scan) except NULL:
@@ -185,9 +210,14 @@ cdef Pool *open_pool(Space *space, bytes handle, const Scan *scan) except NULL:
     pool.name_length = <size_t>PyBytes_GET_SIZE(handle)
     for i in range(pool.name_length):
         pool.name_sum += <uint32_t>pool.name[i] << (0 if i & 1 else 8)
+    pool.policy = policy_of(scan.policy_type)
+    try:
+        open_rule(pool)
+    except MemoryError:
+        give_block(&space.pool_slab, pool)
+        raise
     Py_INCREF(handle)
     pool.handle = <PyObject *>handle
-    pool.policy = policy_of(scan.policy_type)
     pool.choice.summed = pool.policy.family == DRAWN
     pool.policy_type = scan.policy_type
     pool.transport_type = scan.transport_type
@@ -201,12 +231,18 @@ cdef Pool *open_pool(Space *space, bytes handle, const Scan *scan) except NULL:
 
 
 cdef void drop_empty_pool(Space *space, Pool *pool) noexcept:
+    cdef const Policy *policy
+    cdef void *memory
     if pool.size:
         return
+    policy = pool.policy
+    memory = pool.memory
     remove(&space.pools, &pool.node)
     space.pool_count -= 1
     Py_DECREF(<object>pool.handle)
     give_block(&space.pool_slab, pool)
+    if memory is not NULL:
+        close_rule(policy, memory)
 
 
 # Homes, and the checksum of what they own (RFC 5353 3.6.2).
@@ -380,7 +416,7 @@ cdef int register_element(
         verdict = verdict_on(pool, &scan)
         if verdict != UPDATED:
             return verdict
-        element = <Element *>lookup(&pool.elements, scan.identifier)
+        element = find_in(space, pool, scan.identifier)
     if element is NULL:
         add_element(space, pool, handle, octets, &scan, home, connection)
         return ADDED
@@ -388,15 +424,28 @@ cdef int register_element(
     return UPDATED
 
 
-cdef int add_element(
+cdef Element *place_element(
+    Space *space, Pool *pool, Element *element, bytes handle, const uint8_t *octets, const Scan *scan,
+    uint64_t connection,
+) except NULL:
+    """Add (where ``element`` is NULL) or update a PE of our own that is known to fit its pool, which may be new."""
+    cdef uint32_t home = <uint32_t>space.own.node.key0
+    if element is NULL:
+        return add_element(space, pool, handle, octets, scan, home, connection)
+    update_element(space, element, octets, scan, home, connection)
+    return element
+
+
+cdef Element *add_element(
     Space *space, Pool *pool, bytes handle, const uint8_t *octets, const Scan *scan, uint32_t home,
     uint64_t connection,
-) except -1:
+) except NULL:
     cdef Run *run = obtain_run(space, padded(scan.length))
     cdef Element *element = NULL
     cdef Home *owner = NULL
     run.length = scan.length
     try:
+        reserve_slot(&space.index)
         element = <Element *>take_block(&space.elements)
         owner = obtain_home(space, home)
         if pool is NULL:
@@ -416,12 +465,13 @@ cdef int add_element(
     element.pool = pool
     element.run = run
     insert(&pool.elements, &element.node)
+    enter_slot(&space.index, index_key(pool, scan.identifier), element)
     pool.size += 1
     space.size += 1
     enter_choice(pool, element)
     enter_home(element, owner)
     set_connection(space, element, connection)
-    return 0
+    return element
 
 
 cdef int update_element(
@@ -461,6 +511,7 @@ cdef void remove_element(Space *space, Element *element) noexcept:
     leave_home(space, element)
     leave_choice(pool, element)
     remove(&pool.elements, &element.node)
+    leave_slot(&space.index, index_key(pool, identifier_of(element)), element)
     pool.size -= 1
     space.size -= 1
     release_run(space, element.run)

@@ -15,13 +15,13 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from rserpool._fast.events cimport (
-    READABLE, Event, Queue, events_close, events_from, events_key, events_of, events_open, events_receive, events_take,
+    READABLE, Event, Queue, events_close, events_disown, events_from, events_key, events_of, events_open, events_receive, events_take,
     events_upcall,
 )
 from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.peers cimport (
-    Peer, Peers, peers_clear, peers_find, peers_forget, peers_get, peers_init, peers_near, peers_release, peers_use, sockaddr,
-    socklen_t,
+    Peer, Peers, peers_clear, peers_disown, peers_find, peers_forget, peers_get, peers_init, peers_near, peers_release,
+    peers_use, sockaddr, socklen_t,
 )
 
 from rserpool._fast.associations cimport (
@@ -31,7 +31,6 @@ from rserpool._fast.associations cimport (
 from rserpool._fast.options cimport check, make_room, tune
 
 from rserpool.association import AssociationGone
-from rserpool.errors import LocalProtocolError
 
 cdef enum:
     BATCH = 64                       # datagrams per recvmmsg
@@ -55,7 +54,7 @@ cdef struct sndbuf_use:
 
 cdef Peers _peers
 cdef bint _running = False
-cdef bint _forked = False
+cdef uint32_t _forks = 0              # that have left a running stack behind; the parents' sockets are dead here
 cdef uint64_t _ticked = 0
 cdef mmsghdr *_headers = NULL
 cdef uintptr_t _registered = 0       # handles up to here are known to the stack
@@ -101,8 +100,6 @@ cdef int allocate_batch() except -1:
 
 cdef int start() except -1:
     global _running, _ticked
-    if _forked:
-        raise LocalProtocolError("the SCTP stack was started before a fork; start it in the child instead")
     if _running:
         return 0
     allocate_batch()
@@ -135,7 +132,7 @@ cdef uintptr_t find_peer(int fd, const sockaddr *address, socklen_t length) noex
 def finish() -> bool:
     """Free the stack. False where a socket or an association still lives: turn the timers and try again."""
     global _running, _registered
-    if not _running or _forked:
+    if not _running:
         return True
     if usrsctp_finish() != 0:
         return False
@@ -160,7 +157,7 @@ def tick() -> None:
     """Let the stack's timers run for the time that has passed since the last call."""
     global _ticked
     cdef uint64_t passed
-    if not _running or _forked:
+    if not _running:
         return
     passed = (now_us() - _ticked) // 1000
     if passed:
@@ -169,8 +166,14 @@ def tick() -> None:
 
 
 def _after_fork() -> None:
-    global _forked
-    _forked = _running
+    """In the child: what the stack holds is the parent's. It stays, but hears nothing and is heard by nobody; only what
+    is opened from now on lives."""
+    global _forks
+    if not _running:
+        return
+    _forks += 1
+    peers_disown(&_peers)
+    events_disown()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -187,6 +190,7 @@ cdef class Socket(Associations):
     cdef usocket *so
     cdef uint32_t slot
     cdef uint16_t number
+    cdef uint32_t forks              # how many there had been when it was opened
     cdef bint draining
     cdef uint32_t space
     cdef list unwanted               # aborted, without an event of the stack: while connecting, or on its own socket
@@ -197,6 +201,7 @@ cdef class Socket(Associations):
         """Bind to that SCTP port. OSError."""
         cdef sockaddr_conn name
         start()
+        self.forks = _forks
         self.number = <uint16_t>port
         self.space = SPACE if self.max_message <= <size_t>(SPACE >> 1) else LARGE_SPACE
         self.unwanted = []
@@ -225,17 +230,19 @@ cdef class Socket(Associations):
         """Abort what still lives and free the socket. Its UDP sockets may be closed after forget()."""
         if self.so == NULL:
             return
-        if not _forked:
+        if self.forks == _forks:
             for association in self.table.values():
                 self.released(<Association>association)
             close_at_once(self.so)
         self.so = NULL
         self.table.clear()
         self.late.clear()
-        events_close(self.slot)
+        self.parted.clear()
+        if self.forks == _forks:
+            events_close(self.slot)
 
     def __dealloc__(self) -> None:
-        if self.so != NULL and not _forked:
+        if self.so != NULL and self.forks == _forks:
             usrsctp_close(self.so)
             events_close(self.slot)
 
@@ -244,7 +251,7 @@ cdef class Socket(Associations):
 
     def forget(self, int fd) -> None:
         """That UDP socket is about to be closed."""
-        if _running and not _forked:
+        if _running and self.forks == _forks:
             peers_forget(&_peers, fd)
 
     def receive(self, int fd) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import uvloop
 
+from rserpool.cli.plugins import load_policies
 from rserpool.cli.readiness import notify
 from rserpool.registrar.config import OPTIONS, SECTIONS, Config, add_flags, load, spoken
 from rserpool.registrar.instruments import Instruments, Outputs
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
+    load_policies(logging.getLogger("rserpool.registrar"))
     loop_factory = uvloop.new_event_loop if config.server.uvloop else None
     with Outputs(config.server) as outputs, asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(serve(config, outputs))

@@ -2,11 +2,11 @@
 
 import argparse
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
-from rserpool.client import resolve
-from rserpool.client.pool_user import T1_REQUEST
-from rserpool.messages import PolicyType
+from rserpool.client import ClientSettings, PoolUser, ResolvedElement, resolve
+from rserpool.policies import name_of
 from rserpool.profile import ALL_ITEMS
 
 
@@ -16,32 +16,57 @@ def add_parser(commands: Any) -> None:
         "resolve",
         help="show the elements of a pool",
         description="Ask a registrar for the elements of a pool and print them, best first, a line each: identifier, "
-        "protocol, addresses and port, policy with its values.",
+        "protocol, addresses and port, policy with its values. Without a registrar's address, one is found by "
+        "multicast.",
     )
     parser.add_argument("handle", metavar="POOL-HANDLE")
     parser.add_argument(
         "--registrar",
         action="append",
-        required=True,
+        default=[],
         metavar="ADDRESS[:PORT]",
-        help="a registrar to ask, port 3863 unless said otherwise; may be given several times",
+        help="a registrar to ask, port 3863 unless said otherwise; tcp:ADDRESS[:PORT] over TCP; may be given several "
+        "times",
     )
     parser.add_argument("--items", type=int, default=ALL_ITEMS, metavar="NUMBER", help="how many; all if unset")
     parser.add_argument(
-        "--timeout", type=float, default=T1_REQUEST, metavar="SECONDS", help="how long to wait (default: %(default)g)"
+        "--timeout",
+        type=float,
+        default=ClientSettings().request_timeout,
+        metavar="SECONDS",
+        help="how long to wait (default: %(default)g)",
     )
+    parser.add_argument("--watch", action="store_true", help="print the pool again after every change, until stopped")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Resolve and print; 0 if the pool exists."""
-    elements = asyncio.run(
-        resolve(arguments.handle, registrars=arguments.registrar, items=arguments.items, timeout=arguments.timeout)
-    )
-    names = {int(policy): policy.name.lower().replace("_", "-") for policy in PolicyType}
+    if arguments.watch:
+        asyncio.run(watch(arguments))
+    else:
+        show(
+            asyncio.run(
+                resolve(
+                    arguments.handle, registrars=arguments.registrar, items=arguments.items, timeout=arguments.timeout
+                )
+            )
+        )
+    return 0
+
+
+async def watch(arguments: argparse.Namespace) -> None:
+    """Print the pool, and again after every change, an empty line behind each."""
+    async with PoolUser(registrars=arguments.registrar) as user:
+        async for elements in user.watch(arguments.handle):
+            show(elements)
+            print(flush=True)
+
+
+def show(elements: Iterable[ResolvedElement]) -> None:
+    """A line for each element."""
     for element in elements:
         addresses = ",".join(map(str, element.addresses))
-        policy = names.get(element.policy.policy_type, f"0x{element.policy.policy_type:08x}")
+        policy = name_of(element.policy.policy_type)
         values = " ".join(f"{value:#x}" for value in element.policy.values)
         print(f"0x{element.identifier:08x} {element.protocol} {addresses} {element.port} {policy} {values}".rstrip())
-    return 0

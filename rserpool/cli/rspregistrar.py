@@ -14,6 +14,7 @@ import uvloop
 
 from rserpool.cli import rsplib_log
 from rserpool.cli.daemon import detach
+from rserpool.cli.plugins import load_policies
 from rserpool.cli.readiness import notify
 from rserpool.cli.rsplib_banner import banner
 from rserpool.cli.rsplib_config import Setup
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         setup = Setup(given, os.environ)
         process = setup.process
         rsplib_log.set_up(process.log_level, process.log_file, append=process.log_append, colour=process.log_colour)
+        load_policies(log)
         draws = random.SystemRandom()
         outputs = Outputs(setup.config(draws.randint).server)
         serving = detach(process.daemon_pid_file) if process.daemon_pid_file else None

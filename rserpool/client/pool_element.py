@@ -1,171 +1,370 @@
 """The pool element: registers, stays registered, acknowledges keep-alives, leaves (RFC 5352 3.1, 3.2, 3.4)."""
 
 import asyncio
-import secrets
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from rserpool.client.cards import Cards
 from rserpool.client.errors import NoRegistrar, Refused, refusal
-from rserpool.client.link import RegistrarLink
-from rserpool.client.pool_user import octets
-from rserpool.errors import Cause
+from rserpool.client.leaving import leaver
+from rserpool.client.node import Node
+from rserpool.client.pool_user import PoolUser, octets
+from rserpool.client.queue import EventQueue
+from rserpool.client.sealing import Sealer
+from rserpool.client.service import Service, ServiceSession
+from rserpool.client_settings import ClientSettings
+from rserpool.errors import LocalProtocolError
 from rserpool.messages import (
-    Deregistration,
-    DeregistrationResponse,
-    EndpointKeepAlive,
-    EndpointKeepAliveAck,
-    Message,
+    POLICY_VALUES,
+    BusinessCard,
+    DCCPTransport,
     Policy,
     PolicyType,
-    Registration,
-    RegistrationResponse,
+    SCTPTransport,
+    TCPTransport,
     Transport,
+    UDPLiteTransport,
+    UDPTransport,
 )
 from rserpool.messages import PoolElement as Parameter
+from rserpool.protocol.addresses import Address
+from rserpool.protocol.events import ElementState, Home, State
+from rserpool.protocol.pe import Element
 from rserpool.transport import interface
-from rserpool.transport.interface import AssociationGone
 
-T2_REGISTRATION = 30.0
-T3_DEREGISTRATION = 30.0
-MAX_REREGISTRATION = 600.0
-MARGIN = 20.0
 ROUND_ROBIN = Policy(policy_type=PolicyType.ROUND_ROBIN, values=())
+PATIENCE = 30.0
+LEAVING = 5.0
+"""Seconds that deregistering may take when an element is left."""
+FULL_LOAD = 0xFFFFFFFF
 
 
-def reregistration_interval(life: int) -> float:
-    """T4: seconds between registrations that last ``life`` seconds (RFC 5352 7.1; half the life where it is short)."""
-    return min(MAX_REREGISTRATION, life - MARGIN) if life > 2 * MARGIN else life / 2
+def with_load(policy: Policy, load: float) -> Policy:
+    """The policy with that load, 0.0 to 1.0; values that are missing are 0. LocalProtocolError for a policy without."""
+    names = POLICY_VALUES.get(policy.policy_type, ())
+    if "load" not in names:
+        raise LocalProtocolError(f"policy 0x{policy.policy_type:08x} has no load")
+    if not 0.0 <= load <= 1.0:
+        raise LocalProtocolError(f"a load is 0.0 to 1.0, not {load}")
+    values = list(policy.values or [0] * len(names))
+    values[names.index("load")] = round(load * FULL_LOAD)
+    return replace(policy, values=tuple(values))
 
 
 class PoolElement:
     """One registration that is kept up for as long as the context lasts.
 
-    ``user_transport`` is where the service is served; its addresses must be those from which the registrar is reached.
-    ``local`` is the address to speak from; without it, that from which the first registrar is reached. ``life`` is in
-    the unit of the registrar's profile: seconds (RFC) or milliseconds (rsplib).
+    ``user_transport`` is where the service is served; its addresses must be among those that the node speaks from
+    (RFC 5352 2.2.1). Without it the element serves by itself: ``service``, or one made for ``protocol`` (sctp, tcp or
+    udp), is opened at the node's addresses, and sessions() yields the users that come. Each gets a business card; with
+    ``successors`` the pool's other elements are on it.
+
+    ``load`` is 0.0 to 1.0, for policies that have one. ``life`` in seconds is that of a registration that is not
+    renewed. Entering waits for the first registration for up to ``patience`` seconds (None: not at all) and raises
+    Refused or NoRegistrar; after that, registering is pursued for ever. On a ``node`` of its own, made from the other
+    arguments (see Node), or on one that is shared. Leaving deregisters, and then aborts the sessions that are left; so
+    does SIGTERM, where the program does not handle that signal itself.
     """
 
     def __init__(
         self,
         handle: str | bytes,
-        user_transport: Transport,
+        user_transport: Transport | None = None,
         *,
-        registrars: Sequence[str],
+        service: Service | None = None,
+        protocol: str = "sctp",
+        successors: bool = False,
+        registrars: Sequence[str] = (),
         policy: Policy = ROUND_ROBIN,
-        life: int = 300,
+        load: float | None = None,
+        life: float = 300.0,
         identifier: int | None = None,
+        patience: float | None = PATIENCE,
+        settings: ClientSettings | None = None,
         transport: interface.Transport | None = None,
-        local: str | None = None,
+        local: str | Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
+        interfaces: Sequence[str] | None = None,
+        node: Node | None = None,
+        life_on_wire: int | None = None,
+        reregister_every: float | None = None,
     ) -> None:
         self.pool_handle = octets(handle)
-        self.identifier = identifier or secrets.randbelow(0xFFFFFFFF) + 1
-        self.home_identifier = 0
+        self.service = service or (Service(protocol=protocol) if user_transport is None else None)
+        """What serves the sessions; None where that is the application's own business."""
         self._user_transport = user_transport
-        self._policy = policy
+        self._policy = policy if load is None else with_load(policy, load)
         self._life = life
-        self._link = RegistrarLink(registrars, transport, local, self._unasked, self._wake)
-        self._due = asyncio.Event()
-        self._keeper: asyncio.Task[None] | None = None
+        self._identifier = identifier
+        self._patience = patience
+        self._life_on_wire = life_on_wire
+        self._interval = reregister_every
+        self._own = node is None
+        self.node = node or Node(
+            registrars=registrars,
+            settings=settings,
+            transport=transport,
+            local=local,
+            groups=groups,
+            interfaces=interfaces,
+        )
+        self._transport = transport
+        self._cards = Cards(self.pool_handle, self._parameter, PoolUser(node=self.node) if successors else None)
+        self._element: Element | None = None
+        self._last: ElementState | None = None
+        self._queues: list[EventQueue[ElementState]] = []
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    # Life
 
     async def __aenter__(self) -> Self:
-        await self._link.open()
+        if self._own:
+            await self.node.open()
         try:
-            await self._register()
+            await self._serve()
+            self._start()
+            if self._patience is not None:
+                await self._first_registration(self._patience)
         except BaseException:
-            await self._link.close()
+            await self._leave()
             raise
-        self._keeper = asyncio.create_task(self._keep_registered())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._keeper is not None
-        self._keeper.cancel()
-        await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._leave()
+
+    async def _serve(self) -> None:
+        """Open the service at the addresses that the registrar will see."""
+        if self.service is not None:
+            where = [str(address) for address in self.node.local_addresses]
+            self._user_transport = await self.service.open(
+                self.pool_handle, where, transport=self._transport, card=self.business_card
+            )
+            self._cards.start()
+
+    def _start(self) -> None:
+        element = self.node.protocol.add(
+            self.pool_handle,
+            self.user_transport,
+            self._policy,
+            life=self._life,
+            identifier=self._identifier,
+            life_on_wire=self._life_on_wire,
+            reregister_every=self._interval,
+        )
+        self._element = element
+        self.node.watch_element(element.number, self._heard)
+        leaver().join(self._leave)
+        element.start(self.node.now())
+        self.node.settle()
+
+    async def _first_registration(self, patience: float) -> None:
         try:
-            await self._deregister()
+            async with asyncio.timeout(patience):
+                await self.registered()
+        except TimeoutError:
+            if self._last is not None and self._last.causes:
+                raise refusal(self._what(), self._last.causes) from None
+            raise NoRegistrar(f"no registrar answered within {patience:g} s") from None
+
+    async def _leave(self) -> None:
+        """Deregister, within LEAVING seconds, and free everything; nothing the second time."""
+        leaver().part(self._leave)
+        element, self._element = self._element, None
+        try:
+            if element is not None:
+                await self._deregister(element)
         finally:
-            await self._link.close()
+            await self._cards.stop()
+            if self.service is not None:
+                await self.service.close()
+            for queue in self._queues:
+                queue.close()
+            for waiting in self._waiting:
+                if not waiting.done():
+                    waiting.set_exception(LocalProtocolError("the element has been left"))
+            if self._own:
+                await self.node.close()
 
-    async def update(self, policy: Policy) -> None:
-        """Register anew with other policy values, such as the load. Raises as entering does."""
+    async def _deregister(self, element: Element) -> None:
+        with contextlib.suppress(LocalProtocolError):
+            protocol = self.node.protocol
+            try:
+                element.deregister(self.node.now())
+                self.node.settle()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LEAVING):
+                        await self._until(lambda: element.state is not State.DEREG)
+            finally:
+                self.node.watch_element(element.number, None)
+                protocol.remove(element)
+
+    # What it is
+
+    @property
+    def identifier(self) -> int:
+        """The pool element identifier; 0 before it has been drawn."""
+        return self._element.identifier if self._element is not None else self._identifier or 0
+
+    @property
+    def state(self) -> State:
+        """Where it stands with its registrar."""
+        return self._last.state if self._last is not None else State.IDLE
+
+    @property
+    def home(self) -> Home | None:
+        """The home registrar; None without one."""
+        return self.node.home
+
+    @property
+    def local_addresses(self) -> tuple[Address, ...]:
+        """The addresses that its registrar sees it at."""
+        return self.node.local_addresses
+
+    @property
+    def load(self) -> float:
+        """0.0 to 1.0. Setting it registers anew: at once, or as soon as the registration on its way is answered.
+        LocalProtocolError where the policy has none."""
+        try:
+            return self._policy.load / FULL_LOAD
+        except AttributeError as error:
+            raise LocalProtocolError(str(error)) from None
+
+    @load.setter
+    def load(self, load: float) -> None:
+        self.policy = with_load(self._policy, load)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy and its values; setting it registers anew, as with ``load``."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        if self._element is not None:
+            self._element.change(self.node.now(), policy=policy)
+            self.node.settle()
         self._policy = policy
-        await self._register()
 
-    async def _register(self) -> None:
-        """Register, once. Raises Refused or NoRegistrar."""
-        element = Parameter(
+    @property
+    def user_transport(self) -> Transport:
+        """Where the service is served; setting it registers anew, as with ``load``. LocalProtocolError before the
+        element is entered, where it serves by itself."""
+        if self._user_transport is None:
+            raise LocalProtocolError("the element does not serve yet")
+        return self._user_transport
+
+    @user_transport.setter
+    def user_transport(self, user_transport: Transport) -> None:
+        if self._element is not None:
+            self._element.change(self.node.now(), user_transport=user_transport)
+            self.node.settle()
+        self._user_transport = user_transport
+
+    def set_addresses(self, addresses: Sequence[Address]) -> None:
+        """Serve at other addresses. LocalProtocolError for a transport that cannot have them."""
+        match self.user_transport:
+            case SCTPTransport() as transport if addresses:
+                self.user_transport = replace(transport, addresses=tuple(addresses))
+            case TCPTransport() | UDPTransport() | UDPLiteTransport() | DCCPTransport() as transport if (
+                len(addresses) == 1
+            ):
+                self.user_transport = replace(transport, address=addresses[0])
+            case transport:
+                raise LocalProtocolError(f"{type(transport).__name__} cannot have {len(addresses)} addresses")
+
+    # Its sessions
+
+    def sessions(self) -> AsyncIterator[ServiceSession]:
+        """The sessions of users as they come, until the element is left. LocalProtocolError where it does not serve by
+        itself."""
+        if self.service is None:
+            raise LocalProtocolError("the element was given a user transport: it does not serve by itself")
+        return self.service.sessions()
+
+    @property
+    def seal(self) -> Sealer | None:
+        """What seals the cookies of its sessions; None leaves them as they are. LocalProtocolError as for sessions."""
+        if self.service is None:
+            raise LocalProtocolError("the element was given a user transport: it does not serve by itself")
+        return self.service.seal
+
+    @seal.setter
+    def seal(self, seal: Sealer | None) -> None:
+        if self.service is None:
+            raise LocalProtocolError("the element was given a user transport: it does not serve by itself")
+        self.service.seal = seal
+
+    def business_card(self) -> BusinessCard:
+        """Its card, as users get it, and as the elements do that it uses itself (RFC 5352 3.9)."""
+        return self._cards.draw()
+
+    def _parameter(self) -> Parameter:
+        home = self.node.home
+        return Parameter(
             identifier=self.identifier,
-            home_identifier=self.home_identifier,
-            registration_life=self._life,
-            user_transport=self._user_transport,
+            home_identifier=home.identifier if home is not None else 0,
+            registration_life=int(self._life),
+            user_transport=self.user_transport,
             policy=self._policy,
         )
-        request = Registration(pool_handle=self.pool_handle, pool_element=element)
-        answer = await self._link.ask(request, self._answers(RegistrationResponse), T2_REGISTRATION)
-        if not isinstance(answer, RegistrationResponse) or answer.reject:
-            raise refusal(f"registration in pool {self.pool_handle!r}", getattr(answer, "operation_error", ()))
 
-    async def _deregister(self) -> None:
-        if self._link.home is None:
-            return
-        request = Deregistration(pool_handle=self.pool_handle, pe_identifier=self.identifier)
-        try:
-            await self._link.ask(request, self._answers(DeregistrationResponse), T3_DEREGISTRATION)
-        except NoRegistrar:
-            return
+    # What happens to it
 
-    def _answers(self, kind: type[RegistrationResponse] | type[DeregistrationResponse]) -> Callable[[Message], bool]:
-        def is_answer(message: Message) -> bool:
-            return (
-                isinstance(message, kind)
-                and message.pool_handle == self.pool_handle
-                and message.pe_identifier == self.identifier
-            )
+    async def registered(self) -> None:
+        """Wait until the registrar has what was set last. Raises Refused if it does not want it, LocalProtocolError if
+        the element is left."""
+        await self._until(self._is_settled)
+        if self.state is State.REFUSED:
+            raise self._refused()
 
-        return is_answer
+    def events(self) -> EventQueue[ElementState]:
+        """An asynchronous iterator over ElementState records from now on, and EventsDropped where they were not fetched
+        in time; it ends when the element is left."""
+        queue: EventQueue[ElementState] = EventQueue()
+        self._queues.append(queue)
+        return queue
 
-    async def _keep_registered(self) -> None:
-        """Register again at T4, and at once where the home registrar is lost or has let the registration end."""
-        while True:
+    def _is_settled(self) -> bool:
+        return self._last is not None and (self._last.current or self._last.state is State.REFUSED)
+
+    def _what(self) -> str:
+        return f"registration in pool {self.pool_handle!r}"
+
+    def _refused(self) -> Refused:
+        assert self._last is not None
+        return refusal(self._what(), self._last.causes)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiting)
             try:
-                async with asyncio.timeout(reregistration_interval(self._life)):
-                    await self._due.wait()
-            except TimeoutError:
-                pass
-            self._due.clear()
-            try:
-                await self._register()
-            except Refused as error:
-                if error.cause != Cause.LACK_OF_RESOURCES:
-                    raise
-            except NoRegistrar:
-                self._due.set()
+                await waiting
+            finally:
+                self._waiting.discard(waiting)
 
-    def _wake(self) -> None:
-        self._due.set()
-
-    def _unasked(self, association: int, message: Message) -> None:
-        match message:
-            case EndpointKeepAlive():
-                self._keep_alive(association, message)
-            case DeregistrationResponse(pool_handle=self.pool_handle, pe_identifier=self.identifier):
-                self._wake()
-
-    def _keep_alive(self, association: int, message: EndpointKeepAlive) -> None:
-        """Acknowledge on the association that asked; H=1 from another registrar makes that one home."""
-        if message.pool_handle != self.pool_handle or message.pe_identifier not in (None, self.identifier):
-            return
-        if message.home and association != self._link.home:
-            self._link.adopt(association)
-            self._wake()
-        if association == self._link.home:
-            self.home_identifier = message.server_identifier
-        try:
-            self._link.tell(
-                association, EndpointKeepAliveAck(pool_handle=self.pool_handle, pe_identifier=self.identifier)
+    def _heard(self, event: ElementState) -> None:
+        old, self._last = self._last, event
+        if self.service is not None:
+            self.service.identifier = self.identifier
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+        if (
+            old is None
+            or event.reason
+            or (old.state, old.home, old.identifier)
+            != (
+                event.state,
+                event.home,
+                event.identifier,
             )
-        except AssociationGone:
-            self._wake()
+        ):
+            for queue in self._queues:
+                queue.put(event)

@@ -1,23 +1,22 @@
 """The pool user: pool handles in, pool elements chosen by the pool's policy out (RFC 5352 3.3)."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Sequence
 from types import TracebackType
 from typing import Self
 
-from rserpool.client.errors import refusal
-from rserpool.client.link import RegistrarLink
-from rserpool.messages import (
-    EndpointUnreachable,
-    HandleResolution,
-    HandleResolutionResponse,
-    Message,
-)
+from rserpool.client.errors import NoElement, NoRegistrar, Overload, refusal
+from rserpool.client.node import Node
+from rserpool.client_settings import ClientSettings
+from rserpool.errors import LocalProtocolError
 from rserpool.profile import ALL_ITEMS
-from rserpool.resolved import ResolvedElement, resolved
+from rserpool.protocol.events import Failure, PoolChanged, Resolution
+from rserpool.resolved import ResolvedElement
 from rserpool.transport import interface
 
-T1_REQUEST = 15.0
-"""Seconds to wait for the answer to a handle resolution (RFC 5352 7.1)."""
+POLL_INTERVAL = 5.0
+"""Seconds between two looks at a watched pool where the registrar does not tell of changes by itself."""
+Identified = ResolvedElement | int
 
 
 def octets(handle: str | bytes) -> bytes:
@@ -26,49 +25,177 @@ def octets(handle: str | bytes) -> bytes:
 
 
 class PoolUser:
-    """A pool user with an association to a home registrar: an asynchronous context manager."""
+    """A pool user with a home registrar: an asynchronous context manager. On a ``node`` of its own, made from the other
+    arguments (see Node), or on one that is shared."""
 
     def __init__(
-        self, *, registrars: Sequence[str], transport: interface.Transport | None = None, local: str | None = None
+        self,
+        *,
+        registrars: Sequence[str] = (),
+        settings: ClientSettings | None = None,
+        transport: interface.Transport | None = None,
+        tcp_transport: interface.Transport | None = None,
+        local: str | Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
+        interfaces: Sequence[str] | None = None,
+        tcp: bool = False,
+        node: Node | None = None,
     ) -> None:
-        self._link = RegistrarLink(registrars, transport, local, self._unasked, lambda: None)
+        self._own = node is None
+        self.node = node or Node(
+            registrars=registrars,
+            settings=settings,
+            transport=transport,
+            tcp_transport=tcp_transport,
+            local=local,
+            groups=groups,
+            interfaces=interfaces,
+            tcp=tcp,
+            listen=False,
+        )
 
     async def __aenter__(self) -> Self:
-        await self._link.open()
+        if self._own:
+            await self.node.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._link.close()
-
-    def _unasked(self, association: int, message: Message) -> None:
-        """A pool user has no use for what it did not ask for."""
+        if self._own:
+            await self.node.close()
 
     async def resolve(
-        self, handle: str | bytes, *, items: int = ALL_ITEMS, timeout: float = T1_REQUEST
+        self,
+        handle: str | bytes,
+        *,
+        items: int = ALL_ITEMS,
+        timeout: float | None = None,
+        fresh_within: float | None = None,
     ) -> tuple[ResolvedElement, ...]:
-        """Up to ``items`` elements of a pool, best first. Raises UnknownPool, Refused or NoRegistrar."""
+        """Up to ``items`` elements of a pool, best first, from the cache where it has them not older than
+        ``fresh_within`` seconds (ClientSettings.stale_cache, unless given). Raises UnknownPool, Refused or Overload;
+        NoRegistrar after ``timeout`` seconds, or when all repetitions of the request have gone unanswered."""
+        answer = await self._resolution(octets(handle), items, timeout, fresh_within)
+        return answer.elements
+
+    async def _resolution(
+        self, handle: bytes, items: int, timeout: float | None, fresh_within: float | None = None
+    ) -> Resolution:
+        settings = self.node.settings
+        patience = settings.request_timeout * (1 + settings.max_request_retransmits) if timeout is None else timeout
+        try:
+            async with asyncio.timeout(patience):
+                answer = await self.node.resolution(handle, items, fresh_within)
+        except TimeoutError:
+            raise NoRegistrar(f"no registrar answered within {patience:g} s") from None
+        match answer.failure:
+            case Failure.REFUSED:
+                raise refusal(f"pool {handle!r}", answer.causes)
+            case Failure.UNANSWERED:
+                raise NoRegistrar(f"no registrar answered, asked {1 + settings.max_request_retransmits} times")
+            case Failure.OVERLOAD:
+                raise Overload(f"{settings.requests} handle resolutions wait for a registrar")
+            case Failure.STOPPED:
+                raise NoRegistrar("the node was closed")
+        return answer
+
+    async def select(
+        self, handle: str | bytes, *, exclude: Collection[Identified] = (), timeout: float | None = None
+    ) -> ResolvedElement:
+        """One element for a session, by the pool's policy, and none of those excluded; it counts as used. Asks a
+        registrar where the cache is stale. Raises NoElement, and as resolve does."""
         wanted = octets(handle)
+        excluded = {one if isinstance(one, int) else one.identifier for one in exclude}
+        user = self.node.protocol.user
+        cached = user.fresh(wanted, self.node.now())
+        chosen = user.select(wanted, excluded) if cached else None
+        if chosen is None:
+            await self._resolution(wanted, ALL_ITEMS, timeout, 0.0)
+            chosen = self.node.protocol.user.select(wanted, excluded)
+        if chosen is None:
+            raise NoElement(f"pool {wanted!r} has no other element")
+        return chosen
 
-        def is_answer(message: Message) -> bool:
-            return isinstance(message, HandleResolutionResponse) and message.pool_handle == wanted
+    async def report_unreachable(self, what: ResolvedElement | str | bytes, identifier: int | None = None) -> bool:
+        """An element that was resolved or selected could not be reached: it is dropped from the cache, and the
+        registrar is told, at most once for each time that it was handed out (RFC 5352 3.5), and not more often than
+        ClientSettings.report_rate. ``what`` is the element, or its pool handle with ``identifier``. Whether the
+        registrar is told."""
+        if isinstance(what, ResolvedElement):
+            handle, identifier = what.pool_handle, what.identifier
+        elif identifier is None:
+            raise LocalProtocolError("which element of the pool is it?")
+        else:
+            handle = octets(what)
+        told = self.node.protocol.user.report(handle, identifier, self.node.now())
+        self.node.settle()
+        return told
 
-        request = HandleResolution(pool_handle=wanted, items=items)
-        answer = await self._link.ask(request, is_answer, timeout)
-        if not isinstance(answer, HandleResolutionResponse) or answer.operation_error:
-            raise refusal(f"pool {wanted!r}", getattr(answer, "operation_error", ()))
-        return tuple(resolved(wanted, element) for element in answer.pool_elements)
+    async def watch(
+        self, handle: str | bytes, *, poll_interval: float = POLL_INTERVAL
+    ) -> AsyncGenerator[tuple[ResolvedElement, ...], None]:
+        """The elements of a pool now, and again after every change; none while there is no such pool. What changes
+        faster than it is fetched is left out. Ends when the user is closed."""
+        wanted = octets(handle)
+        latest: list[PoolChanged | None] = []
+        ready = asyncio.Event()
 
-    async def report_unreachable(self, handle: str | bytes, identifier: int) -> None:
-        """Tell the registrar that an element could not be reached (RFC 5352 3.5): once for each failure."""
-        home = await self._link.hunt()
-        self._link.tell(home, EndpointUnreachable(pool_handle=octets(handle), pe_identifier=identifier))
+        def heard(event: PoolChanged | None) -> None:
+            latest[:] = [event]
+            ready.set()
+
+        self.node.watch_pool(wanted, poll_interval, heard)
+        try:
+            while True:
+                await ready.wait()
+                ready.clear()
+                (event,) = latest
+                if event is None:
+                    return
+                yield event.elements
+        finally:
+            self.node.unwatch_pool(wanted, heard)
+
+    async def cache_populate(self, handle: str | bytes, *, timeout: float | None = None) -> None:
+        """Resolve a pool into the cache (RFC 5352 6.3); nothing where stale_cache is 0. Raises as resolve does."""
+        if self.node.settings.stale_cache:
+            await self._resolution(octets(handle), ALL_ITEMS, timeout, 0.0)
+
+    def cache_purge(self, handle: str | bytes) -> None:
+        """Drop a pool from the cache (RFC 5352 6.4)."""
+        self.node.protocol.user.purge(octets(handle))
 
 
 async def resolve(
-    handle: str | bytes, *, registrars: Sequence[str], items: int = ALL_ITEMS, timeout: float = T1_REQUEST
+    handle: str | bytes,
+    *,
+    registrars: Sequence[str] = (),
+    items: int = ALL_ITEMS,
+    timeout: float | None = None,
+    settings: ClientSettings | None = None,
+    local: str | Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> tuple[ResolvedElement, ...]:
     """Resolve one pool handle once. Raises as PoolUser.resolve does."""
-    async with PoolUser(registrars=registrars) as user:
+    async with PoolUser(registrars=registrars, settings=settings, local=local, groups=groups) as user:
         return await user.resolve(handle, items=items, timeout=timeout)
+
+
+async def getaddrinfo(
+    handle: str | bytes,
+    *,
+    family: int = 0,
+    type: int = 0,  # noqa: A002
+    proto: int = 0,
+    registrars: Sequence[str] = (),
+    timeout: float | None = None,
+    settings: ClientSettings | None = None,
+    local: str | Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+) -> list[ResolvedElement]:
+    """The elements of a pool, best first, each of which unpacks as an entry of ``socket.getaddrinfo`` does; only those
+    of the address family, socket type and protocol number given, where these are not 0. Raises as resolve does."""
+    found = await resolve(handle, registrars=registrars, timeout=timeout, settings=settings, local=local, groups=groups)
+    wanted = (family, type, proto)
+    return [one for one in found if all(want in (0, has) for want, has in zip(wanted, one, strict=False))]

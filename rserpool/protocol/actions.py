@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from rserpool.protocol.addresses import Address
+from rserpool.protocol.events import Event
 
 
 class Level(enum.IntEnum):
@@ -101,4 +102,11 @@ class Note:
     text: str
 
 
-Action = Send | Abort | Connect | Update | Announce | AnnouncePresence | Renumber | Note
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something for the application."""
+
+    event: Event
+
+
+Action = Send | Abort | Shutdown | Dial | Connect | Update | Announce | AnnouncePresence | Renumber | Happened | Note

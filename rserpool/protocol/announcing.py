@@ -1,9 +1,9 @@
 """When the registrar announces itself, and to whom it gives way (RFC 5352 3.6)."""
 
+from rserpool._fast.bucket import Bucket
 from rserpool.messages import SCTPTransport, ServerAnnounce, TCPTransport
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.association import MICROSECONDS
-from rserpool.protocol.bucket import Bucket
 from rserpool.settings import Settings
 
 JITTER = 0.125

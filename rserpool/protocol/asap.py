@@ -9,7 +9,10 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+from rserpool._fast.admission import Guest
+from rserpool._fast.bucket import Bucket
 from rserpool._fast.handlespace import Handlespace, Timer, Verdict
+from rserpool._fast.lanes import Lane, Tally
 from rserpool._fast.views import PoolElementView
 from rserpool._fast.wheel import Wheel
 from rserpool.errors import Cause, RemoteProtocolError
@@ -33,15 +36,14 @@ from rserpool.protocol.actions import Abort, Action, Announce, Level, Note, Send
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.announcing import Announcing
 from rserpool.protocol.association import MICROSECONDS, Association, Peer, association
-from rserpool.protocol.bucket import Bucket
+from rserpool.protocol.complaints import Complaints
 from rserpool.protocol.custody import Custody
-from rserpool.protocol.registration import Refusal, acceptable, life_microseconds
+from rserpool.protocol.registration import Refusal, acceptable, life_microseconds, terms
 from rserpool.protocol.subscriptions import Subscriptions, unknown_pool
 from rserpool.settings import Settings
 
 PROBES_AT_ONCE = 3
 RESOLUTION = HandleResolution.TYPE
-ACKNOWLEDGEMENT = EndpointKeepAliveAck.TYPE
 MAX_MESSAGE = 65_535
 MAX_INFORMATION = 4096
 """Octets of the offending parameter that go back in a refusal: what is longer is no honest mistake."""
@@ -63,7 +65,9 @@ class AsapRegistrar:
     def __init__(self, settings: Settings, handlespace: Handlespace, wheel: Wheel, randomness: Randomness) -> None:
         self.settings = settings
         self.handlespace = handlespace
-        self.counters: Counter[str] = Counter()
+        self._counters: Counter[str] = Counter()
+        self._tally = Tally()
+        self._terms = terms(settings)
         self.associations: dict[int, Association] = {}
         self._hosts: Counter[Address | None] = Counter()
         self.announcing = Announcing(settings)
@@ -80,6 +84,16 @@ class AsapRegistrar:
         handlespace.keep_alive_interval = round(settings.keep_alive_interval * MICROSECONDS)
         handlespace.life_unit = settings.profile.registration_life_unit
         handlespace.life_limit = round(settings.limits.max_registration_life * MICROSECONDS)
+        handlespace.most_candidates = settings.limits.rule_candidates
+        handlespace.complain = Complaints(wheel, self.counters, lambda: self._now).failed
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What has happened so far."""
+        for name, served in zip(FAST_COUNTERS, self._tally.take(), strict=True):
+            if served:
+                self._counters[name] += served
+        return self._counters
 
     # Associations
 
@@ -92,9 +106,18 @@ class AsapRegistrar:
             return [Abort(number), Note(Level.WARNING, "associations", f"too many associations: {peer} was aborted")]
         self._now = now
         self._hosts[host] += 1
-        known = self.associations[number] = association(number, peer, self.settings, now)
+        known = self.associations[number] = association(number, peer, self.settings, now, partial(self._lane, number))
         self.counters["associations"] += 1
         return self.custody.arrived(known)
+
+    def _lane(
+        self, number: int, guest: Guest, registrations: Bucket, resolutions: Bucket, subscriptions: set[bytes]
+    ) -> Lane:
+        custody = self.custody
+        return Lane(
+            self.handlespace, self._tally, number, self._terms, guest, registrations, resolutions, subscriptions,
+            custody.unconfirmed, custody.claims,
+        )  # fmt: skip
 
     def lost(self, number: int, now: int) -> list[Action]:
         """An association ended, however: its pool elements are gone with it (RFC 5352 3.5)."""
@@ -121,18 +144,14 @@ class AsapRegistrar:
         peer = self.associations.get(number)
         if peer is None or not data:
             return []
-        kind = data[0]
-        if kind == ACKNOWLEDGEMENT:
-            fast = not self.custody.open
-        elif not self._within_rate(peer, kind):
+        answer = peer.lane.answer(data, now)
+        if answer is not None:
+            actions = self.renewed(now)
+            if answer:
+                actions.append(Send(number, answer))
+            return actions
+        if not self._within_rate(peer, data[0]):
             return self._over_rate(peer, data)
-        else:
-            fast = kind != RESOLUTION or not peer.subscriptions
-        # A resolution may cancel a subscription, an acknowledgement may be an element's first word to its new home.
-        if fast:
-            answer = self.handlespace.answer(data, number, now)
-            if answer is not None:
-                return self._after_fast_lane(peer, kind, answer)
         try:
             message = decode(data, "asap")
         except RemoteProtocolError as error:
@@ -159,12 +178,7 @@ class AsapRegistrar:
         if kind == RESOLUTION:
             return peer.resolutions.take(self._now)
         if kind in (Registration.TYPE, Deregistration.TYPE):
-            if peer.registrations.full(self._now):
-                peer.excess_since = None
-            within = peer.registrations.take(self._now)
-            if not within and peer.excess_since is None:
-                peer.excess_since = self._now
-            return within
+            return peer.registrations.take(self._now)
         if kind == EndpointUnreachable.TYPE:
             return peer.reports.take(self._now)
         return True
@@ -174,7 +188,8 @@ class AsapRegistrar:
         self.counters["requests over the rate"] += 1
         note = Note(Level.WARNING, f"{peer.peer} rate", f"{peer.peer} exceeds the rate of requests")
         excess = self.settings.limits.registration_excess * MICROSECONDS
-        if peer.excess_since is not None and self._now - peer.excess_since > excess:
+        denied_since = peer.registrations.denied_since
+        if denied_since is not None and self._now - denied_since > excess:
             return [Abort(peer.number), note]
         try:
             message = decode(data, "asap")
@@ -193,8 +208,9 @@ class AsapRegistrar:
                 return [Send(peer.number, answer.encode()), note]
         return [note]
 
-    def _after_fast_lane(self, peer: Association, kind: int, answer: bytes) -> list[Action]:
-        self.counters[FAST_COUNTERS[kind]] += 1
+    def renewed(self, now: int) -> list[Action]:
+        """Tell of the elements that the fast lane has renewed, before they are answered."""
+        self._now = now
         actions: list[Action] = []
         for handle, identifier in self.handlespace.updated:
             view = self.handlespace.find(handle, identifier)
@@ -202,8 +218,6 @@ class AsapRegistrar:
                 actions.append(Update(True, handle, view.parameter))
             self._subscriptions.changed(handle)
         self.handlespace.updated.clear()
-        if answer:
-            actions.append(Send(peer.number, answer))
         return actions
 
     def _malformed(self, peer: Association, data: bytes, error: RemoteProtocolError) -> list[Action]:
@@ -237,7 +251,7 @@ class AsapRegistrar:
             return self._refuse(peer, message, refusal)
         self.custody.settled(message.pool_handle, element.identifier)
         if previous != peer.number:
-            peer.elements += 1
+            peer.guest.elements += 1
             self._one_element_less(previous)
         self.counters["registrations" if old is None else "re-registrations"] += 1
         stored = self.handlespace.find(message.pool_handle, element.identifier)
@@ -250,7 +264,7 @@ class AsapRegistrar:
     def _check_room(self, peer: Association, handle: bytes, old: PoolElementView | None) -> None:
         """Refuse what would exceed a bound."""
         limits = self.settings.limits
-        if (old is None or old.connection != peer.number) and peer.elements >= limits.elements_per_association:
+        if (old is None or old.connection != peer.number) and peer.guest.elements >= limits.elements_per_association:
             raise Refusal("too many pool elements over one association", Cause.LACK_OF_RESOURCES)
         if old is not None:
             return
@@ -430,7 +444,7 @@ class AsapRegistrar:
     def _one_element_less(self, number: int) -> None:
         holder = self.associations.get(number)
         if holder is not None:
-            holder.elements -= 1
+            holder.guest.elements -= 1
 
     # Elements that come from other registrars, or go there
 
@@ -497,7 +511,7 @@ class AsapRegistrar:
         text = f"element 0x{identifier:08x} of pool {handle!r} is removed: no answer to a keep-alive"
         actions = [*self._remove(handle, identifier), Note(Level.INFO, "keep-alives", text)]
         holder = self.associations.get(number)
-        if holder is not None and holder.elements == 0:
+        if holder is not None and holder.guest.elements == 0:
             actions.append(Abort(number))
         return actions
 
@@ -558,11 +572,8 @@ def ignored(registrar: AsapRegistrar, peer: Association, message: Message) -> li
     return [Note(Level.INFO, f"{peer.peer} error", f"{peer.peer} reports {message}")]
 
 
-FAST_COUNTERS = {
-    Registration.TYPE: "re-registrations",
-    HandleResolution.TYPE: "handle resolutions",
-    EndpointKeepAliveAck.TYPE: "keep-alive acknowledgements",
-}
+FAST_COUNTERS = ("handle resolutions", "keep-alive acknowledgements", "re-registrations", "registrations")
+"""In the order of the tally."""
 
 HANDLERS: dict[type[Message], Callable[..., list[Action]]] = {
     Registration: AsapRegistrar._register,

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rserpool._fast.admission import Guest
+from rserpool._fast.bucket import Bucket
+from rserpool._fast.lanes import Lane
+from rserpool.messages import SCTPTransport, TCPTransport
 from rserpool.protocol.addresses import Address, plain, usable
-from rserpool.protocol.bucket import Bucket
 from rserpool.settings import Settings
 
 MICROSECONDS = 1_000_000
@@ -36,26 +39,47 @@ class Association:
     resolutions: Bucket
     reports: Bucket
     errors: Bucket
+    guest: Guest
+    lane: Lane
     hosts: frozenset[Address]
     reachable: tuple[Address, ...]
     """The peer's addresses that reach as far as the address scope."""
-    elements: int = 0
-    subscriptions: set[bytes] = field(default_factory=set)
+    subscriptions: set[bytes]
     reported: dict[tuple[bytes, int], Bucket] = field(default_factory=dict)
-    excess_since: int | None = None
-    """When it began to exceed the registration rate; None once it has kept quiet for a full burst's time."""
 
 
-def association(number: int, peer: Peer, settings: Settings, now: int) -> Association:
-    """A new association whose buckets are full."""
+def association(
+    number: int, peer: Peer, settings: Settings, now: int, lane: Callable[[Guest, Bucket, Bucket, set[bytes]], Lane]
+) -> Association:
+    """A new association whose buckets are full. ``lane`` makes its fast lane, given the guest, the buckets of
+    registrations and of resolutions, and the subscriptions."""
     limits = settings.limits
+    registrations = Bucket(limits.registration_rate, limits.registration_burst, now)
+    resolutions = Bucket(limits.resolution_rate, limits.resolution_burst, now)
+    subscriptions: set[bytes] = set()
+    hosts = frozenset(map(plain, peer.addresses))
+    reachable = usable(peer.addresses, settings.address_scope)[: limits.addresses_per_transport]
+    guest = guest_at(peer, reachable)
     return Association(
         number=number,
         peer=peer,
-        registrations=Bucket(limits.registration_rate, limits.registration_burst, now),
-        resolutions=Bucket(limits.resolution_rate, limits.resolution_burst, now),
+        registrations=registrations,
+        resolutions=resolutions,
         reports=Bucket(limits.report_rate, limits.report_rate, now),
         errors=Bucket(limits.errors_per_second, limits.errors_burst, now),
-        hosts=frozenset(map(plain, peer.addresses)),
-        reachable=usable(peer.addresses, settings.address_scope)[: limits.addresses_per_transport],
+        guest=guest,
+        lane=lane(guest, registrations, resolutions, subscriptions),
+        subscriptions=subscriptions,
+        hosts=hosts,
+        reachable=reachable,
     )
+
+
+def guest_at(peer: Peer, reachable: tuple[Address, ...]) -> Guest:
+    """Who may register elements over the association: over SCTP, where an address reaches far enough (RFC 5352 2.1,
+    2.2.1)."""
+    if not peer.sctp or not reachable:
+        return Guest(b"", b"")
+    asap = SCTPTransport(port=peer.port, transport_use=0, addresses=reachable)
+    hosts = b"".join(TCPTransport(port=0, address=address).encode()[8:] for address in reachable)
+    return Guest(hosts, asap.encode())

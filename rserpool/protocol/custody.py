@@ -31,13 +31,9 @@ class Custody:
         self._asap = asap
         self._places: dict[tuple[Address, int], int] = {}
         self._waiting: dict[tuple[tuple[Address, ...], int], list[Name]] = {}
-        self._unconfirmed: set[Name] = set()
-        self._claims: dict[Name, tuple[int, bytes]] = {}
-
-    @property
-    def open(self) -> bool:
-        """Whether an acknowledgement may settle something."""
-        return bool(self._unconfirmed or self._claims)
+        self.unconfirmed: set[Name] = set()
+        self.claims: dict[Name, tuple[int, bytes]] = {}
+        """These two are emptied, never replaced: lanes look at them."""
 
     # Associations
 
@@ -70,7 +66,7 @@ class Custody:
         transport = decode_transport(view.asap_transport)
         view.probed = True
         asap.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, now + ADOPTION * asap.timeout)
-        self._unconfirmed.add((handle, identifier))
+        self.unconfirmed.add((handle, identifier))
         for address in transport.addresses:
             number = self._places.get((address, transport.port))
             if number is not None:
@@ -86,7 +82,7 @@ class Custody:
         if view is None or view.home_identifier != asap.settings.identifier or view.connection:
             return []
         view.set_connection(peer.number)
-        peer.elements += 1
+        peer.guest.elements += 1
         asap.counters["keep-alives"] += 1
         message = EndpointKeepAlive(
             home=True, server_identifier=asap.settings.identifier, pool_handle=handle, pe_identifier=identifier
@@ -113,22 +109,22 @@ class Custody:
 
     def claim(self, view: PoolElementView, claimant: int, parameter: bytes) -> None:
         """A peer says that an element of ours is its; the element is to be asked."""
-        self._claims[view.pool_handle, view.identifier] = (claimant, parameter)
+        self.claims[view.pool_handle, view.identifier] = (claimant, parameter)
 
     def withdraw(self, handle: bytes, identifier: int, claimant: int) -> None:
         """The claimant says that the element is gone: so is its claim."""
-        if self._claims.get((handle, identifier), (0, b""))[0] == claimant:
-            del self._claims[handle, identifier]
+        if self.claims.get((handle, identifier), (0, b""))[0] == claimant:
+            del self.claims[handle, identifier]
 
     def heir(self, handle: bytes, identifier: int) -> tuple[int, bytes] | None:
         """Whose an element is that this registrar loses, with its Pool Element parameter there; None if nobody's."""
-        self._unconfirmed.discard((handle, identifier))
-        return self._claims.pop((handle, identifier), None)
+        self.unconfirmed.discard((handle, identifier))
+        return self.claims.pop((handle, identifier), None)
 
     def settled(self, handle: bytes, identifier: int) -> bool:
         """The element has answered or registered here: it is ours. Whether that was in question."""
         name = (handle, identifier)
-        questioned = name in self._unconfirmed or name in self._claims
-        self._unconfirmed.discard(name)
-        self._claims.pop(name, None)
+        questioned = name in self.unconfirmed or name in self.claims
+        self.unconfirmed.discard(name)
+        self.claims.pop(name, None)
         return questioned

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+from rserpool._fast.bucket import Bucket
 from rserpool._fast.handlespace import Handlespace
 from rserpool._fast.wheel import Entry, Wheel
 from rserpool.errors import Cause, RemoteProtocolError
@@ -42,7 +43,6 @@ from rserpool.protocol.actions import (
 from rserpool.protocol.addresses import Address, usable
 from rserpool.protocol.asap import AsapRegistrar, Randomness, because
 from rserpool.protocol.association import MICROSECONDS, Peer
-from rserpool.protocol.bucket import Bucket
 from rserpool.protocol.mirror import Mirror
 from rserpool.protocol.peers import LET_BE, TABLE, EnrpLink, Event, PeerRegistrar, State
 from rserpool.protocol.startup import Startup

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rserpool._fast.handlespace import Handlespace
+from rserpool._fast.lanes import Lane
 from rserpool._fast.wheel import Wheel
 from rserpool.errors import RemoteProtocolError
 from rserpool.messages import ServerAnnounce, decode
@@ -75,6 +76,15 @@ class Registrar:
             self.enrp.received(number, data, now)
             return self._complete([])
         return self._complete(self.asap.received(number, data, now))
+
+    def lane(self, number: int) -> Lane | None:
+        """The fast lane of an ASAP association, for whoever carries its octets: ``renewed`` is due after a renewal."""
+        known = self.asap.associations.get(number)
+        return known.lane if known is not None else None
+
+    def renewed(self, now: int) -> list[Action]:
+        """Lanes have renewed elements; nothing of it has been told yet."""
+        return self._complete(self.asap.renewed(now))
 
     def lost(self, number: int, now: int) -> list[Action]:
         """An association ended."""

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+from rserpool._fast.admission import Terms
 from rserpool.errors import Cause
 from rserpool.limits import Limits
 from rserpool.messages import (
+    POLICY_VALUES,
     OpaqueTransport,
     Policy,
     PolicyType,
@@ -22,7 +24,6 @@ INFINITE_LIFE = -1
 DATA_ONLY = 0
 TRANSPORT_USES = (0, 1)
 
-POLICY_TYPES = frozenset(int(policy) for policy in PolicyType)
 DISTANCE_POLICIES = frozenset(
     {
         PolicyType.WEIGHTED_RANDOM_WITH_DPF,
@@ -56,7 +57,7 @@ def life_microseconds(life: int, profile: Profile, limits: Limits) -> int | None
 def check_policy(policy: Policy, profile: Profile) -> None:
     """Refuse a policy that is not known (ASAP has no cause of its own for it: Invalid Values), or that would end a
     peer which must be able to hold it."""
-    if policy.policy_type not in POLICY_TYPES:
+    if policy.policy_type not in POLICY_VALUES:
         raise Refusal(f"policy type 0x{policy.policy_type:08x} is unknown", Cause.INVALID_VALUES, policy.encode())
     if profile.refuse_peer_killers:
         weightless = policy.policy_type == PolicyType.WEIGHTED_RANDOM and policy.weight == 0
@@ -127,4 +128,18 @@ def acceptable(request: Registration, association: Association, settings: Settin
         asap_transport=SCTPTransport(
             port=association.peer.port, transport_use=DATA_ONLY, addresses=association.reachable
         ),
+    )
+
+
+def terms(settings: Settings) -> Terms:
+    """What the fast lane must know to accept by itself what ``acceptable`` would not change."""
+    limits, profile = settings.limits, settings.profile
+    shortest = -(-round(limits.min_registration_life * 1_000_000) // profile.registration_life_unit)
+    return Terms(
+        handle_octets=min(profile.max_pool_handle, limits.pool_handle_octets),
+        pools=limits.pools,
+        elements_per_pool=limits.elements_per_pool,
+        elements_per_association=limits.elements_per_association,
+        addresses=limits.addresses_per_transport,
+        shortest_life=max(shortest, 1),
     )

@@ -28,11 +28,11 @@ class ServerOptions:
 
     asap: tuple[str, ...] = ()
     """Addresses at which pool elements and users are served, ADDRESS[:PORT],...: all of one port, 3863 unless said
-    otherwise. None means every address of this host that reaches as far as the address scope."""
+    otherwise, 0 for any free one. None means every address of this host that reaches as far as the address scope."""
 
     enrp: tuple[str, ...] = ()
-    """Addresses at which peer registrars are met, ADDRESS[:PORT],...: all of one port, 9901 unless said otherwise.
-    None means the addresses at which ASAP is served; ``off`` means a registrar that stays alone."""
+    """Addresses at which peer registrars are met, ADDRESS[:PORT],...: all of one port, 9901 unless said otherwise, 0
+    for any free one. None means the addresses at which ASAP is served; ``off`` means a registrar that stays alone."""
 
     peer: tuple[str, ...] = ()
     """Peer registrars to meet, ADDRESS[:PORT],...: their ENRP addresses, port 9901 unless said otherwise. Others are

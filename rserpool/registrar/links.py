@@ -1,15 +1,17 @@
 """Associations of all endpoints under numbers of the registrar's own, and what waits to be sent over each."""
 
 import asyncio
+import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rserpool._fast.lanes import Lane
 from rserpool.protocol.actions import Connect, Protocol
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.association import Peer
-from rserpool.transport.interface import AssociationGone, Down, Endpoint
+from rserpool.transport.interface import AssociationGone, Attaching, Down, Endpoint
 
 IDLE_ROUNDS = 4
 """Sweeps in a row that find an association idle before it is closed."""
@@ -28,6 +30,7 @@ class Link:
     octets: int = 0
     idle: int = 0
     """Sweeps since the last message."""
+    lane: Lane | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,14 @@ class Links:
         link.octets += len(data)
         return link.octets <= self._queued_octets[link.protocol]
 
+    def attach(self, number: int, lane: Lane) -> None:
+        """Where the transport can, it answers from the lane what the lane serves; no event is told of that."""
+        link = self._by_number.get(number)
+        if link is not None and isinstance(link.endpoint, Attaching):
+            link.lane = lane
+            with contextlib.suppress(AssociationGone):
+                link.endpoint.attach(link.assoc, lane)
+
     def protocol(self, number: int) -> Protocol | None:
         """What an association carries; None once it has ended."""
         link = self._by_number.get(number)
@@ -89,6 +100,9 @@ class Links:
     def sweep(self) -> None:
         """Close in order what has been idle for IDLE_ROUNDS sweeps."""
         for link in self._by_number.values():
+            if link.lane is not None and link.lane.used:
+                link.lane.used = False
+                link.idle = 0
             if link.idle == IDLE_ROUNDS:
                 link.endpoint.shutdown(link.assoc)
             link.idle += 1

@@ -1,6 +1,7 @@
 """The registrar process: the protocol object between transports, timer wheel and log."""
 
 import asyncio
+import errno
 import logging
 import random
 import secrets
@@ -9,9 +10,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Protocol as Typed
 
-import ifaddr
-
 from rserpool.locator import ASAP_PORT, ENRP_PORT, parse_addresses, parse_peers
+from rserpool.notes import Notes
 from rserpool.protocol.actions import (
     Abort,
     Action,
@@ -23,23 +23,25 @@ from rserpool.protocol.actions import (
     Renumber,
     Send,
 )
-from rserpool.protocol.addresses import Address, scope
+from rserpool.protocol.addresses import Address
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.registrar.config import Config
 from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.registrar.multicast import Multicast, groups_of
-from rserpool.registrar.notes import Notes
 from rserpool.registrar.observe import MULTICAST, UNICAST, Channel, Observer
 from rserpool.registrar.schema import ConfigError
-from rserpool.settings import Scope, Settings
+from rserpool.settings import Settings
 from rserpool.transport.choose import choose
+from rserpool.transport.host import host_addresses
 from rserpool.transport.interface import Endpoint, Transport
 from rserpool.transport.tcp import TcpTransport
 
 log = logging.getLogger("rserpool.registrar")
 
 SECONDS = 1e-6
+PORT_DRAWS = 16
+"""Free ports that are tried until one is free for TCP too."""
 
 
 class Announcing(Typed):
@@ -84,7 +86,7 @@ class Server:
         self._transports: list[Transport] = []
         self._reachable: tuple[Reachable | None, Reachable | None] = (None, None)
         self._announcers: dict[type[Action], Announcing] = {} if announcer is None else {Announce: announcer}
-        self._notes = Notes()
+        self._notes = Notes(log)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
         self._sweeper: asyncio.TimerHandle | None = None
@@ -109,12 +111,11 @@ class Server:
         options = self.config.server
         addresses, port = self._addresses(options.asap, ASAP_PORT, "--asap")
         transport = self._sctp_transport()
-        asap = await self._bind(transport, Protocol.ASAP, addresses, port)
+        asap, tcp = await self._serve_asap(transport, addresses, port)
         enrp = None
         if options.enrp != ("off",):
             addresses, port = self._addresses(options.enrp or addresses, ENRP_PORT, "--enrp")
             enrp = await self._bind(transport, Protocol.ENRP, addresses, port)
-        tcp = await self._start_tcp([str(address) for address in asap.local_addresses], asap.port)
         self._start_multicast(asap, enrp)
         log.info(
             "registrar 0x%08x serves ASAP at %s, port %d%s, profile %s",
@@ -139,6 +140,20 @@ class Server:
         log.error("the identifier is another registrar's: this one is 0x%08x from now on", settings.identifier)
         self.registrar = self._registrar(settings)
         self._carry_out(self.registrar.start(self._now(), *self._reachable))
+
+    async def _serve_asap(
+        self, transport: Transport, addresses: list[str], port: int
+    ) -> tuple[Endpoint, tuple[Address, ...]]:
+        """The endpoint, and the addresses that serve TCP at the same port; another port 0 where TCP's is taken."""
+        for left in reversed(range(PORT_DRAWS)):
+            endpoint = await self._bind(transport, Protocol.ASAP, addresses, port)
+            try:
+                return endpoint, await self._start_tcp(list(map(str, endpoint.local_addresses)), endpoint.port)
+            except OSError as error:
+                if port or not left or error.errno != errno.EADDRINUSE:
+                    raise
+                await endpoint.close()
+        raise AssertionError
 
     async def _bind(self, transport: Transport, protocol: Protocol, addresses: list[str], port: int) -> Endpoint:
         self._faces[protocol] = Face(self.links, protocol)
@@ -191,7 +206,7 @@ class Server:
 
     def _addresses(self, given: Sequence[str], default_port: int, option: str) -> tuple[list[str], int]:
         """The addresses and the one port of an endpoint."""
-        listed = parse_addresses(given, default_port)
+        listed = parse_addresses(given, default_port, least_port=0)
         if not listed:
             found = host_addresses(self.config.settings.address_scope)
             if not found:
@@ -209,6 +224,13 @@ class Server:
 
     def _up(self, number: int, protocol: Protocol, peer: Peer) -> None:
         self._carry_out(self.registrar.associated(number, protocol, peer, self._now()))
+        lane = self.registrar.lane(number)
+        if lane is not None and not self.observers:
+            lane.renewed = self._renewed
+            self.links.attach(number, lane)
+
+    def _renewed(self) -> None:
+        self._carry_out(self.registrar.renewed(self._now()))
 
     def _message(self, number: int, data: bytes) -> None:
         if self.observers:
@@ -291,15 +313,3 @@ class Server:
     def _expired(self) -> None:
         self._timer = None
         self._carry_out(self.registrar.advance(self._now()))
-
-
-def host_addresses(least: Scope, only: int | None = None) -> list[str]:
-    """The addresses of this host's interfaces that reach far enough, of one IP version or of both. Link-local ones do
-    not count: they mean something together with an interface only."""
-    found = []
-    for adapter in ifaddr.get_adapters():
-        for ip in adapter.ips:
-            address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-            if scope(address) >= least and not address.is_link_local and only in (None, address.version):
-                found.append(str(address))
-    return found

@@ -3,8 +3,9 @@
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from rserpool._fast.lanes import Lane
 from rserpool.association import MAX_MESSAGE, MAX_USER_MESSAGE, AssociationGone, Down
 from rserpool.errors import RSerPoolError
 
@@ -14,6 +15,7 @@ __all__ = [
     "MAX_USER_MESSAGE",
     "Address",
     "AssociationGone",
+    "Attaching",
     "DatagramSender",
     "Down",
     "Endpoint",
@@ -172,6 +174,14 @@ class Endpoint(Protocol):
 
     async def close(self) -> None:
         """Shut down every association, wait at most 2 s, abort the rest, free the port. The handler hears no more."""
+
+
+@runtime_checkable
+class Attaching(Protocol):
+    """An endpoint that can answer from a registrar's fast lane."""
+
+    def attach(self, assoc: int, lane: Lane) -> None:
+        """What the lane serves is answered at once, and the handler not told. AssociationGone."""
 
 
 class DatagramSender(Protocol):

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from rserpool._fast.lanes import Lane
 from rserpool.errors import LocalProtocolError
 from rserpool.transport.interface import MAX_MESSAGE, Address, AssociationGone, Down, Handler, as_address
 from rserpool.transport.leaving import CLOSE_WAIT, Leaving
@@ -47,8 +48,10 @@ class _Connection(asyncio.Protocol):
         self.closing = False
         self.paused = False
         self.blocked = False
+        self.lane: Lane | None = None
         self.reading = True
         self._buffer = bytearray()
+        self._time = asyncio.get_running_loop().time
         self._read_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
@@ -66,6 +69,13 @@ class _Connection(asyncio.Protocol):
         self.endpoint.arrived(self)
 
     def data_received(self, data: bytes) -> None:
+        if self.lane is not None and self.reading and not (self._buffer or self.closing or self.blocked):
+            answers, served = self.lane.serve(data, self._time())
+            if answers:
+                self._write(answers)
+            if served == len(data):
+                return
+            data = data[served:]
         self._buffer += data
         self._deliver()
 
@@ -87,6 +97,13 @@ class _Connection(asyncio.Protocol):
             self.endpoint.tell(self.endpoint.handler.on_message, self.assoc, message, ASAP_PPID)
         if self._buffer and self._read_timer is None and self.reading and not self.closing:
             self._read_timer = asyncio.get_running_loop().call_later(READ_TIMEOUT, self.end, Down.ABORTED)
+
+    def _write(self, answers: bytes) -> None:
+        """Answers go out as they are; a peer that does not read them is aborted beyond MAX_QUEUED."""
+        assert self.transport is not None
+        self.transport.write(answers)
+        if self.paused and self.queued > MAX_QUEUED:
+            self.end(Down.ABORTED)
 
     def _stop_reading_timer(self) -> None:
         if self._read_timer is not None:
@@ -272,6 +289,10 @@ class TcpEndpoint:
             return False
         connection.transport.write(data + bytes(-len(data) % 4))
         return True
+
+    def attach(self, assoc: int, lane: Lane) -> None:
+        """What the lane serves is answered from it at once, and the handler not told."""
+        self._living(assoc).lane = lane
 
     def pause(self, assoc: int) -> None:
         """See Endpoint.pause."""

@@ -212,7 +212,7 @@ class Attack:
         assert self.space.pool_count <= LIMITS.pools
         assert len(self.registrar.enrp.peers) <= LIMITS.peers
         for one in associations:
-            assert one.elements == len(self.space.connected(one.number))
+            assert one.guest.elements == len(self.space.connected(one.number))
             assert len(one.subscriptions) <= LIMITS.subscriptions
 
 

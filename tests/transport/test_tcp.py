@@ -8,8 +8,14 @@ from unittest import mock
 
 import pytest
 
+from rserpool._fast.admission import Guest, Terms
+from rserpool._fast.bucket import Bucket
+from rserpool._fast.handlespace import Handlespace
+from rserpool._fast.lanes import Lane, Tally
+from rserpool._fast.wheel import Wheel
 from rserpool.transport import tcp
 from rserpool.transport.interface import Down
+from tests.support import elements
 from tests.transport.conftest import Run
 from tests.transport.support import HOST, Recorder, message, transport
 
@@ -44,6 +50,59 @@ def test_two_messages_in_a_segment_and_one_in_two(run: Run) -> None:
                 assert await reader.readexactly(16) == REQUEST
                 assert [(data, ppid) for _, data, ppid in heard.messages] == [(REQUEST, 11)] * 3
             await heard.until(lambda: heard.reasons == [Down.SHUTDOWN])
+
+    run(main())
+
+
+TERMS = Terms(handle_octets=255, pools=9, elements_per_pool=9, elements_per_association=9, addresses=9, shortest_life=1)
+
+
+def lane_of_one_pool() -> Lane:
+    space = Handlespace(7, seed=1, wheel=Wheel(0))
+    space.register(b"EchoPool", elements.element(1, elements.LU, (1,)), home=7, connection=1)
+    return Lane(space, Tally(), 1, TERMS, Guest(b"", b""), Bucket(1e6, 1e6, 0), Bucket(1e6, 1e6, 0), set(), set(), {})
+
+
+def test_what_the_lane_serves_is_answered_in_its_order_among_the_rest(run: Run) -> None:
+    other = message(16)
+
+    async def main() -> None:
+        async with transport("tcp") as made:
+            heard = Recorder(echo=True)
+            server = await made.endpoint(heard, addresses=[HOST])
+            async with dialled(server.port) as (reader, writer):
+                await heard.until(lambda: bool(heard.up))
+                lane = lane_of_one_pool()
+                server.attach(next(iter(heard.up)), lane)
+                answer = lane.answer(REQUEST, 0)
+                assert answer is not None
+                writer.write(REQUEST * 2 + other + REQUEST[:5])
+                await heard.until(lambda: len(heard.messages) == 1)
+                writer.write(REQUEST[5:])
+                await heard.until(lambda: len(heard.messages) == 2)
+                writer.write(REQUEST)
+                # The message that came in pieces went the readable way: here, an echo.
+                expected = answer * 2 + other + REQUEST + answer
+                assert await reader.readexactly(len(expected)) == expected
+            assert [data for _, data, _ in heard.messages] == [other, REQUEST]
+
+    run(main())
+
+
+def test_a_peer_that_does_not_read_the_lanes_answers_is_aborted(run: Run) -> None:
+    async def main() -> None:
+        async with transport("tcp") as made:
+            heard = Recorder()
+            server = await made.endpoint(heard, addresses=[HOST])
+            async with dialled(server.port) as (_, writer):
+                await heard.until(lambda: bool(heard.up))
+                server.attach(next(iter(heard.up)), lane_of_one_pool())
+                while not heard.down:
+                    writer.write(REQUEST * 1000)
+                    with contextlib.suppress(ConnectionError):
+                        await writer.drain()
+                    await asyncio.sleep(0)
+            assert heard.reasons == [Down.ABORTED]
 
     run(main())
 

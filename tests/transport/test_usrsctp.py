@@ -12,7 +12,7 @@ import pytest
 from rserpool._fast import usrsctp as stack
 from rserpool.transport import sctp_endpoint
 from rserpool.transport.interface import FAST, Down, Tuning
-from rserpool.transport.usrsctp import UsrsctpEndpoint, UsrsctpTransport
+from rserpool.transport.usrsctp import UsrsctpEndpoint
 from tests.transport.conftest import Run
 from tests.transport.support import HASTY, HOST, LIMIT, Recorder, message, pair, transport
 
@@ -274,12 +274,18 @@ def test_both_families(run: Run) -> None:
     run(main())
 
 
-def _in_child(queue: "multiprocessing.Queue[str]") -> None:
+def _in_child(inherited: UsrsctpEndpoint, assoc: int, queue: "multiprocessing.Queue[object]") -> None:
+    """Use what the parent has left and something of its own."""
+
     async def main() -> None:
-        try:
-            await UsrsctpTransport().endpoint(Recorder(), addresses=[HOST])
-        except Exception as error:
-            queue.put(type(error).__name__)
+        inherited.send(assoc, message(number=99), 11)
+        async with pair("usrsctp", echo=True) as p:
+            for number in range(3):
+                assert p.client.send(p.assoc, message(number=number), 11)
+            await p.at_client.until(lambda: len(p.at_client.messages) == 3)
+            inherited.abort(assoc)
+            inherited.close_socket()
+            queue.put([data for _, data, _ in p.at_client.messages] == [message(number=i) for i in range(3)])
 
     asyncio.run(main())
 
@@ -288,14 +294,15 @@ def test_a_fork_cannot_disturb_its_parent(run: Run) -> None:
     async def main() -> None:
         async with pair("usrsctp", echo=True) as p:
             context = multiprocessing.get_context("fork")
-            queue: multiprocessing.Queue[str] = context.Queue()
-            child = context.Process(target=_in_child, args=(queue,))
+            queue: multiprocessing.Queue[object] = context.Queue()
+            child = context.Process(target=_in_child, args=(p.client, p.assoc, queue))
             child.start()
             await asyncio.to_thread(child.join)
-            assert queue.get() == "LocalProtocolError"
             assert child.exitcode == 0
+            assert queue.get() is True
             assert p.client.send(p.assoc, message(), 11)
             await p.at_client.until(lambda: bool(p.at_client.messages))
+            assert [data for _, data, _ in p.at_client.messages] == [message()]
             assert not p.at_client.down
 
     run(main())

@@ -1,6 +1,6 @@
 """The token bucket."""
 
-from rserpool.protocol.bucket import Bucket
+from rserpool._fast.bucket import Bucket
 
 SECOND = 1_000_000
 

@@ -7,9 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rserpool.client.link import RETRAN_MAX, T5_SERVER_HUNT
-from rserpool.client.pool_element import T2_REGISTRATION, T3_DEREGISTRATION
-from rserpool.client.pool_user import T1_REQUEST
+from rserpool.client_settings import ClientSettings
 from rserpool.errors import Cause
 from rserpool.messages import (
     EndpointKeepAliveAck,
@@ -588,8 +586,10 @@ def test_the_timers_of_the_rfcs() -> None:
     settings = Settings(identifier=1)
     assert (settings.heartbeat, settings.last_heard, settings.max_time_no_response) == (30, 61, 5)
     assert (settings.announce_interval, settings.announce_timeout) == (1, 5)
-    assert (T1_REQUEST, T2_REGISTRATION, T3_DEREGISTRATION) == (15, 30, 30)
-    assert (T5_SERVER_HUNT, RETRAN_MAX) == (10, 60)
+    node = ClientSettings()
+    assert (node.request_timeout, node.registration_timeout, node.deregistration_timeout) == (15, 30, 30)
+    assert (node.server_hunt, node.hunt_max, node.announce_timeout) == (10, 60, 5)
+    assert (node.max_registration_attempts, node.max_request_retransmits) == (2, 2)
 
 
 @pytest.mark.conformance("ENRP-2.1-05")

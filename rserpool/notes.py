@@ -1,4 +1,4 @@
-"""The registrar's log: notes of one subject once a minute, with what was left out counted."""
+"""A log of notes: those of one subject once a minute, with what was left out counted."""
 
 import logging
 
@@ -8,18 +8,17 @@ INTERVAL = 60.0
 MAX_SUBJECTS = 1024
 """A flood from ever new addresses must not fill the memory with subjects: the oldest are forgotten first."""
 
-log = logging.getLogger("rserpool.registrar")
-
 
 class Notes:
-    """Writes notes to the log, each subject at most once a minute."""
+    """Writes notes to a log, each subject at most once a minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
         self._last: dict[str, tuple[float, int]] = {}
 
     def write(self, note: Note, now: float) -> None:
         """Log the note, or count it while its subject has been heard of within the minute. ``now`` in seconds."""
-        if not log.isEnabledFor(note.level):
+        if not self._log.isEnabledFor(note.level):
             return
         when, left_out = self._last.pop(note.subject, (now - INTERVAL, 0))
         if now - when < INTERVAL:
@@ -29,4 +28,4 @@ class Notes:
             del self._last[next(iter(self._last))]
         self._last[note.subject] = (now, 0)
         more = f" ({left_out} more like this in the last minute)" if left_out else ""
-        log.log(note.level, "%s%s", note.text, more)
+        self._log.log(note.level, "%s%s", note.text, more)

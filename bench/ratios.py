@@ -1,0 +1,164 @@
+"""CPU time per call beside rsplib's, measured on another machine and scaled by yardsticks: ``python -m bench.ratios``.
+
+The yardsticks are two operations of other people's libraries that were measured there too. Both and all cases run in
+turn, round by round, so that a busy neighbour hits all of them; medians count.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import NamedTuple
+
+import uvloop
+from sortedcontainers import SortedKeyList
+
+from bench.cases import Subject, codec, handlespace, registrar
+
+ROUNDS = 7
+REPEATED = 2
+NODES = 100_000
+SORTED_THERE, TIMER_THERE = 5304.5, 1717.7
+"""Nanoseconds of the yardsticks where rsplib was measured."""
+
+
+class Row(NamedTuple):
+    """What is compared: our case, the nanoseconds of rsplib's library for the same, and the calls of one run. Where
+    many elements are held, a run must reach so many of them that they do not all lie in the caches."""
+
+    what: str
+    make: Callable[[], Subject]
+    there: float
+    calls: int = 5_000
+
+
+def lane(messages: str, held: int, calls: int = 5_000) -> Callable[[], Subject]:
+    return partial(registrar.Lane, messages, held, calls)
+
+
+MANY = 50_000
+ROWS = (
+    Row("register, least-used, 10 000 elements", partial(handlespace.Register, "LU", 10_000, 5_000), 1040),
+    Row("re-register", partial(handlespace.Reregister, "LU", 10_000, 5_000), 884),
+    Row("deregister", partial(handlespace.Deregister, "LU", 10_000, 5_000), 570),
+    Row("register, least-used, 100 000 elements", partial(handlespace.Register, "LU", 100_000, MANY), 2807, MANY),
+    Row("re-register", partial(handlespace.Reregister, "LU", 100_000, MANY), 3008, MANY),
+    Row("deregister", partial(handlespace.Deregister, "LU", 100_000, MANY), 2069, MANY),
+    Row("keep-alive acknowledged, 100 000 timers armed", lane("acknowledgement", 100_000, MANY), 1358, MANY),
+    Row("resolve 3 of 10 000, least-used", partial(handlespace.Resolve, 3, "LU", 10_000), 101),
+    Row("resolve 3 of 10 000, round robin", partial(handlespace.Resolve, 3, "RR", 10_000), 199),
+    Row("resolve 3 of 10 000, random", partial(handlespace.Resolve, 3, "RAND", 10_000), 1086),
+    Row("resolve 3 of 10 000, weighted random", partial(handlespace.Resolve, 3, "WRAND", 10_000), 1064),
+    Row("parse and check a registration, fast lane", lane("registration of another policy", 10_000), 121),
+    Row("decode a registration into a record", partial(codec.Decode, codec.MESSAGES["registration"]), 121),
+    Row("encode an answer of 3, from records", partial(codec.Encode, codec.MESSAGES["answer with 3"]), 136),
+    Row("encode a table of 50, from records", partial(codec.Encode, codec.MESSAGES["table with 50"]), 2701, 500),
+    Row("encode a table of 50, from the handlespace", partial(handlespace.Table, "LU", 10_000), 2701, 500),
+    Row("octets to octets: resolution of 3", lane("resolution of 3", 10_000), 292),
+    Row("octets to octets: registration", lane("registration", 10_000), 1481),
+    Row("octets to octets: re-registration", lane("re-registration", 10_000), 1140),
+)
+
+
+def per_call(run: Callable[[int], None], calls: int) -> float:
+    """Nanoseconds of CPU time."""
+    began = time.thread_time_ns()
+    run(calls)
+    return (time.thread_time_ns() - began) / calls
+
+
+class SortedUpdate:
+    """Remove and add in a SortedKeyList of 100 000."""
+
+    def __init__(self) -> None:
+        self.draw = Random(1)
+        self.nodes = [[self.draw.getrandbits(32), number] for number in range(NODES)]
+        self.list = SortedKeyList(self.nodes, key=lambda node: (node[0], node[1]))
+
+    def __call__(self, calls: int) -> None:
+        for node in self.draw.choices(self.nodes, k=calls):
+            self.list.remove(node)
+            node[0] = self.draw.getrandbits(32)
+            self.list.add(node)
+
+
+class TimerRestart:
+    """Cancel and start anew one of 100 000 uvloop timers."""
+
+    def __init__(self) -> None:
+        self.loop = uvloop.new_event_loop()
+        self.draw = Random(1)
+        self.handles = [self.loop.call_later(1000 + self.draw.random() * 100, self.never) for _ in range(NODES)]
+
+    def never(self) -> None: ...
+
+    def __call__(self, calls: int) -> None:
+        for number in self.draw.choices(range(NODES), k=calls):
+            self.handles[number].cancel()
+            self.handles[number] = self.loop.call_later(1000 + self.draw.random() * 100, self.never)
+
+    def close(self) -> None:
+        for handle in self.handles:
+            handle.cancel()
+        self.loop.close()
+
+
+class Measured:
+    """One row and its rounds."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.subject = row.make()
+        self.rounds: list[float] = []
+
+    def round(self) -> None:
+        """The others have emptied the caches: the first run does not count."""
+        taken = []
+        for _ in range(1 + REPEATED):
+            self.subject.prepare(self.row.calls)
+            taken.append(per_call(self.subject.run, self.row.calls))
+            self.subject.clean(self.row.calls)
+        self.rounds.append(statistics.mean(taken[1:]))
+
+
+def measure() -> tuple[float, list[float]]:
+    """How much slower this machine is than the other, and nanoseconds by row."""
+    measured = [Measured(row) for row in ROWS]
+    sorted_update, timer_restart = SortedUpdate(), TimerRestart()
+    yardsticks: list[tuple[float, float]] = []
+    for _ in range(ROUNDS):
+        sorted_update(5_000)
+        first = per_call(sorted_update, 20_000) / SORTED_THERE
+        timer_restart(5_000)
+        yardsticks.append((first, per_call(timer_restart, 20_000) / TIMER_THERE))
+        for one in measured:
+            one.round()
+    timer_restart.close()
+    first, second = (statistics.median(column) for column in zip(*yardsticks, strict=True))
+    return (first * second) ** 0.5, [statistics.median(one.rounds) for one in measured]
+
+
+def table() -> list[str]:
+    """Lines of Markdown."""
+    slower, figures = measure()
+    lines = [
+        f"This machine takes {slower:.2f} times as long as the one where rsplib was measured, by the yardsticks.",
+        "",
+        "| | here | rsplib, scaled | ratio |",
+        "|---|---|---|---|",
+    ]
+    for row, figure in zip(ROWS, figures, strict=True):
+        there = row.there * slower
+        lines.append(f"| {row.what} | {figure:.0f} ns | {there:.0f} ns | {figure / there:.2f} |")
+    return lines
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    print(*table(), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

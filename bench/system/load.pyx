@@ -1,0 +1,212 @@
+# cython: language_level=3
+"""The load generator: many connections in a closed loop, as fast as the server answers; latencies by the nanosecond.
+
+Messages are framed by their Message Length on a stream; where the socket keeps message boundaries (SCTP), each receive
+is one message. An answer is whatever comes next: contents are the caller's to check beforehand.
+"""
+
+from libc.errno cimport EAGAIN, errno
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, qsort
+from libc.string cimport memmove
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.unistd cimport close
+
+cdef extern from "<sys/epoll.h>" nogil:
+    ctypedef union epoll_data:
+        uint32_t u32
+    struct epoll_event:
+        uint32_t events
+        epoll_data data
+    int epoll_create1(int flags)
+    int epoll_ctl(int epfd, int op, int fd, epoll_event *event)
+    int epoll_wait(int epfd, epoll_event *events, int count, int timeout)
+    int EPOLL_CTL_ADD, EPOLLIN
+
+cdef extern from "<sys/socket.h>" nogil:
+    ssize_t recv(int fd, void *buffer, size_t size, int flags)
+    ssize_t send(int fd, const void *data, size_t size, int flags)
+    int MSG_DONTWAIT, MSG_NOSIGNAL
+
+cdef enum:
+    ROOM = 1 << 16
+    MOST_OUTSTANDING = 64
+    SAMPLES = 1 << 22
+    EVENTS = 256
+
+cdef struct Request:
+    const uint8_t *octets
+    size_t size
+
+cdef struct Client:
+    int fd
+    int next                          # of its requests
+    int first                         # of the sending times, a ring
+    int outstanding
+    size_t held
+    uint64_t sent[MOST_OUTSTANDING]
+    uint8_t *buffer
+
+cdef struct Load:
+    Client *clients
+    Request *requests                 # of each client so many, one client's after the other's
+    int each
+    bint framed
+    uint64_t answers
+    uint64_t interval                 # nanoseconds between two requests of one client; 0: at once
+    uint32_t *samples
+    uint64_t sampled
+
+
+cdef inline uint64_t now() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return <uint64_t>t.tv_sec * 1000000000u + <uint64_t>t.tv_nsec
+
+
+cdef int ask(Load *load, int number) noexcept nogil:
+    cdef Client *client = &load.clients[number]
+    cdef Request *request = &load.requests[number * load.each + client.next]
+    client.sent[(client.first + client.outstanding) % MOST_OUTSTANDING] = now()
+    client.outstanding += 1
+    client.next = (client.next + 1) % load.each
+    if send(client.fd, request.octets, request.size, MSG_NOSIGNAL) != <ssize_t>request.size:
+        return -1
+    return 0
+
+
+cdef int answered(Load *load, int number, bint again) noexcept nogil:
+    cdef Client *client = &load.clients[number]
+    cdef uint64_t took
+    if client.outstanding == 0:
+        return 0
+    took = now() - client.sent[client.first]
+    client.first = (client.first + 1) % MOST_OUTSTANDING
+    client.outstanding -= 1
+    load.answers += 1
+    if load.sampled < SAMPLES:
+        load.samples[load.sampled] = <uint32_t>min(took, <uint64_t>0xFFFFFFFF)
+        load.sampled += 1
+    return ask(load, number) if again else 0
+
+
+cdef int receive(Load *load, int number, bint again) noexcept nogil:
+    cdef Client *client = &load.clients[number]
+    cdef ssize_t size
+    cdef size_t at = 0, length
+    while True:
+        size = recv(client.fd, client.buffer + client.held, ROOM - client.held, MSG_DONTWAIT)
+        if size < 0:
+            return 0 if errno == EAGAIN else -1
+        if size == 0:
+            return -1
+        if not load.framed:
+            if answered(load, number, again) < 0:
+                return -1
+            continue
+        client.held += <size_t>size
+        at = 0
+        while client.held - at >= 4:
+            length = (<size_t>client.buffer[at + 2] << 8 | client.buffer[at + 3]) + 3 & ~<size_t>3
+            if length < 4 or client.held - at < length:
+                break
+            at += length
+            if answered(load, number, again) < 0:
+                return -1
+        client.held -= at
+        memmove(client.buffer, client.buffer + at, client.held)
+        if client.held + 4096 < ROOM:
+            return 0
+
+
+cdef int by_size(const void *a, const void *b) noexcept nogil:
+    cdef uint32_t x = (<const uint32_t *>a)[0]
+    cdef uint32_t y = (<const uint32_t *>b)[0]
+    return (x > y) - (x < y)
+
+
+cdef int loop(Load *load, int epoll, int count, uint64_t deadline, bint again) noexcept nogil:
+    """Until the deadline, or until nothing is outstanding where nothing is asked again."""
+    cdef epoll_event events[EVENTS]
+    cdef int i, ready, busy
+    while now() < deadline:
+        ready = epoll_wait(epoll, events, EVENTS, 10)
+        for i in range(ready):
+            if receive(load, <int>events[i].data.u32, again) < 0:
+                return -1
+        if not again:
+            busy = 0
+            for i in range(count):
+                busy += load.clients[i].outstanding
+            if not busy:
+                return 0
+    return 0
+
+
+cdef class Generator:
+    """So many connected sockets and what each asks, over and over."""
+
+    cdef Load load
+    cdef int epoll, count
+    cdef list sockets, requests
+
+    def __init__(self, list sockets, list requests, bint framed) -> None:
+        """``requests``: for each socket as many octet strings."""
+        cdef epoll_event event
+        cdef int number, each
+        self.sockets, self.requests = sockets, requests
+        self.count = <int>len(sockets)
+        self.load.each = <int>len(requests[0])
+        self.load.framed = framed
+        self.load.clients = <Client *>calloc(<size_t>self.count, sizeof(Client))
+        self.load.requests = <Request *>calloc(<size_t>(self.count * self.load.each), sizeof(Request))
+        self.load.samples = <uint32_t *>malloc(SAMPLES * sizeof(uint32_t))
+        self.epoll = epoll_create1(0)
+        for number in range(self.count):
+            self.load.clients[number].fd = sockets[number].fileno()
+            self.load.clients[number].buffer = <uint8_t *>malloc(ROOM)
+            for each in range(self.load.each):
+                self.load.requests[number * self.load.each + each].octets = requests[number][each]
+                self.load.requests[number * self.load.each + each].size = <size_t>len(requests[number][each])
+            event.events = <uint32_t>EPOLLIN
+            event.data.u32 = <uint32_t>number
+            epoll_ctl(self.epoll, EPOLL_CTL_ADD, self.load.clients[number].fd, &event)
+
+    def __dealloc__(self) -> None:
+        for number in range(self.count):
+            free(self.load.clients[number].buffer)
+        free(self.load.clients)
+        free(self.load.requests)
+        free(self.load.samples)
+        close(self.epoll)
+
+    def run(self, double seconds, int outstanding=1) -> dict:
+        """Ask for so long, so many at a time on each connection. ConnectionError if one is lost."""
+        cdef uint64_t began, ended
+        cdef int number, _n, status = 0
+        self.load.answers = self.load.sampled = 0
+        with nogil:
+            began = now()
+            for number in range(self.count):
+                for _n in range(outstanding):
+                    status |= ask(&self.load, number)
+            if status == 0:
+                status = loop(&self.load, self.epoll, self.count, began + <uint64_t>(seconds * 1e9), True)
+            if status == 0:
+                status = loop(&self.load, self.epoll, self.count, now() + 2000000000u, False)
+            ended = now()
+            qsort(self.load.samples, self.load.sampled, sizeof(uint32_t), by_size)
+        if status < 0:
+            raise ConnectionError("a connection was lost")
+        return {
+            "answers": self.load.answers,
+            "seconds": <double>(ended - began) / 1e9,
+            "p50": self.percentile(0.5),
+            "p99": self.percentile(0.99),
+        }
+
+    cdef double percentile(self, double part):
+        """Seconds."""
+        if not self.load.sampled:
+            return 0.0
+        return <double>self.load.samples[<uint64_t>(part * <double>(self.load.sampled - 1))] / 1e9

@@ -1,0 +1,80 @@
+"""Pool elements for a registrar to hold: registered over usrsctp, many over one association."""
+
+import asyncio
+from ipaddress import IPv4Address
+
+from bench.system.servers import HOST
+from rserpool.messages import (
+    Message,
+    Policy,
+    PolicyType,
+    PoolElement,
+    Registration,
+    RegistrationResponse,
+    SCTPTransport,
+    decode,
+)
+from rserpool.transport.interface import Address, Down, Endpoint
+from rserpool.transport.usrsctp import UsrsctpTransport
+
+ASAP = 11
+WINDOW = 256
+"""Registrations on their way at a time."""
+
+
+def registration(handle: bytes, identifier: int, load: int) -> bytes:
+    """A least-used element's registration."""
+    element = PoolElement(
+        identifier=identifier,
+        home_identifier=0,
+        registration_life=600_000,
+        user_transport=SCTPTransport(port=7777, transport_use=1, addresses=(IPv4Address(HOST),)),
+        policy=Policy(policy_type=PolicyType.LEAST_USED, values=(load,)),
+    )
+    return Registration(pool_handle=handle, pool_element=element).encode()
+
+
+class Populator:
+    """One association over which the elements are registered; it has to stay open as long as they are wanted."""
+
+    def __init__(self) -> None:
+        self._up = asyncio.Event()
+        self._room = asyncio.Semaphore(WINDOW)
+        self._granted = 0
+        self._transport = UsrsctpTransport()
+        self._endpoint: Endpoint
+
+    async def open(self, port: int) -> None:
+        self._endpoint = await self._transport.endpoint(self, addresses=[HOST])
+        self._association = self._endpoint.connect([HOST], port)
+        async with asyncio.timeout(20):
+            await self._up.wait()
+
+    async def register(self, handle: bytes, count: int) -> None:
+        """So many, with different loads. AssertionError if one is refused."""
+        for number in range(count):
+            await self._room.acquire()
+            load = (number * 2654435761) % 0xFFFFFFFF
+            assert self._endpoint.send(self._association, registration(handle, number + 1, load), ASAP)
+        async with asyncio.timeout(60):
+            while self._granted < count:
+                await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        await self._transport.stop()
+
+    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+        self._up.set()
+
+    def on_restart(self, endpoint: Endpoint, assoc: int) -> None: ...
+
+    def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None: ...
+
+    def on_writable(self, endpoint: Endpoint, assoc: int) -> None: ...
+
+    def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
+        answer: Message = decode(data, "asap")
+        assert isinstance(answer, RegistrationResponse), answer
+        assert not answer.reject, answer
+        self._granted += 1
+        self._room.release()

@@ -1,0 +1,83 @@
+"""Servers in processes of their own, and the processor time that they have used."""
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HOST = "127.0.0.1"
+UNBOUNDED = (
+    "--limit-resolution-rate=1e12", "--limit-resolution-burst=1000000000",
+    "--limit-registration-rate=1e12", "--limit-registration-burst=1000000000",
+    "--limit-elements-per-association=1000000", "--limit-elements-per-pool=1000000",
+    "--limit-associations-per-host=20000",
+)  # fmt: skip
+
+
+def processor_seconds(pid: int) -> float:
+    """What all threads of a process have used, by the nanosecond."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], ready: str) -> Iterator[subprocess.Popen[str]]:
+    """A process, once a line of its output matches. RuntimeError if it ends before."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if re.search(ready, line):
+                break
+        else:
+            raise RuntimeError(f"{' '.join(command)} ended:\n{''.join(said)}")
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def registrar(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Ours at that port, on the loopback interface only."""
+    command = [
+        sys.executable, "-m", "rserpool.cli.main", "registrar", f"--asap={HOST}:{port}", "--announce=", "--enrp=off",
+        "--transport=usrsctp", "--address-scope=loopback", "--keep-alive-interval=600", *UNBOUNDED, *options,
+    ]  # fmt: skip
+    with running(command, "serves ASAP") as process:
+        yield process
+
+
+@contextmanager
+def echo(port: int) -> Iterator[subprocess.Popen[str]]:
+    """uvloop's echo over TCP: what any server in this language on this machine has to spend."""
+    with running([sys.executable, "-m", "bench.system.echo", str(port)], "ready") as process:
+        yield process
+
+
+def connections(port: int, count: int) -> list[socket.socket]:
+    """So many TCP connections. OSError if the server does not listen within ten seconds."""
+    made: list[socket.socket] = []
+    deadline = time.monotonic() + 10
+    while len(made) < count:
+        try:
+            sock = socket.create_connection((HOST, port))
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+            continue
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        made.append(sock)
+    return made

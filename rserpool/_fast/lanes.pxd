@@ -1,0 +1,32 @@
+"""One association's fast lane; see lanes.pyx."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint64_t
+
+from rserpool._fast.admission cimport Guest, Terms
+from rserpool._fast.bucket cimport Bucket
+from rserpool._fast.handlespace cimport Handlespace
+
+
+cdef class Tally:
+    cdef uint64_t resolutions
+    cdef uint64_t acknowledgements
+    cdef uint64_t renewals
+    cdef uint64_t registrations
+
+
+cdef class Lane:
+    cdef Handlespace handlespace
+    cdef Tally tally
+    cdef uint64_t number
+    cdef Terms terms
+    cdef Guest guest
+    cdef Bucket registrations
+    cdef Bucket resolutions
+    cdef set subscriptions           # the association's: a resolution may end one
+    cdef set unconfirmed             # an acknowledgement may be the first word of one of these to its new home
+    cdef dict claims
+    cdef public object renewed       # called with nothing after a renewal, before its answer goes out
+    cdef public bint used            # since somebody set it to False
+
+    cdef object answer_to(self, const uint8_t *octets, size_t size, uint64_t now)

@@ -1,0 +1,128 @@
+"""One association's fast lane (see lane.pxd), with its rates and with what else keeps a message off it."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+from rserpool._fast.admission cimport Guest, Terms, admit
+from rserpool._fast.bucket cimport Bucket
+from rserpool._fast.cursor cimport load_u16
+from rserpool._fast.handlespace cimport Handlespace
+from rserpool._fast.lane cimport answer_fast
+
+cdef enum:
+    REGISTRATION = 0x01
+    HANDLE_RESOLUTION = 0x05
+    ENDPOINT_KEEP_ALIVE_ACK = 0x08
+    HEADER = 4
+    ENOUGH = 1 << 18           # octets of answers at a time: a few requests could ask for gigabytes of them
+
+
+cdef class Tally:
+    """What all lanes of a registrar have served and nobody has asked for yet."""
+
+    def take(self) -> tuple[int, int, int, int]:
+        """Resolutions, acknowledgements, re-registrations and registrations since it was called last."""
+        cdef tuple taken = (self.resolutions, self.acknowledgements, self.renewals, self.registrations)
+        self.resolutions = self.acknowledgements = self.renewals = self.registrations = 0
+        return taken
+
+
+cdef class Lane:
+    """What it does not serve is unchanged, and has taken nothing from the rates: it must go the readable way."""
+
+    def __cinit__(
+        self,
+        Handlespace handlespace not None,
+        Tally tally not None,
+        uint64_t number,
+        Terms terms not None,
+        Guest guest not None,
+        Bucket registrations not None,
+        Bucket resolutions not None,
+        set subscriptions not None,
+        set unconfirmed not None,
+        dict claims not None,
+    ) -> None:
+        self.handlespace = handlespace
+        self.tally = tally
+        self.number = number
+        self.terms = terms
+        self.guest = guest
+        self.registrations = registrations
+        self.resolutions = resolutions
+        self.subscriptions = subscriptions
+        self.unconfirmed = unconfirmed
+        self.claims = claims
+
+    cdef object answer_to(self, const uint8_t *octets, size_t size, uint64_t now):
+        """The answer's octets, b"" where none is due, None for the readable way."""
+        cdef Bucket bucket = None
+        cdef object answer
+        cdef bint added = False
+        cdef uint8_t kind
+        if size < HEADER:
+            return None
+        kind = octets[0]
+        if kind == HANDLE_RESOLUTION:
+            if self.subscriptions:
+                return None
+            bucket = self.resolutions
+        elif kind == REGISTRATION:
+            bucket = self.registrations
+        elif kind != ENDPOINT_KEEP_ALIVE_ACK or self.unconfirmed or self.claims:
+            return None
+        if bucket is not None and not bucket.take_one(<int64_t>now):
+            return None
+        answer = answer_fast(&self.handlespace.space, octets, size, self.number, now, self.handlespace.updated)
+        if answer is None and kind == REGISTRATION and not self.unconfirmed and not self.claims:
+            answer = admit(
+                &self.handlespace.space, self.terms, self.guest, octets, size, self.number, now,
+                self.handlespace.updated, &added,
+            )
+        if answer is None:
+            if bucket is not None:
+                bucket.put_back()
+            return None
+        self.used = True
+        if kind == HANDLE_RESOLUTION:
+            self.tally.resolutions += 1
+        elif added:
+            self.tally.registrations += 1
+        elif kind == REGISTRATION:
+            self.tally.renewals += 1
+        else:
+            self.tally.acknowledgements += 1
+        return answer
+
+    def answer(self, bytes data not None, uint64_t now) -> bytes:
+        """The answer to one message; b"" where none is due, None for the readable way. ``now`` in microseconds."""
+        return self.answer_to(<const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data), now)
+
+    def serve(self, bytes data not None, double seconds) -> tuple[bytes, int]:
+        """The answers to the complete messages at the beginning of a stream's octets, up to the first that must go the
+        readable way or comes after ENOUGH answers; and how many octets they were."""
+        cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
+        cdef size_t size = <size_t>PyBytes_GET_SIZE(data)
+        cdef size_t at = 0, answered = 0, length
+        cdef uint64_t now = <uint64_t>(seconds * 1e6)
+        cdef bytes answer, only = b""
+        cdef list answers = None
+        while size - at >= HEADER and answered < ENOUGH:
+            length = (<size_t>load_u16(octets + at + 2) + 3) & ~<size_t>3
+            if length < HEADER or size - at < length:
+                break
+            answer = self.answer_to(octets + at, length, now)
+            if answer is None:
+                break
+            at += length
+            answered += <size_t>PyBytes_GET_SIZE(answer)
+            if self.renewed is not None and self.handlespace.updated:
+                self.renewed()
+            if answers is not None:
+                answers.append(answer)
+            elif only:
+                answers = [only, answer]
+            else:
+                only = answer
+        return (only if answers is None else b"".join(answers)), at

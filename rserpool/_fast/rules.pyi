@@ -1,0 +1,13 @@
+from collections.abc import Callable, Sequence
+from typing import Any, Final, SupportsIndex
+
+MAX_RULES: Final[int]
+MAX_VALUES: Final[int]
+FIRST_PRIVATE: Final[int]
+
+_Choose = Callable[[list[tuple[int, tuple[int, ...], int]], int, dict[Any, Any], int, bool], Sequence[SupportsIndex]]
+
+class Rule: ...
+
+def install(policy_type: SupportsIndex, words: SupportsIndex, rule: _Choose) -> None: ...
+def uninstall(policy_type: SupportsIndex) -> bool: ...

@@ -1,0 +1,292 @@
+"""An ASAP endpoint of pool elements and of a pool user: the protocol object between transports, timers and tasks."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from rserpool.client.faces import Events, Face, Line
+from rserpool.client.places import announcement_groups, local_addresses, server_addresses, texts
+from rserpool.client_settings import ClientSettings
+from rserpool.errors import LocalProtocolError
+from rserpool.notes import Notes
+from rserpool.protocol import node as protocol
+from rserpool.protocol.actions import Abort, Action, Dial, Happened, Note, Send, Shutdown
+from rserpool.protocol.addresses import Address
+from rserpool.protocol.association import Peer
+from rserpool.protocol.events import ElementState, Event, Home, HomeChanged, PoolChanged, Resolution
+from rserpool.transport.announce import AnnounceListener
+from rserpool.transport.choose import choose
+from rserpool.transport.interface import Endpoint, Transport
+from rserpool.transport.tcp import TcpTransport
+
+log = logging.getLogger("rserpool.client")
+
+REJOIN = 30.0
+"""Seconds between two looks for interfaces that have appeared, and on which registrars may be heard."""
+SECONDS = 1e-6
+
+
+class Node:
+    """Where pool elements and a pool user live together, with one home registrar: an asynchronous context manager.
+
+    ``registrars``: see places.server_addresses. ``groups``: multicast groups in which registrars announce themselves,
+    ADDRESS:PORT; those of IANA and rsplib where no registrar is configured and none is given; ``interfaces``: the
+    network interfaces to listen on, all if unset. ``local``: the addresses to speak from. ``tcp``: whether a registrar
+    that announces itself may be asked over TCP, by a user alone. ``transport`` carries SCTP, ``tcp_transport`` TCP; the
+    node stops only those that it chose itself.
+
+    Raises LocalProtocolError for what cannot be meant; entering raises OSError or TransportUnavailable.
+    """
+
+    def __init__(
+        self,
+        *,
+        registrars: Sequence[str] = (),
+        settings: ClientSettings | None = None,
+        transport: Transport | None = None,
+        tcp_transport: Transport | None = None,
+        local: str | Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
+        interfaces: Sequence[str] | None = None,
+        tcp: bool = False,
+        listen: bool = True,
+    ) -> None:
+        self.settings = settings or ClientSettings()
+        self._registrars = server_addresses(registrars)
+        self._groups = announcement_groups(groups, registrars)
+        self._interfaces = interfaces
+        self._local = texts(local)
+        self._listen = listen
+        self._given = {True: transport, False: tcp_transport}
+        self._tcp = tcp or any(not registrar.sctp for registrar in self._registrars)
+        self._sctp = bool(self._groups) or any(registrar.sctp for registrar in self._registrars)
+        self._protocol: protocol.Node | None = None
+        self._lines: dict[int, Line] = {}
+        self._faces: dict[bool, Face] = {}
+        self._endpoints: dict[bool, Endpoint] = {}
+        self._own: list[Transport] = []
+        self._listeners: list[AnnounceListener] = []
+        self._rejoin: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0
+        self._notes = Notes(log)
+        self._elements: dict[int, Callable[[ElementState], None]] = {}
+        self._resolutions: dict[int, asyncio.Future[Resolution]] = {}
+        self._watchers: dict[bytes, list[Callable[[PoolChanged | None], None]]] = {}
+        self.home: Home | None = None
+        """The home registrar; None while there is none."""
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Open the endpoints, and begin to look for a registrar."""
+        if self._protocol is not None:
+            raise LocalProtocolError("the node is open, or was: make another one")
+        self._loop = asyncio.get_running_loop()
+        randomness = random.SystemRandom()
+        self._protocol = protocol.Node(self.settings, randomness, self.now(), self._registrars, tcp=self._tcp)
+        try:
+            if self._sctp:
+                await self._open(sctp=True)
+            if self._tcp:
+                await self._open(sctp=False)
+        except BaseException:
+            await self.close()
+            raise
+        for group in self._groups:
+            try:
+                self._listeners.append(AnnounceListener([group], self.announced, interfaces=self._interfaces))
+            except OSError as error:
+                log.info("registrars are not heard: %s", error.strerror or error)
+        if self._listeners:
+            self._rejoin = self._loop.call_later(REJOIN, self._look_for_interfaces)
+        self._carry_out(self._protocol.start(self.now()))
+
+    async def _open(self, *, sctp: bool) -> None:
+        assert self._protocol is not None
+        transport = self._given[sctp]
+        if transport is None:
+            transport, why = choose() if sctp else (TcpTransport(), "for pool users")
+            log.debug("%s: %s", transport.name, why)
+            self._own.append(transport)
+        events = Events(number=self._protocol.number, up=self._up, message=self._message, down=self._down)
+        face = self._faces[sctp] = Face(events, self._lines, sctp=sctp)
+        addresses: list[str] = []
+        if sctp:
+            reached = [registrar for registrar in self._registrars if registrar.sctp]
+            addresses = self._local or local_addresses(reached, multihomed=transport.name == "kernel")
+        endpoint = await transport.endpoint(face, addresses=addresses, listen=self._listen and sctp)
+        self._endpoints[sctp] = endpoint
+        face.opened(endpoint)
+
+    async def close(self) -> None:
+        """End at once: associations are shut down, who waits is told. Elements are not deregistered: registrars notice
+        that their association has ended."""
+        for timer in (self._timer, self._rejoin):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._rejoin = None
+        while self._listeners:
+            self._listeners.pop().close()
+        if self._protocol is not None and not self._protocol.stopped:
+            self._carry_out(self._protocol.stop(self.now()))
+            for watchers in tuple(self._watchers.values()):
+                for watcher in tuple(watchers):
+                    watcher(None)
+        while self._endpoints:
+            await self._endpoints.popitem()[1].close()
+        while self._own:
+            await self._own.pop().stop()
+
+    @property
+    def protocol(self) -> protocol.Node:
+        """The protocol object. LocalProtocolError before the node is open, and after it was closed."""
+        if self._protocol is None or self._protocol.stopped:
+            raise LocalProtocolError("the node is not open")
+        return self._protocol
+
+    @property
+    def local_addresses(self) -> tuple[Address, ...]:
+        """The addresses of the SCTP endpoint, which registered addresses must be among (RFC 5352 2.2.1)."""
+        return self._endpoints[True].local_addresses if True in self._endpoints else ()
+
+    @property
+    def port(self) -> int:
+        """The port of the SCTP endpoint; 0 without one."""
+        return self._endpoints[True].port if True in self._endpoints else 0
+
+    def now(self) -> int:
+        """Microseconds of the loop's clock."""
+        return round(self._loop.time() * 1_000_000)
+
+    # What elements and users ask of it
+
+    def settle(self) -> None:
+        """Carry out what the protocol object has been asked for."""
+        self._carry_out(self.protocol.drain())
+
+    def watch_element(self, number: int, heard: Callable[[ElementState], None] | None) -> None:
+        """Who hears of an element's state; None for nobody any more."""
+        if heard is None:
+            self._elements.pop(number, None)
+        else:
+            self._elements[number] = heard
+
+    async def resolution(self, handle: bytes, items: int, fresh_within: float | None = None) -> Resolution:
+        """The answer to one handle resolution; cancelled if the caller gives up."""
+        user = self.protocol.user
+        ticket = user.resolve(handle, self.now(), items, fresh_within)
+        answer: asyncio.Future[Resolution] = self._loop.create_future()
+        self._resolutions[ticket] = answer
+        try:
+            self.settle()
+            return await answer
+        finally:
+            del self._resolutions[ticket]
+            user.cancel(ticket)
+
+    def watch_pool(self, handle: bytes, interval: float, heard: Callable[[PoolChanged | None], None]) -> None:
+        """Tell of a pool as it is and of its changes; None once the node is closed."""
+        self._watchers.setdefault(handle, []).append(heard)
+        self.protocol.user.watch(handle, self.now(), interval)
+        self.settle()
+
+    def unwatch_pool(self, handle: bytes, heard: Callable[[PoolChanged | None], None]) -> None:
+        """Tell this one no more."""
+        watchers = self._watchers[handle]
+        watchers.remove(heard)
+        if not watchers:
+            del self._watchers[handle]
+            with contextlib.suppress(LocalProtocolError):
+                self.protocol.user.unwatch(handle, self.now())
+                self.settle()
+
+    # The transports' events
+
+    def announced(self, data: bytes, address: Address, port: int) -> None:
+        """A datagram came to one of the groups."""
+        self._carry_out(self.protocol.announced(data, address, port, self.now()))
+
+    def _look_for_interfaces(self) -> None:
+        self._rejoin = self._loop.call_later(REJOIN, self._look_for_interfaces)
+        for listener in self._listeners:
+            with contextlib.suppress(OSError):
+                listener.rejoin()
+
+    def _up(self, number: int, peer: Peer) -> None:
+        self._carry_out(self.protocol.up(number, peer, self.now()))
+
+    def _message(self, number: int, data: bytes) -> None:
+        self._carry_out(self.protocol.received(number, data, self.now()))
+
+    def _down(self, number: int) -> None:
+        assert self._protocol is not None
+        self._carry_out(self._protocol.down(number, self.now()))
+
+    # Actions and time
+
+    def _carry_out(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            match action:
+                case Send(number, data) if number in self._lines:
+                    line = self._lines[number]
+                    line.face.send(line, data)
+                case Dial():
+                    self._dial(action)
+                case Abort(number) if number in self._lines:
+                    self._lines[number].face.abort(self._lines[number])
+                case Shutdown(number) if number in self._lines:
+                    self._lines[number].face.shutdown(self._lines[number])
+                case Happened(event):
+                    self._happened(event)
+                case Note():
+                    self._notes.write(action, self._loop.time())
+        self._schedule()
+
+    def _dial(self, call: Dial) -> None:
+        face = self._faces.get(call.sctp)
+        if face is None:
+            self._loop.call_soon(self._down, call.association)
+        else:
+            face.dial(call)
+
+    def _happened(self, event: Event) -> None:
+        match event:
+            case ElementState(element=number) if number in self._elements:
+                self._elements[number](event)
+            case Resolution(ticket=ticket) if ticket in self._resolutions:
+                if not self._resolutions[ticket].done():
+                    self._resolutions[ticket].set_result(event)
+            case PoolChanged(pool_handle=handle):
+                for watcher in tuple(self._watchers.get(handle, ())):
+                    watcher(event)
+            case HomeChanged(home=home):
+                self.home = home
+
+    def _schedule(self) -> None:
+        """One loop timer, for the next expiry of the wheel."""
+        assert self._protocol is not None
+        due = self._protocol.next_expiry
+        if due is None or (self._timer is not None and self._timer_due <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = self._loop.call_at(due * SECONDS, self._expired)
+
+    def _expired(self) -> None:
+        self._timer = None
+        self._carry_out(self.protocol.advance(self.now()))

@@ -1,0 +1,1 @@
+"""Proxies for TCP clients and servers that know nothing of RSerPool."""

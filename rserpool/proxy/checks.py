@@ -1,0 +1,191 @@
+"""Whether a server that knows nothing of pools is up, and how busy it is: asked from outside."""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+from dataclasses import dataclass
+from typing import Protocol
+
+from rserpool.errors import LocalProtocolError
+
+MAX_REPLY = 4096
+"""Octets of an HTTP status line, or of a load command's output, that are looked at: a server that talks without end
+must not fill the memory."""
+HIGHEST_LOAD = 1.0
+
+
+class Failed(Exception):
+    """The check failed; the text says how, in one line."""
+
+
+class Check(Protocol):
+    """One kind of check."""
+
+    async def run(self) -> None:
+        """Returns if the server is up, raises Failed if not. Whoever calls bounds the time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpCheck:
+    """The server accepts a connection."""
+
+    host: str
+    port: int
+
+    async def run(self) -> None:
+        """See Check."""
+        _, writer = await connect(self.host, self.port)
+        await close(writer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCheck:
+    """The server answers GET with a status from 200 to 399."""
+
+    host: str
+    port: int
+    path: str = "/"
+
+    async def run(self) -> None:
+        """See Check."""
+        reader, writer = await connect(self.host, self.port)
+        try:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            request = f"GET {self.path} HTTP/1.0\r\nHost: {host}:{self.port}\r\nUser-Agent: rserpool\r\n\r\n"
+            writer.write(request.encode("ascii"))
+            line = await reader.readuntil(b"\n")
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            raise Failed("no HTTP answer") from None
+        finally:
+            await close(writer)
+        words = line.split()
+        if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
+            raise Failed("no HTTP answer")
+        if not 200 <= int(words[1]) < 400:
+            raise Failed(f"HTTP status {int(words[1])}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandCheck:
+    """A command ends with status 0."""
+
+    command: tuple[str, ...]
+
+    async def run(self) -> None:
+        """See Check."""
+        await output_of(self.command)
+
+
+async def connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    try:
+        return await asyncio.open_connection(host, port, limit=MAX_REPLY)
+    except OSError as error:
+        raise Failed(f"{host} port {port}: {os.strerror(error.errno) if error.errno else error}") from None
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+async def output_of(command: tuple[str, ...]) -> bytes:
+    """What a command prints, the first MAX_REPLY octets; its process group dies with the caller's patience. Raises
+    Failed unless it ends with status 0."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Failed(f"{command[0]}: {error.strerror}") from None
+    assert process.stdout is not None
+    try:
+        printed = b""
+        while chunk := await process.stdout.read(MAX_REPLY):
+            printed = (printed + chunk)[:MAX_REPLY]
+        status = await process.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    if status:
+        raise Failed(f"{command[0]} ended with status {status}" if status > 0 else f"{command[0]} was killed")
+    return printed
+
+
+async def load_of(command: tuple[str, ...]) -> float:
+    """The load that a command prints, 0 to 1: as such a number or as a percentage with its sign. Raises Failed."""
+    return read_load(await output_of(command))
+
+
+def read_load(printed: bytes) -> float:
+    """The first word as a load. Raises Failed."""
+    words = printed.decode("ascii", "replace").split()
+    text = words[0] if words else ""
+    try:
+        load = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        load = -1.0
+    if not 0 <= load <= HIGHEST_LOAD:
+        raise Failed(f"{text[:40]!r} is no load from 0 to 1 or from 0% to 100%")
+    return load
+
+
+def parse_check(text: str, host: str, port: int) -> Check | None:
+    """``tcp``, ``http``, ``http=/PATH``, ``command=...`` or ``none``. Raises LocalProtocolError."""
+    kind, given, value = text.partition("=")
+    if kind == "none" and not given:
+        return None
+    if kind == "tcp" and not given:
+        return TcpCheck(host=host, port=port)
+    if kind == "http" and (not given or is_path(value)):
+        return HttpCheck(host=host, port=port, path=value or "/")
+    if kind == "command" and value.strip():
+        return CommandCheck(command=parse_command(value, "--check"))
+    raise LocalProtocolError(f"--check: {text!r} is none of tcp, http, http=/PATH, command=COMMAND, none")
+
+
+def is_path(text: str) -> bool:
+    return text.startswith("/") and text.isascii() and text.isprintable() and " " not in text
+
+
+def parse_command(text: str, option: str) -> tuple[str, ...]:
+    """A command line as its words, as a shell splits them. Raises LocalProtocolError."""
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise LocalProtocolError(f"{option}: {text!r}: {error}") from None
+    if not words:
+        raise LocalProtocolError(f"{option}: there is no command")
+    return words
+
+
+class Health:
+    """What a row of checks says: up or down only after so many agree. The first check of all decides at once."""
+
+    def __init__(self, rise: int, fall: int) -> None:
+        self._rise = rise
+        self._fall = fall
+        self._row = 0
+        self.up: bool | None = None
+        """None before the first check."""
+
+    def checked(self, good: bool) -> bool:
+        """One more result; whether the server is up or down now where it was not before."""
+        if self.up is None:
+            self.up = good
+            return True
+        if good is self.up:
+            self._row = 0
+            return False
+        self._row += 1
+        if self._row < (self._rise if good else self._fall):
+            return False
+        self.up, self._row = good, 0
+        return True

@@ -1,0 +1,20 @@
+"""The addresses of this host."""
+
+from ipaddress import ip_address
+
+import ifaddr
+
+from rserpool.protocol.addresses import scope
+from rserpool.settings import Scope
+
+
+def host_addresses(least: Scope, only: int | None = None) -> list[str]:
+    """The addresses of this host's interfaces that reach far enough, of one IP version or of both. Link-local ones do
+    not count: they mean something together with an interface only."""
+    found = []
+    for adapter in ifaddr.get_adapters():
+        for ip in adapter.ips:
+            address = ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
+            if scope(address) >= least and not address.is_link_local and only in (None, address.version):
+                found.append(str(address))
+    return found

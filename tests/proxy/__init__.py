@@ -1,0 +1,1 @@
+"""The proxies for programs that know nothing of pools."""

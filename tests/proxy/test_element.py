@@ -1,0 +1,158 @@
+"""The element proxy in virtual time: registered while the server is up, with its load."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rserpool.client import NoRegistrar
+from rserpool.errors import LocalProtocolError
+from rserpool.proxy.checks import Failed
+from rserpool.proxy.element import ElementProxy, Watching
+from tests.support.virtual_time import run_virtually
+
+
+class Scripted:
+    """A check whose result each second is a character: + up, - down, . no answer."""
+
+    def __init__(self, script: str) -> None:
+        self.script = script
+        self.ran = 0
+
+    async def run(self) -> None:
+        self.ran += 1
+        now = int(asyncio.get_running_loop().time())
+        match self.script[min(now, len(self.script) - 1)]:
+            case "-":
+                raise Failed("refused")
+            case ".":
+                await asyncio.sleep(1000)
+
+
+class Registration:
+    """Remembers when what happened."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.log: list[tuple[int, str]] = []
+        self.loads: list[float] = []
+        self.refusals = refusals
+
+    def note(self, what: str) -> None:
+        self.log.append((int(asyncio.get_running_loop().time()), what))
+
+    async def begin(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise NoRegistrar("nobody there")
+        self.note("up")
+
+    async def end(self) -> None:
+        self.note("down")
+
+    async def set_load(self, load: float) -> None:
+        self.loads.append(load)
+
+
+def watch(registration: Registration, script: str, seconds: float, **changes: Any) -> ElementProxy:
+    watching = Watching(**({"interval": 1.0, "timeout": 0.5} | changes))
+
+    async def main() -> ElementProxy:
+        proxy = ElementProxy(registration, watching, Scripted(script))
+        running = asyncio.create_task(proxy.run())
+        await asyncio.sleep(seconds)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        return proxy
+
+    return run_virtually(main())
+
+
+def test_registered_while_up(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    registration = Registration()
+    proxy = watch(registration, "-++++----------++++++", 19.5)
+    assert registration.log == [(2, "up"), (7, "down"), (16, "up"), (19, "down")]
+    assert not proxy.registered
+    assert proxy.counters["registrations"] == 2
+    assert proxy.counters["checks failed"] == 11
+    assert re.findall("the server is .*", caplog.text) == [
+        "the server is down: refused", "the server is up", "the server is down: refused", "the server is up",
+    ]  # fmt: skip
+
+
+def test_a_first_good_check_registers_at_once_and_a_lapse_does_not_matter() -> None:
+    registration = Registration()
+    watch(registration, "++--+--+--+", 10.5)
+    assert registration.log == [(0, "up"), (10, "down")]
+
+
+def test_no_answer_in_time_is_no_answer() -> None:
+    registration = Registration()
+    watch(registration, "+..........", 9.0, fall=2)
+    assert registration.log == [(0, "up"), (3, "down")]
+
+
+def test_a_server_that_stays_down_is_never_registered() -> None:
+    registration = Registration()
+    watch(registration, "-", 30)
+    assert registration.log == []
+
+
+def test_a_registration_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    registration = Registration(refusals=3)
+    proxy = watch(registration, "+", 9.5)
+    assert registration.log == [(3, "up"), (9, "down")]
+    assert proxy.counters["registrations failed"] == 3
+    assert "registration failed: nobody there" in caplog.text
+
+
+def test_without_a_check_it_is_up() -> None:
+    registration = Registration()
+
+    async def main() -> None:
+        running = asyncio.create_task(ElementProxy(registration, Watching(), None).run())
+        await asyncio.sleep(50)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    run_virtually(main())
+    assert registration.log == [(0, "up"), (50, "down")]
+
+
+def test_the_load_follows_a_command(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    value = tmp_path / "load"
+    value.write_text("0.5")
+    registration = Registration()
+
+    async def until(condition: Callable[[], bool]) -> None:
+        while not condition():
+            await asyncio.sleep(0.01)
+
+    async def main() -> None:
+        watching = Watching(load_interval=0.01, load_timeout=30)
+        proxy = ElementProxy(registration, watching, None, ("cat", str(value)))
+        running = asyncio.create_task(proxy.run())
+        await until(lambda: registration.loads[-1:] == [0.5])
+        value.write_text("nonsense")
+        await until(lambda: proxy.counters["loads unknown"] >= 3)
+        value.write_text("80%")
+        await until(lambda: registration.loads[-1:] == [0.8])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+    assert set(registration.loads) == {0.5, 0.8}
+    assert caplog.text.count("the last load holds: 'nonsense'") == 1
+    assert "the load is known again: 80.0 %" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["interval", "timeout", "rise", "fall", "load_interval"])
+def test_wrong_watching(name: str) -> None:
+    with pytest.raises(LocalProtocolError, match=f"--{name.replace('_', '-')}"):
+        Watching(**{name: 0})  # type: ignore[arg-type]

@@ -1,0 +1,108 @@
+"""A pool user's session without I/O, and elements for it."""
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from rserpool.association import Down
+from rserpool.messages import BusinessCard, Policy, PolicyType, PoolElement, SCTPTransport, TCPTransport, Transport
+from rserpool.protocol.session import Select, SessionAction, UserSession
+from rserpool.protocol.session_table import State
+from rserpool.resolved import ResolvedElement, resolved
+from rserpool.session_settings import SessionSettings
+
+POOL = b"EchoPool"
+SECOND = 1_000_000
+
+
+def parameter(identifier: int, transport: Transport | None = None) -> PoolElement:
+    """A pool element at 10.44.1.<identifier>, with a control channel unless another transport is given."""
+    address = ip_address(f"10.44.1.{identifier}")
+    return PoolElement(
+        identifier=identifier,
+        registration_life=300,
+        user_transport=transport or SCTPTransport(port=7000, transport_use=1, addresses=(address,)),
+        policy=Policy(policy_type=PolicyType.ROUND_ROBIN),
+    )
+
+
+def element(identifier: int, transport: Transport | None = None) -> ResolvedElement:
+    """The same as applications get it."""
+    return resolved(POOL, parameter(identifier, transport))
+
+
+def data_only(identifier: int) -> ResolvedElement:
+    """An element that is reached by TCP."""
+    return element(identifier, TCPTransport(port=7000, address=ip_address(f"10.44.1.{identifier}")))
+
+
+def card(*identifiers: int, handle: bytes = POOL) -> BusinessCard:
+    """A business card that names those elements."""
+    return BusinessCard(pool_handle=handle, pool_elements=tuple(parameter(one) for one in identifiers))
+
+
+class Machine:
+    """A session whose clock and surroundings are a test's."""
+
+    def __init__(self, own_card: Callable[[], BusinessCard | None] = lambda: None, **options: object) -> None:
+        self.session = UserSession(POOL, SessionSettings(**options), lambda: 0.5, own_card)  # type: ignore[arg-type]
+        self.now = 0
+        self.actions: list[SessionAction] = []
+
+    def did(self, actions: list[SessionAction]) -> list[SessionAction]:
+        self.actions += actions
+        return actions
+
+    def reach(self, state: State) -> "Machine":
+        """Go to a state on the shortest way."""
+        session = self.session
+        if state is State.NEW:
+            return self
+        self.did(session.start(self.now))
+        if state is State.WAITING:
+            self.did(session.nothing_selected(self.now))
+        elif state is State.ENDED:
+            self.did(session.close(self.now))
+        elif state is not State.SELECTING:
+            self.did(session.selected(element(1), self.now))
+            if state is not State.CONNECTING:
+                self.did(session.up(session.channel, self.now))
+            if state is State.CLOSING:
+                self.did(session.close(self.now))
+        assert session.state is state
+        self.actions.clear()
+        return self
+
+    def opened(self, *identifiers: int) -> "Machine":
+        """Answer the open selections with the first of these elements that is not excluded, and let it come up."""
+        choice = next(one for one in identifiers if one not in self.excluded)
+        self.did(self.session.selected(element(choice), self.now))
+        self.up()
+        return self
+
+    def up(self) -> list[SessionAction]:
+        return self.did(self.session.up(self.session.channel, self.now))
+
+    def lose(self, reason: Down = Down.LOST) -> list[SessionAction]:
+        return self.did(self.session.down(self.session.channel, reason, self.now))
+
+    def control(self, data: bytes) -> list[SessionAction]:
+        return self.did(self.session.control(self.session.channel, data, self.now))
+
+    def later(self, seconds: float) -> list[SessionAction]:
+        self.now += round(seconds * SECOND)
+        return self.did(self.session.advance(self.now))
+
+    def drain(self) -> list[tuple[bytes, int]]:
+        """Let the channel take what it is given."""
+        taken = []
+        while (entry := self.session.outgoing()) is not None:
+            taken.append((entry.data, entry.ppid))
+            self.did(self.session.sent(self.now))
+        return taken
+
+    @property
+    def excluded(self) -> frozenset[int]:
+        return [action for action in self.actions if isinstance(action, Select)][-1].exclude
+
+    def of(self, kind: type[SessionAction]) -> list[SessionAction]:
+        return [action for action in self.actions if isinstance(action, kind)]

@@ -1,0 +1,397 @@
+"""Custom policies: what a rule is given, what becomes of its answer, and what happens where it fails."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rserpool import messages as m
+from rserpool import policies
+from rserpool._fast.handlespace import Handlespace, Verdict
+from rserpool._fast.wheel import Wheel
+from rserpool.errors import Cause, LocalProtocolError, RemoteProtocolError
+from rserpool.policies import Candidate, CustomPolicy
+from rserpool.protocol.actions import Level, Note
+from tests.support import elements as e
+from tests.support.bench import Bench, cause_of
+from tests.support.scope import LOW, Scope, element, update
+
+POOL = b"Pool"
+TYPE = 0x80000123
+Seen = list[tuple[bytes, int, str]]
+
+
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[None]:
+    before = policies.registered()
+    yield
+    for policy in policies.registered():
+        if policy not in before:
+            policies.unregister(policy)
+    assert policies.registered() == before
+
+
+def nearest(candidates: Sequence[Candidate], items: int, state: object, random: random.Random) -> list[int]:
+    return sorted(range(len(candidates)), key=lambda i: candidates[i].values[0])
+
+
+def custom(select: policies.Select = nearest, **other: Any) -> CustomPolicy:
+    given = {"name": "nearest", "policy_type": TYPE, "values": ("metres",), "select": select}
+    return policies.register(CustomPolicy(**(given | other)))
+
+
+def pool(*values: int, seed: int = 1, kind: int = TYPE) -> tuple[Handlespace, Seen]:
+    space = Handlespace(7, seed=seed, wheel=Wheel(0))
+    complaints: Seen = []
+    space.complain = lambda handle, kind, reason: complaints.append((handle, kind, reason))
+    for identifier, value in enumerate(values, 1):
+        assert space.register(POOL, e.element(identifier, kind, (value,)), home=7) is Verdict.ADDED
+    space._check()
+    return space, complaints
+
+
+def test_a_rule_chooses_and_equals_take_turns() -> None:
+    custom()
+    space, complaints = pool(30, 10, 20, 10)
+    assert [space.select(POOL, 3) for _ in range(3)] == [[2, 4, 3], [4, 2, 3], [2, 4, 3]]
+    assert space.select(POOL, 0) == [4, 2, 3, 1]
+    answer = m.decode(space.resolution(POOL, 2) or b"", "asap")
+    assert isinstance(answer, m.HandleResolutionResponse)
+    assert [element.identifier for element in answer.pool_elements] == [2, 4]
+    assert answer.policy == m.Policy(policy_type=TYPE, values=(10,))
+    assert answer.pool_elements[0].policy.value("metres") == 10
+    space._check()
+    assert not complaints
+
+
+def test_new_values_and_new_elements_count_at_once() -> None:
+    custom()
+    space, _ = pool(30, 10)
+    assert space.register(POOL, e.element(1, TYPE, (5,)), home=7) is Verdict.UPDATED
+    assert space.select(POOL, 0) == [1, 2]
+    assert space.register(POOL, e.element(3, TYPE, (1,)), home=7) is Verdict.ADDED
+    assert space.select(POOL, 0) == [3, 1, 2]
+    assert space.remove(POOL, 3)
+    assert space.select(POOL, 0) == [1, 2]
+    space._check()
+
+
+def test_what_a_rule_is_given() -> None:
+    given: list[tuple[tuple[Candidate, ...], int]] = []
+
+    def select(candidates: tuple[Candidate, ...], items: int, state: object, random: object) -> list[int]:
+        given.append((candidates, items))
+        return [0]
+
+    custom(select, values=("a", "b"))
+    space = Handlespace(7, seed=1, wheel=Wheel(0))
+    for identifier in (1, 2):
+        space.register(POOL, e.element(identifier, TYPE, (identifier, 0xFFFFFFFF)), home=7)
+    first, second = (Candidate(identifier=i, values=(i, 0xFFFFFFFF)) for i in (1, 2))
+    assert [space.select(POOL, 1), space.select(POOL, 9)] == [[1], [2]]
+    used = Candidate(identifier=1, values=(1, 0xFFFFFFFF), uses=1)
+    assert given == [((first, second), 1), ((second, used), 2)]
+    space.register(POOL, e.element(1, TYPE, (1, 3)), home=7)
+    space.select(POOL, 1)
+    assert Candidate(identifier=1, values=(1, 3), uses=0) in given[-1][0]
+
+
+def test_a_rule_is_shown_at_most_so_many() -> None:
+    shown: list[int] = []
+
+    def select(candidates: tuple[Candidate, ...], items: int, state: object, random: object) -> list[int]:
+        shown.append(len(candidates))
+        return list(range(len(candidates)))
+
+    custom(select)
+    space, complaints = pool(*range(10))
+    space.most_candidates = 4
+    seen = [space.select(POOL, 0) for _ in range(10)]
+    assert shown == [4] * 10
+    assert [listed[0] for listed in seen] == list(range(1, 11))
+    assert all(len(listed) == 4 for listed in seen)
+    assert not complaints
+    with pytest.raises(LocalProtocolError):
+        space.most_candidates = 0
+
+
+def test_the_state_is_the_pools_own() -> None:
+    def select(candidates: object, items: int, state: dict[str, list[int]], random: object) -> list[int]:
+        calls = state.setdefault("calls", [])
+        calls.append(len(calls))
+        return [len(calls) % 2]
+
+    custom(select)
+    space, complaints = pool(1, 1)
+    assert space.register(b"Other", e.element(9, TYPE, (1,)), home=7) is Verdict.ADDED
+    peeks = [space.select(POOL, 1, advance=False) for _ in range(3)]
+    assert peeks == [[2]] * 3
+    assert [space.select(POOL, 1) for _ in range(2)] == [[2], [1]]
+    assert space.select(b"Other", 1) == [9]
+    assert len(complaints) == 1, "its only element is no second one"
+    for identifier in (1, 2):
+        space.remove(POOL, identifier)
+    for identifier in (1, 2):
+        space.register(POOL, e.element(identifier, TYPE, (1,)), home=7)
+    assert space.select(POOL, 1) == [2], "a new pool begins with nothing in mind"
+
+
+def test_randomness_follows_from_the_seed() -> None:
+    def select(candidates: Sequence[Candidate], items: int, state: object, random: random.Random) -> list[int]:
+        return random.sample(range(len(candidates)), items)
+
+    custom(select)
+    runs = [[pool(*range(9), seed=seed)[0].select(POOL, 9) for _ in range(2)] for seed in (1, 2)]
+    assert runs[0][0] == runs[0][1] != runs[1][0]
+    space, _ = pool(*range(9))
+    assert space.select(POOL, 9, advance=False) == space.select(POOL, 9)
+    assert space.select(POOL, 9) != space.select(POOL, 9)
+
+
+class Liar:
+    def __index__(self) -> int:
+        raise RuntimeError("no")
+
+
+def endless(*_: object) -> Iterator[int]:
+    while True:
+        yield 0
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def select(*_: object) -> Any:
+        raise error
+
+    return select
+
+
+NONSENSE = {
+    "out of range": ([0, 3], "no candidate 3"),
+    "negative": ([-1], "no candidate -1"),
+    "huge": ([2**80], "IndexError"),
+    "twice": ([1, 1], "listed twice"),
+    "empty": ([], "no candidate is listed"),
+    "none": (None, "TypeError"),
+    "text": ("012", "str is no index"),
+    "bool": ([True], "bool is no index"),
+    "float": ([0.0], "float is no index"),
+    "number": (7, "TypeError"),
+    "liar": ([Liar()], "RuntimeError: no"),
+}
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_nonsense_is_reported_and_round_robin_goes_on(kind: str) -> None:
+    answer, reason = NONSENSE[kind]
+    custom(lambda *_: answer)  # type: ignore[arg-type, return-value]
+    space, complaints = pool(3, 2, 1)
+    assert [space.select(POOL, 0) for _ in range(3)] == [[1, 2, 3], [2, 3, 1], [3, 1, 2]]
+    assert [(handle, policy) for handle, policy, _ in complaints] == [(POOL, TYPE)] * 3
+    assert reason in complaints[0][2]
+    assert space.resolution(POOL, 2) is not None
+    space._check()
+
+
+@pytest.mark.parametrize(
+    "select", [endless, raising(ValueError("line\nline " + "x" * 999)), raising(SystemExit(3)), raising(MemoryError())]
+)
+def test_a_failing_rule_is_reported(select: Callable[..., Any]) -> None:
+    custom(select)
+    space, complaints = pool(3, 2, 1)
+    assert [space.select(POOL, 2) for _ in range(2)] == [[1, 2], [2, 3]]
+    assert len(complaints) == 2
+    assert "\n" not in complaints[0][2]
+    assert len(complaints[0][2]) <= 200
+
+
+def test_an_interrupt_is_not_swallowed() -> None:
+    custom(raising(KeyboardInterrupt()))
+    space, complaints = pool(1)
+    with pytest.raises(KeyboardInterrupt):
+        space.select(POOL, 1)
+    assert not complaints
+    assert space.remove(POOL, 1), "no rule is running any more"
+
+
+def test_more_than_wanted_is_cut_and_less_is_fine() -> None:
+    custom(lambda candidates, items, state, random: [2, 1, 0, 0])
+    space, complaints = pool(1, 2, 3)
+    assert space.select(POOL, 2) == [3, 2]
+    assert not complaints
+    custom(lambda *_: [1], name="second", policy_type=TYPE + 1)
+    space, complaints = pool(1, 2, 3, kind=TYPE + 1)
+    assert space.select(POOL, 0) == [2]
+    assert not complaints
+
+
+def test_a_rule_cannot_pull_the_pool_away() -> None:
+    space: Handlespace | None = None
+
+    def select(candidates: Sequence[Candidate], items: int, state: object, random: object) -> list[int]:
+        assert space is not None
+        space.remove(POOL, candidates[0].identifier)
+        return [0]
+
+    custom(select)
+    space, complaints = pool(1, 2)
+    assert space.select(POOL, 1) == [1]
+    assert "cannot remove" in complaints[0][2]
+    assert len(space) == 2
+    custom(lambda *_: [len(space.select(POOL, 1, advance=False))], name="asks itself", policy_type=TYPE + 1)
+    space, complaints = pool(1, 2, kind=TYPE + 1)
+    assert space.select(POOL, 1) in ([1], [2])
+    assert "RecursionError" in complaints[0][2]
+    space._check()
+
+
+def test_a_policy_may_be_unregistered_and_its_pools_go_on() -> None:
+    policy = custom()
+    space, _ = pool(2, 1)
+    policies.unregister(policy)
+    policies.unregister(policy)
+    assert TYPE not in m.POLICY_VALUES
+    assert [space.select(POOL, 1) for _ in range(2)] == [[2], [2]]
+    assert space.register(b"New", e.element(1, TYPE, (1,)), home=7) is Verdict.ADDED
+    assert space.register(b"New", e.element(2, TYPE, (0,)), home=7) is Verdict.ADDED
+    assert space.select(b"New", 1) == [1], "an unknown type is served by round robin"
+    space._check()
+
+
+@pytest.mark.conformance("POL-7.1-02")
+def test_the_wire_form_has_the_values_of_the_policy() -> None:
+    octets = e.policy(TYPE, (5, 6))
+    policy = custom(values=("metres", "floor"))
+    record = policy.policy(floor=6, metres=5)
+    assert record == m.Policy(policy_type=TYPE, values=(5, 6))
+    assert record.encode() == octets
+    card = e.message(13, e.handle_parameter(POOL), octets, e.element(1, TYPE, (5, 6)))
+    read = m.decode(card, "asap")
+    assert isinstance(read, m.BusinessCard)
+    assert read.policy == record
+    for wrong in ({"metres": 1}, {"metres": 1, "floor": 2, "door": 3}):
+        with pytest.raises(LocalProtocolError, match="metres, floor"):
+            policy.policy(**wrong)
+    with pytest.raises(LocalProtocolError):
+        m.Policy(policy_type=TYPE, values=(1,)).encode()
+    short = e.message(13, e.handle_parameter(POOL), e.element(1, TYPE, (5,)))
+    with pytest.raises(RemoteProtocolError):
+        m.decode(short, "asap")
+    with pytest.raises(LocalProtocolError):
+        Handlespace(7, seed=1, wheel=Wheel(0)).register(POOL, e.element(1, TYPE, (5,)), home=7)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"policy_type": 0x7FFFFFFF},
+        {"policy_type": 1},
+        {"policy_type": 0xB0001001},
+        {"policy_type": 0xB000FFFF},
+        {"policy_type": 2**32},
+        {"values": tuple("abcdefghijklmnopq")},
+        {"values": ("a", "a")},
+        {"name": ""},
+        {"name": "least-used"},
+        {"select": None},
+    ],
+)
+def test_what_cannot_be_a_policy(other: dict[str, Any]) -> None:
+    with pytest.raises(LocalProtocolError):
+        custom(**other)
+    assert other.get("policy_type", TYPE) == 1 or other.get("policy_type", TYPE) not in {
+        policy.policy_type for policy in policies.registered()
+    }
+
+
+def test_names_and_types_are_taken_once() -> None:
+    policy = custom()
+    assert policies.register(policy) is policy
+    with pytest.raises(LocalProtocolError, match="taken"):
+        custom(name="another")
+    with pytest.raises(LocalProtocolError, match="another policy's"):
+        custom(policy_type=TYPE + 1)
+    for number in range(policies.MAX_RULES - len(policies.registered())):
+        custom(name=f"policy {number}", policy_type=0xC0000000 + number)
+    with pytest.raises(LocalProtocolError, match="64"):
+        custom(name="one too many", policy_type=0xD0000000)
+    assert policies.name_of(TYPE) == "nearest"
+    assert policies.name_of(m.PolicyType.LEAST_USED) == "least-used"
+    assert policies.name_of(0xD0000000) == "0xd0000000"
+
+
+PLUGIN = """
+from rserpool.policies import CustomPolicy
+NEAREST = CustomPolicy(name="plugged", policy_type=0x80007777, values=("x",), select=lambda c, n, s, r: [0])
+TAKEN = CustomPolicy(name="plugged too", policy_type=0x80007777, select=lambda c, n, s, r: [0])
+OTHER = 5
+"""
+
+
+def test_plugins_are_loaded_and_broken_ones_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_policy_plugin.py").write_text(PLUGIN)
+    (tmp_path / "a_broken_plugin.py").write_text("raise OSError('out of\\norder')")
+    info = tmp_path / "policy_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: policy-plugin\nVersion: 1.0\n")
+    entries = ("a = a_policy_plugin:NEAREST", "b = a_policy_plugin:OTHER", "c = a_policy_plugin:TAKEN",
+               "d = a_broken_plugin:X", "e = a_policy_plugin:MISSING")  # fmt: skip
+    (info / "entry_points.txt").write_text("\n".join(("[rserpool.policies]", *entries)))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    loaded, errors = policies.load_plugins()
+    assert [policy.name for policy in loaded] == ["plugged"]
+    assert [str(error).split(" is not used: ") for error in errors] == [
+        ["policy plug-in b of policy-plugin", "TypeError: a_policy_plugin:OTHER is no CustomPolicy"],
+        ["policy plug-in c of policy-plugin", "LocalProtocolError: policy type 0x80007777 is taken"],
+        ["policy plug-in d of policy-plugin", "OSError: out of order"],
+        ["policy plug-in e of policy-plugin", "AttributeError: module 'a_policy_plugin' has no attribute 'MISSING'"],
+    ]
+    assert policies.load_plugins()[0] == loaded, "a second start changes nothing"
+
+
+def test_a_registrar_takes_the_policies_that_it_knows() -> None:
+    bench = Bench()
+    number = bench.associate()
+    mine = m.Policy(policy_type=TYPE, data=bytes(4))
+    assert cause_of(bench.register(number, 1, policy=mine)) == Cause.INVALID_VALUES
+    policy = custom()
+    for identifier, metres in ((1, 20), (2, 10)):
+        assert not bench.register(number, identifier, policy=policy.policy(metres=metres)).reject
+    assert bench.listed(number) == [2, 1]
+    assert not bench.register(number, 1, policy=policy.policy(metres=5)).reject
+    assert bench.listed(number) == [1, 2]
+    assert not bench.wait(1.0)
+
+
+def test_a_registrar_notes_a_failing_rule_and_answers() -> None:
+    custom(raising(ValueError("bad day")))
+    bench = Bench(rule_candidates=1)
+    assert bench.space.most_candidates == 1
+    number = bench.associate()
+    for identifier in (1, 2):
+        bench.register(number, identifier, policy=m.Policy(policy_type=TYPE, values=(identifier,)))
+    assert [bench.listed(number) for _ in range(3)] == [[1, 2], [2, 1], [1, 2]]
+    assert bench.asap.counters["failures of custom policies"] == 3
+    (note,) = bench.wait(0.0)
+    assert isinstance(note, Note)
+    assert (note.level, note.subject) == (Level.ERROR, "policy 0x80000123")
+    assert "b'EchoPool'; round robin goes on: ValueError: bad day" in note.text
+    bench.listed(number)
+    assert [type(action) for action in bench.wait(0.0)] == [Note]
+
+
+def test_a_registrar_takes_a_peers_elements_of_policies_that_it_knows() -> None:
+    policy = custom()
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    mine = replace(element(5, LOW), policy=policy.policy(metres=3))
+    scope.send(low, update(LOW, mine))
+    assert scope.homes() == {5: LOW}
+    policies.unregister(policy)
+    unknown = m.Policy(policy_type=TYPE, data=bytes(4))
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    scope.send(low, update(LOW, replace(mine, policy=unknown)))
+    assert scope.homes() == {}

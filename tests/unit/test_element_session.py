@@ -1,0 +1,156 @@
+"""The pool element's side of a session without I/O, and the queue that both sides use."""
+
+import pytest
+
+from rserpool.association import Down
+from rserpool.errors import LocalProtocolError
+from rserpool.messages import AsapError, Cookie, CookieEcho, ErrorCause, decode
+from rserpool.protocol.actions import Abort, Shutdown
+from rserpool.protocol.element_session import Carded, Echoed, ElementSession, Ended
+from rserpool.protocol.outbox import Outbox
+from rserpool.session_settings import ASAP_PPID, ENTRY_COST, MAX_COOKIE, MAX_MALFORMED, ServiceSettings
+from tests.support.machines import card
+
+
+def session(*, control: bool = True, **options: object) -> ElementSession:
+    return ElementSession(1, ServiceSettings(**options), control=control)  # type: ignore[arg-type]
+
+
+def drained(made: ElementSession) -> list[tuple[bytes, int]]:
+    taken = []
+    while (entry := made.outgoing()) is not None:
+        taken.append((entry.data, entry.ppid))
+        made.sent(0)
+    return taken
+
+
+def test_an_echo_while_one_is_pending_is_ignored() -> None:
+    made = session()
+    assert made.control(CookieEcho(cookie=b"a").encode(), 0) == [Echoed(b"a")]
+    assert made.control(CookieEcho(cookie=b"b").encode(), 0) == []
+    assert made.counters["surplus echoes"] == 1
+    made.echo_taken()
+    assert made.control(CookieEcho(cookie=b"c").encode(), 0) == [Echoed(b"c")]
+
+
+@pytest.mark.conformance("ASAP-3.8-01", "ASAP-3.9-03")
+def test_without_a_control_channel_there_are_no_cookies_and_no_cards() -> None:
+    made = session(control=False)
+    with pytest.raises(LocalProtocolError, match="no control channel"):
+        made.send_cookie(b"state")
+    made.send_card(card(1))
+    assert drained(made) == []
+
+
+def test_cookies_have_a_size() -> None:
+    made = session()
+    for wrong in (b"", bytes(MAX_COOKIE + 1), bytes(100_000)):
+        with pytest.raises(LocalProtocolError, match="1 to 65527 octets"):
+            made.send_cookie(wrong)
+    largest = bytes(255 - number % 256 for number in range(MAX_COOKIE))
+    made.send_cookie(largest)
+    ((data, ppid),) = drained(made)
+    assert ppid == ASAP_PPID
+    assert decode(data, "asap") == Cookie(cookie=largest)
+
+
+def test_the_latest_cookie_stands_where_the_first_one_stood() -> None:
+    made = session()
+    made.send(b"before", 0)
+    for number in range(1000):
+        made.send_cookie(b"%d" % number)
+        if number < 2:
+            made.send(b"after", 0)
+    assert drained(made) == [
+        (b"before", 0),
+        (Cookie(cookie=b"999").encode(), ASAP_PPID),
+        (b"after", 0),
+        (b"after", 0),
+    ]
+    made.send_cookie(b"next")
+    assert drained(made) == [(Cookie(cookie=b"next").encode(), ASAP_PPID)]
+
+
+def test_a_card_and_a_cookie_do_not_replace_each_other() -> None:
+    made = session()
+    made.send_card(card(1))
+    made.send_cookie(b"x")
+    made.send_card(card(2))
+    assert drained(made) == [(card(2).encode(), ASAP_PPID), (Cookie(cookie=b"x").encode(), ASAP_PPID)]
+
+
+def test_the_card_of_the_user_is_handed_on() -> None:
+    assert session().control(card(1).encode(), 0) == [Carded(card(1))]
+
+
+def test_who_talks_nonsense_is_aborted() -> None:
+    made = session()
+    for number in range(MAX_MALFORMED):
+        assert made.control(bytes(number), 0) == []
+    assert made.control(Cookie(cookie=b"no user sends this").encode(), 0) == [Abort(1), Ended(True)]
+    assert made.control(b"", 0) == []
+    assert made.counters == {"malformed": MAX_MALFORMED, "unexpected": 1}
+
+
+def test_an_error_is_not_answered() -> None:
+    made = session()
+    for _ in range(100):
+        assert made.control(AsapError(operation_error=(ErrorCause(code=2),)).encode(), 0) == []
+    assert drained(made) == []
+
+
+def test_the_end() -> None:
+    assert session().down(Down.SHUTDOWN, 0) == [Ended(False)]
+    assert session().down(Down.LOST, 0) == [Ended(True)]
+    assert session().restarted(0) == [Ended(True)]
+    assert session().leave(0) == [Abort(1), Ended(True)]
+    made = session()
+    assert made.close(0) == [Shutdown(1)]
+    for sending in (lambda: made.send(b"x", 0), lambda: made.send_cookie(b"x")):
+        with pytest.raises(LocalProtocolError, match="closed"):
+            sending()
+    made = session()
+    made.send(b"x", 0)
+    assert made.close(0) == []
+    assert made.outgoing() is not None
+    assert made.sent(0) == [Shutdown(1)]
+
+
+@pytest.mark.conformance("ASAP-5-04")
+def test_data_has_another_ppid() -> None:
+    with pytest.raises(LocalProtocolError, match="PPID 11"):
+        session().send(b"x", 11)
+
+
+@pytest.mark.parametrize("name", ["max_sessions", "idle_timeout"])
+def test_settings_are_positive(name: str) -> None:
+    with pytest.raises(LocalProtocolError, match=name):
+        session(**{name: 0})
+
+
+def test_room_is_that_of_the_data_alone() -> None:
+    box = Outbox(1000)
+    box.put_control(b"\x0b" + bytes(5000))
+    assert box.room(100_000)
+    box.put(bytes(100), 0)
+    assert box.room(1000 - 100 - 2 * ENTRY_COST)
+    assert not box.room(1000 - 100 - 2 * ENTRY_COST + 1)
+    box.pop()
+    box.pop()
+    assert box.room(100_000)
+    assert not box
+    assert box.first() is None
+
+
+def test_a_new_beginning_keeps_the_data_only() -> None:
+    box = Outbox(1000)
+    box.put(b"a", 1)
+    box.put_control(b"\x0bold")
+    box.put(b"b", 2)
+    box.restart(b"\x0cecho", b"\x0dcard")
+    box.put_control(b"\x0dnew card")
+    assert [one.data for one in box.unsent()] == [b"a", b"b"]
+    assert [box.pop().data for _ in range(len(box))] == [b"\x0cecho", b"\x0dnew card", b"a", b"b"]
+    box.put(b"x", 0)
+    box.clear()
+    assert not box

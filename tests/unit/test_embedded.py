@@ -1,0 +1,182 @@
+"""A registrar inside a program: options by keyword, what it shows, and several of them in one loop."""
+
+import asyncio
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+import rserpool
+from rserpool import Registrar
+from rserpool.client import PoolElement, PoolUser
+from rserpool.errors import LocalProtocolError
+from rserpool.messages import Policy, PolicyType, SCTPTransport, TCPTransport
+from rserpool.registrar.schema import ConfigError
+from rserpool.transport.memory import MemoryNetwork, MemoryTransport
+from tests.support.virtual_time import run_virtually
+
+HOME, ELEMENTS, USERS = "10.44.0.1", "10.44.0.2", "10.44.0.3"
+LEAST_USED = PolicyType.LEAST_USED
+
+
+class World:
+    """One memory network."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def later(source: object, target: object, event: Callable[[], None]) -> None:
+            loop.call_soon(event)
+
+        self.network = MemoryNetwork(later)
+
+    def registrar(self, asap: str = HOME, **options: object) -> Registrar:
+        given: dict[str, object] = {"announce": (), "tcp": False, "enrp": "off"}
+        return Registrar(sctp=MemoryTransport(self.network), asap=asap, **(given | options))
+
+    def element(self, home: Registrar, identifier: int, load: int = 0) -> PoolElement:
+        return PoolElement(
+            "EchoPool",
+            SCTPTransport(port=7777, addresses=(ip_address(ELEMENTS),)),
+            registrars=home.addresses,
+            policy=Policy(policy_type=LEAST_USED, values=(load,)),
+            identifier=identifier,
+            transport=MemoryTransport(self.network),
+            local=ELEMENTS,
+        )
+
+    def user(self, home: Registrar) -> PoolUser:
+        return PoolUser(registrars=home.addresses, transport=MemoryTransport(self.network), local=USERS)
+
+
+def test_it_serves_and_shows_its_pools() -> None:
+    async def main() -> None:
+        world = World()
+        async with world.registrar(identifier="0x11223344", enrp=f"{HOME}:0", limit_pools="3") as registrar:
+            assert registrar.identifier == 0x11223344
+            assert registrar.addresses == (f"{HOME}:3863",)
+            assert registrar.peer_addresses[0].startswith(f"{HOME}:")
+            assert registrar.pools() == ()
+            assert registrar.resolve("EchoPool") == ()
+            first, second = world.element(registrar, 5, load=9), world.element(registrar, 6, load=3)
+            async with first, second, world.user(registrar) as user:
+                (pool,) = registrar.pools()
+                assert (pool.handle, pool.policy_type) == (b"EchoPool", LEAST_USED)
+                assert [element.identifier for element in pool.elements] == [5, 6]
+                shown = pool.elements[0]
+                assert (shown.home_identifier, shown.protocol, shown.port) == (0x11223344, "sctp", 7777)
+                assert shown.addresses == (ip_address(ELEMENTS),)
+                assert shown.policy.load == 9
+                assert [element.identifier for element in registrar.resolve(b"EchoPool")] == [6, 5]
+                assert [element.identifier for element in registrar.resolve("EchoPool", items=1)] == [6]
+                assert [element.identifier for element in await user.resolve("EchoPool")] == [6, 5]
+                assert registrar.counters["registrations"] == 2
+            assert registrar.pools() == ()
+
+    run_virtually(main())
+
+
+def test_several_in_one_loop_meet_over_enrp() -> None:
+    async def main() -> None:
+        world = World()
+        quick = {"mentor_discovery_timeout": 0.5, "peer_heartbeat_cycle": 1.0}
+        async with world.registrar(enrp=HOME, **quick) as first:
+            assert first.peer_addresses == (f"{HOME}:9901",)
+            other = world.registrar("10.44.0.9", enrp="10.44.0.9", peer=first.peer_addresses, **quick)
+            async with other as second, world.element(first, 5):
+                async with asyncio.timeout(60):
+                    while not second.pools():
+                        await asyncio.sleep(0.1)
+                (element,) = second.pools()[0].elements
+                assert element.home_identifier == first.identifier != second.identifier
+                assert first.pools() == second.pools()
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"colour": "red"}, "no option colour"),
+        ({"log_level": "debug"}, "log_level: the program"),
+        ({"uvloop": False}, "uvloop: the program"),
+        ({"tcp": "perhaps"}, "--tcp"),
+        ({"limit_pools": 0}, "pools must be positive"),
+        ({"keep_alive_interval": -1}, "keep_alive_interval"),
+        ({"identifier": 2**32}, "--identifier"),
+        ({"asap": 5}, "--asap"),
+    ],
+)
+def test_wrong_options(options: dict[str, object], reason: str) -> None:
+    with pytest.raises(LocalProtocolError, match=reason) as raised:
+        Registrar(**options)  # type: ignore[arg-type]
+    assert "\n" not in str(raised.value)
+
+
+def test_wrong_options_are_found_at_the_start_too() -> None:
+    async def main() -> None:
+        with pytest.raises(LocalProtocolError, match="IP address"):
+            await Registrar(asap="localhost").__aenter__()
+        world = World()
+        with pytest.raises(ConfigError, match="one endpoint"):
+            await world.registrar("10.44.0.1:1,10.44.0.2:2").__aenter__()
+        async with world.registrar():
+            with pytest.raises(OSError, match="in use"):
+                await world.registrar().__aenter__()
+        async with world.registrar() as again:
+            assert again.addresses
+        with pytest.raises(LocalProtocolError, match="already"):
+            await again.__aenter__()
+        with pytest.raises(LocalProtocolError, match="not been started"):
+            world.registrar().pools()
+
+    run_virtually(main())
+
+
+def test_it_keeps_out_of_logging_and_writes_its_files(tmp_path: Path) -> None:
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers), logging.getLogger("rserpool").level)
+
+    async def main() -> None:
+        async with World().registrar(stats_file=str(tmp_path / "stats"), scalar_file=str(tmp_path / "scalars")):
+            assert before == (root.level, list(root.handlers), logging.getLogger("rserpool").level)
+
+    run_virtually(main())
+    assert "scalar" in (tmp_path / "scalars").read_text()
+    assert (tmp_path / "stats").read_text()
+
+
+def test_real_sockets_on_free_ports() -> None:
+    pytest.importorskip("rserpool._fast.usrsctp")
+
+    async def main() -> None:
+        options = {"transport": "usrsctp", "address_scope": "loopback", "announce": (), "enrp": "off"}
+        async with (
+            Registrar(asap="127.0.0.1:0", **options) as first,
+            Registrar(asap="127.0.0.1:0", **options) as second,
+        ):
+            assert first.addresses != second.addresses
+            service = TCPTransport(port=80, address=ip_address("127.0.0.1"))
+            for registrar in (first, second):
+                async with (
+                    PoolElement("Web", service, registrars=registrar.addresses),
+                    PoolUser(registrars=registrar.addresses) as user,
+                ):
+                    assert len(await user.resolve("Web")) == 1
+            assert (len(first.pools()), first.counters["registrations"]) == (0, 1)
+
+    asyncio.run(main())
+
+
+def test_the_package_stays_light() -> None:
+    heavy = "asyncio rserpool.registrar rserpool.client rserpool.messages uvloop"
+    code = f"import sys, rserpool; print([name for name in {heavy.split()} if name in sys.modules], rserpool.Registrar)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert shown.stdout == "[] <class 'rserpool.registrar.embedded.Registrar'>\n"
+    assert "Registrar" in dir(rserpool)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = rserpool.Nothing

@@ -1,0 +1,147 @@
+"""An association's fast lane: streams of messages, rates, and what must go the readable way."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rserpool._fast.admission import Guest, Terms
+from rserpool._fast.bucket import Bucket
+from rserpool._fast.handlespace import Handlespace
+from rserpool._fast.lanes import Lane, Tally
+from rserpool._fast.wheel import Wheel
+from tests.support import elements as e
+
+OWN, SECONDS, LINE = 7, 1000.0, 33
+NOW = round(SECONDS * 1e6)
+TERMS = Terms(handle_octets=255, pools=9, elements_per_pool=9, elements_per_association=9, addresses=9, shortest_life=1)
+ECHO = e.handle_parameter(b"Echo1")
+RESOLVE = e.message(5, ECHO)
+UNKNOWN = e.message(5, e.handle_parameter(b"Nobody"))
+ACK = e.message(8, ECHO, e.identifier_parameter(1))
+
+
+class World:
+    """A lane and all that it looks at."""
+
+    def __init__(self, rate: float = 1000.0) -> None:
+        self.space = Handlespace(OWN, seed=1, wheel=Wheel(NOW))
+        for identifier in (1, 2, 3):
+            octets = e.element(identifier, e.LU, (identifier,), asap=e.sctp(9))
+            self.space.register(b"Echo1", octets, home=OWN, connection=LINE)
+        self.tally = Tally()
+        self.registrations, self.resolutions = Bucket(rate, rate, NOW), Bucket(rate, rate, NOW)
+        self.subscriptions: set[bytes] = set()
+        self.unconfirmed: set[object] = set()
+        self.claims: dict[object, object] = {}
+        self.lane = Lane(
+            self.space, self.tally, LINE, TERMS, Guest(b"", b""), self.registrations, self.resolutions,
+            self.subscriptions, self.unconfirmed, self.claims,
+        )  # fmt: skip
+
+    def left(self, bucket: Bucket) -> int:
+        return sum(bucket.take(NOW) for _ in range(2000))
+
+
+def renewal(load: int) -> bytes:
+    return e.message(1, ECHO, e.element(1, e.LU, (load,)))
+
+
+@given(st.lists(st.sampled_from([RESOLVE, ACK, renewal(5), renewal(6), UNKNOWN]), max_size=6), st.integers(0, 300))
+def test_a_stream_is_served_as_its_messages_are(messages: list[bytes], cut: int) -> None:
+    together, apart = World(), World()
+    stream = b"".join(messages)
+    stream = stream[: max(0, len(stream) - cut)]
+    expected, at = [], 0
+    for message in messages:
+        if message == UNKNOWN or at + len(message) > len(stream):
+            break
+        answer = apart.lane.answer(message, NOW)
+        assert answer is not None
+        expected.append(answer)
+        at += len(message)
+    assert together.lane.serve(stream, SECONDS) == (b"".join(expected), at)
+    assert together.tally.take() == apart.tally.take()
+    assert together.left(together.resolutions) == apart.left(apart.resolutions)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\5", b"\5\0\0", b"\5\0\0\3", b"\5\0\0\0" * 8, b"\xff" * 100, RESOLVE[:-1]])
+def test_what_is_incomplete_or_wrong_is_left(garbage: bytes) -> None:
+    world = World()
+    answers, served = world.lane.serve(RESOLVE + garbage, SECONDS)
+    assert (served, bool(answers)) == (len(RESOLVE), True)
+    assert world.lane.serve(garbage, SECONDS) == (b"", 0)
+    assert world.tally.take() == (1, 0, 0, 0)
+    assert world.tally.take() == (0, 0, 0, 0)
+
+
+def watch(world: World) -> None:
+    world.subscriptions.add(b"Echo1")
+
+
+def adopt(world: World) -> None:
+    world.unconfirmed.add((b"Other", 9))
+
+
+def claim(world: World) -> None:
+    world.claims[b"Other", 9] = (8, b"")
+
+
+@pytest.mark.parametrize(("disturb", "message"), [(watch, RESOLVE), (adopt, ACK), (claim, ACK)])
+def test_what_may_mean_more_goes_the_readable_way(disturb: Callable[[World], None], message: bytes) -> None:
+    world = World()
+    assert world.lane.answer(message, NOW) is not None
+    disturb(world)
+    assert world.lane.answer(message, NOW) is None
+    assert world.lane.serve(message, SECONDS) == (b"", 0)
+    assert world.lane.answer(renewal(9), NOW) is not None
+
+
+@pytest.mark.parametrize("message", [RESOLVE, renewal(9)])
+def test_beyond_the_rate_goes_the_readable_way(message: bytes) -> None:
+    world = World(rate=2)
+    _, served = world.lane.serve(message * 5, SECONDS)
+    assert served == 2 * len(message)
+    assert world.lane.answer(message, NOW + 400_000) is None
+    assert world.lane.answer(message, NOW + 600_000) is not None
+
+
+def test_what_is_not_served_takes_nothing_from_the_rates() -> None:
+    world = World(rate=10)
+    for _ in range(50):
+        assert world.lane.answer(UNKNOWN, NOW) is None
+        assert world.lane.answer(e.message(1, e.handle_parameter(b"New"), e.element(1, e.LU, (1,))), NOW) is None
+    assert world.left(world.resolutions) == world.left(world.registrations) == 10
+
+
+def test_a_renewal_is_told_of_before_its_answer_goes_out() -> None:
+    world = World()
+    told: list[list[object]] = []
+
+    def renewed() -> None:
+        told.append(list(world.space.updated))
+        world.space.updated.clear()
+
+    world.lane.renewed = renewed
+    answers, _ = world.lane.serve(RESOLVE + renewal(5) + ACK + renewal(6), SECONDS)
+    assert told == [[(b"Echo1", 1)], [(b"Echo1", 1)]]
+    assert answers.count(e.identifier_parameter(1)) == 2
+
+
+def test_a_flood_of_requests_makes_no_flood_of_answers() -> None:
+    world = World(rate=1e9)
+    for identifier in range(4, 1000):
+        world.space.register(b"Echo1", e.element(identifier, e.LU, (identifier,)), home=OWN, connection=LINE)
+    answers, served = world.lane.serve(RESOLVE * 1000, SECONDS)
+    assert 1 << 18 <= len(answers) < 2 << 18
+    assert served < 10 * len(RESOLVE)
+
+
+def test_it_says_that_it_is_used() -> None:
+    world = World()
+    assert not world.lane.used
+    world.lane.answer(UNKNOWN, NOW)
+    assert not world.lane.used
+    world.lane.answer(ACK, NOW)
+    assert world.lane.used

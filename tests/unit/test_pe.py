@@ -1,0 +1,667 @@
+"""Pool elements, without input and output (RFC 5352 3.1, 3.2, 3.4)."""
+
+import math
+from ipaddress import ip_address
+from itertools import pairwise, product
+
+import pytest
+
+from rserpool.errors import Cause, LocalProtocolError
+from rserpool.messages import (
+    AsapError,
+    Deregistration,
+    EndpointKeepAliveAck,
+    ErrorCause,
+    HandleResolution,
+    Policy,
+    PolicyType,
+    Registration,
+    SCTPTransport,
+    UDPTransport,
+)
+from rserpool.protocol.actions import Abort, Dial, Shutdown
+from rserpool.protocol.events import HomeChanged, State
+from rserpool.protocol.pe import TABLE, Element, Input, reregistration_interval
+from tests.support.client_bench import (
+    POOL,
+    ROUND_ROBIN,
+    SECOND,
+    SERVICE,
+    NodeBench,
+    registrations,
+    sent,
+    sent_to,
+    server,
+)
+
+ERROR = AsapError(operation_error=(ErrorCause(code=0x100B),))
+WARNING = ErrorCause(code=Cause.UNSPECIFIED_ERROR)
+
+
+def load(value: int) -> Policy:
+    return Policy(policy_type=PolicyType.LEAST_USED, values=(value,))
+
+
+def change(bench: NodeBench, element: Element, **what: object) -> list[Registration]:
+    element.change(bench.now, **what)  # type: ignore[arg-type]
+    return registrations(bench.drain())
+
+
+def deregister(bench: NodeBench, element: Element) -> list[object]:
+    element.deregister(bench.now)
+    return list(sent(bench.drain()))
+
+
+# The table
+
+
+def in_state(state: State) -> tuple[NodeBench, Element]:
+    """A node with a home and an element in that state."""
+    bench = NodeBench(1)
+    home = bench.accept()
+    element = bench.node.add(POOL, SERVICE, ROUND_ROBIN, identifier=7)
+    if state is not State.IDLE:
+        element.start(bench.now)
+    if state is State.HUNT:
+        bench.reject(home, element, Cause.LACK_OF_RESOURCES)
+    elif state is State.REFUSED:
+        bench.reject(home, element, Cause.INVALID_VALUES)
+    elif state in (State.READY, State.DEREG):
+        bench.grant(home, element)
+    if state is State.DEREG:
+        element.deregister(bench.now)
+    bench.drain()
+    assert element.state is state
+    return bench, element
+
+
+@pytest.mark.parametrize(("state", "what"), list(product(State, Input)))
+def test_every_state_meets_every_input(state: State, what: Input) -> None:
+    bench, element = in_state(state)
+    armed = len(bench.node.wheel)
+    element.feed(what, bench.now)
+    actions = bench.drain()
+    if (state, what) not in TABLE:
+        assert element.state is state
+        assert not actions
+        assert len(bench.node.wheel) == armed
+    assert element.state in State
+    if element.state in (State.IDLE, State.REFUSED):
+        assert element._timer is None
+    if element.state in (State.REG, State.DEREG, State.READY):
+        assert element._timer is not None or bench.node.home is None, "it waits for ever"
+    bench.wait(1000)
+
+
+def test_the_table_reaches_every_state() -> None:
+    assert {following for _, following in TABLE.values()} | {State.IDLE} == set(State)
+    assert {state for state, _ in TABLE} == set(State)
+
+
+# Registration
+
+
+@pytest.mark.conformance(
+    "ASAP-3.1-01", "ASAP-3.1-02", "ASAP-3.1-04", "ASAP-3.1-07", "ASAP-3.1-08", "ASAP-2.2.1-01", "PAR-3.10-03"
+)
+def test_the_registration_follows_the_hunt_and_says_everything() -> None:
+    bench = NodeBench(1)
+    element = bench.element(policy=load(5), life=300.0)
+    assert not registrations(bench.actions)
+    assert element.state is State.HUNT
+    home = bench.accept()
+    (message,) = sent_to(bench.actions, home)
+    assert message == Registration(pool_handle=POOL, pool_element=message.pool_element)  # type: ignore[attr-defined]
+    sent_element = message.pool_element  # type: ignore[attr-defined]
+    assert (sent_element.identifier, sent_element.home_identifier) == (7, 0)
+    assert (sent_element.user_transport, sent_element.policy) == (SERVICE, load(5))
+    assert sent_element.registration_life == 300_000
+    assert [one.state for one in bench.states()] == [State.HUNT, State.REG]
+    bench.grant(home, element)
+    (news,) = bench.states()
+    assert news.home is not None
+    assert (news.state, news.identifier, str(news.home.addresses[0])) == (State.READY, 7, "10.44.0.1")
+
+
+@pytest.mark.conformance("ASAP-3.1-05")
+def test_identifiers_are_drawn_at_random() -> None:
+    bench = NodeBench(0)
+    drawn = [bench.element(None).identifier for _ in range(50)]
+    assert len(set(drawn)) == 50
+    assert all(0 < one <= 0xFFFFFFFF for one in drawn)
+    assert len({later - earlier for earlier, later in pairwise(drawn)}) == 49
+
+
+@pytest.mark.conformance("ASAP-3.1-19", "ASAP-3.1-06")
+def test_reregistration_interval() -> None:
+    lives = (10, 40, 41, 300, 620, 100_000, math.inf)
+    assert [reregistration_interval(life) for life in lives] == [5, 20, 21, 280, 600, 600, 600]
+
+
+@pytest.mark.conformance("ASAP-3.1-06", "ASAP-3.1-18", "ASAP-3.1-20")
+@pytest.mark.parametrize(("life", "interval"), [(300.0, 280), (30.0, 15), (math.inf, 600)])
+def test_it_is_registered_again_before_its_life_ends(life: float, interval: int) -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered(life=life)
+    for _ in range(3):
+        assert not registrations(bench.wait(interval - 1))
+        (again,) = registrations(bench.wait(1))
+        assert again.pool_element.identifier == 7
+        bench.grant(home, element)
+    assert {one.state for one in bench.states()} <= {State.HUNT, State.REG, State.READY}
+
+
+def test_the_life_on_the_wire_and_the_interval_can_be_chosen() -> None:
+    bench = NodeBench(1)
+    bench.registered(life=300.0, life_on_wire=300, reregister_every=7.0)
+    assert registrations(bench.actions)[0].pool_element.registration_life == 300
+    assert registrations(bench.wait(7.01))
+    bench = NodeBench(1)
+    bench.registered(life=math.inf)
+    assert registrations(bench.actions)[0].pool_element.registration_life == -1
+    bench = NodeBench(1)
+    bench.registered(life=1e9)
+    assert registrations(bench.actions)[0].pool_element.registration_life == (1 << 31) - 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"life": 0.0},
+        {"life": -1.0},
+        {"identifier": 0},
+        {"identifier": 1 << 32},
+        {"policy": load(1 << 32)},
+        {"handle": b""},
+        {"handle": b"x" * 70_000},
+        {"life_on_wire": 1 << 31},
+    ],
+)
+def test_what_cannot_be_sent_is_the_callers_mistake(wrong: dict[str, object]) -> None:
+    bench = NodeBench(1)
+    with pytest.raises(LocalProtocolError):
+        bench.element(**wrong)  # type: ignore[arg-type]
+    assert not bench.node.elements
+
+
+def test_no_two_elements_of_one_name() -> None:
+    bench = NodeBench(1)
+    bench.element(7)
+    bench.element(7, b"OtherPool")
+    with pytest.raises(LocalProtocolError, match="already"):
+        bench.element(7)
+
+
+@pytest.mark.conformance("ASAP-3.1-10", "ASAP-3.1-12", "ASAP-3.1-13")
+def test_a_mute_registrar_is_left_at_t2() -> None:
+    bench = NodeBench(2)
+    bench.element()
+    first = bench.number_of(1)
+    bench.accept(first)
+    assert not [one for one in bench.wait(29.9) if isinstance(one, Dial)]
+    bench.wait(0.2)
+    assert Abort(first) in bench.actions
+    assert bench.hosts() == [2]
+    second = bench.accept()
+    assert len(registrations(bench.actions)) == 2
+    assert sent_to(bench.actions, second)
+
+
+@pytest.mark.conformance("ASAP-3.1-14")
+def test_an_answer_at_the_last_moment_stops_t2() -> None:
+    bench = NodeBench(2)
+    element = bench.element()
+    first = bench.number_of(1)
+    bench.accept(first)
+    bench.wait(29.9)
+    bench.grant(first, element)
+    assert not bench.wait(200)
+    assert element.state is State.READY
+
+
+@pytest.mark.conformance("ASAP-3.1-21", "ASAP-3.1-22")
+def test_attempts_are_counted_and_reported_and_it_goes_on() -> None:
+    bench = NodeBench(1)
+    element = bench.element()
+    times = []
+    for _ in range(6):
+        while not bench.dialled:
+            bench.wait(0.1)
+        bench.accept()
+        while element.state is not State.REG:
+            bench.wait(0.1)
+        times.append(bench.now / SECOND)
+        bench.wait(30)
+    reports = [one.attempts for one in bench.states() if "attempts have failed" in one.reason]
+    assert reports == [3, 4, 5, 6]
+    gaps = [later - earlier - 30 for earlier, later in pairwise(times)]
+    assert all(gap <= 1.5 for gap in gaps[:2])
+    assert all(4 <= gap <= 61 for gap in gaps[2:])
+    while not bench.dialled:
+        bench.wait(0.1)
+    home = bench.accept()
+    while element.state is not State.REG:
+        bench.wait(0.1)
+    bench.grant(home, element)
+    assert element.attempts == 0
+
+
+@pytest.mark.conformance("ASAP-3.1-15", "ASAP-3.1-16")
+def test_a_refused_element_waits_for_a_change() -> None:
+    bench = NodeBench(2)
+    element = bench.element()
+    home = bench.number_of(1)
+    bench.accept(home)
+    bench.wait(0.1)
+    bench.reject(home, element, Cause.INCONSISTENT_POOLING_POLICY)
+    news = bench.states()[-1]
+    assert (news.state, news.causes[0].code) == (State.REFUSED, Cause.INCONSISTENT_POOLING_POLICY)
+    assert not registrations(bench.wait(3600))
+    assert not change(bench, element, policy=ROUND_ROBIN)
+    (again,) = change(bench, element, policy=load(1))
+    assert again.pool_element.policy == load(1)
+    bench.grant(home, element)
+    assert element.state is State.READY
+
+
+@pytest.mark.parametrize(
+    "what",
+    [{"policy": load(9)}, {"life": 100.0}, {"user_transport": SCTPTransport(port=8, addresses=SERVICE.addresses)}],
+)
+@pytest.mark.conformance("ASAP-3.1-17")
+def test_any_change_is_registered(what: dict[str, object]) -> None:
+    bench = NodeBench(1)
+    _, element = bench.registered()
+    (again,) = change(bench, element, **what)
+    assert again.pool_element.identifier == 7
+    assert again != registrations(bench.actions)[0]
+
+
+@pytest.mark.conformance("ASAP-3.1-18")
+def test_changes_wait_for_the_registration_on_its_way_and_only_the_last_goes() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered(policy=load(0))
+    (first,) = change(bench, element, policy=load(1))
+    assert first.pool_element.policy == load(1)
+    for value in range(2, 100):
+        assert not change(bench, element, policy=load(value))
+    bench.grant(home, element)
+    assert [one.pool_element.policy.load for one in registrations(bench.actions)] == [0, 1, 99]
+    bench.grant(home, element)
+    assert element.state is State.READY
+    assert not registrations(bench.wait(270))
+
+
+def test_changes_that_come_too_fast_are_gathered() -> None:
+    bench = NodeBench(1, update_rate=5.0)
+    home, element = bench.registered(policy=load(0))
+    for value in range(1, 1001):
+        if change(bench, element, policy=load(value)):
+            bench.grant(home, element)
+        if registrations(bench.wait(0.01)):
+            bench.grant(home, element)
+    seen = [one.pool_element.policy.load for one in registrations(bench.actions)]
+    assert 40 <= len(seen) <= 60
+    if registrations(bench.wait(0.3)):
+        bench.grant(home, element)
+    assert registrations(bench.actions)[-1].pool_element.policy == load(1000)
+
+
+def test_a_refusal_meets_a_change_made_meanwhile() -> None:
+    bench = NodeBench(1)
+    home = bench.accept()
+    element = bench.element(policy=load(1))
+    change(bench, element, policy=ROUND_ROBIN)
+    bench.reject(home, element, Cause.INCONSISTENT_POOLING_POLICY)
+    assert element.state is State.REG
+    assert registrations(bench.actions)[-1].pool_element.policy == ROUND_ROBIN
+
+
+@pytest.mark.conformance("ASAP-2.2.3-02", "PAR-3.12.1-01")
+def test_a_warning_leaves_it_registered() -> None:
+    bench = NodeBench(1)
+    home = bench.accept()
+    element = bench.element()
+    bench.grant(home, element, WARNING)
+    news = bench.states()[-1]
+    assert (news.state, news.reason, news.causes) == (State.READY, "the registrar warns", (WARNING,))
+
+
+def test_lack_of_resources_is_tried_elsewhere_after_a_pause() -> None:
+    bench = NodeBench(2)
+    element = bench.element()
+    first = bench.number_of(1)
+    bench.accept(first)
+    bench.wait(0.1)
+    bench.reject(first, element, Cause.LACK_OF_RESOURCES)
+    assert Abort(first) in bench.actions
+    assert bench.hosts() == [2]
+    second = bench.accept()
+    assert not sent_to(bench.actions, second)
+    bench.wait(10)
+    assert len(sent_to(bench.actions, second)) == 1
+
+
+def test_lack_of_resources_does_not_move_the_neighbours() -> None:
+    bench = NodeBench(2)
+    bench.element(8)
+    first = bench.number_of(1)
+    bench.accept(first)
+    bench.wait(0.1)
+    bench.grant(first, bench.node.elements[POOL, 8])
+    element = bench.element(7)
+    bench.reject(first, element, Cause.LACK_OF_RESOURCES)
+    assert bench.node.home is not None
+    assert element.state is State.HUNT
+    assert not bench.wait(4.9)
+    assert [one.pool_element.identifier for one in registrations(bench.wait(5.2))] == [7]
+
+
+def test_a_drawn_identifier_that_is_taken_is_drawn_again() -> None:
+    bench = NodeBench(1)
+    home = bench.accept()
+    element = bench.element(None)
+    first = element.identifier
+    bench.reject(home, element, Cause.NON_UNIQUE_PE_IDENTIFIER)
+    assert element.identifier != first
+    assert registrations(bench.actions)[-1].pool_element.identifier == element.identifier
+    bench.grant(home, element)
+    assert element.state is State.READY
+    assert list(bench.node.elements) == [(POOL, element.identifier)]
+    assert {one.element for one in bench.states()} == {element.number}
+
+
+def test_identifiers_are_not_drawn_for_ever() -> None:
+    bench = NodeBench(1)
+    home = bench.accept()
+    element = bench.element(None)
+    for _ in range(1000):
+        bench.reject(home, element, Cause.NON_UNIQUE_PE_IDENTIFIER)
+    assert len(registrations(bench.actions)) == 3
+    assert len(registrations(bench.wait(300))) >= 1
+
+
+def test_a_given_identifier_that_is_taken_is_a_refusal() -> None:
+    bench = NodeBench(1)
+    home = bench.accept()
+    element = bench.element(7)
+    bench.reject(home, element, Cause.NON_UNIQUE_PE_IDENTIFIER)
+    assert element.state is State.REFUSED
+
+
+def test_an_asap_error_is_as_good_as_no_answer() -> None:
+    bench = NodeBench(2)
+    element = bench.element()
+    first = bench.number_of(1)
+    bench.accept(first)
+    bench.wait(0.1)
+    bench.receive(first, ERROR)
+    assert Abort(first) in bench.actions
+    assert bench.hosts() == [2]
+    assert element.state is State.HUNT
+    assert bench.states()[-1].causes == ERROR.operation_error
+
+
+@pytest.mark.conformance("PAR-3.6-01", "PAR-3.7-01", "PAR-3.3-02", "PAR-3.5-02", "ASAP-3.1-09", "ASAP-2.2.1-02")
+def test_elements_use_sctp_only_whatever_they_serve_by() -> None:
+    bench = NodeBench(1, tcp=True, start=False)
+    bench.node.candidates = type(bench.node.candidates)(
+        bench.settings, [server(1, sctp=False), server(2, sctp=False), server(3)]
+    )
+    bench.take(bench.node.start(bench.now))
+    assert len(bench.dialled) == 3
+    bench.accept(next(number for number, dial in bench.dialled.items() if not dial.sctp))
+    bench.wait(0.05)
+    made = bench.node.add(POOL, UDPTransport(port=5, address=SERVICE.addresses[0]), ROUND_ROBIN)
+    made.start(bench.now)
+    bench.drain()
+    bench.wait(2)
+    assert [dial.sctp for dial in bench.dialled.values()] == [True]
+    home = bench.accept()
+    assert sent_to(bench.actions, home)
+    assert all(sent_to(bench.actions, one) == [] for one in range(1, home))
+
+
+# Deregistration
+
+
+@pytest.mark.conformance("ASAP-2.2.2-01", "ASAP-3.2-02", "ASAP-3.2-03")
+def test_it_deregisters_where_it_registered() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered()
+    assert deregister(bench, element) == [Deregistration(pool_handle=POOL, pe_identifier=7)]
+    assert sent_to(bench.actions, home)
+    bench.release(home, element)
+    assert element.state is State.IDLE
+    assert not bench.wait(3600)
+
+
+@pytest.mark.conformance("ASAP-3.2-04", "ASAP-3.2-05")
+def test_a_mute_registrar_is_left_at_t3_and_the_next_one_told() -> None:
+    bench = NodeBench(2)
+    element = bench.element()
+    first = bench.number_of(1)
+    bench.accept(first)
+    bench.wait(0.1)
+    bench.grant(first, element)
+    deregister(bench, element)
+    assert not [one for one in bench.wait(29.9) if isinstance(one, Dial)]
+    bench.wait(0.1)
+    second = bench.accept()
+    assert sent_to(bench.actions, second) == [Deregistration(pool_handle=POOL, pe_identifier=7)]
+    bench.release(second, element)
+    assert element.state is State.IDLE
+
+
+@pytest.mark.conformance("ASAP-3.2-06")
+def test_late_duplicates_are_harmless() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered()
+    deregister(bench, element)
+    bench.wait(29)
+    bench.release(home, element)
+    mark = len(bench.actions)
+    bench.release(home, element)
+    bench.grant(home, element)
+    assert len(bench.actions) == mark
+    assert not bench.wait(1000)
+
+
+def test_a_registrar_may_refuse_to_deregister() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered()
+    deregister(bench, element)
+    bench.release(home, element, ErrorCause(code=Cause.REJECTED_DUE_TO_SECURITY_CONSIDERATIONS))
+    news = bench.states()[-1]
+    assert (news.state, news.causes[0].code) == (State.READY, Cause.REJECTED_DUE_TO_SECURITY_CONSIDERATIONS)
+    assert registrations(bench.wait(280))
+
+
+@pytest.mark.parametrize("state", [State.IDLE, State.HUNT, State.REFUSED])
+def test_what_was_never_registered_is_not_deregistered(state: State) -> None:
+    bench = NodeBench(1)
+    if state is State.HUNT:
+        element = bench.element()
+    else:
+        bench, element = in_state(state)
+    assert not deregister(bench, element)
+    assert element.state is State.IDLE
+
+
+def test_deregistration_waits_for_a_home() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered()
+    bench.refuse(home)
+    assert not deregister(bench, element)
+    bench.wait(1)
+    second = bench.accept()
+    assert sent_to(bench.actions, second) == [Deregistration(pool_handle=POOL, pe_identifier=7)]
+
+
+@pytest.mark.conformance("ASAP-2.2.4-01")
+def test_an_expired_registration_is_renewed() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered()
+    bench.wait(5)
+    (again,) = bench.release(home, element)
+    assert isinstance(again, Registration)
+    bench.grant(home, element)
+    assert not bench.release(home, element)
+    assert registrations(bench.wait(1.01)), "a second later: the registrar must not keep us busy"
+
+
+# Keep-alives
+
+
+@pytest.mark.conformance("ASAP-3.4-01", "ASAP-3.4-02", "ASAP-2.2.7-01", "ASAP-2.2.8-01")
+@pytest.mark.parametrize("home_bit", [False, True])
+def test_every_keep_alive_for_an_own_pool_is_acknowledged(home_bit: bool) -> None:
+    bench = NodeBench(1)
+    home, _ = bench.registered()
+    acknowledgement = EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7)
+    assert bench.ask(home, 7, home=home_bit) == [acknowledgement]
+    assert bench.ask(home, None, home=home_bit) == [acknowledgement]
+    assert bench.ask(home, 8, home=home_bit) == []
+    assert bench.ask(home, None, b"OtherPool", home=home_bit) == []
+
+
+def test_without_an_identifier_every_element_of_the_pool_answers() -> None:
+    bench = NodeBench(1)
+    home = bench.accept()
+    for identifier, pool in ((1, POOL), (2, POOL), (3, b"OtherPool")):
+        bench.grant(home, bench.element(identifier, pool))
+    said = bench.ask(home, None)
+    assert [one.pe_identifier for one in said] == [1, 2]  # type: ignore[attr-defined]
+
+
+@pytest.mark.conformance("ASAP-3.4-03")
+def test_a_foreign_registrar_is_answered_where_it_asked() -> None:
+    bench = NodeBench(1)
+    home, _ = bench.registered()
+    stranger = bench.incoming(9)
+    mark = len(bench.actions)
+    bench.ask(stranger, 7)
+    assert sent_to(bench.actions[mark:], stranger) == [EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7)]
+    assert bench.node.home is not None
+    assert bench.node.home.number == home
+    assert bench.node.home_identifier == 0
+
+
+@pytest.mark.conformance("ASAP-3.4-04", "ASAP-2.2.7-02", "ASAP-1.1-02")
+def test_a_registrar_that_takes_over_becomes_home() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered()
+    stranger = bench.incoming(9)
+    mark = len(bench.actions)
+    bench.ask(stranger, 7, home=True)
+    assert sent_to(bench.actions[mark:], stranger) == [EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7)]
+    assert Shutdown(home) in bench.actions
+    assert element.state is State.READY
+    (again,) = registrations(bench.wait(3))
+    assert sent_to(bench.actions, stranger)[-1] == again
+    assert again.pool_element.home_identifier == 0x33333333
+    bench.grant(stranger, element)
+    assert bench.news(HomeChanged)[-1].home.identifier == 0x33333333  # type: ignore[union-attr]
+    assert bench.states()[-1].home.identifier == 0x33333333
+
+
+def test_a_registrar_that_takes_over_ends_the_hunt() -> None:
+    bench = NodeBench(1)
+    element = bench.element()
+    stranger = bench.incoming(9)
+    said = bench.ask(stranger, 7, home=True)
+    assert [type(one) for one in said] == [EndpointKeepAliveAck, Registration]
+    assert element.state is State.REG
+    assert len(bench.left) == 1
+
+
+def test_the_home_tells_its_identifier() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered()
+    bench.ask(home, 7, server=0x44444444)
+    assert bench.states()[-1].home.identifier == 0x44444444
+    (again,) = change(bench, element, policy=load(3))
+    assert again.pool_element.home_identifier == 0x44444444
+
+
+def test_a_removed_element_is_not_acknowledged() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered()
+    bench.node.remove(element)
+    assert bench.ask(home, None) == []
+    assert not bench.wait(1000)
+
+
+# Roles
+
+
+@pytest.mark.conformance("ASAP-4-02", "ASAP-4-04", "ASAP-3.3-03")
+def test_a_node_is_element_and_user_over_one_association() -> None:
+    bench = NodeBench(1)
+    home, _ = bench.registered()
+    ticket = bench.resolve()
+    assert isinstance(sent_to(bench.actions, home)[-1], HandleResolution)
+    bench.answer(home, 3)
+    (answer,) = bench.resolutions()
+    assert (answer.ticket, answer.elements[0].identifier) == (ticket, 3)
+    assert bench.ask(home, 7)
+
+
+def test_the_oldest_request_meets_the_error() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered()
+    bench.resolve()
+    change(bench, element, policy=load(3))
+    bench.receive(home, ERROR)
+    (answer,) = bench.resolutions()
+    assert answer.causes == ERROR.operation_error
+    assert element.state is State.REG
+    bench.receive(home, ERROR)
+    assert element.state is State.HUNT
+
+
+def test_elements_of_several_pools_share_a_home() -> None:
+    bench = NodeBench(1)
+    elements = [bench.element(7, b"Pool%d" % number) for number in range(20)]
+    home = bench.accept()
+    assert {one.pool_handle for one in registrations(bench.actions)} == {b"Pool%d" % number for number in range(20)}
+    for element in elements:
+        bench.grant(home, element)
+    bench.refuse(home)
+    assert {element.state for element in elements} == {State.HUNT}
+    bench.wait(1)
+    second = bench.accept()
+    assert len(sent_to(bench.actions, second)) == 20
+
+
+@pytest.mark.conformance("PAR-3-05", "PAR-3-04", "PAR-3-02", "PAR-3-03", "PAR-3.12.2-01")
+@pytest.mark.parametrize(
+    ("kind", "granted", "reports"), [(0x00FF, 0, 0), (0x40FF, 0, 1), (0x80FF, 1, 0), (0xC0FF, 1, 1)]
+)
+def test_unknown_parameters(kind: int, granted: int, reports: int) -> None:
+    bench = NodeBench(1)
+    home = bench.accept()
+    element = bench.element()
+    unknown = kind.to_bytes(2, "big") + b"\x00\x08what"
+    octets = bytes.fromhex("030000 1c 0009000c4563686f506f6f6c 000e000800000007".replace(" ", ""))
+    octets = octets[:2] + (len(octets) + len(unknown)).to_bytes(2, "big") + octets[4:] + unknown
+    said = bench.receive(home, octets)
+    assert (element.state is State.READY) == bool(granted)
+    assert [one.operation_error[0].information for one in said] == [unknown] * reports  # type: ignore[attr-defined]
+
+
+def test_errors_are_not_answered_without_end() -> None:
+    bench = NodeBench(1)
+    home = bench.accept()
+    bench.element()
+    said = [one for _ in range(100) for one in bench.receive(home, b"\x4f\x00\x00\x04")]
+    assert len(said) == 4
+    assert bench.node.counters["errors not sent"] == 96
+
+
+def test_addresses_of_any_kind_are_sent_as_they_are() -> None:
+    bench = NodeBench(1)
+    both = SCTPTransport(port=1, transport_use=1, addresses=(SERVICE.addresses[0], ip_address("2001:db8::1")))
+    _, element = bench.registered()
+    (again,) = change(bench, element, user_transport=both)
+    assert again.pool_element.user_transport == both

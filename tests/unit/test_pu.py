@@ -1,0 +1,548 @@
+"""The pool user, without input and output (RFC 5352 3.3, 3.5, 3.7.2; RFC 5356 4 and 5)."""
+
+from collections import Counter
+
+import pytest
+
+from rserpool.errors import Cause
+from rserpool.messages import (
+    AsapError,
+    EndpointUnreachable,
+    ErrorCause,
+    HandleResolution,
+    Policy,
+    PolicyType,
+    PoolElement,
+)
+from rserpool.profile import ALL_ITEMS
+from rserpool.protocol.actions import Abort, Dial, Shutdown
+from rserpool.protocol.cache import CHOICES
+from rserpool.protocol.events import Failure
+from tests.support.client_bench import (
+    POOL,
+    SECOND,
+    NodeBench,
+    listed,
+    resolutions,
+    sent,
+    sent_to,
+    server,
+)
+
+UNKNOWN = (ErrorCause(code=Cause.UNKNOWN_POOL_HANDLE),)
+REQUEST = HandleResolution(pool_handle=POOL, items=ALL_ITEMS)
+SUBSCRIPTION = HandleResolution(pool_handle=POOL, items=ALL_ITEMS, subscribe=True)
+
+
+def at_home(registrars: int = 1, **settings: object) -> tuple[NodeBench, int]:
+    """A node with a home."""
+    bench = NodeBench(registrars, **settings)  # type: ignore[arg-type]
+    bench.accept(bench.number_of(1) if registrars > 1 else None)
+    bench.wait(0.05)
+    assert bench.node.home is not None
+    return bench, bench.node.home.number
+
+
+def report(bench: NodeBench, identifier: int) -> list[object]:
+    bench.node.user.report(POOL, identifier, bench.now)
+    return list(sent(bench.drain()))
+
+
+def policy(kind: int, *values: int) -> Policy:
+    return Policy(policy_type=kind, values=values)
+
+
+# Resolution
+
+
+@pytest.mark.conformance("ASAP-3.3-01", "ASAP-3.3-02", "ASAP-4-01", "ASAP-6.9.1-01", "ASAP-3.3-07")
+def test_a_request_waits_for_a_home_and_is_answered() -> None:
+    bench = NodeBench(1)
+    ticket = bench.resolve()
+    assert not sent(bench.actions)
+    home = bench.accept()
+    assert sent(bench.actions) == [REQUEST]
+    bench.answer(home, 3, 1, 2, policy=policy(PolicyType.RANDOM))
+    (answer,) = bench.resolutions()
+    assert (answer.ticket, [one.identifier for one in answer.elements]) == (ticket, [3, 1, 2])
+    assert answer.policy == policy(PolicyType.RANDOM)
+    assert not bench.wait(1000)
+
+
+@pytest.mark.conformance("ASAP-2.2.6-07", "ASAP-3.3-16")
+def test_an_error_makes_an_answer_negative() -> None:
+    bench, home = at_home()
+    ticket = bench.resolve()
+    bench.answer(home, 1, operation_error=UNKNOWN, pool_elements=())
+    (answer,) = bench.resolutions()
+    assert (answer.ticket, answer.failure, answer.causes) == (ticket, Failure.REFUSED, UNKNOWN)
+
+
+def test_requests_for_one_pool_share_an_answer() -> None:
+    bench, home = at_home()
+    tickets = [bench.resolve(items=items) for items in (ALL_ITEMS, 1, 2)]
+    assert len(resolutions(bench.actions)) == 1
+    bench.answer(home, 1, 2, 3)
+    answers = bench.resolutions()
+    assert [(one.ticket, len(one.elements)) for one in answers] == list(zip(tickets, (3, 1, 2), strict=True))
+
+
+def test_who_wants_more_is_asked_for_after_the_answer() -> None:
+    bench, home = at_home()
+    bench.resolve(items=1)
+    bench.resolve(items=5)
+    bench.resolve(items=3)
+    assert [one.items for one in resolutions(bench.actions)] == [1]
+    bench.answer(home, 1)
+    assert [one.items for one in resolutions(bench.actions)] == [1, 5]
+    bench.answer(home, 1, 2, 3, 4)
+    assert [len(one.elements) for one in bench.resolutions()] == [1, 4, 3]
+
+
+def test_nobody_hears_of_what_was_cancelled() -> None:
+    bench, home = at_home()
+    ticket = bench.resolve()
+    bench.node.user.cancel(ticket)
+    bench.answer(home, 1)
+    assert not bench.resolutions()
+    assert not bench.wait(1000)
+
+
+def test_too_many_requests_fail_at_once() -> None:
+    bench = NodeBench(0, requests=3)
+    for _ in range(5):
+        bench.resolve()
+    assert [one.failure for one in bench.resolutions()] == [Failure.OVERLOAD] * 2
+
+
+@pytest.mark.conformance("ASAP-3.3-04", "ASAP-3.3-05", "ASAP-3.7.2-01", "ASAP-3.7.2-02")
+def test_a_request_is_repeated_and_given_up() -> None:
+    bench, home = at_home(2)
+    ticket = bench.resolve()
+    assert not bench.wait(14.9)
+    again = bench.wait(0.2)
+    assert sent_to(again, home) == [REQUEST]
+    assert [type(one) for one in again].count(Dial) == 1
+    assert bench.node.home is not None
+    bench.wait(30)
+    assert sent_to(bench.actions, home) == [REQUEST] * 3
+    (answer,) = bench.resolutions()
+    assert (answer.ticket, answer.failure) == (ticket, Failure.UNANSWERED)
+    assert Abort(home) in bench.actions
+
+
+def test_a_late_answer_of_the_home_ends_the_hunt() -> None:
+    bench, home = at_home(2)
+    bench.resolve()
+    bench.wait(15.1)
+    assert bench.hosts() == [2]
+    (dialled,) = bench.dialled
+    bench.answer(home, 1)
+    assert Abort(dialled) in bench.actions
+    assert len(bench.resolutions()) == 1
+    assert not bench.wait(1000)
+
+
+@pytest.mark.conformance("ASAP-3.7.2-03")
+def test_another_registrar_that_answers_becomes_home() -> None:
+    bench, home = at_home(2)
+    bench.resolve()
+    bench.wait(15.1)
+    rival = bench.accept()
+    assert sent_to(bench.actions, rival) == [REQUEST]
+    assert bench.node.home is not None
+    assert bench.node.home.number == home
+    bench.answer(rival, 1)
+    assert bench.node.home.number == rival
+    assert Shutdown(home) in bench.actions
+    assert len(bench.resolutions()) == 1
+    bench.resolve()
+    assert sent_to(bench.actions, rival) == [REQUEST] * 2
+
+
+def test_a_rival_is_not_believed_about_what_it_was_not_asked() -> None:
+    bench, home = at_home(2)
+    bench.resolve()
+    bench.wait(15.1)
+    rival = bench.accept()
+    bench.answer(rival, 1, pool_handle=b"OtherPool")
+    assert bench.node.home is not None
+    assert bench.node.home.number == home
+    bench.receive(rival, AsapError(operation_error=UNKNOWN))
+    assert not bench.resolutions()
+
+
+@pytest.mark.conformance("ASAP-3.3-06")
+def test_a_lost_registrar_is_replaced_and_asked_again() -> None:
+    bench, home = at_home(2)
+    bench.resolve()
+    bench.refuse(home)
+    other = bench.accept()
+    assert sent_to(bench.actions, other) == [REQUEST]
+
+
+@pytest.mark.conformance("ASAP-3.3-03", "ASAP-2.1-02")
+def test_a_pure_user_may_use_tcp() -> None:
+    bench = NodeBench(0, tcp=True, start=False)
+    bench.node.candidates = type(bench.node.candidates)(bench.settings, [server(1, sctp=False)])
+    bench.take(bench.node.start(bench.now))
+    home = bench.accept()
+    bench.resolve()
+    assert sent_to(bench.actions, home) == [REQUEST]
+
+
+def test_an_error_message_fails_the_oldest_request() -> None:
+    bench, home = at_home()
+    first = bench.resolve()
+    second = bench.node.user.resolve(b"OtherPool", bench.now)
+    bench.drain()
+    bench.receive(home, AsapError(operation_error=(ErrorCause(code=0x10),)))
+    assert [one.ticket for one in bench.resolutions()] == [first]
+    bench.answer(home, 1, pool_handle=b"OtherPool")
+    assert [one.ticket for one in bench.resolutions()] == [second]
+
+
+def test_unasked_answers_are_ignored() -> None:
+    bench, home = at_home()
+    assert not bench.answer(home, 1)
+    assert bench.node.counters["answers ignored"] == 1
+    assert bench.node.user.select(POOL) is None
+
+
+def test_a_user_without_wishes_does_without_a_home() -> None:
+    bench, home = at_home()
+    bench.refuse(home)
+    assert not bench.wait(1000)
+    bench.resolve()
+    assert bench.hosts() == [1]
+
+
+# The cache
+
+
+@pytest.mark.conformance("ASAP-3.3-08", "ASAP-3.3-09", "ASAP-3.3-10", "ASAP-3.3-11")
+def test_the_cache_answers_while_it_is_fresh() -> None:
+    bench, home = at_home(stale_cache=10.0)
+    bench.resolve()
+    bench.answer(home, 1, 2)
+    bench.wait(9.9)
+    bench.resolve()
+    assert len(resolutions(bench.actions)) == 1
+    assert [len(one.elements) for one in bench.resolutions()] == [2, 2]
+    bench.wait(0.2)
+    bench.resolve()
+    assert len(resolutions(bench.actions)) == 2
+    assert not bench.resolutions(), "it waits for the answer"
+
+
+def test_without_a_cache_every_resolution_asks() -> None:
+    bench, home = at_home()
+    for _ in range(3):
+        bench.resolve()
+        bench.answer(home, 1)
+    assert len(resolutions(bench.actions)) == 3
+    bench.resolve(fresh_within=5.0)
+    assert len(resolutions(bench.actions)) == 3
+    assert len(bench.resolutions()) == 4
+
+
+def test_a_part_of_a_pool_does_not_serve_who_wants_more() -> None:
+    bench, home = at_home(stale_cache=10.0)
+    bench.resolve(items=2)
+    bench.answer(home, 1, 2)
+    assert not bench.node.user.fresh(POOL, bench.now)
+    bench.resolve(items=2)
+    assert len(resolutions(bench.actions)) == 1
+    bench.resolve(items=3)
+    assert len(resolutions(bench.actions)) == 2
+    bench.answer(home, 1, 2)
+    bench.resolve()
+    assert len(resolutions(bench.actions)) == 2, "that was all of it"
+
+
+def test_a_negative_answer_empties_the_cache() -> None:
+    bench, home = at_home(stale_cache=10.0)
+    bench.resolve()
+    bench.answer(home, 1)
+    bench.resolve(fresh_within=0)
+    bench.answer(home, operation_error=UNKNOWN, pool_elements=())
+    assert bench.node.user.select(POOL) is None
+
+
+@pytest.mark.conformance("ASAP-6.3-01", "ASAP-6.4-01")
+def test_populate_and_purge() -> None:
+    bench, home = at_home()
+    assert bench.node.user.populate(POOL, bench.now) is None
+    assert not resolutions(bench.drain())
+    bench, home = at_home(stale_cache=10.0)
+    assert bench.node.user.populate(POOL, bench.now)
+    bench.drain()
+    bench.answer(home, 1)
+    assert bench.node.user.fresh(POOL, bench.now)
+    bench.node.user.purge(POOL)
+    assert not bench.node.user.fresh(POOL, bench.now)
+
+
+def test_the_pool_used_longest_ago_makes_room() -> None:
+    bench, home = at_home(stale_cache=100.0, pools_cached=3)
+    for pool in (b"A", b"B", b"C", b"A", b"D"):
+        bench.node.user.resolve(pool, bench.now)
+        bench.drain()
+        bench.answer(home, 1, pool_handle=pool)
+    assert [bench.node.user.fresh(pool, bench.now) for pool in (b"A", b"B", b"C", b"D")] == [True, False, True, True]
+
+
+# Selection
+
+
+def selected(bench: NodeBench, times: int, exclude: tuple[int, ...] = ()) -> list[int]:
+    found = [bench.node.user.select(POOL, exclude) for _ in range(times)]
+    return [one.identifier for one in found if one is not None]
+
+
+def with_pool(overall: Policy | None, *elements: PoolElement) -> NodeBench:
+    bench, home = at_home()
+    bench.resolve()
+    bench.answer(home, policy=overall, pool_elements=elements)
+    return bench
+
+
+@pytest.mark.conformance("POL-4.1-05", "POL-4.1-01", "ASAP-2.2.6-02", "ASAP-6.5.2.1-01")
+@pytest.mark.parametrize("overall", [None, policy(PolicyType.ROUND_ROBIN), Policy(policy_type=0x80001234)])
+def test_round_robin_from_the_first(overall: Policy | None) -> None:
+    bench = with_pool(overall, listed(3), listed(1), listed(2))
+    assert selected(bench, 7) == [3, 1, 2, 3, 1, 2, 3]
+    assert selected(bench, 3, exclude=(1, 3)) == [2, 2, 2]
+    assert selected(bench, 1, exclude=(1, 2, 3)) == []
+
+
+@pytest.mark.conformance("POL-4.2-03")
+def test_an_element_listed_twice_has_two_turns() -> None:
+    weights = [listed(one, policy(PolicyType.WEIGHTED_ROUND_ROBIN, 2)) for one in (1, 2, 1)]
+    bench = with_pool(weights[0].policy, *weights)
+    assert selected(bench, 6) == [1, 2, 1, 1, 2, 1]
+
+
+@pytest.mark.conformance("POL-4.3-03", "POL-4.4-03")
+@pytest.mark.parametrize(
+    "overall",
+    [
+        policy(PolicyType.RANDOM),
+        policy(PolicyType.WEIGHTED_RANDOM, 1),
+        policy(PolicyType.RANDOMIZED_LEAST_USED, 1),
+    ],
+)
+def test_random_policies_draw_uniformly(overall: Policy) -> None:
+    bench = with_pool(overall, *(listed(one, overall) for one in range(1, 11)))
+    counts = Counter(selected(bench, 10_000))
+    assert sum((count - 1000) ** 2 / 1000 for count in counts.values()) < 27.9, "chi-square, 9 degrees, 0.1 %"
+
+
+@pytest.mark.conformance("POL-4.5-03")
+def test_the_highest_priority_until_it_fails() -> None:
+    elements = [listed(one, policy(PolicyType.PRIORITY, one % 4)) for one in (1, 7, 3, 2)]
+    bench = with_pool(policy(PolicyType.PRIORITY, 0), *elements)
+    assert selected(bench, 3) == [7, 7, 7]
+    bench.node.user.report(POOL, 7, bench.now)
+    assert selected(bench, 2) == [3, 3]
+    assert selected(bench, 1, exclude=(3,)) == [2]
+
+
+@pytest.mark.conformance("POL-5.1-05")
+@pytest.mark.parametrize(
+    "kind", [PolicyType.LEAST_USED, PolicyType.LEAST_USED_WITH_DEGRADATION, PolicyType.PRIORITY_LEAST_USED]
+)
+def test_least_used_lists_are_used_in_their_order(kind: int) -> None:
+    bench = with_pool(policy(kind, *[0] * (1 + (kind != PolicyType.LEAST_USED))), listed(3), listed(1), listed(2))
+    assert [selected(bench, 1, exclude)[0] for exclude in ((), (3,), (3, 1))] == [3, 1, 2]
+
+
+@pytest.mark.conformance("ASAP-2.2.6-04")
+def test_policies_inside_elements_do_not_count() -> None:
+    inside = [listed(one, policy(PolicyType.PRIORITY, one)) for one in (1, 2, 3)]
+    assert selected(with_pool(None, *inside), 4) == [1, 2, 3, 1]
+
+
+def test_every_policy_has_a_choice() -> None:
+    assert set(CHOICES) == set(PolicyType)
+
+
+def test_round_robin_goes_on_where_an_element_was_dropped() -> None:
+    bench = with_pool(None, *map(listed, (1, 2, 3, 4)))
+    assert selected(bench, 2) == [1, 2]
+    bench.node.user.report(POOL, 2, bench.now)
+    assert selected(bench, 4) == [3, 4, 1, 3]
+
+
+# Reports
+
+
+@pytest.mark.conformance("ASAP-3.5-01", "ASAP-3.5-02", "ASAP-3.5-04")
+def test_a_failure_is_reported_once_and_the_element_dropped() -> None:
+    bench = with_pool(None, listed(1), listed(2))
+    assert report(bench, 1) == [EndpointUnreachable(pool_handle=POOL, pe_identifier=1)]
+    assert report(bench, 1) == []
+    assert selected(bench, 2) == [2, 2]
+
+
+@pytest.mark.conformance("ASAP-3.5-05")
+def test_an_element_that_was_never_handed_out_is_not_reported() -> None:
+    bench = with_pool(None, listed(1))
+    assert report(bench, 5) == []
+    bench, _ = at_home()
+    assert report(bench, 1) == []
+
+
+def test_it_is_reported_again_once_it_has_been_handed_out_again() -> None:
+    bench = with_pool(None, listed(1))
+    assert report(bench, 1)
+    assert bench.node.home is not None
+    bench.resolve()
+    bench.answer(bench.node.home.number, 1)
+    assert report(bench, 1)
+
+
+@pytest.mark.conformance("SEC-9.2-10")
+def test_reports_are_limited() -> None:
+    bench = with_pool(None, *map(listed, range(1, 101)))
+    assert sum(len(report(bench, one)) for one in range(1, 101)) == 5
+    assert bench.node.counters["reports not sent"] == 95
+
+
+def test_a_report_waits_for_a_home() -> None:
+    bench = with_pool(None, listed(1))
+    assert bench.node.home is not None
+    bench.refuse(bench.node.home.number)
+    assert report(bench, 1) == []
+    bench.wait(1)
+    home = bench.accept()
+    assert sent_to(bench.actions, home) == [EndpointUnreachable(pool_handle=POOL, pe_identifier=1)]
+
+
+@pytest.mark.conformance("ASAP-3.5-03")
+def test_an_element_reports_over_sctp() -> None:
+    bench = NodeBench(1, tcp=True)
+    home, _ = bench.registered()
+    bench.resolve()
+    bench.answer(home, 1)
+    assert report(bench, 1)
+    assert all(dial.sctp for dial in bench.actions if isinstance(dial, Dial))
+
+
+# Watching
+
+
+def watched(**settings: object) -> tuple[NodeBench, int]:
+    bench, home = at_home(2, **settings)
+    bench.node.user.watch(POOL, bench.now, 5.0)
+    assert sent(bench.drain()) == [SUBSCRIPTION]
+    return bench, home
+
+
+@pytest.mark.conformance("ASAP-2.2.5-01")
+def test_changes_are_told_as_the_registrar_tells_them() -> None:
+    bench, home = watched()
+    bench.answer(home, 1, accept_subscription=True)
+    bench.answer(home, 1, 2, accept_subscription=True)
+    bench.answer(home, 2, 1, accept_subscription=True)
+    bench.answer(home, 2)
+    assert bench.changes() == [[1], [1, 2], [2]]
+    assert not bench.wait(1000)
+
+
+def test_a_registrar_without_subscriptions_is_asked_again_and_again() -> None:
+    bench, home = watched()
+    bench.answer(home, 1)
+    assert bench.changes() == [[1]]
+    assert not bench.wait(4.9)
+    assert sent(bench.wait(0.2)) == [SUBSCRIPTION]
+    bench.answer(home, 1)
+    assert bench.changes() == []
+    assert sent(bench.wait(5)) == [SUBSCRIPTION]
+    bench.answer(home, 1, 2)
+    assert bench.changes() == [[1, 2]]
+    assert not bench.answer(home, 3), "unasked, and there is no subscription"
+    assert bench.changes() == []
+
+
+def test_a_pool_that_is_gone_has_no_elements_and_is_looked_for() -> None:
+    bench, home = watched()
+    bench.answer(home, 1, accept_subscription=True)
+    bench.answer(home, operation_error=UNKNOWN, pool_elements=())
+    assert bench.changes() == [[1], []]
+    assert sent(bench.wait(5.1)) == [SUBSCRIPTION]
+    bench.answer(home, 4, accept_subscription=True)
+    assert bench.changes() == [[4]]
+
+
+@pytest.mark.conformance("ASAP-2.2.5-02")
+def test_a_subscription_is_renewed_at_the_next_home() -> None:
+    bench, home = watched()
+    bench.answer(home, 1, accept_subscription=True)
+    bench.refuse(home)
+    other = bench.accept()
+    assert sent_to(bench.actions, other) == [SUBSCRIPTION]
+    bench.answer(other, 1, accept_subscription=True)
+    assert bench.changes() == [[1]]
+
+
+def test_resolving_a_watched_pool_keeps_the_subscription() -> None:
+    bench, home = watched()
+    bench.answer(home, 1, accept_subscription=True)
+    bench.resolve()
+    assert resolutions(bench.actions)[-1].subscribe
+
+
+def test_watching_what_is_being_resolved_subscribes_next() -> None:
+    bench, home = at_home()
+    bench.resolve()
+    bench.node.user.watch(POOL, bench.now, 5.0)
+    bench.drain()
+    bench.answer(home, 1)
+    assert resolutions(bench.actions) == [REQUEST, SUBSCRIPTION]
+
+
+def test_unwatching_ends_the_subscription() -> None:
+    bench, home = watched()
+    bench.answer(home, 1, accept_subscription=True)
+    bench.node.user.unwatch(POOL, bench.now)
+    assert sent(bench.drain()) == [REQUEST]
+    bench.answer(home, 1)
+    assert not bench.answer(home, 1, 2)
+    assert bench.changes() == [[1]]
+    assert not bench.wait(1000)
+
+
+def test_unwatching_before_the_answer_ends_the_subscription_too() -> None:
+    bench, home = watched()
+    bench.node.user.unwatch(POOL, bench.now)
+    assert not sent(bench.drain())
+    assert bench.answer(home, 1, accept_subscription=True) == [REQUEST]
+    assert not bench.answer(home, 1, accept_subscription=True), "whatever it says"
+
+
+def test_a_mute_registrar_does_not_end_a_watch() -> None:
+    bench, home = watched()
+    bench.answer(home, 1, accept_subscription=False)
+    bench.wait(60)
+    assert bench.node.home is None
+    bench.wait(5)
+    other = max(bench.dialled)
+    bench.accept(other)
+    bench.wait(1)
+    assert SUBSCRIPTION in sent_to(bench.actions, other)
+    bench.answer(other, 1, 2)
+    assert bench.changes() == [[1], [1, 2]]
+
+
+def test_stopping_tells_who_waits() -> None:
+    bench, _ = at_home()
+    ticket = bench.resolve()
+    bench.take(bench.node.stop(bench.now))
+    assert [(one.ticket, one.failure) for one in bench.resolutions()] == [(ticket, Failure.STOPPED)]
+
+
+def test_time_is_in_microseconds() -> None:
+    bench, _ = at_home(request_timeout=2.0)
+    bench.resolve()
+    assert bench.node.next_expiry == bench.now + 2 * SECOND

@@ -1,0 +1,148 @@
+"""Sealed cookies: only what an element of the pool sealed, in time and not older than the session's state, opens."""
+
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rserpool.client.errors import MissingExtra
+from rserpool.client.sealing import HEADER, LIFE, MAX_STATE, OVERHEAD, Opened, Reason, SealBroken, Sealer
+from rserpool.errors import LocalProtocolError
+from rserpool.session_settings import MAX_COOKIE
+
+POOL = b"EchoPool"
+OLD, NEW = bytes(range(32)), bytes(range(32, 64))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def rejected(sealer: Sealer, cookie: bytes, *, handle: bytes = POOL, at_least: int = 0) -> Reason:
+    before = sealer.counters.total()
+    with pytest.raises(SealBroken) as raised:
+        sealer.open(handle, cookie, at_least=at_least)
+    assert sealer.counters.total() == before + 1
+    assert sealer.counters[raised.value.reason]
+    return raised.value.reason
+
+
+@given(state=st.binary(max_size=300), sequence=st.integers(0, 2**64 - 1), identifier=st.integers(0, 2**32 - 1))
+def test_what_one_element_seals_another_opens(state: bytes, sequence: int, identifier: int) -> None:
+    clock = Clock()
+    cookie = Sealer({1: OLD}, clock=clock).seal(POOL, state, sequence=sequence, identifier=identifier)
+    assert len(cookie) == len(state) + 64 == len(state) + OVERHEAD
+    assert Sealer({1: OLD}, clock=clock).open(POOL, cookie) == Opened(
+        state=state, issued=clock.now, expires=clock.now + LIFE, sequence=sequence, identifier=identifier
+    )
+    assert len(state) < 4 or state not in cookie
+
+
+@pytest.mark.conformance("ASAP-3.8-04", "SEC-5355-2.16-01")
+def test_every_bit_counts() -> None:
+    sealer = Sealer({1: OLD})
+    cookie = sealer.seal(POOL, b"next reply: 7", sequence=7, identifier=9)
+    for bit in range(8 * len(cookie)):
+        flipped = bytearray(cookie)
+        flipped[bit // 8] ^= 0x80 >> bit % 8
+        reason = rejected(sealer, bytes(flipped))
+        assert (reason is Reason.FORGED) == (bit // 8 >= 8), bit
+    assert sealer.open(POOL, cookie).state == b"next reply: 7"
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=200))
+def test_what_nobody_sealed_does_not_open(cookie: bytes) -> None:
+    rejected(Sealer({1: OLD}), cookie)
+    rejected(Sealer({1: OLD}), HEADER.pack(b"RC", 1, 1, 1, bytes(12)) + cookie)
+
+
+def test_every_shorter_and_longer_one_is_rejected() -> None:
+    sealer = Sealer({1: OLD})
+    cookie = sealer.seal(POOL, b"state")
+    for length in range(len(cookie)):
+        assert rejected(sealer, cookie[:length]) is (Reason.TRUNCATED if length < OVERHEAD else Reason.FORGED)
+    assert rejected(sealer, cookie + b"\0") is Reason.FORGED
+
+
+@given(st.binary(min_size=1, max_size=40).filter(lambda handle: handle != POOL))
+def test_another_pools_cookie_is_as_good_as_forged(handle: bytes) -> None:
+    sealer = Sealer({1: OLD})
+    assert rejected(sealer, sealer.seal(POOL, b"state"), handle=handle) is Reason.FORGED
+
+
+def test_cookies_have_their_time() -> None:
+    clock = Clock()
+    sealer = Sealer({1: OLD}, clock=clock, life=100, skew=30)
+    cookie = sealer.seal(POOL, b"state")
+    clock.now += 129
+    assert sealer.open(POOL, cookie).state == b"state"
+    clock.now += 2
+    assert rejected(sealer, cookie) is Reason.EXPIRED
+    clock.now -= 131 + 29
+    assert sealer.open(POOL, cookie).state == b"state"
+    clock.now -= 2
+    assert rejected(sealer, cookie) is Reason.FUTURE
+
+
+def test_no_way_back() -> None:
+    sealer = Sealer({1: OLD})
+    cookie = sealer.seal(POOL, b"state", sequence=7)
+    assert sealer.open(POOL, cookie, at_least=7).sequence == 7
+    assert rejected(sealer, cookie, at_least=8) is Reason.STALE
+
+
+def test_keys_rotate() -> None:
+    before, during, after = Sealer({1: OLD}), Sealer({1: OLD, 2: NEW}), Sealer({2: NEW})
+    old, new = before.seal(POOL, b"state"), during.seal(POOL, b"state")
+    assert during.open(POOL, old).state == after.open(POOL, new).state == b"state"
+    assert rejected(before, new) is Reason.UNKNOWN_KEY
+    assert rejected(after, old) is Reason.UNKNOWN_KEY
+    assert rejected(Sealer({1: NEW}), old) is Reason.FORGED
+
+
+def test_nonces_come_from_the_source_given() -> None:
+    drawn: list[int] = []
+
+    def nonce(length: int) -> bytes:
+        drawn.append(length)
+        return bytes(range(length))
+
+    cookie = Sealer({1: OLD}, nonce=nonce).seal(POOL, b"state")
+    assert drawn == [12]
+    assert cookie[:20] == bytes.fromhex("52430101 00000001 000102030405060708090a0b")
+    sealer = Sealer({1: OLD})
+    assert len({sealer.seal(POOL, b"")[8:20] for _ in range(100)}) == 100
+
+
+def test_the_largest_state_fits_into_a_cookie() -> None:
+    sealer = Sealer({1: OLD})
+    cookie = sealer.seal(POOL, bytes(MAX_STATE))
+    assert len(cookie) == MAX_COOKIE
+    assert sealer.open(POOL, cookie).state == bytes(MAX_STATE)
+    with pytest.raises(LocalProtocolError, match="at most"):
+        sealer.seal(POOL, bytes(MAX_STATE + 1))
+
+
+def test_many_pools_do_not_fill_the_memory() -> None:
+    sealer = Sealer({1: OLD})
+    for number in range(1000):
+        sealer.seal(b"%d" % number, b"")
+    assert len(sealer._derived) <= 256
+
+
+@pytest.mark.parametrize("keys", [{}, {1: b"short"}, {-1: OLD}, {1 << 32: OLD}])
+def test_keys_that_are_none(keys: dict[int, bytes]) -> None:
+    with pytest.raises(LocalProtocolError):
+        Sealer(keys)
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(MissingExtra, match=r"rserpool\[cookies\]"):
+        Sealer({1: OLD})

@@ -1,0 +1,551 @@
+"""Sessions between pool users and services, over the memory transport and in virtual time."""
+
+import asyncio
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from rserpool.client.data import Data, Resumed
+from rserpool.client.errors import NoElement, SessionClosed, SessionFailed
+from rserpool.client.service import ServiceSession
+from rserpool.client.session import FailoverEvent, Session
+from rserpool.errors import LocalProtocolError
+from rserpool.session_settings import ServiceSettings, SessionSettings
+from rserpool.transport.interface import MAX_USER_MESSAGE
+from tests.support.pools import POOL, SMALL, World, card_of, echo, eventually, in_world, silent
+
+COUNTED = b"<PP-TD1>"
+
+
+async def pingpong(session: ServiceSession) -> None:
+    """Numbers its answers, and leaves the next number with the user."""
+    number = 1
+    async for item in session:
+        if isinstance(item, Resumed):
+            assert item.cookie.startswith(COUNTED)
+            number = int.from_bytes(item.cookie[8:])
+        elif isinstance(item, Data):
+            await session.send(number.to_bytes(8) + item, 33)
+            number += 1
+            session.cookie = COUNTED + number.to_bytes(8)
+
+
+async def fill(session: Session, size: int, ppid: int = 0) -> int:
+    """Send numbered messages until there is no room for a second; how many."""
+    sent = 0
+    try:
+        async with asyncio.timeout(1):
+            while True:
+                await session.send(b"%06d" % sent + bytes(size - 6), ppid)
+                sent += 1
+    except TimeoutError:
+        return sent
+
+
+async def ask(session: Session, question: bytes) -> tuple[int, bytes]:
+    await session.send(question, 33)
+    answer = await session.receive()
+    assert isinstance(answer, Data)
+    assert answer.ppid == 33
+    return int.from_bytes(answer[:8]), bytes(answer[8:])
+
+
+@in_world
+async def test_there_and_back(world: World) -> None:
+    await world.element(1, echo)
+    async with world.session() as session:
+        for ppid, message in ((0, b"hello"), (0xFFFFFFFF, b"\0"), (7, bytes(MAX_USER_MESSAGE)), (12, b"enrp's")):
+            await session.send(message, ppid)
+            item = await session.receive()
+            assert isinstance(item, Data)
+            assert (item, item.ppid) == (message, ppid)
+        assert session.has_control_channel
+        assert session.element == world.user.elements[1]
+        assert session.pool_handle == POOL
+        (other,) = world.elements[0].sessions
+        assert [str(address) for address in other.peer_addresses] == ["10.44.0.3"]
+        assert other.peer_port
+    assert session.closed
+    assert session.element is None
+    with pytest.raises(SessionClosed):
+        await session.send(b"late")
+    with pytest.raises(SessionClosed):
+        await session.receive()
+    assert [item async for item in session] == []
+    await eventually(lambda: other.closed)
+    assert not other.failed
+    assert not world.user.reports
+
+
+@pytest.mark.conformance("ASAP-5-03", "ASAP-5-04", "ASAP-3-01")
+@in_world
+async def test_data_and_control_are_apart(world: World) -> None:
+    seen: list[tuple[bytes, int]] = []
+    element = await world.element(1, pingpong)
+    async with world.session() as session:
+        port = element.service._listener
+        original = port.on_message  # type: ignore[union-attr]
+
+        def spy(endpoint: object, assoc: int, data: bytes, ppid: int) -> None:
+            seen.append((data, ppid))
+            original(endpoint, assoc, data, ppid)  # type: ignore[arg-type]
+
+        port.on_message = spy  # type: ignore[union-attr, method-assign, assignment]
+        assert await ask(session, b"x") == (1, b"x")
+        await eventually(lambda: session.cookie)
+        with pytest.raises(LocalProtocolError, match="PPID 11"):
+            await session.send(b"x", 11)
+        for wrong in (b"", bytes(MAX_USER_MESSAGE + 1)):
+            with pytest.raises(LocalProtocolError, match="octets"):
+                await session.send(wrong)
+    assert seen == [(b"x", 33)]
+
+
+@pytest.mark.conformance("ASAP-3.8-02", "ASAP-3.8-03", "ASAP-2.2.12-01", "SEC-5355-2.16-01")
+@in_world
+async def test_numbers_go_on_over_failovers(world: World) -> None:
+    for identifier in (1, 2, 3):
+        await world.element(identifier, pingpong)
+    async with world.session(failover="event") as session:
+        number = 0
+        for _ in range(5):
+            for _ in range(20):
+                number += 1
+                assert await ask(session, b"%d" % number) == (number, b"%d" % number)
+            await eventually(lambda: session.cookie == COUNTED + (number + 1).to_bytes(8))  # noqa: B023
+            old = session.element
+            element = world.serving(session)
+            element.kill()
+            element.leave_pool()
+            await world.element(element.identifier + 3, pingpong)
+            event = await session.receive()
+            assert isinstance(event, FailoverEvent)
+            assert event.old == old
+            assert event.new == session.element != old
+            assert event.had_cookie
+        assert session.failovers == 5
+    assert len(world.user.reports) == 5
+
+
+@pytest.mark.conformance("ASAP-3.5-01", "ASAP-3.5-02", "ASAP-3.5-04", "ASAP-6.5.5-01", "REQ-3237-2.10-01")
+@in_world
+async def test_killed_elements_are_left_and_reported_once(world: World) -> None:
+    for identifier in (1, 2):
+        await world.element(identifier, echo)
+    async with world.session() as session:
+        first = world.serving(session)
+        first.kill()
+        await session.send(b"to the next")
+        assert await session.receive() == b"to the next"
+        assert world.serving(session) is not first
+        assert world.user.reports == [first.identifier]
+        assert session.failovers == 1
+
+
+@in_world
+async def test_a_cut_link_is_a_lost_association(world: World) -> None:
+    for identifier in (1, 2):
+        await world.element(identifier, echo)
+    async with world.session() as session:
+        element = world.serving(session)
+        world.network.cut("10.44.0.3", element.address)
+        await session.send(b"lost")
+        (endpoint,) = element.transport.endpoints
+        world.network.lose(endpoint, endpoint.halves()[0].assoc)
+        await session.send(b"not lost")
+        assert await session.receive() == b"not lost"
+        assert world.user.reports == [element.identifier]
+
+
+@in_world
+async def test_a_stopped_process_is_left_for_its_silence(world: World) -> None:
+    for identifier in (1, 2):
+        await world.element(identifier, echo)
+    async with world.session(silence=2.0, failover="event") as session:
+        first = world.serving(session)
+        first.freeze()
+        began = asyncio.get_running_loop().time()
+        await session.send(b"anybody?")
+        event = await session.receive()
+        assert isinstance(event, FailoverEvent)
+        assert asyncio.get_running_loop().time() - began == pytest.approx(2.0, abs=0.1)
+        assert world.user.reports == [first.identifier]
+        await session.send(b"anybody?")
+        assert await session.receive() == b"anybody?"
+        await asyncio.sleep(1000)
+        assert session.failovers == 1
+
+
+@in_world
+async def test_a_slow_reader_is_no_silent_element(world: World) -> None:
+    async def talk(session: ServiceSession) -> None:
+        await session.receive()
+        for _ in range(100):
+            await session.send(bytes(1000))
+
+    await world.element(1, talk, settings=SMALL)
+    async with world.session(settings=SessionSettings(silence=2.0, max_unread=5000)) as session:
+        await session.send(b"go")
+        await asyncio.sleep(100)
+        await session.send(b"and")
+        await asyncio.sleep(100)
+        for _ in range(100):
+            assert await session.receive() == bytes(1000)
+        assert session.failovers == 0
+
+
+@in_world
+async def test_an_empty_pool_fills_before_patience_is_over(world: World) -> None:
+    async def appear() -> None:
+        await asyncio.sleep(20)
+        await world.element(1, echo)
+
+    appearing = asyncio.create_task(appear())
+    async with world.session(patience=30.0) as session:
+        await session.send(b"x")
+        assert await session.receive() == b"x"
+        assert 20 < asyncio.get_running_loop().time() < 24
+    await appearing
+
+
+@in_world
+async def test_an_empty_pool_is_an_error_in_the_end(world: World) -> None:
+    with pytest.raises(SessionFailed, match="for 7 s") as raised:
+        async with world.session(patience=7.0):
+            pytest.fail("there is nobody")
+    assert isinstance(raised.value.__cause__, NoElement)
+    assert asyncio.get_running_loop().time() == pytest.approx(7, abs=0.01)
+
+
+@in_world
+async def test_a_pool_that_dies_ends_the_session_after_patience(world: World) -> None:
+    element = await world.element(1, echo)
+    async with world.session(patience=5.0) as session:
+        element.kill()
+        element.leave_pool()
+        await asyncio.sleep(1)
+        await session.send(b"unsent", 5)
+        with pytest.raises(SessionFailed) as raised:
+            await anext(session)
+        assert [(one, one.ppid) for one in raised.value.unsent] == [(b"unsent", 5)]
+        assert asyncio.get_running_loop().time() == pytest.approx(5, abs=0.1)
+
+
+@pytest.mark.conformance("ASAP-6.5.5-02")
+@in_world
+async def test_without_failover_the_unsent_is_returned(world: World) -> None:
+    for identifier in (1, 2):
+        await world.element(identifier, silent, settings=SMALL)
+    async with world.session(failover="error") as session:
+        element = world.serving(session)
+        world.network.cut("10.44.0.3", element.address)
+        sent = await fill(session, 10_000, 9)
+        element.kill()
+        with pytest.raises(SessionFailed) as raised:
+            await session.receive()
+        unsent = [int(one[:6]) for one in raised.value.unsent]
+        assert unsent == list(range(sent - len(unsent), sent))
+        assert 10 < len(unsent) < sent
+        assert raised.value.unsent[0].ppid == 9
+        with pytest.raises(SessionFailed):
+            await session.send(b"x")
+
+
+@in_world
+async def test_nothing_that_was_unsent_is_lost_or_out_of_order(world: World) -> None:
+    got: list[int] = []
+
+    async def collect(session: ServiceSession) -> None:
+        async for item in session:
+            assert isinstance(item, Data)
+            got.append(int(item[:6]))
+
+    for identifier in (1, 2):
+        await world.element(identifier, collect)
+    async with world.session() as session:
+        element = world.serving(session)
+        world.network.cut("10.44.0.3", element.address)
+        assert await fill(session, 10_000) > 40
+        assert not got
+        element.kill()
+        await eventually(lambda: got)
+        await asyncio.sleep(1)
+        assert got == list(range(got[0], got[-1] + 1))
+        assert len(got) > 20
+
+
+# Back-pressure
+
+
+@in_world
+async def test_a_slow_reader_makes_the_other_side_wait(world: World) -> None:
+    sent = 0
+
+    async def flood(session: ServiceSession) -> None:
+        nonlocal sent
+        for _ in range(10_000):
+            await session.send(bytes(1000), 3)
+            sent += 1
+
+    await world.element(1, flood)
+    async with world.session(settings=SessionSettings(max_unread=50_000)) as session:
+        await asyncio.sleep(60)
+        stopped = sent
+        await asyncio.sleep(60)
+        assert sent == stopped < 1000
+        assert session.unread < 60_000
+        for _ in range(10_000):
+            assert len(await session.receive()) == 1000  # type: ignore[arg-type]
+            assert session.unread < 60_000
+        assert sent == 10_000
+
+
+@in_world
+async def test_a_slow_service_makes_its_user_wait(world: World) -> None:
+    async def slow(session: ServiceSession) -> None:
+        while True:
+            await asyncio.sleep(1)
+            await session.receive()
+
+    element = await world.element(1, slow, settings=SMALL)
+    async with world.session() as session:
+        assert 500 < await fill(session, 1000) < 1000
+        assert element.sessions[0].unread < 12_000
+
+
+@in_world
+async def test_a_failover_does_not_forget_that_the_reader_is_slow(world: World) -> None:
+    async def flood(session: ServiceSession) -> None:
+        while True:
+            await session.send(bytes(1000))
+
+    for identifier in (1, 2):
+        await world.element(identifier, flood)
+    async with world.session(settings=SessionSettings(max_unread=5000, silence=1.0)) as session:
+        await asyncio.sleep(1)
+        world.serving(session).kill()
+        await asyncio.sleep(60)
+        assert session.failovers == 1
+        assert session.unread < 7000
+        for _ in range(1000):
+            await session.receive()
+
+
+@in_world
+async def test_sends_of_many_tasks_are_each_whole_and_none_is_lost(world: World) -> None:
+    got: list[bytes] = []
+
+    async def collect(session: ServiceSession) -> None:
+        async for item in session:
+            assert isinstance(item, Data)
+            got.append(bytes(item))
+
+    await world.element(1, collect, settings=SMALL)
+    async with world.session(settings=SessionSettings(max_unsent=2000)) as session:
+
+        async def say(who: int) -> None:
+            for number in range(50):
+                await session.send(b"%d %d " % (who, number) + bytes(500))
+
+        cancelled = asyncio.create_task(say(99))
+        talking = [asyncio.create_task(say(who)) for who in range(5)]
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.gather(*talking)
+        await eventually(lambda: len([one for one in got if not one.startswith(b"99")]) == 250)
+    for who in range(5):
+        numbers = [int(one.split()[1]) for one in got if int(one.split()[0]) == who]
+        assert numbers == list(range(50))
+
+
+# The end
+
+
+@in_world
+async def test_an_element_that_closes_ends_the_session(world: World) -> None:
+    async def daytime(session: ServiceSession) -> None:
+        await session.send(b"Friday")
+        await session.close()
+
+    await world.element(1, daytime)
+    async with world.session() as session:
+        assert [item async for item in session] == [b"Friday"]
+        assert session.closed
+        assert not world.user.reports
+
+
+@in_world
+async def test_or_makes_it_go_on_with_another(world: World) -> None:
+    async def daytime(session: ServiceSession) -> None:
+        await session.send(b"Friday")
+        await asyncio.sleep(10)
+        await session.close()
+
+    for identifier in (1, 2):
+        await world.element(identifier, daytime)
+    async with world.session(reopen=True) as session:
+        for _ in range(10):
+            assert await session.receive() == b"Friday"
+        assert session.failovers == 9
+        assert not world.user.reports
+
+
+@in_world
+async def test_what_was_sent_before_the_end_arrives(world: World) -> None:
+    got: list[bytes] = []
+
+    async def collect(session: ServiceSession) -> None:
+        async for item in session:
+            await asyncio.sleep(0.01)
+            assert isinstance(item, Data)
+            got.append(bytes(item[:4]))
+
+    await world.element(1, collect)
+    async with world.session() as session:
+        for number in range(60):
+            await session.send(b"%04d" % number + bytes(10_000))
+    await eventually(lambda: len(got) == 60)
+    assert got == [b"%04d" % number for number in range(60)]
+
+
+@in_world
+async def test_a_user_that_does_not_read_can_close(world: World) -> None:
+    async def flood(session: ServiceSession) -> None:
+        while True:
+            await session.send(bytes(1000))
+
+    await world.element(1, flood)
+    async with world.session(settings=SessionSettings(max_unread=5000)) as session:
+        await asyncio.sleep(1)
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 2.1
+    assert session.closed
+
+
+@in_world
+async def test_a_closing_service_sends_its_users_on(world: World) -> None:
+    for identifier in (1, 2):
+        await world.element(identifier, echo)
+    async with world.session() as session:
+        first = world.serving(session)
+        await first.stop()
+        await session.send(b"x")
+        assert await session.receive() == b"x"
+        assert world.serving(session) is not first
+
+
+@in_world
+async def test_the_application_can_force_a_failover(world: World) -> None:
+    for identifier in (1, 2):
+        await world.element(identifier, echo)
+    async with world.session() as session:
+        first = session.element
+        await session.force_failover()
+        assert session.element not in (None, first)
+        assert not world.user.reports
+        second = session.element
+        assert second is not None
+        await session.force_failover(report=True)
+        await eventually(lambda: world.user.reports == [second.identifier])
+        assert session.element == first
+        await session.send(b"x")
+        assert await session.receive() == b"x"
+        assert session.failovers == 2
+
+
+# Business cards
+
+
+@pytest.mark.conformance("ASAP-3.9-01", "ASAP-3.9-05", "ASAP-2.2.13-01")
+@in_world
+async def test_a_service_names_who_is_to_follow(world: World) -> None:
+    others = [await world.element(identifier, echo) for identifier in (2, 3, 4)]
+    for one in others:
+        one.leave_pool()
+    first = await world.element(1, echo, card=lambda: card_of(others[1], others[0]))
+    async with world.session() as session:
+        await eventually(lambda: session.counters.get("cards"))
+        first.kill()
+        await session.send(b"x")
+        assert await session.receive() == b"x"
+        assert world.serving(session) is others[1]
+
+
+@pytest.mark.conformance("ASAP-3.9-02", "ASAP-3.9-04")
+@in_world
+async def test_a_user_that_is_an_element_says_so(world: World) -> None:
+    element = await world.element(1, echo)
+    learned: list[bytes] = []
+    element.service.learn = lambda card: learned.append(card.pool_handle)
+    async with world.session(pool_element=SimpleNamespace(business_card=lambda: card_of(element))):
+        await eventually(lambda: element.sessions and element.sessions[0].card)
+        assert element.sessions[0].card == card_of(element)
+        assert learned == [POOL]
+    async with world.session():
+        await eventually(lambda: len(element.sessions) == 2)
+        await asyncio.sleep(1)
+        assert element.sessions[1].card is None
+
+
+# Bounds of a service
+
+
+@in_world
+async def test_one_session_more_than_allowed_is_aborted(world: World) -> None:
+    first = await world.element(1, echo, settings=ServiceSettings(max_sessions=1))
+    async with world.session() as one:
+        await world.element(2, echo)
+        async with world.session() as two, world.session() as three:
+            for session in (one, two, three):
+                await session.send(b"x")
+                assert await session.receive() == b"x"
+            assert first.service.active == 1
+            assert world.serving(three).identifier == world.serving(two).identifier == 2
+        assert first.service.counters["refused"] >= 1
+
+
+@in_world
+async def test_sessions_that_come_and_go_untaken_leave_nothing(world: World) -> None:
+    element = await world.element(1, echo, settings=ServiceSettings(max_sessions=8))
+    element.accepting.cancel()
+    for _ in range(50):
+        async with world.session():
+            pass
+    await asyncio.sleep(1)
+    assert element.service.active == 0
+    assert not element.service._arrived
+
+
+# Data-only transports
+
+
+@pytest.mark.conformance("ASAP-3.8-01", "ASAP-3.9-03")
+@in_world
+async def test_data_only_sctp_has_no_cookies_and_no_cards(world: World) -> None:
+    element = await world.element(1, echo, control=False, card=lambda: card_of(element))
+    async with world.session(pool_element=SimpleNamespace(business_card=lambda: card_of(element))) as session:
+        await session.send(b"x")
+        assert await session.receive() == b"x"
+        assert not session.has_control_channel
+        (other,) = element.sessions
+        assert not other.has_control_channel
+        with pytest.raises(LocalProtocolError, match="no control channel"):
+            other.cookie = b"state"
+        assert not session.counters
+        assert other.card is None
+
+
+@in_world
+async def test_an_element_that_cannot_be_used_is_passed_over(world: World) -> None:
+    await world.element(1, echo)
+    other = await world.element(2, echo)
+    (good, bad) = world.user.elements.values()
+    world.user.elements = {2: replace(bad, protocol="dccp"), 1: good}
+    async with world.session() as session:
+        assert session.element == good
+        assert not world.user.reports
+    world.user.elements = {2: replace(bad, addresses=()), 1: good}
+    async with world.session() as session:
+        assert session.element == good
+    assert not other.sessions

@@ -1,0 +1,89 @@
+"""Every (state, event) pair of a session's tables: what is absent is an error, the rest goes where the table says."""
+
+import itertools
+
+import pytest
+
+from rserpool.association import Down
+from rserpool.errors import LocalProtocolError
+from rserpool.protocol import element_session
+from rserpool.protocol.element_session import ElementSession
+from rserpool.protocol.session_table import LET_BE, TABLE, Event, State
+from rserpool.session_settings import ServiceSettings
+from tests.support.machines import SECOND, Machine, element
+
+
+@pytest.mark.parametrize(("state", "event"), [*itertools.product(State, Event)])
+def test_every_pair_of_a_user_session(state: State, event: Event) -> None:
+    machine = Machine(silence=1.0).reach(state)
+    session = machine.session
+    details = (element(2),) if event is Event.SELECTED else ()
+    if (state, event) not in TABLE:
+        with pytest.raises(LocalProtocolError, match=f"{state.name} cannot be {event.name}"):
+            session._input(event, machine.now, *details)
+        assert session.state is state
+        return
+    action, after = TABLE[state, event]
+    actions = session._input(event, machine.now, *details)
+    assert session.state is after
+    if action == LET_BE:
+        assert actions == []
+    assert (session.deadline is None) == (after in (State.NEW, State.OPEN, State.ENDED)) or action == LET_BE
+
+
+@pytest.mark.parametrize("state", [State.CONNECTING, State.OPEN, State.CLOSING])
+def test_what_happens_to_a_former_channel_is_of_no_interest(state: State) -> None:
+    machine = Machine().reach(state)
+    session = machine.session
+    former = session.channel - 1
+    assert session.up(former, 1) == []
+    assert session.down(former, Down.LOST, 1) == []
+    assert session.restarted(former, 1) == []
+    assert session.control(former, b"garbage!", 1) == []
+    assert session.state is state
+    assert not session.counters
+
+
+@pytest.mark.parametrize("state", [State.NEW, State.SELECTING, State.WAITING, State.ENDED])
+def test_without_a_channel_nothing_can_happen_to_it(state: State) -> None:
+    session = Machine().reach(state).session
+    assert session.up(session.channel, 1) == session.down(session.channel, Down.LOST, 1) == []
+    assert session.state is state
+
+
+def test_each_action_of_the_table_exists() -> None:
+    for action, _ in TABLE.values():
+        assert action == LET_BE or callable(getattr(Machine().session, "_" + action))
+
+
+@pytest.mark.parametrize(("state", "event"), [*itertools.product(element_session.State, element_session.Event)])
+def test_every_pair_of_an_element_session(state: element_session.State, event: element_session.Event) -> None:
+    session = ElementSession(1, ServiceSettings(), control=True)
+    if state is element_session.State.CLOSING:
+        session.close(0)
+    elif state is element_session.State.ENDED:
+        session.down(Down.LOST, 0)
+    assert session.state is state
+    happen = {
+        element_session.Event.DOWN: lambda: session.down(Down.SHUTDOWN, 1),
+        element_session.Event.RESTARTED: lambda: session.restarted(1),
+        element_session.Event.LEFT: lambda: session.leave(1),
+        element_session.Event.CLOSED: lambda: session.close(1),
+        element_session.Event.EXPIRED: lambda: session._input(event, 1),
+    }[event]
+    session._failed = False
+    if (state, event) not in element_session.TABLE:
+        with pytest.raises(LocalProtocolError):
+            happen()
+        return
+    happen()
+    assert session.state is element_session.TABLE[state, event][1]
+
+
+def test_an_orderly_end_that_takes_too_long_is_an_abort() -> None:
+    session = ElementSession(1, ServiceSettings(close_timeout=2), control=True)
+    session.close(0)
+    assert session.deadline == 2 * SECOND
+    assert session.advance(2 * SECOND - 1) == []
+    assert session.advance(2 * SECOND) == [element_session.Abort(1), element_session.Ended(True)]
+    assert session.state is element_session.State.ENDED
