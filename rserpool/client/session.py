@@ -280,6 +280,7 @@ async def open_session(
     silence: float | None = None,
     reopen: bool | None = None,
     patience: float = 30.0,
+    max_unread: int = 262_144,
     settings: SessionSettings | None = None,
     pool_element: PoolElement | None = None,
     transport: Transport | None = None,
@@ -290,7 +291,7 @@ async def open_session(
 
     ``user`` selects the elements. Without it a pool user of the session's own does: on the node of ``pool_element``, if
     this user is a pool element too, whose business card each element is then sent; else with ``registrars``, without
-    which they are found by multicast. ``failover``, ``silence``, ``reopen`` and ``patience`` are those of
+    which they are found by multicast. ``failover``, ``silence``, ``reopen``, ``patience``, ``max_unread`` are those of
     SessionSettings; ``settings`` sets all at once instead. ``transport`` carries the data over SCTP; without it one is
     chosen, with ``tuning``: FAST asks that no element keeps its loop from turning for 0.3 s, where SCTP runs in its
     process. ``local`` are the addresses to speak from.
@@ -298,7 +299,7 @@ async def open_session(
     SessionFailed where no element serves for as long as patience lasts.
     """
     settings = settings or SessionSettings(
-        failover=Failover(failover), silence=silence, reopen=reopen, patience=patience
+        failover=Failover(failover), silence=silence, reopen=reopen, patience=patience, max_unread=max_unread
     )
     async with contextlib.AsyncExitStack() as stack:
         if user is None:
