@@ -226,6 +226,7 @@ cdef class Socket(Associations):
             self.released(<Association>assoc)
         self.table.clear()
         self.late.clear()
+        self.parted.clear()
         self.waiting.clear()
 
     def blocked(self) -> None:

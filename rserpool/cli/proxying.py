@@ -19,7 +19,6 @@ from rserpool.client import ClientSettings, Node
 from rserpool.errors import LocalProtocolError
 from rserpool.locator import parse_address
 from rserpool.messages import POLICY_VALUES, Policy
-from rserpool.profile import PROFILES
 from rserpool.registrar.config import LEVELS, TRANSPORTS, spoken
 from rserpool.registrar.schema import ConfigError, Option, number, options_of
 from rserpool.transport.choose import choose
@@ -44,9 +43,6 @@ class Common:
     transport: str = "auto"
     """Where SCTP comes from: the kernel's, or usrsctp over UDP with UDP port = SCTP port; auto prefers the kernel."""
 
-    profile: object = PROFILES["rfc"]
-    """The dialect of the registrars: which unit the life of a registration has, seconds or rsplib's milliseconds."""
-
     log_level: str = "info"
     """The least important messages to log: debug, info, warning or error."""
 
@@ -54,7 +50,7 @@ class Common:
     """Whether to run on uvloop rather than on plain asyncio; it costs less time per octet."""
 
 
-CHOICES: Mapping[str, Mapping[str, object]] = {"transport": TRANSPORTS, "log_level": LEVELS, "profile": PROFILES}
+CHOICES: Mapping[str, Mapping[str, object]] = {"transport": TRANSPORTS, "log_level": LEVELS}
 
 
 class Options:
@@ -128,7 +124,7 @@ class Ending:
 
 def node_of(common: Common, **options: Any) -> Node:
     """The node of a proxy. Raises LocalProtocolError or TransportUnavailable."""
-    settings = replace(ClientSettings(), profile=common.profile, **options.pop("settings", {}))  # type: ignore[arg-type]
+    settings = replace(ClientSettings(), **options.pop("settings", {}))
     transport = choose(common.transport)[0] if common.transport != "auto" else None
     return Node(registrars=common.registrar, settings=settings, transport=transport, **options)
 

@@ -19,7 +19,7 @@ from rserpool.errors import LocalProtocolError, RSerPoolError
 from rserpool.protocol.outbox import check_ppid
 from rserpool.resolved import ResolvedElement
 from rserpool.session_settings import ASAP_PPID, ENTRY_COST
-from rserpool.transport.interface import MAX_USER_MESSAGE, AssociationGone, Down, Transport, Tuning
+from rserpool.transport.interface import FAST, MAX_USER_MESSAGE, AssociationGone, Down, Transport, Tuning
 
 MAX_LINES: Final = 64
 """Elements to which an association is kept: one more ends that which was used longest ago."""
@@ -167,13 +167,13 @@ class PoolSocket:
         identifier: int | None = None,
         patience: float = PATIENCE,
         transport: Transport | None = None,
-        tuning: Tuning | None = None,
+        tuning: Tuning = FAST,
         local: str | Sequence[str] | None = None,
     ) -> None:
         self.pool_handle = octets(handle)
         self.last: ResolvedElement | None = None
         """The element that got the last message."""
-        self.opener = Opener(transport, tuning or Tuning(), texts(local))
+        self.opener = Opener(transport, tuning, texts(local))
         self._user = user
         self._identifier = identifier
         self._patience = patience

@@ -7,7 +7,7 @@ answered, which becomes home by that; what is wrong changes nothing but where th
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from rserpool._fast.bucket import Bucket
 from rserpool._fast.wheel import Wheel
@@ -285,6 +285,10 @@ class Node:
         """Send a request whose answer ``asker`` waits for."""
         self._asking.setdefault(asker, set()).add(link.number)
         self._act(Send(link.number, message.encode()))
+
+    def asked(self, asker: Asker) -> Collection[int]:
+        """The associations, of those that last, over which it has asked."""
+        return self._asking.get(asker, ())
 
     def settled(self, asker: Asker) -> None:
         """It waits no longer."""

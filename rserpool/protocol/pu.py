@@ -47,8 +47,6 @@ class Query:
     began: int = 0
     """When it was first sent to the present home."""
     t1: Alarm | None = None
-    numbers: set[int] = field(default_factory=set)
-    """The associations over which it was asked."""
     following: "Query | None" = None
     """What is to be asked after it, because it wants more."""
 
@@ -220,7 +218,7 @@ class User:
     def asked(self, handle: bytes, number: int) -> bool:
         """Whether an answer about this pool may come over that association."""
         query = self._queries.get(handle)
-        return query is not None and number in query.numbers
+        return query is not None and number in self._node.asked(query)
 
     def answered(self, message: HandleResolutionResponse, now: int) -> None:
         """A HANDLE_RESOLUTION_RESPONSE of the home, asked for or not. An error makes it negative (RFC 5352 2.2.6)."""
@@ -325,7 +323,7 @@ class User:
         if query is None:
             query = self._queries[handle] = Query(self, handle, items)
             self._ask(query, now)
-        elif query.items < items or (watched and query.numbers and not query.subscribing):
+        elif query.items < items or (watched and self._node.asked(query) and not query.subscribing):
             if query.following is None:
                 query.following = Query(self, handle, items)
             query = query.following
@@ -345,14 +343,13 @@ class User:
             self._node.hunt(now)
             return
         query.t1 = Alarm(self._node.wheel, now + self._t1, query.due)
-        if home.number not in query.numbers:
+        if home.number not in self._node.asked(query):
             query.began = now
         elif not again:
             return
         self._send(query, home)
 
     def _send(self, query: Query, link: Link) -> None:
-        query.numbers.add(link.number)
         query.subscribing = query.handle in self._watches
         request = HandleResolution(pool_handle=query.handle, subscribe=query.subscribing, items=query.items)
         self._node.ask(query, link, request)

@@ -19,6 +19,10 @@ from rserpool.transport.udp import UdpSockets, enlarge_buffers, expand, pack
 
 SOL_SCTP = 132
 PEER_ADDR_PARAMS = 9
+FRAGMENT_INTERLEAVE, PARTIAL_DELIVERY_POINT = 18, 19
+PEER_ADDR_THRESHOLDS = 31
+PIECE = 1 << 16
+"""Octets of a longer message that are delivered before it is complete: it need not fit into the receive window."""
 BINDX_ADD = 100
 REMOTE_UDP_ENCAPS_PORT = 132
 HEARTBEATS_ON, HEARTBEATS_OFF = 1, 2
@@ -40,7 +44,14 @@ def _paths(tuning: Tuning) -> bytes:
     return struct.pack("=i128xIHIIIxx", 0, interval, tuning.path_retransmissions, 0, 0, flags)
 
 
+def _thresholds() -> bytes:
+    """struct sctp_paddrthlds for associations to come: after the first time-out another path is taken (RFC 7829)."""
+    return struct.pack("=i4x128xHH4x", 0, 0, 0)
+
+
 def _tune(sock: "sctp.sctpsocket_udp", raw: socket.socket, tuning: Tuning) -> None:
+    # Whatever is left when the socket is closed is aborted, also when the process dies: its peers need not guess.
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     enlarge_buffers(raw)
     sock.nodelay = True
     sock.initparams.num_ostreams = 1
@@ -54,6 +65,12 @@ def _tune(sock: "sctp.sctpsocket_udp", raw: socket.socket, tuning: Tuning) -> No
     patience.assocmaxrxt = tuning.association_retransmissions
     sock.set_assocparams(patience)
     raw.setsockopt(SOL_SCTP, PEER_ADDR_PARAMS, _paths(tuning))
+    raw.setsockopt(SOL_SCTP, PEER_ADDR_THRESHOLDS, _thresholds())
+    # Else nobody is heard while one peer's message is delivered in pieces.
+    raw.setsockopt(SOL_SCTP, FRAGMENT_INTERLEAVE, 1)
+    raw.setsockopt(
+        SOL_SCTP, PARTIAL_DELIVERY_POINT, min(PIECE, raw.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)
+    )
 
 
 def _bind(raw: socket.socket, addresses: Sequence[Address], port: int) -> int:
@@ -91,6 +108,7 @@ class KernelEndpoint(SctpEndpoint, Socket):
         self._raw.setblocking(False)
         try:
             _tune(self._sctp, self._raw, transport.tuning)
+            self.max_message = min(self.max_message, self._raw.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
             self._port = _bind(self._raw, wanted, port)
             self.take_socket(self._raw.fileno(), transport.tuning.sack_delay or 0.0)
             if listen:
@@ -199,7 +217,6 @@ class KernelEndpoint(SctpEndpoint, Socket):
             self._loop.remove_reader(self._own.fileno())
             self._own.close()
             self._own = None
-        self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._raw.close()
         if self._datagrams is not None:
             self._datagrams.close()

@@ -328,6 +328,11 @@ def test_nothing_is_left_open(back_end: str, run: Run) -> None:
             async with pair(back_end, echo=True) as p:
                 assert p.client.send(p.assoc, message(), 11)
                 await p.at_client.until(lambda p=p: bool(p.at_client.messages))  # type: ignore[misc]
+                p.server.pause(p.server_assoc)
+                for number in range(20):
+                    assert p.client.send(p.assoc, message(1000, number), 11)
+                p.client.shutdown(p.assoc)
+                await p.at_client.until(lambda p=p: bool(p.at_client.down))  # type: ignore[misc]
         assert descriptors() == before
 
     run(main())

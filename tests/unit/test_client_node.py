@@ -162,6 +162,12 @@ def test_places() -> None:
             server_addresses([wrong])
 
 
+@pytest.mark.parametrize("wrong", [{"server_hunt": 0.0}, {"candidates": 0}, {"stale_cache": -1.0}, {"hunt_max": -5}])
+def test_settings_that_make_no_sense(wrong: dict[str, float]) -> None:
+    with pytest.raises(LocalProtocolError, match=next(iter(wrong))):
+        ClientSettings(**wrong)  # type: ignore[arg-type]
+
+
 def test_groups() -> None:
     assert len(announcement_groups(None, [])) == 3
     assert announcement_groups(None, ["10.0.0.1"]) == []
@@ -454,6 +460,22 @@ async def test_selection_asks_or_uses_the_cache(world: World) -> None:
     async with world.user(settings=ClientSettings()) as user:
         await user.cache_populate(ONE_POOL)
         assert len(silent.registrar.heard) == 3, "without a cache nothing happens"
+
+
+@pytest.mark.conformance("POL-4.1-01")
+@in_world
+async def test_sessions_spread_over_a_round_robin_pool(world: World) -> None:
+    server = await world.registrar()
+    async with world.node() as node, world.user() as user:
+        elements = [PoolElement(ONE_POOL, SERVICE, node=node, identifier=number) for number in (1, 2, 3)]
+        await asyncio.gather(*(element.__aenter__() for element in elements))
+        one_by_one = [(await user.select(ONE_POOL)).identifier for _ in range(6)]
+        assert one_by_one[:3] == one_by_one[3:]
+        assert sorted(one_by_one[:3]) == [1, 2, 3]
+        at_once = await asyncio.gather(*(user.select(ONE_POOL) for _ in range(30)))
+        assert [sum(one.identifier == number for one in at_once) for number in (1, 2, 3)] == [10, 10, 10]
+        await asyncio.gather(*(element.__aexit__(None, None, None) for element in elements))
+    await server.stop()
 
 
 @in_world
