@@ -37,6 +37,7 @@ cdef enum:
     BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop
     DATAGRAM = 1 << 16
     COMMON_HEADER = 12
+    ASAP_PPID = 11
     NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; few larger fit into its buffers
     SACK = 3                         # chunk type
     SACK_RWND = 20                   # where its window is, if it is the first chunk of a packet
@@ -510,6 +511,10 @@ cdef class Socket(Associations):
         info.snd_ppid = htonl(ppid)
         info.snd_assoc_id = assoc
         return usrsctp_sendv(self.socket_of(assoc), data, length, NULL, 0, &info, sizeof(info), SCTP_SENDV_SNDINFO, 0)
+
+    cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
+        self.busy = True
+        return self.sendv(assoc, <const char *>answer, <size_t>len(answer), ASAP_PPID, 0) >= 0
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""
