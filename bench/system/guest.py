@@ -6,7 +6,6 @@ import json
 import socket
 import statistics
 import struct
-import sys
 from collections.abc import Callable
 
 import pyximport  # type: ignore[import-untyped]
@@ -14,7 +13,7 @@ import pyximport  # type: ignore[import-untyped]
 from bench.system.populate import registration
 from bench.system.servers import processor_seconds
 from rserpool.messages import HandleResolution, RegistrationResponse, decode
-from tests.interop import registrars
+from tests.interop import peers, registrars
 from tests.interop.guest import out_directory
 from tests.interop.network import Network, address
 
@@ -72,7 +71,7 @@ def main() -> None:
         for name, host in HOSTS.items():
             options = [*registrars.patient(name), *registrars.static_peers(name)]
             running[name] = registrars.start(net, name, host, 0x11111111 * host, *options)
-            registrars.connect_when_ready(net, CLIENT, running[name].asap, running[name].program).close()
+            peers.connect_when_ready(net, CLIENT, running[name].asap, running[name].program).close()
         loads = {name: prepared(net, one) for name, one in running.items()}
         for load in loads["ours"]:
             rates: dict[str, list[float]] = {name: [] for name in loads}
@@ -99,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
