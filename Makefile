@@ -40,6 +40,7 @@ bench: setup ## times, instructions per call against the baseline (gate +1 %), m
 fuzz: setup ## a million mutated inputs, then 100 000 under ASan and UBSan
 	@$(PY) -m tests.fuzz.decoder --count 1000000
 	@$(PY) -m tests.fuzz.registrar --count 1000000
+	@$(PY) -m tests.fuzz.node --count 1000000
 	@PYTHON=$(PY) ci/fuzz 100000
 
 clean: ## remove everything that was made, .venv too

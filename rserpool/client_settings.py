@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from rserpool.errors import LocalProtocolError
-from rserpool.profile import RFC, Profile
 
 MAY_BE_ZERO: Final = frozenset({"max_registration_attempts", "max_request_retransmits", "stale_cache"})
 
@@ -13,9 +12,6 @@ MAY_BE_ZERO: Final = frozenset({"max_registration_attempts", "max_request_retran
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
     """The settings of one node, that is of its pool elements and of its pool user."""
-
-    profile: Profile = RFC
-    """The dialect of the registrars: which unit a Registration Life has."""
 
     request_timeout: float = 15.0
     """T1-ENRPrequest: seconds until an unanswered handle resolution is sent again, and another registrar looked for."""

@@ -35,9 +35,10 @@ class Node:
 
     ``registrars``: see places.server_addresses. ``groups``: multicast groups in which registrars announce themselves,
     ADDRESS:PORT; those of IANA and rsplib where no registrar is configured and none is given; ``interfaces``: the
-    network interfaces to listen on, all if unset. ``local``: the addresses to speak from. ``tcp``: whether a registrar
-    that announces itself may be asked over TCP, by a user alone. ``transport`` carries SCTP, ``tcp_transport`` TCP; the
-    node stops only those that it chose itself.
+    network interfaces to listen on, all if unset. ``local``: the addresses to speak from; ``preferred``: addresses to
+    be among those where ``local`` names none and this host has them. ``tcp``: whether a registrar that announces itself
+    may be asked over TCP, by a user alone. ``listen``: whether registrars may call; without it, no element can live
+    here. ``transport`` carries SCTP, ``tcp_transport`` TCP; the node stops only those that it chose itself.
 
     Raises LocalProtocolError for what cannot be meant; entering raises OSError or TransportUnavailable.
     """
@@ -54,6 +55,7 @@ class Node:
         interfaces: Sequence[str] | None = None,
         tcp: bool = False,
         listen: bool = True,
+        preferred: Sequence[Address] = (),
     ) -> None:
         self.settings = settings or ClientSettings()
         self._registrars = server_addresses(registrars)
@@ -61,6 +63,7 @@ class Node:
         self._interfaces = interfaces
         self._local = texts(local)
         self._listen = listen
+        self._preferred = preferred
         self._given = {True: transport, False: tcp_transport}
         self._tcp = tcp or any(not registrar.sctp for registrar in self._registrars)
         self._sctp = bool(self._groups) or any(registrar.sctp for registrar in self._registrars)
@@ -124,10 +127,11 @@ class Node:
             self._own.append(transport)
         events = Events(number=self._protocol.number, up=self._up, message=self._message, down=self._down)
         face = self._faces[sctp] = Face(events, self._lines, sctp=sctp)
-        addresses: list[str] = []
+        addresses = self._local or []
         if sctp:
             reached = [registrar for registrar in self._registrars if registrar.sctp]
-            addresses = self._local or local_addresses(reached, multihomed=transport.name == "kernel")
+            multihomed = transport.name == "kernel"
+            addresses = self._local or local_addresses(reached, self._preferred, multihomed=multihomed)
         endpoint = await transport.endpoint(face, addresses=addresses, listen=self._listen and sctp)
         self._endpoints[sctp] = endpoint
         face.opened(endpoint)
@@ -157,6 +161,11 @@ class Node:
         if self._protocol is None or self._protocol.stopped:
             raise LocalProtocolError("the node is not open")
         return self._protocol
+
+    @property
+    def takes_elements(self) -> bool:
+        """Whether pool elements can live here: not where registrars are reached over TCP only, or may not call."""
+        return self._sctp and self._listen
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:

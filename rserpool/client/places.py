@@ -5,11 +5,12 @@ from ipaddress import IPv4Address, ip_address
 
 from rserpool.errors import LocalProtocolError
 from rserpool.locator import ASAP_GROUPS, ASAP_PORT, parse_addresses, parse_peers
+from rserpool.protocol.addresses import Address
 from rserpool.protocol.candidates import ServerAddress
 from rserpool.settings import Scope
 from rserpool.transport.announce import Group, as_group
 from rserpool.transport.host import host_addresses
-from rserpool.transport.udp import route_source
+from rserpool.transport.udp import interface_addresses, route_source
 
 TCP = "tcp:"
 ANYWHERE = (IPv4Address("192.0.2.1"), IPv4Address("224.0.1.185"))
@@ -42,16 +43,20 @@ def announcement_groups(entries: Sequence[str] | None, registrars: Sequence[str]
         raise LocalProtocolError(str(error)) from None
 
 
-def local_addresses(registrars: Sequence[ServerAddress], *, multihomed: bool) -> list[str]:
+def local_addresses(
+    registrars: Sequence[ServerAddress], preferred: Sequence[Address] = (), *, multihomed: bool
+) -> list[str]:
     """The addresses to speak from. Towards registrars on this host, the loopback's; else all that reach beyond the
-    link, or, of a transport whose associations have one address, that from which the first registrar is reached."""
+    link, or, of a transport whose associations have one address, the first one preferred, or that from which the first
+    registrar is reached. What is preferred counts where it is an address of this host."""
+    own = [str(address) for address in preferred if address in interface_addresses() and not address.is_loopback]
     wanted = [address for registrar in registrars for address in registrar.addresses]
     if wanted and all(address.is_loopback for address in wanted):
         return list(dict.fromkeys(str(route_source(address) or address) for address in wanted))
-    found = host_addresses(Scope.SITE_LOCAL)
+    found = [*own, *host_addresses(Scope.SITE_LOCAL)]
     if not multihomed:
         sources = (route_source(address) for address in (*wanted, *ANYWHERE))
-        found = [str(source) for source in sources if source is not None][:1] or found[:1]
+        found = own[:1] or [str(source) for source in sources if source is not None][:1] or found[:1]
     return list(dict.fromkeys(found)) or [LOOPBACK]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -21,6 +22,7 @@ from rserpool.messages import (
     POLICY_VALUES,
     BusinessCard,
     DCCPTransport,
+    ErrorCause,
     Policy,
     PolicyType,
     SCTPTransport,
@@ -32,8 +34,10 @@ from rserpool.messages import (
 from rserpool.messages import PoolElement as Parameter
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.events import ElementState, Home, State
-from rserpool.protocol.pe import Element
+from rserpool.protocol.pe import Element, wire_life
 from rserpool.transport import interface
+
+log = logging.getLogger("rserpool.client")
 
 ROUND_ROBIN = Policy(policy_type=PolicyType.ROUND_ROBIN, values=())
 PATIENCE = 30.0
@@ -52,6 +56,18 @@ def with_load(policy: Policy, load: float) -> Policy:
     values = list(policy.values or [0] * len(names))
     values[names.index("load")] = round(load * FULL_LOAD)
     return replace(policy, values=tuple(values))
+
+
+def addresses_of(transport: Transport | None) -> tuple[Address, ...]:
+    """The addresses of a transport parameter; an opaque one has none that we know."""
+    match transport:
+        case SCTPTransport(addresses=addresses):
+            return addresses
+        case TCPTransport(address=address) | UDPTransport(address=address):
+            return (address,)
+        case UDPLiteTransport(address=address) | DCCPTransport(address=address):
+            return (address,)
+    return ()
 
 
 class PoolElement:
@@ -110,11 +126,14 @@ class PoolElement:
             local=local,
             groups=groups,
             interfaces=interfaces,
+            preferred=() if user_transport is None else addresses_of(user_transport),
         )
         self._transport = transport
-        self._cards = Cards(self.pool_handle, self._parameter, PoolUser(node=self.node) if successors else None)
+        self._cards = Cards(self.pool_handle, self._parameter, PoolUser(node=self.node), successors=successors)
         self._element: Element | None = None
         self._last: ElementState | None = None
+        self._causes: tuple[ErrorCause, ...] = ()
+        """What a registrar has said last against it."""
         self._queues: list[EventQueue[ElementState]] = []
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -145,9 +164,13 @@ class PoolElement:
             self._user_transport = await self.service.open(
                 self.pool_handle, where, transport=self._transport, card=self.business_card
             )
+            self.service.learn = self._cards.learn
             self._cards.start()
 
     def _start(self) -> None:
+        if not self.node.takes_elements:
+            raise LocalProtocolError("a pool element needs a node that speaks SCTP and may be called (RFC 5352 2.1)")
+        self._warn_of_addresses()
         element = self.node.protocol.add(
             self.pool_handle,
             self.user_transport,
@@ -168,8 +191,8 @@ class PoolElement:
             async with asyncio.timeout(patience):
                 await self.registered()
         except TimeoutError:
-            if self._last is not None and self._last.causes:
-                raise refusal(self._what(), self._last.causes) from None
+            if self._causes:
+                raise refusal(self._what(), self._causes) from None
             raise NoRegistrar(f"no registrar answered within {patience:g} s") from None
 
     async def _leave(self) -> None:
@@ -265,6 +288,8 @@ class PoolElement:
             self._element.change(self.node.now(), user_transport=user_transport)
             self.node.settle()
         self._user_transport = user_transport
+        if self._element is not None:
+            self._warn_of_addresses()
 
     def set_addresses(self, addresses: Sequence[Address]) -> None:
         """Serve at other addresses. LocalProtocolError for a transport that cannot have them."""
@@ -309,7 +334,7 @@ class PoolElement:
         return Parameter(
             identifier=self.identifier,
             home_identifier=home.identifier if home is not None else 0,
-            registration_life=int(self._life),
+            registration_life=wire_life(self._life) if self._life_on_wire is None else self._life_on_wire,
             user_transport=self.user_transport,
             policy=self._policy,
         )
@@ -318,10 +343,12 @@ class PoolElement:
 
     async def registered(self) -> None:
         """Wait until the registrar has what was set last. Raises Refused if it does not want it, LocalProtocolError if
-        the element is left."""
+        the element is left or its node closed."""
         await self._until(self._is_settled)
         if self.state is State.REFUSED:
             raise self._refused()
+        if self.state is State.IDLE:
+            raise LocalProtocolError("the element is not registered any more")
 
     def events(self) -> EventQueue[ElementState]:
         """An asynchronous iterator over ElementState records from now on, and EventsDropped where they were not fetched
@@ -330,15 +357,22 @@ class PoolElement:
         self._queues.append(queue)
         return queue
 
+    def _warn_of_addresses(self) -> None:
+        own = self.node.local_addresses
+        foreign = [str(address) for address in addresses_of(self.user_transport) if address not in own]
+        if foreign:
+            registered, spoken = ", ".join(foreign), ", ".join(map(str, own))
+            text = "pool %r: %s cannot be registered, for this node speaks from %s (RFC 5352 2.2.1): see `local`"
+            log.warning(text, self.pool_handle, registered, spoken)
+
     def _is_settled(self) -> bool:
-        return self._last is not None and (self._last.current or self._last.state is State.REFUSED)
+        return self._last is not None and (self._last.current or self._last.state in (State.REFUSED, State.IDLE))
 
     def _what(self) -> str:
         return f"registration in pool {self.pool_handle!r}"
 
     def _refused(self) -> Refused:
-        assert self._last is not None
-        return refusal(self._what(), self._last.causes)
+        return refusal(self._what(), self._causes)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -351,6 +385,7 @@ class PoolElement:
 
     def _heard(self, event: ElementState) -> None:
         old, self._last = self._last, event
+        self._causes = () if event.current else event.causes or self._causes
         if self.service is not None:
             self.service.identifier = self.identifier
         for waiting in self._waiting:

@@ -7,7 +7,7 @@ failed. While there is a home, the hunt looks for another one beside it (RFC 535
 
 import typing
 
-from rserpool._fast.wheel import Entry
+from rserpool.protocol.alarms import Alarm
 from rserpool.protocol.candidates import FOREVER, MICROSECONDS, Candidate
 from rserpool.protocol.link import Link, Stage
 
@@ -30,9 +30,9 @@ class Hunt:
         self.rounds = 0
         """Rounds begun since the node was made."""
         self._length = 0
-        self._t5: Entry | None = None
-        self._retry: Entry | None = None
-        self._gathering: Entry | None = None
+        self._t5: Alarm | None = None
+        self._retry: Alarm | None = None
+        self._gathering: Alarm | None = None
 
     def start(self, now: int) -> None:
         """Begin, if it has not begun; who has come up beside a home that is lost becomes home."""
@@ -58,7 +58,7 @@ class Hunt:
 
     def _begin_round(self, now: int) -> None:
         self.rounds += 1
-        self._t5 = self._node.wheel.insert(now + self._length, self._round_over)
+        self._t5 = Alarm(self._node.wheel, now + self._length, self._round_over)
         self.fill(now)
 
     def _round_over(self, now: int) -> None:
@@ -86,7 +86,7 @@ class Hunt:
             self._node.dial(candidate, now)
         waiting = [one.tried + pause for one in self._mine(now) if one.tried + pause > now]
         if waiting:
-            self._retry = self._node.wheel.insert(min(waiting), self.fill)
+            self._retry = Alarm(self._node.wheel, min(waiting), self.fill)
 
     def _mine(self, now: int) -> list[Candidate]:
         """The candidates of a transport that this node may use."""
@@ -132,7 +132,7 @@ class Hunt:
         elif not self._dialing():
             self._choose(now)
         elif self._gathering is None:
-            self._gathering = self._node.wheel.insert(now + GATHER, self._choose)
+            self._gathering = Alarm(self._node.wheel, now + GATHER, self._choose)
 
     def _choose(self, now: int) -> None:
         self._cancel("_gathering")
@@ -155,7 +155,7 @@ class Hunt:
         return [link for link in self._node.links.values() if link.stage is Stage.DIALING]
 
     def _cancel(self, name: str) -> None:
-        entry: Entry | None = getattr(self, name)
-        if entry is not None:
-            self._node.wheel.cancel(entry)
+        alarm: Alarm | None = getattr(self, name)
+        if alarm is not None:
+            alarm.cancel(self._node.wheel)
             setattr(self, name, None)

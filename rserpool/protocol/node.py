@@ -7,7 +7,7 @@ answered, which becomes home by that; what is wrong changes nothing but where th
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from rserpool._fast.bucket import Bucket
 from rserpool._fast.wheel import Wheel
@@ -33,9 +33,10 @@ from rserpool.messages import (
 )
 from rserpool.protocol.actions import Abort, Action, Dial, Happened, Level, Note, Send, Shutdown
 from rserpool.protocol.addresses import Address
+from rserpool.protocol.alarms import Alarm
 from rserpool.protocol.asap import MAX_MESSAGE, Randomness
 from rserpool.protocol.association import Peer
-from rserpool.protocol.candidates import Candidate, Candidates, ServerAddress
+from rserpool.protocol.candidates import MICROSECONDS, Candidate, Candidates, ServerAddress
 from rserpool.protocol.events import Event, Home, HomeChanged
 from rserpool.protocol.hunt import Hunt
 from rserpool.protocol.link import Link, Stage, new_link
@@ -44,6 +45,8 @@ from rserpool.protocol.pu import Query, User
 
 NOT_OUR_BUSINESS = (ServerAnnounce, Cookie, CookieEcho, BusinessCard)
 """What a node does not expect over an association with a registrar, and what yet harms nobody."""
+STRANGER_IDLE = 30_000_000
+"""Microseconds of silence after which an association that somebody else opened makes room for another one."""
 UNRECOGNIZED = (Cause.UNRECOGNIZED_PARAMETER, Cause.UNRECOGNIZED_MESSAGE)
 Asker = Element | Query
 
@@ -75,7 +78,7 @@ class Node:
         """The home registrar's server identifier; 0 while it has not told it."""
         self.elements: dict[tuple[bytes, int], Element] = {}
         self.user = User(self)
-        self.updates = Bucket(settings.update_rate, max(1.0, settings.update_rate), now)
+        self._updates = Bucket(settings.update_rate, max(1.0, settings.update_rate), now)
         self.counters: Counter[str] = Counter()
         self.started = self.stopped = False
         self._hunt = Hunt(self)
@@ -84,6 +87,8 @@ class Node:
         self._tcp = tcp
         self._numbers = itertools.count(1)
         self._element_numbers = itertools.count(1)
+        self._turns: dict[Element, None] = {}
+        self._turn: Alarm | None = None
         self._asking: dict[Asker, set[int]] = {}
         self._actions: list[Action] = []
 
@@ -99,13 +104,17 @@ class Node:
         """End at once: whoever waits is told, associations are shut down, and nothing happens any more."""
         self.stopped = True
         self._hunt.stop(now)
-        for element in self.elements.values():
-            element.drop()
-        self.elements.clear()
-        self.user.stop()
         for link in tuple(self.links.values()):
             self.leave(link, abort=False)
         self.home = None
+        for element in self.elements.values():
+            element.drop()
+            element.show("the node was stopped")
+        self.elements.clear()
+        self._turns.clear()
+        if self._turn is not None:
+            self._turn.cancel(self.wheel)
+        self.user.stop()
         return self.drain()
 
     def number(self) -> int:
@@ -124,8 +133,7 @@ class Node:
         """An association came up: one that was dialled, or one of a new number that somebody opened."""
         link = self.links.get(number)
         if link is None:
-            incoming = sum(one.candidate is None for one in self.links.values())
-            if self.stopped or incoming >= self.settings.incoming:
+            if self.stopped or not self._takes_strangers(now):
                 self.counters["associations refused"] += 1
                 self._act(Abort(number))
             else:
@@ -134,6 +142,18 @@ class Node:
             link.stage, link.peer, link.heard = Stage.UP, peer, now
             self._hunt.came_up(link, now)
         return self.drain()
+
+    def _takes_strangers(self, now: int) -> bool:
+        """Whether one more association that somebody else opened is taken: one that has long been silent makes room,
+        so that strangers cannot shut out a registrar that takes over."""
+        strangers = [one for one in self.links.values() if one.candidate is None and one is not self.home]
+        if len(strangers) < self.settings.incoming:
+            return True
+        idlest = min(strangers, key=lambda one: one.heard)
+        if now < idlest.heard + STRANGER_IDLE:
+            return False
+        self.leave(idlest, abort=True)
+        return len(strangers) < 2 * self.settings.incoming
 
     def down(self, number: int, now: int) -> list[Action]:
         """An association ended, however, or one that was dialled did not come up."""
@@ -164,8 +184,8 @@ class Node:
 
     def advance(self, now: int) -> list[Action]:
         """Everything that is due by now."""
-        for due in self.wheel.expire(now):
-            due(now)
+        for alarm in self.wheel.expire(now):
+            alarm.go_off(now)
         return self.drain()
 
     @property
@@ -210,6 +230,7 @@ class Node:
     def remove(self, element: Element) -> None:
         """Forget an element, deregistered or not."""
         element.drop()
+        self._turns.pop(element, None)
         if self.elements.get((element.pool_handle, element.identifier)) is element:
             del self.elements[element.pool_handle, element.identifier]
 
@@ -235,6 +256,25 @@ class Node:
         if self.home is not None and self.home.stage is Stage.LEAVING:
             self._lose_home(now)
 
+    def turn(self, element: Element, now: int) -> bool:
+        """Whether a change of an element may be sent now; else it is told when its turn has come."""
+        if not self._turns and self._updates.take(now):
+            return True
+        self._turns[element] = None
+        self._await_turn(now)
+        return False
+
+    def _await_turn(self, now: int) -> None:
+        if self._turns and (self._turn is None or not self._turn.armed):
+            self._turn = Alarm(self.wheel, now + round(MICROSECONDS / self.settings.update_rate), self._next_turns)
+
+    def _next_turns(self, now: int) -> None:
+        while self._turns and self._updates.take(now):
+            element = next(iter(self._turns))
+            del self._turns[element]
+            element.feed(Input.TURN, now)
+        self._await_turn(now)
+
     def hunt(self, now: int) -> None:
         """Look for a home, or for another one beside the home."""
         if self.started and not self._losing:
@@ -244,6 +284,10 @@ class Node:
         """Send a request whose answer ``asker`` waits for."""
         self._asking.setdefault(asker, set()).add(link.number)
         self._act(Send(link.number, message.encode()))
+
+    def asked(self, asker: Asker) -> Collection[int]:
+        """The associations, of those that last, over which it has asked."""
+        return self._asking.get(asker, ())
 
     def settled(self, asker: Asker) -> None:
         """It waits no longer."""
@@ -309,6 +353,8 @@ class Node:
         """This registrar is home from now on; ``adopted``: because it said so."""
         old, self.home = self.home, link
         self.home_identifier = identifier
+        if old is not None and not adopted:
+            self._useless(old, now)
         self._hunt.stop(now)
         for other in self.links.values():
             if other is not link and other.stage is Stage.UP and (other is old or other.candidate is not None):

@@ -11,7 +11,6 @@ import typing
 from collections.abc import Callable
 from dataclasses import replace
 
-from rserpool._fast.wheel import Entry
 from rserpool.errors import Cause, LocalProtocolError
 from rserpool.messages import (
     Deregistration,
@@ -24,6 +23,7 @@ from rserpool.messages import (
     Transport,
 )
 from rserpool.protocol.actions import Level
+from rserpool.protocol.alarms import Alarm
 from rserpool.protocol.candidates import MICROSECONDS
 from rserpool.protocol.events import ElementState, State
 
@@ -43,6 +43,8 @@ ADOPTION = 3 * MICROSECONDS
 BREATH = MICROSECONDS
 """Microseconds after a grant before which an end of the registration is not answered by another one: a registrar that
 ends what it grants must not keep us busy."""
+EARLY = 0.05
+"""The part of T4 that is random, so that elements that came together do not register again together."""
 SPREAD = 0.5
 """The part of a pause that is random."""
 
@@ -68,6 +70,8 @@ class Input(enum.Enum):
     DUE = enum.auto()
     """The timer."""
     CHANGED = enum.auto()
+    TURN = enum.auto()
+    """A change that had to wait for those of other elements may be sent now."""
     EXPIRED = enum.auto()
     """The registrar says that there is no registration any more."""
     KEPT = enum.auto()
@@ -81,6 +85,11 @@ class Input(enum.Enum):
 def reregistration_interval(life: float) -> float:
     """T4: seconds between registrations that last ``life`` seconds (RFC 5352 7.1; half the life where it is short)."""
     return min(MAX_REREGISTRATION, life - MARGIN) if life > 2 * MARGIN else life / 2
+
+
+def wire_life(life: float) -> int:
+    """What is sent for a life in seconds, unless something else is asked for."""
+    return FOR_EVER if math.isinf(life) else min(round(life * UNIT), LONGEST)
 
 
 class Element:
@@ -121,7 +130,7 @@ class Element:
         self.policy = policy
         if (handle, self.identifier) in node.elements:
             raise LocalProtocolError(f"pool {handle!r} has an element 0x{self.identifier:08x} on this node already")
-        self._timer: Entry | None = None
+        self._timer: Alarm | None = None
         self._dirty = False
         self._asked = False
         """Whether any registrar may know it."""
@@ -262,18 +271,15 @@ class Element:
         return ""
 
     def _register_again(self, now: int, causes: tuple[ErrorCause, ...]) -> str:
-        """T4, or something has changed."""
+        """What is registered already is to stay, or to change."""
         self.attempts = 0
         return self._register(now, causes)
 
     def _renew(self, now: int, causes: tuple[ErrorCause, ...]) -> str:
-        """Something has changed: at once, unless that happens too often."""
-        if self._node.updates.take(now):
+        """Something has changed: at once, unless that happens too often on this node."""
+        if self._node.turn(self, now):
             self.state = State.REG
             return self._register_again(now, causes)
-        soon = now + round(MICROSECONDS / self._node.settings.update_rate)
-        if self._timer is None or not self._timer.armed or self._timer.deadline > soon:
-            self._arm_at(soon)
         return ""
 
     def _changed(self, now: int, causes: tuple[ErrorCause, ...]) -> str:
@@ -292,7 +298,7 @@ class Element:
         self.registered = True
         self._granted = now
         self._granted_values = self._sent_values
-        self._arm(now, self.interval)
+        self._await_t4(now)
         if self._dirty:
             self._renew(now, ())
         return "the registrar warns" if causes else ""
@@ -361,6 +367,7 @@ class Element:
         self._rest()
         home = self._node.home
         if home is None:
+            self.registered = False
             self._node.hunt(now)
             return ""
         self._arm(now, self._node.settings.deregistration_timeout)
@@ -375,7 +382,7 @@ class Element:
 
     def _keep(self, now: int, causes: tuple[ErrorCause, ...]) -> str:
         self._rest()
-        self._arm(now, self.interval)
+        self._await_t4(now)
         return "the registrar refuses to deregister it"
 
     def _nothing(self, now: int, causes: tuple[ErrorCause, ...]) -> str:
@@ -396,6 +403,9 @@ class Element:
         longest = min(settings.hunt_max, settings.server_hunt * 2.0 ** min(beyond, 20))
         self._arm(now, longest * (1 - SPREAD * self._node.randomness.random()))
 
+    def _await_t4(self, now: int) -> None:
+        self._arm(now, self.interval * (1 - EARLY * self._node.randomness.random()))
+
     def _rest(self) -> None:
         """Wait for nothing."""
         self._cancel()
@@ -406,11 +416,11 @@ class Element:
 
     def _arm_at(self, deadline: int) -> None:
         self._cancel()
-        self._timer = self._node.wheel.insert(deadline, self._due)
+        self._timer = Alarm(self._node.wheel, deadline, self._due)
 
     def _cancel(self) -> None:
         if self._timer is not None:
-            self._node.wheel.cancel(self._timer)
+            self._timer.cancel(self._node.wheel)
             self._timer = None
 
     def _due(self, now: int) -> None:
@@ -424,9 +434,7 @@ class Element:
                 return drawn
 
     def _request(self, user_transport: Transport, policy: Policy, life: float) -> Registration:
-        wire = self._life_on_wire
-        if wire is None:
-            wire = FOR_EVER if math.isinf(life) else min(round(life * UNIT), LONGEST)
+        wire = wire_life(life) if self._life_on_wire is None else self._life_on_wire
         element = PoolElement(
             identifier=self.identifier,
             home_identifier=self._node.home_identifier,
@@ -471,6 +479,7 @@ TABLE: dict[tuple[State, Input], tuple[Act, State]] = {
     (_S.REG, _I.CHANGED): (Element._changed, _S.REG),
     (_S.REG, _I.STOP): (Element._withdraw, _S.DEREG),
     (_S.READY, _I.DUE): (Element._register_again, _S.REG),
+    (_S.READY, _I.TURN): (Element._register_again, _S.REG),
     (_S.READY, _I.CHANGED): (Element._renew, _S.READY),
     (_S.READY, _I.LOST): (Element._cut_off, _S.HUNT),
     (_S.READY, _I.MOVED): (Element._move, _S.READY),

@@ -10,8 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from rserpool._fast.bucket import Bucket
-from rserpool._fast.wheel import Entry as Timer
-from rserpool.errors import Cause
+from rserpool.errors import Cause, LocalProtocolError
 from rserpool.messages import (
     EndpointUnreachable,
     ErrorCause,
@@ -19,6 +18,7 @@ from rserpool.messages import (
     HandleResolutionResponse,
 )
 from rserpool.profile import ALL_ITEMS
+from rserpool.protocol.alarms import Alarm
 from rserpool.protocol.cache import Cache, Entry
 from rserpool.protocol.candidates import MICROSECONDS
 from rserpool.protocol.events import Failure, PoolChanged, Resolution
@@ -44,9 +44,9 @@ class Query:
     subscribing: bool = False
     """Whether it asks to be told of changes too."""
     repeats: int = 0
-    t1: Timer | None = None
-    numbers: set[int] = field(default_factory=set)
-    """The associations over which it was asked."""
+    began: int = 0
+    """When it was first sent to the present home."""
+    t1: Alarm | None = None
     following: "Query | None" = None
     """What is to be asked after it, because it wants more."""
 
@@ -71,7 +71,7 @@ class Watch:
     subscribed: bool = False
     known: object = None
     """What was told last."""
-    timer: Timer | None = None
+    timer: Alarm | None = None
 
     def due(self, now: int) -> None:
         """Time for another look."""
@@ -146,7 +146,9 @@ class User:
 
     def watch(self, handle: bytes, now: int, interval: float) -> None:
         """Tell of the pool as it is, and then of every change, by PoolChanged events. A registrar that does not tell of
-        changes by itself (RFC 5352 2.2.5) is asked every ``interval`` seconds."""
+        changes by itself (RFC 5352 2.2.5) is asked every ``interval`` seconds: more than 0, or LocalProtocolError."""
+        if not interval > 0:
+            raise LocalProtocolError("the interval between two looks at a pool is more than 0 seconds")
         known = self._watches.get(handle)
         if known is None:
             known = self._watches[handle] = Watch(self, handle, round(interval * MICROSECONDS))
@@ -216,7 +218,7 @@ class User:
     def asked(self, handle: bytes, number: int) -> bool:
         """Whether an answer about this pool may come over that association."""
         query = self._queries.get(handle)
-        return query is not None and number in query.numbers
+        return query is not None and number in self._node.asked(query)
 
     def answered(self, message: HandleResolutionResponse, now: int) -> None:
         """A HANDLE_RESOLUTION_RESPONSE of the home, asked for or not. An error makes it negative (RFC 5352 2.2.6)."""
@@ -274,7 +276,7 @@ class User:
             watch = self._watches.get(query.handle)
             if watch is not None:
                 self._look_later(watch, now)
-            if home is not None:
+            if home is not None and home.heard <= query.began:
                 self._node.mistrust(home, "did not answer", now)
             return
         query.repeats += 1
@@ -293,7 +295,7 @@ class User:
 
     def _look_later(self, watch: Watch, now: int) -> None:
         self._cancel(watch)
-        watch.timer = self._node.wheel.insert(now + watch.interval, watch.due)
+        watch.timer = Alarm(self._node.wheel, now + watch.interval, watch.due)
 
     def _changed(self, watch: Watch, elements: tuple[ResolvedElement, ...], entry: Entry | None, now: int) -> None:
         if watch.subscribed:
@@ -309,7 +311,7 @@ class User:
 
     def _cancel(self, watch: Watch) -> None:
         if watch.timer is not None:
-            self._node.wheel.cancel(watch.timer)
+            watch.timer.cancel(self._node.wheel)
             watch.timer = None
 
     # Queries
@@ -321,7 +323,7 @@ class User:
         if query is None:
             query = self._queries[handle] = Query(self, handle, items)
             self._ask(query, now)
-        elif query.items < items or (watched and query.numbers and not query.subscribing):
+        elif query.items < items or (watched and self._node.asked(query) and not query.subscribing):
             if query.following is None:
                 query.following = Query(self, handle, items)
             query = query.following
@@ -340,12 +342,14 @@ class User:
         if home is None:
             self._node.hunt(now)
             return
-        query.t1 = self._node.wheel.insert(now + self._t1, query.due)
-        if again or home.number not in query.numbers:
-            self._send(query, home)
+        query.t1 = Alarm(self._node.wheel, now + self._t1, query.due)
+        if home.number not in self._node.asked(query):
+            query.began = now
+        elif not again:
+            return
+        self._send(query, home)
 
     def _send(self, query: Query, link: Link) -> None:
-        query.numbers.add(link.number)
         query.subscribing = query.handle in self._watches
         request = HandleResolution(pool_handle=query.handle, subscribe=query.subscribing, items=query.items)
         self._node.ask(query, link, request)
@@ -364,7 +368,7 @@ class User:
 
     def _stop_t1(self, query: Query) -> None:
         if query.t1 is not None:
-            self._node.wheel.cancel(query.t1)
+            query.t1.cancel(self._node.wheel)
             query.t1 = None
 
     def _tell(self, ticket: int, handle: bytes, elements: tuple[ResolvedElement, ...], entry: Entry) -> None:

@@ -1,87 +1,24 @@
 """Pool elements and pool users against a registrar, over the memory transport and in virtual time."""
 
-import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 
 import pytest
 
-from rserpool.client import NoRegistrar, PoolElement, PoolUser, Refused, UnknownPool
+from rserpool.client import NoRegistrar, PoolUser, Refused, UnknownPool
 from rserpool.errors import Cause, LocalProtocolError
 from rserpool.messages import (
     AsapMessage,
     Deregistration,
     DeregistrationResponse,
-    EndpointKeepAlive,
     ErrorCause,
     HandleResolutionResponse,
     Policy,
     PolicyType,
     Registration,
     RegistrationResponse,
-    SCTPTransport,
-    decode,
 )
 from rserpool.messages import PoolElement as Parameter
-from rserpool.registrar.config import add_flags, load
-from rserpool.registrar.server import Server
-from rserpool.transport.interface import Endpoint
-from rserpool.transport.memory import MemoryNetwork, MemoryTransport
-from tests.support.virtual_time import run_virtually
-
-REGISTRAR = "10.44.0.1"
-SERVICE = SCTPTransport(port=7777, addresses=(ip_address("10.44.0.2"),))
-ONE_POOL = "EchoPool"
-
-
-class World:
-    """Hosts on one memory network: a registrar at 10.44.0.1, elements at 10.44.0.2, users at 10.44.0.3."""
-
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def later(source: object, target: object, event: Callable[[], None]) -> None:
-            loop.call_soon(event)
-
-        self.network = MemoryNetwork(later)
-
-    async def registrar(self, address: str = REGISTRAR, *flags: str) -> Server:
-        parser = argparse.ArgumentParser()
-        add_flags(parser)
-        given = vars(parser.parse_args([f"--asap={address}", "--announce=", "--tcp=no", *flags]))
-        server = Server(load(given, {}, None, 0x22222222), sctp=MemoryTransport(self.network))
-        await server.start()
-        return server
-
-    def element(self, **options: object) -> PoolElement:
-        given = {"registrars": [REGISTRAR], "local": "10.44.0.2", **options}
-        return PoolElement(ONE_POOL, SERVICE, transport=MemoryTransport(self.network), **given)  # type: ignore[arg-type]
-
-    def user(self, *registrars: str) -> PoolUser:
-        return PoolUser(
-            registrars=registrars or [REGISTRAR], local="10.44.0.3", transport=MemoryTransport(self.network)
-        )
-
-
-def in_world(play: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
-    """Play a test in a world of its own."""
-
-    async def main() -> None:
-        await play(World())
-
-    def test() -> None:
-        run_virtually(main())
-
-    test.__name__ = play.__name__
-    test.pytestmark = getattr(play, "pytestmark", [])  # type: ignore[attr-defined]
-    return test
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(3600):
-        while not condition():
-            await asyncio.sleep(0.01)
+from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, Scripted, Stranger, World, eventually, in_world
 
 
 @in_world
@@ -203,56 +140,6 @@ async def test_keep_alives_of_another_registrar(world: World) -> None:
         await eventually(lambda: any(data[0] == 1 for data in stranger.received))
         assert element.home.identifier == 0x33333333
     await server.stop()
-
-
-class Stranger:
-    """Another registrar's endpoint."""
-
-    def __init__(self, network: MemoryNetwork) -> None:
-        self.endpoint = network.endpoint(self, addresses=["10.44.0.9"], port=3863)
-        self.up = False
-        self.received: list[bytes] = []
-
-    def call(self, port: int) -> None:
-        self.assoc = self.endpoint.connect(["10.44.0.2"], port)
-
-    def keep_alive(self, handle: bytes, identifier: int | None, *, home: bool = False) -> None:
-        message = EndpointKeepAlive(
-            home=home, server_identifier=0x33333333, pool_handle=handle, pe_identifier=identifier
-        )
-        assert self.endpoint.send(self.assoc, message.encode(), 11)
-
-    def on_up(self, *_: object) -> None:
-        self.up = True
-
-    def on_message(self, endpoint: object, assoc: int, data: bytes, ppid: int) -> None:
-        assert ppid == 11
-        self.received.append(data)
-
-    def on_restart(self, *_: object) -> None:
-        """Not here."""
-
-    on_down = on_writable = on_restart
-
-
-class Scripted:
-    """A registrar that answers as a test says."""
-
-    def __init__(self, network: MemoryNetwork, answer: Callable[[AsapMessage], AsapMessage]) -> None:
-        network.endpoint(self, addresses=[REGISTRAR], port=3863)
-        self.answer = answer
-        self.heard: list[AsapMessage] = []
-
-    def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
-        message = decode(data, "asap")
-        assert isinstance(message, AsapMessage)
-        self.heard.append(message)
-        assert endpoint.send(assoc, self.answer(message).encode(), ppid)
-
-    def on_up(self, *_: object) -> None:
-        """Nothing to do."""
-
-    on_restart = on_down = on_writable = on_up
 
 
 @pytest.mark.conformance("ASAP-2.2.3-02", "PAR-3.10-03", "PAR-3.12.1-01", "ASAP-2.2.1-01")

@@ -129,6 +129,12 @@ def test_strangers_who_call_leave_room_for_one_try() -> None:
         bench.incoming(host)
     assert len(bench.node.links) == 10
     assert bench.node.counters["associations refused"] == 5
+    bench.now += 31 * SECOND
+    bench.left.clear()
+    taken = bench.incoming(50)
+    assert taken in bench.node.links, "one that has been silent makes room"
+    bench.bury()
+    assert len(bench.node.links) == 10
     bench.take(bench.node.start(bench.now))
     assert len(bench.dialled) == 1
     bench.refuse(next(iter(bench.dialled)))

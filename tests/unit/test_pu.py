@@ -1,18 +1,26 @@
 """The pool user, without input and output (RFC 5352 3.3, 3.5, 3.7.2; RFC 5356 4 and 5)."""
 
 from collections import Counter
+from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
 from rserpool.errors import Cause
 from rserpool.messages import (
     AsapError,
+    DCCPTransport,
     EndpointUnreachable,
     ErrorCause,
     HandleResolution,
     Policy,
     PolicyType,
     PoolElement,
+    SCTPTransport,
+    TCPTransport,
+    Transport,
+    UDPLiteTransport,
+    UDPTransport,
 )
 from rserpool.profile import ALL_ITEMS
 from rserpool.protocol.actions import Abort, Dial, Shutdown
@@ -29,6 +37,7 @@ from tests.support.client_bench import (
     server,
 )
 
+HOST = ip_address("10.44.2.1")
 UNKNOWN = (ErrorCause(code=Cause.UNKNOWN_POOL_HANDLE),)
 REQUEST = HandleResolution(pool_handle=POOL, items=ALL_ITEMS)
 SUBSCRIPTION = HandleResolution(pool_handle=POOL, items=ALL_ITEMS, subscribe=True)
@@ -76,6 +85,28 @@ def test_an_error_makes_an_answer_negative() -> None:
     bench.answer(home, 1, operation_error=UNKNOWN, pool_elements=())
     (answer,) = bench.resolutions()
     assert (answer.ticket, answer.failure, answer.causes) == (ticket, Failure.REFUSED, UNKNOWN)
+
+
+@pytest.mark.conformance("PAR-3.3-02", "PAR-3.5-02", "PAR-3.6-01", "PAR-3.7-01")
+@pytest.mark.parametrize(
+    ("transport", "protocol"),
+    [
+        (TCPTransport(port=5, address=HOST, reserved=1), "tcp"),
+        (UDPTransport(port=5, address=HOST), "udp"),
+        (UDPLiteTransport(port=5, address=HOST), "udplite"),
+        (DCCPTransport(port=5, service_code=7, address=HOST), "dccp"),
+    ],
+)
+def test_only_sctp_has_a_control_channel(transport: Transport, protocol: str) -> None:
+    bench = with_pool(None, replace(listed(1), user_transport=transport))
+    element = bench.node.user.select(POOL)
+    assert element is not None
+    assert (element.protocol, element.addresses, element.port) == (protocol, (HOST,), 5)
+    assert not element.control_channel
+    sctp = SCTPTransport(port=5, transport_use=1, addresses=(HOST, ip_address("10.0.0.9")))
+    element = with_pool(None, replace(listed(1), user_transport=sctp)).node.user.select(POOL)
+    assert element is not None
+    assert element.control_channel
 
 
 def test_requests_for_one_pool_share_an_answer() -> None:

@@ -1,0 +1,67 @@
+"""A short run of the node's fuzzing, and proof that it would notice."""
+
+import pytest
+
+from rserpool.protocol.candidates import Candidates
+from rserpool.protocol.hunt import Hunt
+from rserpool.protocol.node import Node
+from rserpool.protocol.pe import Element
+from tests.fuzz import node
+
+
+@pytest.mark.conformance("SEC-9.2-12")
+@pytest.mark.parametrize("seed", [1, 2])
+def test_twenty_thousand_events(seed: int) -> None:
+    outcomes = node.run(20_000, seed)
+    for outcome in (
+        "Registration",
+        "Deregistration",
+        "HandleResolution",
+        "EndpointKeepAliveAck",
+        "EndpointUnreachable",
+        "AsapError",
+        "Dial",
+        "Abort",
+        "Shutdown",
+        "element ready",
+        "element refused",
+        "element idle",
+        "answers",
+        "refused",
+        "changes",
+        "adoptions",
+        "registrars left",
+        "malformed messages",
+        "errors not sent",
+        "announcements ignored",
+        "associations refused",
+        "selected",
+    ):
+        assert outcomes[outcome], outcome
+
+
+def test_a_forgotten_bound_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hunt, "_has_room", lambda _: True)
+    with pytest.raises(AssertionError, match="seed 1, event"):
+        node.run(20_000, 1)
+
+
+def test_forged_announcements_without_a_bound_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Candidates, "_make_room", lambda *_: True)
+    with pytest.raises(AssertionError, match="seed 1, event"):
+        node.run(20_000, 1)
+
+
+def test_an_error_of_ours_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Node, *_: object) -> None:
+        raise KeyError(self)
+
+    monkeypatch.setattr(Node, "_nonsense", broken)
+    with pytest.raises(AssertionError, match="seed 1, event"):
+        node.run(2_000, 1)
+
+
+def test_a_registration_believed_lost_in_vain_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Element, "_arm", lambda *_: None)
+    with pytest.raises(AssertionError, match="seed 1, event"):
+        node.run(20_000, 1)

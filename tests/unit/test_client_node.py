@@ -1,0 +1,617 @@
+"""Elements and users on the asyncio node: against a whole registrar, over the memory transport and in virtual time."""
+
+import asyncio
+from ipaddress import ip_address
+
+import pytest
+
+from rserpool.client import (
+    FAST,
+    ClientSettings,
+    ElementState,
+    EventsDropped,
+    NoElement,
+    NoRegistrar,
+    Overload,
+    PoolElement,
+    PoolUser,
+    Refused,
+    ResolvedElement,
+    State,
+    UnknownPool,
+)
+from rserpool.client.faces import QUEUED, Events, Face, Line
+from rserpool.client.places import announcement_groups, local_addresses, server_addresses
+from rserpool.client.queue import EVENTS_KEPT, EventQueue
+from rserpool.errors import Cause, LocalProtocolError
+from rserpool.messages import (
+    AsapError,
+    AsapMessage,
+    Deregistration,
+    DeregistrationResponse,
+    ErrorCause,
+    HandleResolution,
+    HandleResolutionResponse,
+    OpaqueTransport,
+    Policy,
+    PolicyType,
+    Registration,
+    RegistrationResponse,
+    SCTPTransport,
+    ServerAnnounce,
+    TCPTransport,
+)
+from rserpool.registrar.server import Server
+from rserpool.settings import Scope
+from rserpool.transport.host import host_addresses
+from rserpool.transport.memory import MemoryTransport
+from tests.support.client_bench import listed
+from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, Scripted, World, eventually, in_world
+
+LEAST_USED = Policy(policy_type=PolicyType.LEAST_USED, values=(0,))
+GROUP = "239.0.0.50:3863"
+
+
+def identifiers(elements: tuple[ResolvedElement, ...]) -> list[int]:
+    return [element.identifier for element in elements]
+
+
+def registered_load(server: Server, identifier: int = 7) -> float:
+    view = server.registrar.handlespace.find(ONE_POOL.encode(), identifier)
+    assert view is not None
+    return int.from_bytes(view.policy_parameter[8:12]) / 0xFFFFFFFF
+
+
+# Nodes
+
+
+@pytest.mark.conformance("ASAP-4-04", "REQ-3237-2.7-01", "ASAP-3.3-03")
+@in_world
+async def test_elements_and_a_user_share_a_node(world: World) -> None:
+    server = await world.registrar()
+    async with world.node() as node:
+        async with (
+            PoolElement(ONE_POOL, SERVICE, node=node, identifier=1),
+            PoolElement(ONE_POOL, SERVICE, node=node, identifier=2),
+            PoolElement("OtherPool", SERVICE, node=node, identifier=1),
+            PoolUser(node=node) as user,
+        ):
+            assert identifiers(await user.resolve(ONE_POOL)) == [1, 2]
+            assert identifiers(await user.resolve("OtherPool")) == [1]
+            assert len(server.registrar.asap.associations) == 1
+            assert len(server.registrar.handlespace) == 3
+        await eventually(lambda: not len(server.registrar.handlespace))
+        assert server.registrar.asap.counters["deregistrations"] == 3
+        assert node.home is not None, "the node lives on"
+    await eventually(lambda: not server.registrar.asap.associations)
+    await server.stop()
+
+
+@in_world
+async def test_what_is_not_open_cannot_be_asked(world: World) -> None:
+    user = world.user()
+    with pytest.raises(LocalProtocolError, match="not open"):
+        await user.resolve(ONE_POOL)
+    async with user:
+        pass
+    with pytest.raises(LocalProtocolError, match="not open"):
+        await user.resolve(ONE_POOL)
+    with pytest.raises(LocalProtocolError, match="another one"):
+        await user.node.open()
+    with pytest.raises(LocalProtocolError, match="speaks SCTP"):
+        await PoolElement(ONE_POOL, SERVICE, registrars=["tcp:10.44.0.1"]).__aenter__()
+
+
+@in_world
+async def test_closing_a_node_ends_who_waits(world: World) -> None:
+    node = world.node()
+    await node.open()
+    user = PoolUser(node=node)
+    waiting = asyncio.create_task(user.resolve(ONE_POOL))
+    watching = asyncio.create_task(anext(user.watch(ONE_POOL)))
+    element = PoolElement(ONE_POOL, SERVICE, node=node, patience=None)
+    await element.__aenter__()
+    registering = asyncio.create_task(element.registered())
+    events = element.events()
+    await asyncio.sleep(1)
+    await node.close()
+    with pytest.raises(NoRegistrar, match="closed"):
+        await waiting
+    with pytest.raises(StopAsyncIteration):
+        await watching
+    with pytest.raises(LocalProtocolError, match="not registered any more"):
+        await registering
+    await element.__aexit__(None, None, None)
+    assert [event.reason async for event in events if isinstance(event, ElementState)] == ["the node was stopped"]
+
+
+@pytest.mark.conformance("ASAP-3.6-03", "REQ-5351-3.2-01", "ASAP-3.1-02")
+@in_world
+async def test_a_registrar_is_found_by_its_announcement(world: World) -> None:
+    server = await world.registrar()
+    node = world.node(registrars=(), groups=[GROUP], interfaces=[])
+    async with node, PoolElement(ONE_POOL, SERVICE, node=node, patience=None, settings=FAST) as element:
+        world.network.join("239.0.0.50", 3863, node.announced)
+        await asyncio.sleep(60)
+        assert element.state is State.HUNT
+        announcement = ServerAnnounce(server_identifier=0x22222222).encode()
+        asap = next(iter(server.endpoints.values()))
+        world.network.datagram(asap, announcement, ip_address("239.0.0.50"), 3863)  # type: ignore[arg-type]
+        began = asyncio.get_running_loop().time()
+        await element.registered()
+        assert asyncio.get_running_loop().time() - began < 0.1
+    await server.stop()
+
+
+@pytest.mark.conformance("ASAP-2.1-02", "ASAP-3.3-12")
+@in_world
+async def test_a_user_asks_over_tcp(world: World) -> None:
+    server = await world.registrar(REGISTRAR, "--tcp=yes")
+    async with world.element(identifier=7), world.user("tcp:10.44.0.1") as user:
+        assert identifiers(await user.resolve(ONE_POOL)) == [7]
+        assert sorted(one.peer.sctp for one in server.registrar.asap.associations.values()) == [False, True]
+    await server.stop()
+
+
+def test_places() -> None:
+    first, second = server_addresses(["10.0.0.1,10.1.0.1", "tcp:[2001:db8::1]:99"])
+    assert (len(first.addresses), first.port, first.sctp) == (2, 3863, True)
+    assert (str(second.addresses[0]), second.port, second.sctp) == ("2001:db8::1", 99, False)
+    for wrong in ("tcp:10.0.0.1,10.0.0.2", "nonsense", "tcp:"):
+        with pytest.raises(LocalProtocolError):
+            server_addresses([wrong])
+
+
+@pytest.mark.parametrize("wrong", [{"server_hunt": 0.0}, {"candidates": 0}, {"stale_cache": -1.0}, {"hunt_max": -5}])
+def test_settings_that_make_no_sense(wrong: dict[str, float]) -> None:
+    with pytest.raises(LocalProtocolError, match=next(iter(wrong))):
+        ClientSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_groups() -> None:
+    assert len(announcement_groups(None, [])) == 3
+    assert announcement_groups(None, ["10.0.0.1"]) == []
+    assert len(announcement_groups(["239.0.0.50"], ["10.0.0.1"])) == 1
+    with pytest.raises(LocalProtocolError, match="not a multicast address"):
+        announcement_groups(["10.0.0.1"], [])
+
+
+@pytest.mark.conformance("ASAP-3.1-03", "ASAP-2.2.1-03")
+def test_local_addresses() -> None:
+    assert local_addresses(server_addresses(["127.0.0.1", "127.0.0.1:99"]), multihomed=True) == ["127.0.0.1"]
+    far = server_addresses(["203.0.113.5"])
+    everything = local_addresses(far, multihomed=True)
+    assert everything == (list(dict.fromkeys(host_addresses(Scope.SITE_LOCAL))) or ["127.0.0.1"])
+    assert len(local_addresses(far, multihomed=False)) == 1
+    for own in everything:
+        assert local_addresses(far, [ip_address(own), ip_address("203.0.113.9")], multihomed=False)[0] == own or (
+            own == "127.0.0.1"
+        )
+
+
+# Elements
+
+
+@in_world
+async def test_an_element_waits_for_its_registrar(world: World) -> None:
+    async with world.element(patience=None, identifier=7) as element:
+        await asyncio.sleep(100)
+        assert element.state is State.HUNT
+        assert element.home is None
+        server = await world.registrar()
+        await element.registered()
+        assert element.state is State.READY
+        assert element.home is not None
+        assert element.home.port == 3863
+    assert not len(server.registrar.handlespace)
+    await server.stop()
+
+
+@in_world
+async def test_without_a_registrar_entering_fails_when_patience_ends(world: World) -> None:
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(NoRegistrar, match="within 10 s"):
+        await world.element(patience=10).__aenter__()
+    assert asyncio.get_running_loop().time() - began == pytest.approx(10)
+
+
+@in_world
+async def test_entering_fails_with_what_the_registrar_said(world: World) -> None:
+    Scripted(world.network, lambda message: AsapError(operation_error=(ErrorCause(code=0x100B),)))
+    with pytest.raises(Refused, match="cause 0x100b"):
+        await world.element().__aenter__()
+
+
+@in_world
+async def test_a_dead_registrar_does_not_hold_up_leaving(world: World) -> None:
+    server = await world.registrar()
+    element = world.element()
+    await element.__aenter__()
+    world.network.cut(REGISTRAR, "10.44.0.2")
+    began = asyncio.get_running_loop().time()
+    await element.__aexit__(None, None, None)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(5)
+    await server.stop()
+
+
+@in_world
+async def test_a_load_is_registered_at_once(world: World) -> None:
+    server = await world.registrar()
+    async with world.element(policy=LEAST_USED, load=0.25, identifier=7) as element:
+        assert element.load == pytest.approx(0.25)
+        assert registered_load(server) == pytest.approx(0.25)
+        for load in (0.5, 0.75, 1.0):
+            element.load = load
+        await element.registered()
+        assert registered_load(server) == 1
+        assert (
+            server.registrar.asap.counters["re-registrations"]
+            + server.registrar.asap.counters["re-registrations in the fast lane"]
+            <= 2
+        )
+    await server.stop()
+
+
+@in_world
+async def test_loads_are_for_policies_that_have_one(world: World) -> None:
+    server = await world.registrar()
+    async with world.element() as element:
+        with pytest.raises(LocalProtocolError, match="no load"):
+            element.load = 0.5
+        with pytest.raises(LocalProtocolError, match="no load"):
+            assert element.load
+    with pytest.raises(LocalProtocolError, match="no load"):
+        world.element(load=0.5)
+    with pytest.raises(LocalProtocolError, match=r"0\.0 to 1\.0"):
+        world.element(policy=LEAST_USED, load=1.5)
+    degrading = Policy(policy_type=PolicyType.PRIORITY_LEAST_USED)
+    assert world.element(policy=degrading, load=0.5).policy.values == (0x80000000, 0)
+    await server.stop()
+
+
+@in_world
+async def test_addresses_can_change(world: World) -> None:
+    server = await world.registrar()
+    local = ["10.44.0.2", "10.45.0.2"]
+    async with world.element(local=local, identifier=7) as element, world.user() as user:
+        element.set_addresses([ip_address(one) for one in local])
+        await element.registered()
+        assert [str(one) for one in (await user.resolve(ONE_POOL))[0].addresses] == local
+        element.user_transport = SCTPTransport(port=9, addresses=SERVICE.addresses)
+        await element.registered()
+        assert (await user.resolve(ONE_POOL))[0].port == 9
+        with pytest.raises(LocalProtocolError, match="0 addresses"):
+            element.set_addresses([])
+    with pytest.raises(LocalProtocolError, match="OpaqueTransport"):
+        PoolElement("P", OpaqueTransport(value=b"x"), registrars=["10.0.0.1"]).set_addresses([ip_address("10.0.0.1")])
+    tcp = PoolElement("P", TCPTransport(port=1, address=ip_address("10.0.0.2")), registrars=["10.0.0.1"])
+    tcp.set_addresses([ip_address("10.0.0.3")])
+    assert tcp.user_transport == TCPTransport(port=1, address=ip_address("10.0.0.3"))
+    await server.stop()
+
+
+@in_world
+async def test_foreign_addresses_are_warned_of(world: World) -> None:
+    server = await world.registrar()
+    seen: list[str] = []
+    import logging
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(record.getMessage())
+
+    handler = Kept()
+    logging.getLogger("rserpool.client").addHandler(handler)
+    try:
+        with pytest.raises(Refused):
+            await world.element(local="10.44.0.5").__aenter__()
+    finally:
+        logging.getLogger("rserpool.client").removeHandler(handler)
+    assert any("10.44.0.2 cannot be registered" in text for text in seen)
+    await server.stop()
+
+
+@in_world
+async def test_the_events_of_an_element(world: World) -> None:
+    first, second = await world.registrar("10.44.0.1"), await world.registrar("10.44.0.9")
+    async with world.element(registrars=["10.44.0.1", "10.44.0.9"], settings=FAST) as element:
+        events = element.events()
+        assert element.home is not None
+        home, other = (first, second) if str(element.home.addresses[0]) == "10.44.0.1" else (second, first)
+        await home.stop()
+        await eventually(lambda: len(other.registrar.handlespace))
+        await element.registered()
+    seen = [event async for event in events]
+    states = [event.state for event in seen if isinstance(event, ElementState)]
+    assert states == [State.HUNT, State.REG, State.READY, State.DEREG, State.IDLE]
+    assert next(event.reason for event in seen if isinstance(event, ElementState)) == "the registrar is lost"
+    await other.stop()
+
+
+@in_world
+async def test_slow_readers_of_events_are_told_what_they_missed(world: World) -> None:
+    queue: EventQueue[int] = EventQueue()
+    for number in range(EVENTS_KEPT + 5):
+        queue.put(number)
+    queue.close()
+    queue.put(0)
+    seen = [event async for event in queue]
+    assert seen[0] == EventsDropped(count=5)
+    assert seen[1:] == list(range(5, EVENTS_KEPT + 5))
+
+
+@pytest.mark.conformance("REQ-3237-2.1-01")
+@in_world
+async def test_an_element_survives_a_crash_of_its_registrar_within_a_second(world: World) -> None:
+    first, second = await world.registrar("10.44.0.1"), await world.registrar("10.44.0.9")
+    async with (
+        world.element(registrars=["10.44.0.1", "10.44.0.9"], settings=FAST) as element,
+        world.user("10.44.0.9", "10.44.0.1", settings=FAST) as user,
+    ):
+        home = first if len(first.registrar.handlespace) else second
+        other = second if home is first else first
+        began = asyncio.get_running_loop().time()
+        world.network.vanish(next(iter(home.endpoints.values())))  # type: ignore[arg-type]
+        await eventually(lambda: len(other.registrar.handlespace))
+        assert identifiers(await user.resolve(ONE_POOL)) == [element.identifier]
+        assert asyncio.get_running_loop().time() - began < 1
+    await other.stop()
+    await home.stop()
+
+
+@in_world
+async def test_elements_refused_for_lack_of_resources_come_in_later(world: World) -> None:
+    server = await world.registrar(REGISTRAR, "--limit-elements-per-pool=1")
+    first, second = world.element(identifier=1), world.element(identifier=2, patience=None, settings=FAST)
+    async with first, second:
+        await asyncio.sleep(5)
+        assert second.state is not State.READY
+        await first.__aexit__(None, None, None)
+        await second.registered()
+    await server.stop()
+
+
+# Users
+
+
+@pytest.mark.conformance("ASAP-2.2.5-01", "ASAP-2.2.5-02")
+@in_world
+async def test_watching_a_pool_over_a_change_of_registrar(world: World) -> None:
+    first = await world.registrar("10.44.0.1")
+    async with world.user("10.44.0.1", "10.44.0.9", settings=FAST) as user:
+        watching = user.watch(ONE_POOL, poll_interval=1.0)
+        assert await anext(watching) == ()
+        async with world.element(identifier=1, settings=FAST):
+            assert identifiers(await anext(watching)) == [1]
+            async with world.element(identifier=2, settings=FAST):
+                assert identifiers(await anext(watching)) == [1, 2]
+                assert first.registrar.asap.counters["handle resolutions"] < 10, "they are told, and do not ask"
+            assert identifiers(await anext(watching)) == [1]
+        assert await anext(watching) == ()
+        await first.stop()
+        second = await world.registrar("10.44.0.9")
+        async with world.element(identifier=3, registrars=["10.44.0.9"]):
+            assert identifiers(await anext(watching)) == [3]
+        await watching.aclose()
+    await second.stop()
+
+
+@in_world
+async def test_two_watch_one_pool(world: World) -> None:
+    server = await world.registrar()
+    async with world.user() as user, world.element(identifier=1):
+        one, other = user.watch(ONE_POOL), user.watch(ONE_POOL)
+        assert identifiers(await anext(one)) == identifiers(await anext(other)) == [1]
+        await one.aclose()
+        async with world.element(identifier=2):
+            while identifiers(await anext(other)) != [1, 2]:
+                pass
+        await other.aclose()
+        await eventually(lambda: not any(a.subscriptions for a in server.registrar.asap.associations.values()))
+    await server.stop()
+
+
+class Silent:
+    """A registrar that tells of no changes by itself (A-28), and knows elements 1 to ``size``."""
+
+    def __init__(self, world: World) -> None:
+        self.size = 1
+        self.registrar = Scripted(world.network, self.answer)
+
+    def answer(self, message: AsapMessage) -> AsapMessage:
+        assert isinstance(message, HandleResolution)
+        elements = tuple(listed(identifier) for identifier in range(1, self.size + 1))
+        return HandleResolutionResponse(pool_handle=message.pool_handle, pool_elements=elements)
+
+
+@in_world
+async def test_a_registrar_that_tells_nothing_is_asked_from_time_to_time(world: World) -> None:
+    silent = Silent(world)
+    async with world.user() as user:
+        watching = user.watch(ONE_POOL, poll_interval=2.0)
+        assert len(await anext(watching)) == 1
+        silent.size = 3
+        began = asyncio.get_running_loop().time()
+        assert len(await anext(watching)) == 3
+        assert asyncio.get_running_loop().time() - began == pytest.approx(2, abs=0.1)
+        await watching.aclose()
+
+
+@pytest.mark.conformance("ASAP-6.9.1-01", "POL-4.1-05")
+@in_world
+async def test_selection_asks_or_uses_the_cache(world: World) -> None:
+    silent = Silent(world)
+    silent.size = 3
+    async with world.user(settings=ClientSettings(stale_cache=60)) as user:
+        chosen = [(await user.select(ONE_POOL)).identifier for _ in range(4)]
+        assert chosen == [1, 2, 3, 1]
+        assert len(silent.registrar.heard) == 1
+        chosen_one = await user.select(ONE_POOL, exclude=[2, 3])
+        assert chosen_one.identifier == 1
+        assert (await user.select(ONE_POOL, exclude=[chosen_one])).identifier in (2, 3)
+        with pytest.raises(NoElement):
+            await user.select(ONE_POOL, exclude=[1, 2, 3])
+        assert len(silent.registrar.heard) == 2, "nothing was left, so it was asked again"
+        user.cache_purge(ONE_POOL)
+        await user.cache_populate(ONE_POOL)
+        assert len(silent.registrar.heard) == 3
+        assert identifiers(await user.resolve(ONE_POOL)) == [1, 2, 3]
+        assert len(silent.registrar.heard) == 3
+    async with world.user(settings=ClientSettings()) as user:
+        await user.cache_populate(ONE_POOL)
+        assert len(silent.registrar.heard) == 3, "without a cache nothing happens"
+
+
+@pytest.mark.conformance("POL-4.1-01")
+@in_world
+async def test_sessions_spread_over_a_round_robin_pool(world: World) -> None:
+    server = await world.registrar()
+    async with world.node() as node, world.user() as user:
+        elements = [PoolElement(ONE_POOL, SERVICE, node=node, identifier=number) for number in (1, 2, 3)]
+        await asyncio.gather(*(element.__aenter__() for element in elements))
+        one_by_one = [(await user.select(ONE_POOL)).identifier for _ in range(6)]
+        assert one_by_one[:3] == one_by_one[3:]
+        assert sorted(one_by_one[:3]) == [1, 2, 3]
+        at_once = await asyncio.gather(*(user.select(ONE_POOL) for _ in range(30)))
+        assert [sum(one.identifier == number for one in at_once) for number in (1, 2, 3)] == [10, 10, 10]
+        await asyncio.gather(*(element.__aexit__(None, None, None) for element in elements))
+    await server.stop()
+
+
+@in_world
+async def test_a_report_names_an_element(world: World) -> None:
+    silent = Silent(world)
+    async with world.user() as user:
+        (found,) = await user.resolve(ONE_POOL)
+        assert await user.report_unreachable(found)
+        assert not await user.report_unreachable(found)
+        with pytest.raises(LocalProtocolError, match="which element"):
+            await user.report_unreachable(ONE_POOL)
+    assert silent.registrar
+
+
+@in_world
+async def test_too_many_resolutions_fail(world: World) -> None:
+    async with world.user(settings=ClientSettings(requests=1)) as user:
+        waiting = asyncio.create_task(user.resolve("A"))
+        await asyncio.sleep(1)
+        with pytest.raises(Overload):
+            await user.resolve("B")
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        with pytest.raises(NoRegistrar):
+            await user.resolve("C", timeout=1)
+
+
+@in_world
+async def test_an_unanswered_request_fails_after_its_repetitions(world: World) -> None:
+    server = await world.registrar()
+    async with world.user(settings=FAST) as user:
+        with pytest.raises(UnknownPool):
+            await user.resolve(ONE_POOL)
+        world.network.cut(REGISTRAR, "10.44.0.3")
+        with pytest.raises(NoRegistrar, match="asked 11 times"):
+            await user.resolve(ONE_POOL, timeout=100)
+    await server.stop()
+
+
+@in_world
+async def test_refusals_carry_their_cause(world: World) -> None:
+    def answer(message: AsapMessage) -> AsapMessage:
+        assert isinstance(message, Registration)
+        cause = ErrorCause(code=Cause.INCONSISTENT_TRANSPORT_TYPE)
+        return RegistrationResponse(
+            reject=True,
+            pool_handle=message.pool_handle,
+            pe_identifier=message.pool_element.identifier,
+            operation_error=(cause,),
+        )
+
+    Scripted(world.network, answer)
+    async with world.element(patience=None) as element:
+        with pytest.raises(Refused) as raised:
+            await element.registered()
+        assert raised.value.cause == Cause.INCONSISTENT_TRANSPORT_TYPE
+        assert element.state is State.REFUSED
+
+
+# Associations
+
+
+class Narrow:
+    """An endpoint without room."""
+
+    def __init__(self) -> None:
+        self.room = False
+        self.taken: list[bytes] = []
+        self.aborted: list[int] = []
+
+    def send(self, assoc: int, data: bytes, ppid: int) -> bool:
+        if self.room:
+            self.taken.append(data)
+        return self.room
+
+    def abort(self, assoc: int) -> None:
+        self.aborted.append(assoc)
+
+    def connect(self, addresses: object, port: int) -> int:
+        return 5
+
+
+def narrow() -> tuple[Narrow, Face, Line]:
+    lines: dict[int, Line] = {}
+    events = Events(number=lambda: 1, up=lambda *_: None, message=lambda *_: None, down=lambda _: None)
+    face = Face(events, lines, sctp=True)
+    endpoint = Narrow()
+    face.opened(endpoint)  # type: ignore[arg-type]
+    face.on_up(endpoint, 5, (), 3863)  # type: ignore[arg-type]
+    return endpoint, face, lines[1]
+
+
+def test_messages_wait_for_room_in_their_order() -> None:
+    endpoint, face, line = narrow()
+    for number in range(5):
+        face.send(line, bytes([number]))
+    endpoint.room = True
+    face.on_writable(endpoint, 5)  # type: ignore[arg-type]
+    assert endpoint.taken == [bytes([number]) for number in range(5)]
+    assert line.octets == 0
+
+
+def test_a_registrar_that_does_not_read_is_left() -> None:
+    endpoint, face, line = narrow()
+    for _ in range(QUEUED // 1000):
+        face.send(line, bytes(1000))
+    assert not endpoint.aborted
+    face.send(line, bytes(1000))
+    assert endpoint.aborted == [5]
+
+
+@in_world
+async def test_a_restarted_registrar_is_registered_at_anew(world: World) -> None:
+    scripted = Scripted(world.network, granted)
+    async with world.element(identifier=7, settings=FAST) as element:
+        (line,) = element.node._lines.values()
+        line.face.on_restart(element.node._endpoints[True], line.assoc)
+        await eventually(lambda: len([one for one in scripted.heard if isinstance(one, Registration)]) == 2)
+        await element.registered()
+
+
+def granted(message: AsapMessage) -> AsapMessage:
+    if isinstance(message, Registration):
+        return RegistrationResponse(pool_handle=message.pool_handle, pe_identifier=message.pool_element.identifier)
+    assert isinstance(message, Deregistration)
+    return DeregistrationResponse(pool_handle=message.pool_handle, pe_identifier=message.pe_identifier)
+
+
+@in_world
+async def test_a_transport_of_the_caller_is_the_callers(world: World) -> None:
+    stopped = []
+
+    class Kept(MemoryTransport):
+        async def stop(self) -> None:
+            stopped.append(self)
+
+    async with PoolUser(registrars=[REGISTRAR], local="10.44.0.3", transport=Kept(world.network)):
+        pass
+    assert not stopped

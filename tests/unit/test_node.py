@@ -1,0 +1,127 @@
+"""Every event at every kind of association of a node, without input and output."""
+
+from itertools import product
+
+import pytest
+
+from rserpool.messages import (
+    AsapError,
+    BusinessCard,
+    Cookie,
+    CookieEcho,
+    Deregistration,
+    DeregistrationResponse,
+    EndpointKeepAlive,
+    EndpointKeepAliveAck,
+    EndpointUnreachable,
+    ErrorCause,
+    HandleResolution,
+    HandleResolutionResponse,
+    RegistrationResponse,
+    ServerAnnounce,
+)
+from rserpool.protocol.association import Peer
+from rserpool.protocol.link import Stage
+from tests.support.bench import registration
+from tests.support.client_bench import POOL, NodeBench, listed, sent_to, server
+
+KINDS = ("unknown", "dialling", "home", "rival", "stranger", "leaving")
+MESSAGES = (
+    registration(),
+    Deregistration(pool_handle=POOL, pe_identifier=7),
+    RegistrationResponse(pool_handle=POOL, pe_identifier=7),
+    DeregistrationResponse(pool_handle=POOL, pe_identifier=7),
+    HandleResolution(pool_handle=POOL),
+    HandleResolutionResponse(pool_handle=POOL, pool_elements=(listed(1),)),
+    EndpointKeepAlive(server_identifier=1, pool_handle=POOL, pe_identifier=7),
+    EndpointKeepAlive(server_identifier=1, pool_handle=POOL, pe_identifier=7, home=True),
+    EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7),
+    EndpointUnreachable(pool_handle=POOL, pe_identifier=7),
+    ServerAnnounce(server_identifier=1),
+    Cookie(cookie=b"x"),
+    CookieEcho(cookie=b"x"),
+    BusinessCard(pool_handle=POOL, pool_elements=(listed(1),)),
+    AsapError(operation_error=(ErrorCause(code=0),)),
+)
+HARMLESS = (ServerAnnounce, Cookie, CookieEcho, BusinessCard)
+NOT_FOR_US = (type(MESSAGES[0]), Deregistration, HandleResolution, EndpointKeepAliveAck, EndpointUnreachable)
+
+
+def placed(kind: str) -> tuple[NodeBench, int]:
+    """A node with an element and a request, and an association of that kind."""
+    bench = NodeBench(3)
+    if kind == "dialling":
+        bench.element()
+        return bench, min(bench.dialled)
+    home = min(bench.dialled)
+    bench.element()
+    bench.accept(home)
+    bench.wait(0.1)
+    bench.grant(home, bench.node.elements[POOL, 7])
+    bench.resolve()
+    if kind == "home":
+        return bench, home
+    if kind == "stranger":
+        return bench, bench.incoming(9)
+    bench.wait(15.1)
+    rival = min(bench.dialled)
+    if kind == "rival":
+        return bench, bench.accept(rival)
+    if kind == "leaving":
+        bench.answer(home, 1)
+        bench.left.discard(rival)
+        assert bench.node.links[rival].stage is Stage.LEAVING
+        return bench, rival
+    return bench, 999
+
+
+@pytest.mark.parametrize(("kind", "message"), list(product(KINDS, MESSAGES)))
+def test_every_message_over_every_association(kind: str, message: object) -> None:
+    bench, number = placed(kind)
+    link = bench.node.links.get(number)
+    home = bench.node.home
+    mark = len(bench.actions)
+    bench.receive(number, message)  # type: ignore[arg-type]
+    after = bench.actions[mark:]
+    if kind in ("unknown", "dialling", "leaving") or isinstance(message, HARMLESS):
+        assert not after
+        assert bench.node.home is home
+    elif isinstance(message, NOT_FOR_US):
+        left = kind != "stranger"
+        assert bench.node.counters["registrars left"] == left
+        assert link is not None
+        assert (link.stage is Stage.LEAVING) == left
+    elif isinstance(message, EndpointKeepAlive):
+        assert sent_to(after, number)[0] == EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7)
+        assert bench.node.home is (link if message.home else home)
+    elif isinstance(message, HandleResolutionResponse):
+        assert bool(bench.resolutions()) == (kind in ("home", "rival"))
+        assert bench.node.home is (home if kind != "rival" else link)
+    elif isinstance(message, RegistrationResponse | DeregistrationResponse | AsapError) and kind != "home":
+        assert bench.node.home is home
+        assert not bench.resolutions()
+    bench.wait(100)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_association_may_end_at_any_time(kind: str) -> None:
+    bench, number = placed(kind)
+    home = bench.node.home
+    bench.refuse(number)
+    assert number not in bench.node.links
+    assert bench.node.home is (None if kind == "home" else home)
+    mark = len(bench.actions)
+    bench.refuse(number)
+    assert len(bench.actions) == mark, "it ends once"
+    bench.wait(100)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_association_comes_up_once(kind: str) -> None:
+    bench, number = placed(kind)
+    before = bench.node.links.get(number)
+    stage = before.stage if before is not None else None
+    bench.take(bench.node.up(number, Peer(addresses=server(9).addresses, port=3863, sctp=True), bench.now))
+    after = bench.node.links[number]
+    assert after.stage is (stage if stage in (Stage.UP, Stage.LEAVING) else Stage.UP)
+    assert before is None or before is after
