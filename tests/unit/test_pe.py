@@ -420,6 +420,28 @@ def test_a_given_identifier_that_is_taken_is_a_refusal() -> None:
     assert element.state is State.REFUSED
 
 
+def test_an_element_that_is_registered_keeps_its_identifier() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered(identifier=None)
+    identifier = element.identifier
+    change(bench, element, policy=load(1))
+    bench.reject(home, element, Cause.NON_UNIQUE_PE_IDENTIFIER)
+    assert (element.identifier, element.state) == (identifier, State.REFUSED)
+
+
+def test_only_the_home_grants() -> None:
+    bench = NodeBench(1)
+    home = bench.accept()
+    element = bench.element()
+    stranger = bench.incoming(9)
+    bench.grant(stranger, element)
+    bench.reject(stranger, element, Cause.INVALID_VALUES)
+    assert element.state is State.REG
+    bench.grant(home, element)
+    bench.release(stranger, element)
+    assert element.state is State.READY
+
+
 def test_an_asap_error_is_as_good_as_no_answer() -> None:
     bench = NodeBench(2)
     element = bench.element()
