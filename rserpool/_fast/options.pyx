@@ -27,7 +27,7 @@ cdef int check(int result) except -1:
 cdef int make_room(usocket *so, uint32_t octets) except -1:
     """Buffers for the longest message, which is delivered whole."""
     cdef int space = <int>octets
-    cdef uint32_t whole = octets // 2
+    cdef uint32_t whole = octets >> 1
     check(usrsctp_setsockopt(so, SOL_SOCKET, SO_SNDBUF, &space, sizeof(space)))
     check(usrsctp_setsockopt(so, SOL_SOCKET, SO_RCVBUF, &space, sizeof(space)))
     return set_option(so, SCTP_PARTIAL_DELIVERY_POINT, &whole, sizeof(whole))

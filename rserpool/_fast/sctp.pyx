@@ -8,12 +8,12 @@ import os
 
 from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, errno
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, malloc
 from libc.string cimport memcpy, memset
 
 from rserpool._fast.associations cimport (
-    ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Associations, State,
+    ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations, State,
 )
 from rserpool._fast.peers cimport sockaddr, socklen_t
 
@@ -40,6 +40,9 @@ cdef extern from "<sys/socket.h>" nogil:
         int cmsg_type
     struct timespec:
         pass
+    struct linger_t "linger":
+        int l_onoff
+        int l_linger
     cmsghdr *CMSG_FIRSTHDR(msghdr *message)
     cmsghdr *CMSG_NXTHDR(msghdr *message, cmsghdr *last)
     uint8_t *CMSG_DATA(cmsghdr *header)
@@ -49,7 +52,13 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t sendmsg(int fd, const msghdr *message, int flags)
     int getsockopt(int fd, int level, int option, void *value, socklen_t *length)
     int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
-    int MSG_DONTWAIT, MSG_NOSIGNAL, MSG_EOR
+    int MSG_DONTWAIT, MSG_NOSIGNAL, MSG_EOR, SOCK_NONBLOCK, SOCK_CLOEXEC, SOL_SOCKET, SO_LINGER
+
+cdef extern from "<sys/epoll.h>" nogil:
+    int EPOLLIN, EPOLLOUT
+
+cdef extern from "<unistd.h>" nogil:
+    int close(int fd)
 
 cdef extern from "<arpa/inet.h>" nogil:
     uint16_t ntohs(uint16_t)
@@ -62,10 +71,12 @@ cdef enum:
     CMSG_SNDINFO = 2
     CMSG_RCVINFO = 3
     OPT_EVENTS = 11
+    OPT_STATUS = 14
     OPT_PEER_ADDR_INFO = 15
     OPT_DELAYED_SACK = 16
     OPT_RECVRCVINFO = 32
     OPT_CONNECTX3 = 111
+    OPT_PEELOFF_FLAGS = 122
     SEND_ABORT = 0x0004
     SEND_EOF = 0x0200
     NOTE_ASSOC_CHANGE = 0x8001
@@ -76,6 +87,8 @@ cdef enum:
     SHUTDOWN_COMP = 3
     BATCH = 32                       # messages per recvmmsg
     BATCHES = 8                      # per wake-up, so that one busy socket does not starve the loop
+    OWN_BATCH = 8                    # the same of an association's own socket: what pausing may leave to be held
+    OWN_BATCHES = 32
     ROOM = 1 << 16                   # a longer message comes in pieces
     CONTROL = 64
 
@@ -126,12 +139,27 @@ cdef struct sack_info:
 cdef struct paddrinfo:
     int32_t assoc
     uint8_t address[128]
-    uint32_t rest[5]
+    int32_t state
+    uint32_t cwnd
+    uint32_t srtt                    # milliseconds
+    uint32_t rto
+    uint32_t mtu
+
+cdef struct status:
+    int32_t assoc
+    uint32_t before[5]
+    paddrinfo primary
+
+cdef struct peeloff:
+    int32_t assoc
+    int fd
+    unsigned int flags
 
 cdef mmsghdr *_headers = NULL
 
 cdef frozenset GONE = frozenset(
-    (codes.ENOENT, codes.ECONNRESET, codes.ECONNABORTED, codes.EPIPE, codes.ESHUTDOWN, codes.ENOTCONN, codes.EINVAL)
+    (codes.ENOENT, codes.ECONNRESET, codes.ECONNABORTED, codes.EPIPE, codes.ESHUTDOWN, codes.ENOTCONN, codes.EINVAL,
+     codes.ETIMEDOUT, codes.ESRCH)
 )
 
 
@@ -162,12 +190,13 @@ cdef int allocate_batch() except -1:
 cdef class Socket(Associations):
     """The data side of a one-to-many socket that somebody else made, bound and will close.
 
-    A subclass owes, beside what Associations asks for: a reader that calls receive(), and the hook blocked(): once the
-    descriptor is writable, retry() is due.
+    A subclass owes, beside what Associations asks for: a reader that calls receive(), the hook blocked(): once the
+    descriptor is writable, retry() is due; and the hook watch(): own_ready() is due when one of those events comes.
     """
 
     cdef int fd
     cdef list waiting
+    cdef readonly uint64_t taken     # messages that send() took
 
     def take_socket(self, int fd, double sack_delay) -> None:
         """Work on that non-blocking descriptor. OSError."""
@@ -193,37 +222,147 @@ cdef class Socket(Associations):
     def drop_socket(self) -> None:
         """The descriptor is about to be closed."""
         self.fd = -1
+        for assoc in self.table.values():
+            self.released(<Association>assoc)
         self.table.clear()
         self.late.clear()
+        self.parted.clear()
         self.waiting.clear()
 
     def blocked(self) -> None:
         """send() found no room."""
 
+    def watch(self, fd: int, events: int) -> None:
+        """Which events of an association's own descriptor are of interest, beside errors; -1: it is about to close."""
+
     def receive(self) -> None:
         """Take what waits and hand it to the handler."""
-        cdef int _batch, i, n
-        cdef msghdr *header
+        cdef int _batch
         for _batch in range(BATCHES):
+            if self.fd < 0 or self.take(self.fd, BATCH) < BATCH:
+                return
+
+    cdef int take(self, int fd, int most) except -1:
+        """Hand over up to that many messages of a descriptor; how many there were."""
+        cdef int i, n
+        cdef msghdr *header
+        for i in range(most):
+            header = &_headers[i].msg_hdr
+            header.msg_namelen = 28
+            header.msg_controllen = CONTROL
+        n = recvmmsg(fd, _headers, <unsigned int>most, MSG_DONTWAIT, NULL)
+        if n < 0 and fd != self.fd and errno != EAGAIN:
+            # The end of its association, once, before what it is behind.
+            n = recvmmsg(fd, _headers, <unsigned int>most, MSG_DONTWAIT, NULL)
+        if n < 0:
+            if errno == EAGAIN or errno == EINTR or fd != self.fd:
+                return 0
+            raise OSError(errno, os.strerror(errno))
+        for i in range(n):
             if self.fd < 0:
-                return
-            for i in range(BATCH):
-                header = &_headers[i].msg_hdr
-                header.msg_namelen = 28
-                header.msg_controllen = CONTROL
-            n = recvmmsg(self.fd, _headers, BATCH, MSG_DONTWAIT, NULL)
-            if n < 0 and errno != EAGAIN and errno != EINTR:
-                raise OSError(errno, os.strerror(errno))
-            for i in range(n):
-                if self.fd < 0:
-                    return
-                header = &_headers[i].msg_hdr
-                if header.msg_flags & MSG_NOTIFICATION:
-                    self.notified(header, _headers[i].msg_len)
-                else:
-                    self.data(header, _headers[i].msg_len)
-            if n < BATCH:
-                return
+                return 0
+            header = &_headers[i].msg_hdr
+            if header.msg_flags & MSG_NOTIFICATION:
+                self.notified(header, _headers[i].msg_len)
+            else:
+                self.data(header, _headers[i].msg_len)
+        return n
+
+    def fd_of(self, assoc: int) -> int:
+        """The descriptor on which to ask for an association."""
+        cdef Association association = self.table.get(assoc)
+        return <int>association.own if association is not None and association.own else self.fd
+
+    cdef int crowded(self, uint32_t assoc, Association association) except -1:
+        """Give a paused association a descriptor of its own. Where there is none left, more is held."""
+        cdef peeloff request
+        cdef socklen_t length = sizeof(request)
+        if association.own or association.aborted:
+            return 0
+        request.assoc = <int32_t>assoc
+        request.fd = -1
+        request.flags = <unsigned int>(SOCK_NONBLOCK | SOCK_CLOEXEC)
+        if getsockopt(self.fd, SOL_SCTP, OPT_PEELOFF_FLAGS, &request, &length) < 0:
+            return 0
+        association.own = <uintptr_t>request.fd
+        self.parted[association.own] = assoc
+        self.parting()
+        return self.attend(association)
+
+    cdef int attend(self, Association association) except -1:
+        cdef int events = EPOLLOUT if association.blocked else 0
+        if association.aborted or not association.paused and association.held is None:
+            events |= EPOLLIN
+        self.watch(association.own, events)
+        return 0
+
+    cdef int emptied(self, uint32_t assoc, Association association) except -1:
+        return self.attend(association) if association.own else 0
+
+    cdef int released(self, Association association) except -1:
+        cdef linger_t linger
+        cdef int fd = <int>association.own
+        if fd:
+            association.own = 0
+            self.parted.pop(fd, None)
+            self.watch(fd, -1)
+            linger.l_onoff = 1
+            linger.l_linger = 0
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
+            close(fd)
+        return 0
+
+    def own_ready(self, fd: int, events: int) -> None:
+        """Those events, or errors, are there."""
+        cdef Association association = self.table.get(self.parted.get(fd))
+        if association is None:
+            return
+        assoc = self.parted[fd]
+        if events & EPOLLOUT:
+            self.writable(assoc)
+        if association.own and events & ~EPOLLOUT:
+            self.read_own(assoc, 0)
+        if association.own:
+            self.attend(association)
+
+    cdef int read_own(self, uint32_t assoc, size_t sip) except -1:
+        """A part of it, or all if the association has ended."""
+        cdef Association association = self.table.get(assoc)
+        cdef bint ended = association is not None and association.own and not self.alive(assoc)
+        cdef size_t taken = 0
+        cdef int n, batches = 0
+        while association is not None and association.own and self.fd >= 0 and (ended or batches < OWN_BATCHES):
+            batches += 1
+            if not association.paused or association.aborted or ended:
+                n = self.take(<int>association.own, OWN_BATCH)
+            elif taken < sip:
+                _headers[0].msg_hdr.msg_iov.iov_len = sip
+                n = self.take(<int>association.own, 1)
+                _headers[0].msg_hdr.msg_iov.iov_len = ROOM
+                taken += _headers[0].msg_len
+            else:
+                break
+            if not n:
+                break
+        if ended and association.own:
+            self.changed(assoc, ABORTED if association.aborted else LOST)
+        return 0
+
+    cdef bint alive(self, object assoc) except -1:
+        """Whether the kernel still knows an association."""
+        cdef status found
+        return self.ask(assoc, &found)
+
+    cdef bint ask(self, object assoc, status *found) except -1:
+        cdef socklen_t length = sizeof(status)
+        memset(found, 0, sizeof(status))
+        found.assoc = assoc
+        return getsockopt(self.fd_of(assoc), SOL_SCTP, OPT_STATUS, found, &length) >= 0
+
+    def rtt(self, assoc: int) -> float | None:
+        """See interface.Endpoint.rtt; the primary path's, measured in milliseconds."""
+        cdef status found
+        return found.primary.srtt / 1000 if self.ask(assoc, &found) else None
 
     cdef int data(self, msghdr *header, size_t length) except -1:
         cdef rcvinfo *info = NULL
@@ -259,6 +398,7 @@ cdef class Socket(Associations):
         cdef cmsghdr *header
         cdef sndinfo *info
         cdef ssize_t sent = -1
+        cdef int fd = self.fd_of(assoc)
         part.iov_base = <void *><const char *>data
         part.iov_len = <size_t>len(data)
         memset(&message, 0, sizeof(message))
@@ -276,19 +416,24 @@ cdef class Socket(Associations):
         info.ppid = htonl(ppid)
         info.assoc = assoc
         while True:
-            sent = sendmsg(self.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+            sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
             if sent >= 0 or errno != EINTR:
                 return -1 if sent < 0 else sent
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""
         cdef int error
+        cdef Association association
         self.living(assoc)
         if self.sendmsg(assoc, self.checked(data), ppid, 0) >= 0:
+            self.taken += 1
             return True
         error = errno
         if error == EAGAIN:
-            if self.blockable(assoc) is not None:
+            association = self.blockable(assoc)
+            if association is not None and association.own:
+                self.attend(association)
+            elif association is not None:
                 self.waiting.append(assoc)
                 self.blocked()
             return False
@@ -320,16 +465,21 @@ cdef class Socket(Associations):
     def find(self, const uint8_t[::1] address not None) -> int | None:
         """The association with the peer of that packed sockaddr. OSError while it is ending."""
         cdef paddrinfo info
-        cdef socklen_t length = sizeof(info)
-        memset(&info, 0, sizeof(info))
-        memcpy(info.address, &address[0], <size_t>min(address.shape[0], 28))
-        if getsockopt(self.fd, SOL_SCTP, OPT_PEER_ADDR_INFO, &info, &length) < 0:
-            return None
-        return self.existing(info.assoc) if info.assoc in self.table else info.assoc
+        cdef socklen_t length
+        cdef int fd
+        for fd in (self.fd, *self.parted):
+            memset(&info, 0, sizeof(info))
+            memcpy(info.address, &address[0], <size_t>min(address.shape[0], 28))
+            length = sizeof(info)
+            if getsockopt(fd, SOL_SCTP, OPT_PEER_ADDR_INFO, &info, &length) >= 0:
+                assoc = self.parted.get(fd, info.assoc)
+                return self.existing(assoc) if assoc in self.table else assoc
+        return None
 
     cdef int goodbye(self, uint32_t assoc, bint at_once) except -1:
+        cdef Association association = self.table.get(assoc)
         self.sendmsg(assoc, b"", 0, SEND_ABORT if at_once else SEND_EOF)
-        return 0
+        return self.attend(association) if association is not None and association.own else 0
 
 
 cdef State state_of(const assoc_change *change) noexcept nogil:

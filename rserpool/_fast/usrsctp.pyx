@@ -15,8 +15,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from rserpool._fast.events cimport (
-    READABLE, Event, Queue, events_close, events_disown, events_from, events_key, events_of, events_open, events_receive, events_take,
-    events_upcall,
+    READABLE, Event, Queue, events_close, events_disown, events_from, events_key, events_of, events_open,
+    events_receive, events_take, events_upcall,
 )
 from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.peers cimport (
@@ -37,7 +37,7 @@ cdef enum:
     BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop
     DATAGRAM = 1 << 16
     COMMON_HEADER = 12
-    NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; more fit, but fewer into its buffers
+    NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; few larger fit into its buffers
     SACK = 3                         # chunk type
     SACK_RWND = 20                   # where its window is, if it is the first chunk of a packet
     CLOSED = 1500                    # a window of less lets the stack send probes only
@@ -203,7 +203,7 @@ cdef class Socket(Associations):
         start()
         self.forks = _forks
         self.number = <uint16_t>port
-        self.space = SPACE if self.max_message <= <size_t>(SPACE >> 1) else LARGE_SPACE
+        self.space = <uint32_t>(SPACE if self.max_message <= <size_t>(SPACE >> 1) else LARGE_SPACE)
         self.unwanted = []
         self.stuck = {}
         self.heard = set()
@@ -237,6 +237,7 @@ cdef class Socket(Associations):
         self.so = NULL
         self.table.clear()
         self.late.clear()
+        self.parted.clear()
         if self.forks == _forks:
             events_close(self.slot)
 

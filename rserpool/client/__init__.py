@@ -4,35 +4,74 @@ async with PoolElement("EchoPool", transport_parameter, registrars=["10.0.0.1"])
 async with PoolUser(registrars=["10.0.0.1"]) as user: elements = await user.resolve("EchoPool")
 async with Node() as node, PoolElement("EchoPool", transport_parameter, node=node), PoolUser(node=node) as user: ...
 elements = await resolve("EchoPool")
+async with open_session("EchoPool") as session: await session.send(b"hello"); answer = await session.receive()
+await serve("EchoPool", handler)  # with: async def handler(session): async for item in session: ...
 
 Without ``registrars`` they are found by multicast (RFC 5352 3.6).
 """
 
-from rserpool.client.errors import NoElement, NoRegistrar, Overload, Refused, UnknownPool
+from rserpool.client.data import CookieRejected, Data, Resumed
+from rserpool.client.errors import (
+    MissingExtra,
+    NoElement,
+    NoRegistrar,
+    Overload,
+    Refused,
+    SessionClosed,
+    SessionFailed,
+    UnknownPool,
+)
 from rserpool.client.node import Node
 from rserpool.client.pool_element import PoolElement
+from rserpool.client.pool_socket import PoolSocket, Received, Send
 from rserpool.client.pool_user import PoolUser, getaddrinfo, resolve
 from rserpool.client.queue import EventsDropped
+from rserpool.client.sealing import Sealer
+from rserpool.client.service import Service, ServiceSession
+from rserpool.client.serving import serve
+from rserpool.client.session import FailoverEvent, Session, open_session
+from rserpool.client.streams import streams
 from rserpool.client_settings import FAST, ClientSettings
 from rserpool.protocol.events import ElementState, Home, State
 from rserpool.resolved import ResolvedElement
+from rserpool.session_settings import Failover, ServiceSettings, SessionSettings
 
 __all__ = [
     "FAST",
     "ClientSettings",
+    "CookieRejected",
+    "Data",
     "ElementState",
     "EventsDropped",
+    "Failover",
+    "FailoverEvent",
     "Home",
+    "MissingExtra",
     "NoElement",
     "NoRegistrar",
     "Node",
     "Overload",
     "PoolElement",
+    "PoolSocket",
     "PoolUser",
+    "Received",
     "Refused",
     "ResolvedElement",
+    "Resumed",
+    "Sealer",
+    "Send",
+    "Service",
+    "ServiceSession",
+    "ServiceSettings",
+    "Session",
+    "SessionClosed",
+    "SessionFailed",
+    "SessionSettings",
     "State",
     "UnknownPool",
     "getaddrinfo",
+    "open_session",
     "resolve",
+    "serve",
+    "streams",
 ]

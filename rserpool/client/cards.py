@@ -1,10 +1,13 @@
 """The business card of a pool element: its pool, itself, and who is to be asked when it fails (RFC 5352 3.9)."""
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from rserpool.client.pool_user import PoolUser
+from rserpool.errors import RSerPoolError
 from rserpool.messages import BusinessCard, PoolElement
 from rserpool.resolved import ResolvedElement
 
@@ -12,31 +15,54 @@ MAX_SUCCESSORS = 8
 """Elements on a card besides the one whose card it is: they share the users of one that fails."""
 
 
-class Cards:
-    """Makes the cards of one element. ``own`` yields it as it is now. With ``user``, the pool is watched, and the other
-    elements stand on each card, in an order drawn for it: the users of an element that fails spread over the pool."""
+MAX_LEARNED = 64
+"""Pools that the business cards of users can make an element resolve: forged cards must not keep its registrar busy."""
 
-    def __init__(self, handle: bytes, own: Callable[[], PoolElement], user: PoolUser | None) -> None:
+
+class Cards:
+    """Makes the cards of one element, and learns from those of its users. ``own`` yields the element as it is now. With
+    ``successors`` the pool is watched, and the other elements stand on each card, in an order drawn for it: the users
+    of an element that fails spread over the pool."""
+
+    def __init__(self, handle: bytes, own: Callable[[], PoolElement], user: PoolUser, *, successors: bool) -> None:
         self._handle = handle
         self._own = own
         self._user = user
+        self._successors = successors
         self._others: tuple[ResolvedElement, ...] = ()
-        self._watching: asyncio.Task[None] | None = None
+        self._known = {handle}
+        self._work: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to watch the pool, if it is to be watched."""
-        if self._user is not None:
-            self._watching = asyncio.get_running_loop().create_task(self._watch(self._user))
+        if self._successors:
+            self._spawn(self._watch())
 
-    async def _watch(self, user: PoolUser) -> None:
-        async for elements in user.watch(self._handle):
+    def learn(self, card: BusinessCard) -> None:
+        """Resolve the pool of a user that is a pool element too, if it was not heard of before (RFC 5352 3.9, BC1)."""
+        if card.pool_handle not in self._known and len(self._known) <= MAX_LEARNED:
+            self._known.add(card.pool_handle)
+            self._spawn(self._resolve(card.pool_handle))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _watch(self) -> None:
+        async for elements in self._user.watch(self._handle):
             self._others = elements
 
+    async def _resolve(self, handle: bytes) -> None:
+        with contextlib.suppress(RSerPoolError):
+            await self._user.resolve(handle)
+
     async def stop(self) -> None:
-        """Watch no more."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        """Watch and resolve no more."""
+        work = tuple(self._work)
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
 
     def draw(self) -> BusinessCard:
         """A card."""

@@ -126,10 +126,10 @@ class PoolElement:
             local=local,
             groups=groups,
             interfaces=interfaces,
-            preferred=addresses_of(user_transport),
+            preferred=() if user_transport is None else addresses_of(user_transport),
         )
         self._transport = transport
-        self._cards = Cards(self.pool_handle, self._parameter, PoolUser(node=self.node) if successors else None)
+        self._cards = Cards(self.pool_handle, self._parameter, PoolUser(node=self.node), successors=successors)
         self._element: Element | None = None
         self._last: ElementState | None = None
         self._causes: tuple[ErrorCause, ...] = ()
@@ -164,6 +164,7 @@ class PoolElement:
             self._user_transport = await self.service.open(
                 self.pool_handle, where, transport=self._transport, card=self.business_card
             )
+            self.service.learn = self._cards.learn
             self._cards.start()
 
     def _start(self) -> None:
@@ -358,7 +359,7 @@ class PoolElement:
 
     def _warn_of_addresses(self) -> None:
         own = self.node.local_addresses
-        foreign = [str(address) for address in addresses_of(self._user_transport) if address not in own]
+        foreign = [str(address) for address in addresses_of(self.user_transport) if address not in own]
         if foreign:
             registered, spoken = ", ".join(foreign), ", ".join(map(str, own))
             text = "pool %r: %s cannot be registered, for this node speaks from %s (RFC 5352 2.2.1): see `local`"

@@ -14,7 +14,7 @@ from typing import Any
 from rserpool.client.channels import Channel
 from rserpool.client.conversation import Conversation
 from rserpool.client.data import Data
-from rserpool.client.errors import SessionFailed
+from rserpool.client.errors import SessionFailed, UnknownPool
 from rserpool.client.opening import Opener
 from rserpool.client.places import texts
 from rserpool.client.pool_element import PoolElement
@@ -23,6 +23,7 @@ from rserpool.errors import RSerPoolError
 from rserpool.messages import BusinessCard
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.session import (
+    Confirm,
     Ended,
     FailoverEvent,
     Happened,
@@ -36,7 +37,7 @@ from rserpool.protocol.session import (
 from rserpool.protocol.session_table import State
 from rserpool.resolved import ResolvedElement
 from rserpool.session_settings import ENTRY_COST, Failover, SessionSettings
-from rserpool.transport.interface import Down, Transport, Tuning
+from rserpool.transport.interface import FAST, Down, Transport, Tuning
 
 __all__ = ["FailoverEvent", "Session", "open_session"]
 
@@ -139,6 +140,8 @@ class Session(Conversation[FailoverEvent, SessionAction]):
                     self._opening = self._spawn(self._open(action), self._work)
                 case Resolve():
                     self._spawn(self._resolve_card(action.pool_handle), self._work)
+                case Confirm():
+                    self._spawn(self._confirm(action.element), self._work)
                 case Report():
                     self._spawn(self._report(action.element), self._reports)
                 case Abort():
@@ -188,6 +191,18 @@ class Session(Conversation[FailoverEvent, SessionAction]):
     async def _resolve_card(self, handle: bytes) -> None:
         with contextlib.suppress(RSerPoolError):
             await self._user.resolve(handle)
+
+    async def _confirm(self, element: ResolvedElement) -> None:
+        """Where no registrar answers, the element's own word counts: it has ended the session."""
+        try:
+            elements = await self._user.resolve(self.pool_handle, fresh_within=0.0)
+            listed = element.identifier in {one.identifier for one in elements}
+        except UnknownPool:
+            listed = False
+        except RSerPoolError:
+            listed = True
+        self._perform(self._machine.confirmed(element, listed=listed, now=self._now()))
+        self._arm()
 
     async def _report(self, element: ResolvedElement) -> None:
         with contextlib.suppress(RSerPoolError):
@@ -243,7 +258,6 @@ class Session(Conversation[FailoverEvent, SessionAction]):
         self._max_message = channel.max_message
         self._perform(self._machine.up(self._machine.channel, self._now()))
         self._opened.set()
-        self._stall()
         self._pump()
 
     def channel_restarted(self) -> None:
@@ -264,33 +278,35 @@ async def open_session(
     registrars: Sequence[str] = (),
     failover: str | Failover = Failover.SILENT,
     silence: float | None = None,
-    reopen: bool = False,
+    reopen: bool | None = None,
     patience: float = 30.0,
+    max_unread: int = 262_144,
     settings: SessionSettings | None = None,
     pool_element: PoolElement | None = None,
     transport: Transport | None = None,
-    tuning: Tuning | None = None,
+    tuning: Tuning = FAST,
     local: str | Sequence[str] | None = None,
 ) -> AsyncIterator[Session]:
     """A session with a pool, open until the context is left.
 
     ``user`` selects the elements. Without it a pool user of the session's own does: on the node of ``pool_element``, if
     this user is a pool element too, whose business card each element is then sent; else with ``registrars``, without
-    which they are found by multicast. ``failover``, ``silence``, ``reopen`` and ``patience`` are those of
+    which they are found by multicast. ``failover``, ``silence``, ``reopen``, ``patience``, ``max_unread`` are those of
     SessionSettings; ``settings`` sets all at once instead. ``transport`` carries the data over SCTP; without it one is
-    chosen, with ``tuning``. ``local`` are the addresses to speak from.
+    chosen, with ``tuning``: FAST asks that no element keeps its loop from turning for 0.3 s, where SCTP runs in its
+    process. ``local`` are the addresses to speak from.
 
     SessionFailed where no element serves for as long as patience lasts.
     """
     settings = settings or SessionSettings(
-        failover=Failover(failover), silence=silence, reopen=reopen, patience=patience
+        failover=Failover(failover), silence=silence, reopen=reopen, patience=patience, max_unread=max_unread
     )
     async with contextlib.AsyncExitStack() as stack:
         if user is None:
             own = PoolUser(node=pool_element.node) if pool_element else PoolUser(registrars=registrars, local=local)
             user = await stack.enter_async_context(own)
         card = pool_element.business_card if pool_element is not None else lambda: None
-        session = Session(octets(handle), user, Opener(transport, tuning or Tuning(), texts(local)), settings, card)
+        session = Session(octets(handle), user, Opener(transport, tuning, texts(local)), settings, card)
         stack.push_async_callback(session.close)
         await session.start()
         yield session

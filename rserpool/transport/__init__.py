@@ -2,6 +2,7 @@
 
 from rserpool.transport.choose import choose
 from rserpool.transport.interface import (
+    FAST,
     MAX_MESSAGE,
     MAX_USER_MESSAGE,
     Address,
@@ -15,6 +16,7 @@ from rserpool.transport.interface import (
 )
 
 __all__ = [
+    "FAST",
     "MAX_MESSAGE",
     "MAX_USER_MESSAGE",
     "Address",

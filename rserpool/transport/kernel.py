@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import errno
 import os
+import select
 import socket
 import struct
 from collections.abc import Sequence
 
+import _sctp
 import sctp
 
 from rserpool._fast.sctp import Socket
@@ -17,6 +19,10 @@ from rserpool.transport.udp import UdpSockets, enlarge_buffers, expand, pack
 
 SOL_SCTP = 132
 PEER_ADDR_PARAMS = 9
+FRAGMENT_INTERLEAVE, PARTIAL_DELIVERY_POINT = 18, 19
+PEER_ADDR_THRESHOLDS = 31
+PIECE = 1 << 16
+"""Octets of a longer message that are delivered before it is complete: it need not fit into the receive window."""
 BINDX_ADD = 100
 REMOTE_UDP_ENCAPS_PORT = 132
 HEARTBEATS_ON, HEARTBEATS_OFF = 1, 2
@@ -38,7 +44,14 @@ def _paths(tuning: Tuning) -> bytes:
     return struct.pack("=i128xIHIIIxx", 0, interval, tuning.path_retransmissions, 0, 0, flags)
 
 
+def _thresholds() -> bytes:
+    """struct sctp_paddrthlds for associations to come: after the first time-out another path is taken (RFC 7829)."""
+    return struct.pack("=i4x128xHH4x", 0, 0, 0)
+
+
 def _tune(sock: "sctp.sctpsocket_udp", raw: socket.socket, tuning: Tuning) -> None:
+    # Whatever is left when the socket is closed is aborted, also when the process dies: its peers need not guess.
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     enlarge_buffers(raw)
     sock.nodelay = True
     sock.initparams.num_ostreams = 1
@@ -52,6 +65,12 @@ def _tune(sock: "sctp.sctpsocket_udp", raw: socket.socket, tuning: Tuning) -> No
     patience.assocmaxrxt = tuning.association_retransmissions
     sock.set_assocparams(patience)
     raw.setsockopt(SOL_SCTP, PEER_ADDR_PARAMS, _paths(tuning))
+    raw.setsockopt(SOL_SCTP, PEER_ADDR_THRESHOLDS, _thresholds())
+    # Else nobody is heard while one peer's message is delivered in pieces.
+    raw.setsockopt(SOL_SCTP, FRAGMENT_INTERLEAVE, 1)
+    raw.setsockopt(
+        SOL_SCTP, PARTIAL_DELIVERY_POINT, min(PIECE, raw.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)
+    )
 
 
 def _bind(raw: socket.socket, addresses: Sequence[Address], port: int) -> int:
@@ -89,6 +108,7 @@ class KernelEndpoint(SctpEndpoint, Socket):
         self._raw.setblocking(False)
         try:
             _tune(self._sctp, self._raw, transport.tuning)
+            self.max_message = min(self.max_message, self._raw.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
             self._port = _bind(self._raw, wanted, port)
             self.take_socket(self._raw.fileno(), transport.tuning.sack_delay or 0.0)
             if listen:
@@ -99,6 +119,7 @@ class KernelEndpoint(SctpEndpoint, Socket):
         self._addresses = expand([str(a) for a in wanted])
         self._datagrams: UdpSockets | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._own: select.epoll | None = None
         self._loop.add_reader(self._raw.fileno(), self.receive)
 
     @property
@@ -115,7 +136,7 @@ class KernelEndpoint(SctpEndpoint, Socket):
             with self._encapsulated(udp_port):
                 return self.reach(b"".join(pack(a, port) for a in wanted), port)
         except OSError as error:
-            if error.errno not in (errno.EISCONN, errno.EALREADY):
+            if error.errno not in (errno.EISCONN, errno.EALREADY, errno.EADDRNOTAVAIL):
                 raise
             for address in wanted:
                 if (assoc := self.find(pack(address, port))) is not None:
@@ -138,23 +159,34 @@ class KernelEndpoint(SctpEndpoint, Socket):
     def peer_addresses(self, assoc: int) -> tuple[Address, ...]:
         """See Endpoint.peer_addresses."""
         try:
-            found = self._sctp.getpaddrs(assoc)
+            found = _sctp.getpaddrs(self.fd_of(assoc), assoc)
         except OSError:
             raise AssociationGone(f"association {assoc} is gone") from None
         return tuple(dict.fromkeys(as_address(ip.partition("%")[0]) for ip, _ in found))
-
-    def rtt(self, assoc: int) -> float | None:
-        """See Endpoint.rtt; the primary path's, measured in milliseconds."""
-        with contextlib.suppress(OSError):
-            srtt: int = self._sctp.get_status(assoc).primary.srtt
-            return srtt / 1000
-        return None
 
     def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
         """See DatagramSender. The first call binds UDP sockets of the endpoint's port number."""
         if self._datagrams is None:
             self._datagrams = UdpSockets(self._addresses, self._port)
         self._datagrams.send_datagram(data, address, port, ttl=ttl)
+
+    def watch(self, fd: int, events: int) -> None:
+        # A loop's readers know no descriptor that is watched for errors only.
+        if self._own is None:
+            self._own = select.epoll()
+            self._loop.add_reader(self._own.fileno(), self._own_events)
+        if events < 0:
+            self._own.unregister(fd)
+            return
+        try:
+            self._own.modify(fd, events)
+        except FileNotFoundError:
+            self._own.register(fd, events)
+
+    def _own_events(self) -> None:
+        if self._own is not None:
+            for fd, events in self._own.poll(0):
+                self.own_ready(fd, events)
 
     def blocked(self) -> None:
         if self._retry is None:
@@ -163,9 +195,13 @@ class KernelEndpoint(SctpEndpoint, Socket):
     def _try_again(self) -> None:
         self._loop.remove_writer(self._raw.fileno())
         self._retry = self._loop.call_later(RETRY, self._watch)
-        if not self.retry():
+        before = self.taken
+        again = self.retry()
+        if not again or self.taken != before:
             self._retry.cancel()
             self._retry = None
+        if again and self._retry is None:
+            self.blocked()
 
     def _watch(self) -> None:
         self._retry = None
@@ -177,7 +213,10 @@ class KernelEndpoint(SctpEndpoint, Socket):
         if self._retry is not None:
             self._retry.cancel()
         self.drop_socket()
-        self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if self._own is not None:
+            self._loop.remove_reader(self._own.fileno())
+            self._own.close()
+            self._own = None
         self._raw.close()
         if self._datagrams is not None:
             self._datagrams.close()

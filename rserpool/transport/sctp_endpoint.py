@@ -59,6 +59,7 @@ class SctpEndpoint(Associations):
     async def _close(self) -> None:
         self.handler = Leaving()
         for assoc in self.identifiers():
+            self.resume(assoc)
             self.shutdown(assoc)
         if self.any_up():
             with contextlib.suppress(TimeoutError):

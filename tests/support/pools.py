@@ -40,10 +40,12 @@ class KnownPool:
         self.elements[chosen.identifier] = self.elements.pop(chosen.identifier)
         return chosen
 
-    async def resolve(self, handle: str | bytes) -> tuple[ResolvedElement, ...]:
+    async def resolve(self, handle: str | bytes, *, fresh_within: float | None = None) -> tuple[ResolvedElement, ...]:
         assert isinstance(handle, bytes)
+        if handle == POOL:
+            return tuple(self.elements.values())
         self.resolved.append(handle)
-        return ()
+        return tuple(self.elements.values())
 
     async def report_unreachable(self, element: ResolvedElement) -> None:
         assert element.pool_handle == POOL

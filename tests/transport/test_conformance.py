@@ -56,9 +56,6 @@ def test_large_messages_both_ways(back_end: str, run: Run) -> None:
 
 
 def test_a_longer_limit_for_user_messages(back_end: str, run: Run) -> None:
-    if back_end in ("kernel",):
-        pytest.skip("its buffers hold less")
-
     async def main() -> None:
         async with pair(back_end, echo=True, max_message=MAX_USER_MESSAGE) as p:
             limit = p.client.max_message
@@ -331,6 +328,11 @@ def test_nothing_is_left_open(back_end: str, run: Run) -> None:
             async with pair(back_end, echo=True) as p:
                 assert p.client.send(p.assoc, message(), 11)
                 await p.at_client.until(lambda p=p: bool(p.at_client.messages))  # type: ignore[misc]
+                p.server.pause(p.server_assoc)
+                for number in range(20):
+                    assert p.client.send(p.assoc, message(1000, number), 11)
+                p.client.shutdown(p.assoc)
+                await p.at_client.until(lambda p=p: bool(p.at_client.down))  # type: ignore[misc]
         assert descriptors() == before
 
     run(main())

@@ -126,9 +126,6 @@ async def fill(p: Pair, other: Second, number: int) -> int:
 
 
 def test_the_sender_of_a_paused_association_is_slowed(back_end: str, run: Run) -> None:
-    if back_end in ("kernel",):
-        pytest.skip("the window stays open; an association that holds too much is aborted")
-
     async def main() -> None:
         async with pair(back_end) as p:
             other = Second(p, back_end)
@@ -143,6 +140,92 @@ def test_the_sender_of_a_paused_association_is_slowed(back_end: str, run: Run) -
             assert numbers(p) == list(range(number))
             assert not p.at_server.down
             assert not p.at_client.down
+
+    run(main())
+
+
+async def part(p: Pair, other: Second) -> None:
+    """Pause the server's association, let messages wait there, and resume it: SCTP stacks then keep it apart."""
+    p.server.pause(p.server_assoc)
+    for number in range(20):
+        assert p.client.send(p.assoc, message(1000, number), 11)
+    await other.round_trip()
+    assert numbers(p) == []
+    p.server.resume(p.server_assoc)
+    await p.at_server.until(lambda: len(numbers(p)) == 20)
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_an_association_that_was_paused_is_like_any_other(back_end: str, run: Run, side: str) -> None:
+    async def main() -> None:
+        async with pair(back_end) as p:
+            other = Second(p, back_end)
+            await other.connect()
+            await part(p, other)
+            assert p.server.peer_addresses(p.server_assoc) == p.at_server.up[p.server_assoc][0]
+            rtt = p.server.rtt(p.server_assoc)
+            assert rtt is None or 0 <= rtt < 10
+            if back_end != "tcp":
+                assert p.server.connect([HOST], p.client.port) == p.server_assoc
+                assert p.client.connect([HOST], p.server.port) == p.assoc
+            number = 0
+            while p.server.send(p.server_assoc, message(4000, number), 11):
+                number += 1
+            await p.at_server.until(lambda: bool(p.at_server.writable))
+            assert p.server.send(p.server_assoc, message(4000, number), 11)
+            await p.at_client.until(lambda: len(p.at_client.messages) == number + 1)
+            assert p.client.send(p.assoc, message(60_000, 20), 11)
+            if side == "client":
+                p.client.shutdown(p.assoc)
+            else:
+                await p.at_server.until(lambda: len(numbers(p)) == 21)
+                p.server.shutdown(p.server_assoc)
+            await p.at_server.until(lambda: bool(p.at_server.down))
+            await p.at_client.until(lambda: bool(p.at_client.down))
+            assert numbers(p) == list(range(21))
+            assert p.at_server.reasons == p.at_client.reasons == [Down.SHUTDOWN]
+            await other.round_trip()
+
+    run(main())
+
+
+def test_an_association_that_was_paused_can_be_aborted(back_end: str, run: Run) -> None:
+    async def main() -> None:
+        async with pair(back_end) as p:
+            other = Second(p, back_end)
+            await other.connect()
+            await part(p, other)
+            p.server.abort(p.server_assoc)
+            await p.at_server.until(lambda: bool(p.at_server.down))
+            await p.at_client.until(lambda: bool(p.at_client.down))
+            assert p.at_server.reasons == p.at_client.reasons == [Down.ABORTED]
+            if back_end != "tcp":
+                again = p.client.connect([HOST], p.server.port)
+                await p.at_client.until(lambda: again in p.at_client.up)
+
+    run(main())
+
+
+def test_many_paused_at_once(back_end: str, run: Run) -> None:
+    async def main() -> None:
+        async with pair(back_end) as p:
+            heard = p.at_server
+            others = [Second(p, back_end) for _ in range(50)]
+            for other in others:
+                await other.connect()
+                p.server.pause(other.server_assoc)
+                for number in range(20):
+                    assert other.endpoint.send(other.assoc, message(2000, number), 11)
+            assert p.client.send(p.assoc, message(), 11)
+            await heard.until(lambda: bool(heard.messages))
+            assert {assoc for assoc, _, _ in heard.messages} == {p.server_assoc}
+            for other in others[:25]:
+                p.server.resume(other.server_assoc)
+            await heard.until(lambda: len(heard.messages) == 1 + 25 * 20)
+            await p.server.close()
+            for other in others:
+                await other.said.until(lambda: bool(other.said.down))  # noqa: B023
+            assert len(heard.messages) == 1 + 25 * 20
 
     run(main())
 

@@ -273,6 +273,30 @@ def test_large_messages_and_many_over_sctp() -> None:
     run(play)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_user_that_does_not_read_can_close_at_once(protocol: str) -> None:
+    async def flood(session: ServiceSession) -> None:
+        await session.receive()
+        while True:
+            await session.send(bytes(10_000))
+            await asyncio.sleep(0)
+
+    async def play(made: Site) -> None:
+        await made.element(1, protocol, flood)
+        loop = asyncio.get_running_loop()
+        settings = SessionSettings(max_unread=30_000, close_timeout=20.0)
+        async with open_session(POOL, user=made.user, settings=settings) as session:
+            await session.send(b"x")
+            before = -1
+            while session.unread != before:
+                before = session.unread
+                await asyncio.sleep(0.1)
+            began = loop.time()
+        assert loop.time() - began < 10
+
+    run(play)
+
+
 async def send_all(session: Session, sizes: list[int]) -> None:
     for number, size in enumerate(sizes):
         await session.send(bytes([number]) * size)

@@ -11,7 +11,7 @@ import pytest
 
 from rserpool._fast import usrsctp as stack
 from rserpool.transport import sctp_endpoint
-from rserpool.transport.interface import Down, Tuning
+from rserpool.transport.interface import FAST, Down, Tuning
 from rserpool.transport.usrsctp import UsrsctpEndpoint
 from tests.transport.conftest import Run
 from tests.transport.support import HASTY, HOST, LIMIT, Recorder, message, pair, transport
@@ -193,10 +193,37 @@ def test_a_closed_window_is_no_lost_peer(run: Run) -> None:
         run(main())
 
 
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_silent_peer_is_found_in_time(run: Run, busy: bool) -> None:
+    async def main() -> None:
+        async with relay() as middle, transport("usrsctp", FAST) as made:
+            heard, said = Recorder(echo=True), Recorder()
+            server = await made.endpoint(heard, addresses=[HOST])
+            client = await made.endpoint(said, addresses=[HOST])
+            middle.target = HOST, server.port
+            assoc = client.connect([HOST], server.port, udp_port=middle.port)
+            await said.until(lambda: assoc in said.up)
+            assert client.send(assoc, message(), 11)
+            await said.until(lambda: bool(said.messages))
+            middle.cut = True
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            if busy:
+                assert client.send(assoc, message(), 11)
+            await said.until(lambda: bool(said.down))
+            assert said.down == [(assoc, Down.LOST)]
+            assert loop.time() - began < 2 * (FAST.found_busy if busy else FAST.found_idle)
+            await heard.until(lambda: bool(heard.down))
+            assert heard.reasons == [Down.LOST]
+
+    run(main())
+
+
 class relay:  # noqa: N801
     """A UDP relay in front of a target, as a NAT is."""
 
     def __init__(self) -> None:
+        self.cut = False
         self.forwarded = 0
         self.news = asyncio.Event()
         self.target = self.source = (HOST, 0)
@@ -218,13 +245,15 @@ class relay:  # noqa: N801
 
     def forward(self) -> None:
         data, self.source = self.front.recvfrom(65536)
-        self.back.sendto(data, self.target)
+        if not self.cut:
+            self.back.sendto(data, self.target)
         self.forwarded += 1
         self.news.set()
 
     def backward(self) -> None:
         data, _ = self.back.recvfrom(65536)
-        self.front.sendto(data, self.source)
+        if not self.cut:
+            self.front.sendto(data, self.source)
 
     async def __aexit__(self, *_: object) -> None:
         for sock in (self.front, self.back):

@@ -1,6 +1,5 @@
 """Pool elements that serve, and users with sessions, against a registrar: all over the memory transport."""
 
-import argparse
 import asyncio
 import contextlib
 import logging
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rserpool.client import PoolElement, PoolUser
+from rserpool.client import PoolElement
 from rserpool.client.data import Data, Resumed
 from rserpool.client.errors import SessionFailed
 from rserpool.client.sealing import Sealer
@@ -18,33 +17,20 @@ from rserpool.client.serving import serve
 from rserpool.client.session import Session, open_session
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import OpaqueTransport
-from rserpool.registrar.config import add_flags, load
-from rserpool.registrar.server import Server
-from rserpool.transport.memory import MemoryNetwork, MemoryTransport
-from tests.support.pools import echo, eventually
+from rserpool.transport.memory import MemoryTransport
+from tests.support import client_world
+from tests.support.client_world import REGISTRAR, eventually
+from tests.support.pools import echo
 from tests.support.virtual_time import run_virtually
 
-REGISTRAR = "10.44.0.1"
 POOL = "EchoPool"
 
 
-class World:
+class World(client_world.World):
     """One registrar, elements at 10.44.1.<n>, users at 10.44.0.3."""
 
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def later(source: object, target: object, event: Callable[[], None]) -> None:
-            loop.call_soon(event)
-
-        self.network = MemoryNetwork(later)
-
     async def start(self) -> None:
-        parser = argparse.ArgumentParser()
-        add_flags(parser)
-        given = vars(parser.parse_args([f"--asap={REGISTRAR}", "--announce=", "--tcp=no"]))
-        self.registrar = Server(load(given, {}, None, 0x22222222), sctp=MemoryTransport(self.network))
-        await self.registrar.start()
+        self.server = await self.registrar()
 
     def options(self, number: int) -> dict[str, Any]:
         where = {"transport": MemoryTransport(self.network), "local": f"10.44.1.{number}"}
@@ -52,15 +38,14 @@ class World:
 
     @contextlib.asynccontextmanager
     async def session(self, **options: Any) -> AsyncIterator[Session]:
-        transport = MemoryTransport(self.network)
-        async with PoolUser(registrars=[REGISTRAR], local="10.44.0.3", transport=transport) as user:
-            given = {"user": user, "transport": transport, "local": "10.44.0.3", **options}
-            async with open_session(POOL, **given) as session:
+        async with self.user() as user:
+            where = {"transport": MemoryTransport(self.network), "local": "10.44.0.3"}
+            async with open_session(POOL, user=user, **where, **options) as session:
                 yield session
 
     @property
     def size(self) -> int:
-        return len(self.registrar.registrar.handlespace)
+        return len(self.server.registrar.handlespace)
 
 
 def in_world(play: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
@@ -69,7 +54,7 @@ def in_world(play: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
         await world.start()
         async with asyncio.timeout(10_000):
             await play(world)
-        await world.registrar.stop()
+        await world.server.stop()
 
     def test() -> None:
         run_virtually(main())
@@ -203,7 +188,7 @@ async def test_cards_with_successors_carry_a_session_over_without_a_registrar(wo
         await asyncio.sleep(10)
         async with world.session() as session:
             await eventually(lambda: session.counters.get("cards"))
-            await world.registrar.stop()
+            await world.server.stop()
             assert session.element is not None
             tasks[session.element.identifier].cancel()
             await eventually(lambda: session.failovers)
@@ -214,7 +199,7 @@ async def test_cards_with_successors_carry_a_session_over_without_a_registrar(wo
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-@pytest.mark.conformance("ASAP-3.9-02", "ASAP-4-04")
+@pytest.mark.conformance("ASAP-3.9-02", "ASAP-3.9-04", "ASAP-4-04")
 @in_world
 async def test_an_element_that_is_a_user_too_sends_its_card(world: World) -> None:
     sessions: list[ServiceSession] = []
@@ -254,6 +239,23 @@ async def test_leaving_one_pool_does_not_end_the_sessions_of_another(world: Worl
             assert await served.receive() == b"x"
 
 
+@pytest.mark.conformance("ASAP-3.2-07")
+@in_world
+async def test_a_service_may_go_on_after_its_element_has_left(world: World) -> None:
+    options = world.options(1)
+    async with Service(addresses=["10.44.1.1"], transport=options["transport"]) as service:
+        element = PoolElement(POOL, service.user_transport, **options)
+        await element.__aenter__()
+        async with world.session() as session:
+            served = await service.accept()
+            await element.__aexit__(None, None, None)
+            assert not world.size
+            for number in range(3):
+                await session.send(b"%d" % number)
+                assert await served.receive() == b"%d" % number
+            assert not session.failovers
+
+
 @in_world
 async def test_an_element_with_a_user_transport_does_not_serve(world: World) -> None:
     element = PoolElement(POOL, OpaqueTransport(value=b"x"), **world.options(1))
@@ -278,7 +280,7 @@ async def test_a_service_of_ones_own_making(world: World) -> None:
 
 @in_world
 async def test_an_element_that_cannot_register_leaves_nothing_open(world: World) -> None:
-    await world.registrar.stop()
+    await world.server.stop()
     element = PoolElement(POOL, patience=5.0, **world.options(1))
     with pytest.raises(Exception, match="no registrar"):
         await element.__aenter__()

@@ -1,18 +1,25 @@
 """Sessions between pool users and services, over the memory transport and in virtual time."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from rserpool.association import Down
+from rserpool.client.channels import Channel
 from rserpool.client.data import Data, Resumed
 from rserpool.client.errors import NoElement, SessionClosed, SessionFailed
 from rserpool.client.service import ServiceSession
 from rserpool.client.session import FailoverEvent, Session
 from rserpool.errors import LocalProtocolError
+from rserpool.protocol.session import Confirm, Ended
+from rserpool.protocol.session_table import State
+from rserpool.resolved import ResolvedElement
 from rserpool.session_settings import ServiceSettings, SessionSettings
 from rserpool.transport.interface import MAX_USER_MESSAGE
+from tests.support.machines import Machine, element
 from tests.support.pools import POOL, SMALL, World, card_of, echo, eventually, in_world, silent
 
 COUNTED = b"<PP-TD1>"
@@ -333,6 +340,54 @@ async def test_a_failover_does_not_forget_that_the_reader_is_slow(world: World) 
 
 
 @in_world
+async def test_nor_is_the_next_element_excused_for_the_reader_of_the_former(world: World) -> None:
+    async def once(session: ServiceSession) -> None:
+        for _ in range(20):
+            await session.send(bytes(1000))
+
+    first = await world.element(1, once)
+    async with world.session(settings=SessionSettings(max_unread=5000, silence=1.0)) as session:
+        await asyncio.sleep(1)
+        for identifier in (2, 3):
+            await world.element(identifier, silent)
+        first.kill()
+        await eventually(lambda: session.failovers == 1)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                await asyncio.wait_for(session.receive(), 10)
+        assert session.failovers == 1
+        await session.send(b"anybody?")
+        await eventually(lambda: session.failovers == 2)
+
+
+@in_world
+async def test_a_connection_that_hangs_is_not_waited_for(world: World) -> None:
+    first = await world.element(1, echo)
+    async with world.session() as session:
+        await world.element(2, echo)
+        await world.element(3, echo)
+        original = session._opener.open
+        cancelled: list[int] = []
+
+        async def hang(element: ResolvedElement) -> Channel:
+            if element.identifier == 2:
+                try:
+                    await asyncio.sleep(1000)
+                except asyncio.CancelledError:
+                    cancelled.append(element.identifier)
+                    raise
+            return await original(element)
+
+        session._opener.open = hang  # type: ignore[method-assign]
+        first.leave_pool()
+        first.kill()
+        await eventually(lambda: session.failovers)
+        assert world.serving(session).identifier == 3
+        assert cancelled == [2]
+        assert world.user.reports == [1, 2]
+
+
+@in_world
 async def test_sends_of_many_tasks_are_each_whole_and_none_is_lost(world: World) -> None:
     got: list[bytes] = []
 
@@ -373,6 +428,56 @@ async def test_an_element_that_closes_ends_the_session(world: World) -> None:
         assert [item async for item in session] == [b"Friday"]
         assert session.closed
         assert not world.user.reports
+
+
+@in_world
+async def test_one_that_ends_and_has_left_its_pool_has_died(world: World) -> None:
+    """The kernel of a process that is killed ends its associations in order."""
+    for identifier in (1, 2):
+        await world.element(identifier, echo)
+    async with world.session() as session:
+        await session.send(b"one")
+        assert await session.receive() == b"one"
+        first = world.serving(session)
+        first.leave_pool()
+        await first.sessions[0].close()
+        await session.send(b"two")
+        assert await session.receive() == b"two"
+        assert world.serving(session) is not first
+        assert session.failovers == 1
+        assert not world.user.reports
+
+
+@in_world
+async def test_one_of_whose_death_the_registrar_hears_late(world: World) -> None:
+    async def serve(session: ServiceSession) -> None:
+        await session.send(b"here")
+        async for _ in session:
+            await session.close()
+
+    for identifier in (1, 2):
+        await world.element(identifier, serve)
+    async with world.session() as session:
+        assert await session.receive() == b"here"
+        first = world.serving(session)
+        asyncio.get_running_loop().call_later(0.1, first.leave_pool)
+        await session.send(b"end")
+        assert await session.receive() == b"here"
+        assert world.serving(session) is not first
+
+
+def test_where_nobody_answers_the_elements_word_counts() -> None:
+    machine = Machine().reach(State.OPEN)
+    assert [type(action) for action in machine.lose(Down.SHUTDOWN)] == [Confirm]
+    assert machine.session.state is State.DOUBTING
+    assert machine.later(0.9) == []
+    assert [type(action) for action in machine.later(0.2)] == [Ended]
+
+
+def test_an_answer_about_another_element_is_of_no_interest() -> None:
+    machine = Machine().reach(State.DOUBTING)
+    assert machine.session.confirmed(element(7), listed=False, now=machine.now) == []
+    assert machine.session.state is State.DOUBTING
 
 
 @in_world
@@ -418,8 +523,12 @@ async def test_a_user_that_does_not_read_can_close(world: World) -> None:
     await world.element(1, flood)
     async with world.session(settings=SessionSettings(max_unread=5000)) as session:
         await asyncio.sleep(1)
+        waiting = session.unread
+        assert waiting > 5000
         began = asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() - began < 2.1
+    assert asyncio.get_running_loop().time() - began < 0.1
+    assert session.unread == waiting
+    assert len([item async for item in session]) == waiting // 1064
     assert session.closed
 
 
