@@ -234,12 +234,11 @@ cdef class Socket(Associations):
             for association in self.table.values():
                 self.released(<Association>association)
             close_at_once(self.so)
+            events_close(self.slot)
         self.so = NULL
         self.table.clear()
         self.late.clear()
         self.parted.clear()
-        if self.forks == _forks:
-            events_close(self.slot)
 
     def __dealloc__(self) -> None:
         if self.so != NULL and self.forks == _forks:
@@ -312,7 +311,7 @@ cdef class Socket(Associations):
         """Hand every waiting event to the handler."""
         cdef Queue *queue
         cdef Event event
-        if self.draining or self.so == NULL:
+        if self.draining or self.so == NULL or self.forks != _forks:
             return
         self.draining = True
         try:

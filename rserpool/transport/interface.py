@@ -184,8 +184,8 @@ class Attaching(Protocol):
     """An endpoint that can answer from a registrar's fast lane."""
 
     def attach(self, assoc: int, lane: Lane) -> None:
-        """What the lane serves is answered at once, and the handler not told, but of answers for which there is no room:
-        by ``on_answer(endpoint, assoc, data)``, which it owes. AssociationGone."""
+        """What the lane serves is answered at once, and the handler not told. For answers that find no room it owes
+        ``on_answer(endpoint, assoc, data)``. AssociationGone."""
 
 
 class DatagramSender(Protocol):
