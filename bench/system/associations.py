@@ -139,14 +139,18 @@ async def measure() -> dict[str, list[float]]:
     return found
 
 
-def main() -> None:
+def lines() -> list[str]:
+    """One line."""
     found = asyncio.run(measure())
     rates = {name: statistics.median(rounds) for name, rounds in found.items()}
-    print(
-        f"usrsctp, {ASSOCIATIONS} associations: echo {rates['echo']:.0f}/s, registrar {rates['registrar']:.0f}/s, "
-        f"ratio {rates['registrar'] / rates['echo']:.2f}"
-    )
+    return [
+        f"{ASSOCIATIONS} associations: echo {rates['echo']:.0f}/s, registrar {rates['registrar']:.0f}/s, "
+        f"ratio {rates['registrar'] / rates['echo']:.2f}."
+    ]
 
 
 if __name__ == "__main__":
-    uvloop.run(clients()) if sys.argv[1:2] == ["clients"] else main()
+    if sys.argv[1:2] == ["clients"]:
+        uvloop.run(clients())
+    else:
+        print(*lines(), sep="\n")

@@ -8,7 +8,7 @@ import statistics
 import struct
 from collections.abc import Callable
 
-import pyximport  # type: ignore[import-untyped]
+import pyximport
 
 from bench.system.populate import registration
 from bench.system.servers import processor_seconds
@@ -18,7 +18,7 @@ from tests.interop.guest import out_directory
 from tests.interop.network import Network, address
 
 pyximport.install(language_level=3, build_dir="build/pyximport", inplace=False)
-from bench.system.load import Generator  # type: ignore[import-not-found]  # noqa: E402
+from bench.system.load import Generator  # noqa: E402
 
 HOSTS = {"ours": 1, "rsplib": 2}
 CLIENT = 3

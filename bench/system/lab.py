@@ -5,7 +5,7 @@ import json
 import sys
 from typing import Any
 
-import pyximport  # type: ignore[import-untyped]
+import pyximport
 
 from tests.interop import guest
 
@@ -18,7 +18,7 @@ def measure() -> list[dict[str, Any]]:
         raise SystemExit(f"bench.system.lab: {why}")
     # Compiled here: the guest has no compiler, and the same files.
     pyximport.install(language_level=3, build_dir="build/pyximport", inplace=False)
-    import bench.system.load  # type: ignore[import-not-found]  # noqa: F401
+    import bench.system.load  # noqa: F401
 
     command = [sys.executable, "-m", "bench.system.guest"]
     report = guest.run_command(command, "bench-system", timeout=TIMEOUT, memory="768M", dummies=0)
