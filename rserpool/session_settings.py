@@ -40,11 +40,19 @@ class SessionSettings:
     the transport to notice. For services that always answer: it catches a server that is stopped while its kernel goes
     on acknowledging."""
 
-    reopen: bool = False
-    """Whether the session goes on with another element where one ends it in order."""
+    reopen: bool | None = None
+    """Whether the session goes on with another element where one ends it in order. None: only if the element has left
+    the pool, for the kernel of a server that was killed ends its associations in order too."""
+
+    doubt: float = 0.2
+    """Seconds after an orderly end when the pool is asked for the second time whether the element has left it: a
+    registrar may hear of its death a little later."""
 
     patience: float = 30.0
     """Seconds without an element that serves, after which the session fails."""
+
+    confirm_timeout: float = 1.0
+    """Seconds that asking for it may take; then the element's own word counts, and the session ends."""
 
     connect_timeout: float = 5.0
     """Seconds that an association may take to come up."""

@@ -17,6 +17,7 @@ cdef class Association:
     cdef bint aborted                # by us; the handler does not know yet
     cdef bint blocked                # on_writable is due
     cdef bint paused                 # no on_message
+    cdef bint leaving                # by us, once the peer has all that it was sent
     cdef bint ending                 # the handler is to hear of the end behind what is held
     cdef bytearray partial
     cdef object held                 # deque of what waits for resume(), or None: (message, PPID), or None for a restart
@@ -33,6 +34,7 @@ cdef class Associations:
     cdef Association admit(self, uint32_t assoc, uint16_t port)
     cdef Association living(self, object assoc)
     cdef int give_up(self, uint32_t assoc) except -1
+    cdef bint unsent(self, uint32_t assoc, Association association) except -1
     cdef int goodbye(self, uint32_t assoc, bint at_once) except -1
     cdef Association blockable(self, uint32_t assoc)
     cdef Association one(self, object assoc)

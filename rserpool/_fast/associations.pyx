@@ -109,7 +109,7 @@ cdef class Associations:
 
     cdef Association living(self, object assoc):
         cdef Association association = self.table.get(assoc)
-        if association is None or association.over or association.ending or association.aborted:
+        if association is None or association.over or association.ending or association.leaving or association.aborted:
             raise AssociationGone(f"association {assoc} is gone")
         return association
 
@@ -282,12 +282,31 @@ cdef class Associations:
     def shutdown(self, assoc: int) -> None:
         """See interface.Endpoint.shutdown."""
         cdef Association association = self.table.get(assoc)
-        if association is None or association.over or association.ending or association.aborted:
+        if association is None or association.over or association.ending or association.leaving or association.aborted:
             return
-        if association.up:
-            self.goodbye(assoc, False)
-        else:
+        if not association.up:
             self.abort(assoc)
+        elif self.unsent(assoc, association):
+            association.leaving = True
+            self.wait_to_leave(assoc)
+        else:
+            self.goodbye(assoc, False)
+
+    def wait_to_leave(self, assoc: int) -> None:
+        """A shutdown waits until the peer has taken what it was sent; leave() is due when that takes too long."""
+
+    def leave(self, assoc: int) -> None:
+        """Let an association go whose shutdown waits."""
+        cdef Association association = self.table.get(assoc)
+        if association is not None and association.leaving and not association.over and not association.aborted:
+            self.goodbye(assoc, False)
+
+    cdef bint unsent(self, uint32_t assoc, Association association) except -1:
+        """Whether the peer may not have all that it was sent, and leave() will be called when it has.
+
+        A stack that is shutting down takes a peer with a closed window for a silent one.
+        """
+        return False
 
     def abort(self, assoc: int) -> None:
         """See interface.Endpoint.abort."""
@@ -327,7 +346,7 @@ cdef class Associations:
         if association is None or not association.blocked:
             return 0
         association.blocked = False
-        if association.over or association.aborted:
+        if association.over or association.leaving or association.aborted:
             return 0
         try:
             self.handler.on_writable(self, assoc)

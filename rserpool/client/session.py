@@ -14,7 +14,7 @@ from typing import Any
 from rserpool.client.channels import Channel
 from rserpool.client.conversation import Conversation
 from rserpool.client.data import Data
-from rserpool.client.errors import SessionFailed
+from rserpool.client.errors import SessionFailed, UnknownPool
 from rserpool.client.opening import Opener
 from rserpool.client.places import texts
 from rserpool.client.pool_element import PoolElement
@@ -23,6 +23,7 @@ from rserpool.errors import RSerPoolError
 from rserpool.messages import BusinessCard
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.session import (
+    Confirm,
     Ended,
     FailoverEvent,
     Happened,
@@ -139,6 +140,8 @@ class Session(Conversation[FailoverEvent, SessionAction]):
                     self._opening = self._spawn(self._open(action), self._work)
                 case Resolve():
                     self._spawn(self._resolve_card(action.pool_handle), self._work)
+                case Confirm():
+                    self._spawn(self._confirm(action.element), self._work)
                 case Report():
                     self._spawn(self._report(action.element), self._reports)
                 case Abort():
@@ -188,6 +191,18 @@ class Session(Conversation[FailoverEvent, SessionAction]):
     async def _resolve_card(self, handle: bytes) -> None:
         with contextlib.suppress(RSerPoolError):
             await self._user.resolve(handle)
+
+    async def _confirm(self, element: ResolvedElement) -> None:
+        """Where no registrar answers, the element's own word counts: it has ended the session."""
+        try:
+            elements = await self._user.resolve(self.pool_handle, fresh_within=0.0)
+            listed = element.identifier in {one.identifier for one in elements}
+        except UnknownPool:
+            listed = False
+        except RSerPoolError:
+            listed = True
+        self._perform(self._machine.confirmed(element, listed=listed, now=self._now()))
+        self._arm()
 
     async def _report(self, element: ResolvedElement) -> None:
         with contextlib.suppress(RSerPoolError):
@@ -263,7 +278,7 @@ async def open_session(
     registrars: Sequence[str] = (),
     failover: str | Failover = Failover.SILENT,
     silence: float | None = None,
-    reopen: bool = False,
+    reopen: bool | None = None,
     patience: float = 30.0,
     max_unread: int = 262_144,
     settings: SessionSettings | None = None,

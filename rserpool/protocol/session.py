@@ -49,10 +49,19 @@ class Report:
     element: ResolvedElement
 
 
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Ask the registrar whether the element is still in its pool: confirmed() says what came."""
+
+    element: ResolvedElement
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailoverEvent:
-    """The session went on with another element."""
+    """The session went on with another element. What was sent before, and is not among the ``unsent``, may be lost."""
 
+    number: int
+    """1 for the session's first: what was sent when ``session.failovers`` was less was sent before."""
     old: ResolvedElement
     new: ResolvedElement
     had_cookie: bool
@@ -79,7 +88,7 @@ class Ended:
     unsent: tuple[Waiting, ...]
 
 
-SessionAction = Select | Resolve | Open | Report | Shutdown | Abort | Happened | Ended
+SessionAction = Select | Resolve | Open | Report | Confirm | Shutdown | Abort | Happened | Ended
 
 
 class UserSession:
@@ -127,6 +136,8 @@ class UserSession:
         self._was = State.NEW
         self._gone = True
         self._report = False
+        self._doubts = 0
+        self._asking = False
 
     # What happens
 
@@ -152,6 +163,13 @@ class UserSession:
             return []
         self._gone, self._report = True, tried
         return self._input(Event.PEER_ENDED if reason is Down.SHUTDOWN else Event.FAILED, now)
+
+    def confirmed(self, element: ResolvedElement, *, listed: bool, now: int) -> list[SessionAction]:
+        """Whether an element that has ended in order is still in its pool; ``listed`` too where nobody knows."""
+        if not (self.state is State.DOUBTING and self._asking and element is self.element):
+            return []
+        self._report = False
+        return self._input(Event.LISTED if listed else Event.UNLISTED, now)
 
     def restarted(self, channel: int, now: int) -> list[SessionAction]:
         """The element of a channel lost its state, and is there again."""
@@ -336,6 +354,7 @@ class UserSession:
             self._left = None
             self.failovers += 1
             event = FailoverEvent(
+                number=self.failovers,
                 old=old,
                 new=element,
                 had_cookie=echo is not None,
@@ -361,7 +380,7 @@ class UserSession:
         if self._event is not Event.RESTARTED:
             self._failed.add(element.identifier)
         forbidden = self.settings.failover is Failover.ERROR and self._event is not Event.FORCED
-        if forbidden and self._was is State.OPEN:
+        if forbidden and self._was in (State.OPEN, State.DOUBTING):
             self._over(f"pool element 0x{element.identifier:08x} failed")
         elif self._impatient():
             self._give_up()
@@ -371,7 +390,7 @@ class UserSession:
     def _leave(self) -> None:
         """Have no channel any more, and know whether the element was a good one."""
         self._abandon()
-        if self._was is not State.OPEN:
+        if self._was not in (State.OPEN, State.DOUBTING):
             return
         settled = self.now - self._up_since >= self.settings.settle * MICROSECONDS
         if settled:
@@ -400,13 +419,37 @@ class UserSession:
     def _peer_ended(self) -> None:
         element = self.element
         assert element is not None
-        if not self.settings.reopen or self.settings.failover is Failover.ERROR:
+        self._doubts = 0
+        if self.settings.reopen is None:
+            self._confirm()
+        elif not self.settings.reopen or self.settings.failover is Failover.ERROR:
             self._over(None)
-            return
-        self._leave()
-        self._failed.add(element.identifier)
-        self.state = State.SELECTING
-        self._next()
+        else:
+            self._leave()
+            self._failed.add(element.identifier)
+            self.state = State.SELECTING
+            self._next()
+
+    def _confirm(self) -> None:
+        assert self.element is not None
+        self._doubts += 1
+        self._asking = True
+        self._timer = self._after(self.settings.confirm_timeout)
+        self._actions.append(Confirm(self.element))
+
+    def _doubt_on(self) -> None:
+        if self._asking:
+            self._over(None)
+        else:
+            self._confirm()
+
+    def _doubt_again(self) -> None:
+        """Its registrar may not know yet: asked twice, it is believed."""
+        self._asking = False
+        if self._doubts == 1:
+            self._timer = self._after(self.settings.doubt)
+        else:
+            self._over(None)
 
     def _finish(self) -> None:
         self._timer = self._after(self.settings.close_timeout)

@@ -16,6 +16,8 @@ class State(enum.Enum):
     """An element serves."""
     WAITING = enum.auto()
     """No element is to be had; the session pauses before it asks again."""
+    DOUBTING = enum.auto()
+    """The element has ended in order; it is not known whether it meant to end the session."""
     CLOSING = enum.auto()
     """The application has closed it; what it had sent goes out."""
     ENDED = enum.auto()
@@ -36,6 +38,10 @@ class Event(enum.Enum):
     """The element ended it in order."""
     RESTARTED = enum.auto()
     """The element lost its state, and is there again."""
+    LISTED = enum.auto()
+    """The element that ended is still in its pool, or nobody knows."""
+    UNLISTED = enum.auto()
+    """It has left its pool."""
     FORCED = enum.auto()
     """The application wants another element."""
     EXPIRED = enum.auto()
@@ -62,11 +68,16 @@ TABLE: dict[tuple[State, Event], tuple[str, State]] = {
     (State.CONNECTING, Event.EXPIRED): ("fail_over", State.SELECTING),
     (State.CONNECTING, Event.CLOSED): ("end", State.ENDED),
     (State.OPEN, Event.FAILED): ("fail_over", State.SELECTING),
-    (State.OPEN, Event.PEER_ENDED): ("peer_ended", State.ENDED),
+    (State.OPEN, Event.PEER_ENDED): ("peer_ended", State.DOUBTING),
     (State.OPEN, Event.RESTARTED): ("fail_over", State.SELECTING),
     (State.OPEN, Event.FORCED): ("fail_over", State.SELECTING),
     (State.OPEN, Event.EXPIRED): ("fail_over", State.SELECTING),
     (State.OPEN, Event.CLOSED): ("finish", State.CLOSING),
+    (State.DOUBTING, Event.LISTED): ("doubt_again", State.DOUBTING),
+    (State.DOUBTING, Event.UNLISTED): ("fail_over", State.SELECTING),
+    (State.DOUBTING, Event.EXPIRED): ("doubt_on", State.DOUBTING),
+    (State.DOUBTING, Event.FORCED): ("fail_over", State.SELECTING),
+    (State.DOUBTING, Event.CLOSED): ("end", State.ENDED),
     (State.WAITING, Event.FORCED): (LET_BE, State.WAITING),
     (State.WAITING, Event.EXPIRED): ("select_again", State.SELECTING),
     (State.WAITING, Event.CLOSED): ("end", State.ENDED),
@@ -78,11 +89,14 @@ TABLE: dict[tuple[State, Event], tuple[str, State]] = {
     (State.CLOSING, Event.CLOSED): (LET_BE, State.CLOSING),
     (State.ENDED, Event.SELECTED): (LET_BE, State.ENDED),
     (State.ENDED, Event.NOTHING_SELECTED): (LET_BE, State.ENDED),
+    (State.ENDED, Event.LISTED): (LET_BE, State.ENDED),
+    (State.ENDED, Event.UNLISTED): (LET_BE, State.ENDED),
     (State.ENDED, Event.FORCED): (LET_BE, State.ENDED),
     (State.ENDED, Event.CLOSED): (LET_BE, State.ENDED),
 }
 """(state, event) -> (what to do, next state). ``fail_over`` goes on to CONNECTING where a business card names the next
 element, and to ENDED where failover is forbidden or patience is over, as ``select_again`` does; ``pause`` ends where
-patience is over, ``connect`` goes to WAITING where the element has failed just now; ``peer_ended`` selects again where
-the session is to be reopened. UP, FAILED, PEER_ENDED and RESTARTED are those of the present channel alone: others are
+patience is over, ``connect`` goes to WAITING where the element has failed just now. ``peer_ended`` selects again where
+the session is to be reopened in any case, and ends it where in none; ``doubt_again`` and ``doubt_on`` end it the second
+time and where nobody answers. UP, FAILED, PEER_ENDED and RESTARTED are those of the present channel alone: others are
 dropped before the table. EXPIRED comes only where a time is set."""

@@ -50,6 +50,8 @@ def _thresholds() -> bytes:
 
 
 def _tune(sock: "sctp.sctpsocket_udp", raw: socket.socket, tuning: Tuning) -> None:
+    # Whatever is left when the socket is closed is aborted, also when the process dies: its peers need not guess.
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     enlarge_buffers(raw)
     sock.nodelay = True
     sock.initparams.num_ostreams = 1
@@ -215,7 +217,6 @@ class KernelEndpoint(SctpEndpoint, Socket):
             self._loop.remove_reader(self._own.fileno())
             self._own.close()
             self._own = None
-        self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._raw.close()
         if self._datagrams is not None:
             self._datagrams.close()

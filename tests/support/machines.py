@@ -68,6 +68,8 @@ class Machine:
                 self.did(session.up(session.channel, self.now))
             if state is State.CLOSING:
                 self.did(session.close(self.now))
+            elif state is State.DOUBTING:
+                self.lose(Down.SHUTDOWN)
         assert session.state is state
         self.actions.clear()
         return self

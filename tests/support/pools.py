@@ -40,8 +40,10 @@ class KnownPool:
         self.elements[chosen.identifier] = self.elements.pop(chosen.identifier)
         return chosen
 
-    async def resolve(self, handle: str | bytes) -> tuple[ResolvedElement, ...]:
+    async def resolve(self, handle: str | bytes, *, fresh_within: float | None = None) -> tuple[ResolvedElement, ...]:
         assert isinstance(handle, bytes)
+        if handle == POOL:
+            return tuple(self.elements.values())
         self.resolved.append(handle)
         return tuple(self.elements.values())
 

@@ -7,15 +7,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from rserpool.association import Down
 from rserpool.client.channels import Channel
 from rserpool.client.data import Data, Resumed
 from rserpool.client.errors import NoElement, SessionClosed, SessionFailed
 from rserpool.client.service import ServiceSession
 from rserpool.client.session import FailoverEvent, Session
 from rserpool.errors import LocalProtocolError
+from rserpool.protocol.session import Confirm, Ended
+from rserpool.protocol.session_table import State
 from rserpool.resolved import ResolvedElement
 from rserpool.session_settings import ServiceSettings, SessionSettings
 from rserpool.transport.interface import MAX_USER_MESSAGE
+from tests.support.machines import Machine, element
 from tests.support.pools import POOL, SMALL, World, card_of, echo, eventually, in_world, silent
 
 COUNTED = b"<PP-TD1>"
@@ -424,6 +428,56 @@ async def test_an_element_that_closes_ends_the_session(world: World) -> None:
         assert [item async for item in session] == [b"Friday"]
         assert session.closed
         assert not world.user.reports
+
+
+@in_world
+async def test_one_that_ends_and_has_left_its_pool_has_died(world: World) -> None:
+    """The kernel of a process that is killed ends its associations in order."""
+    for identifier in (1, 2):
+        await world.element(identifier, echo)
+    async with world.session() as session:
+        await session.send(b"one")
+        assert await session.receive() == b"one"
+        first = world.serving(session)
+        first.leave_pool()
+        await first.sessions[0].close()
+        await session.send(b"two")
+        assert await session.receive() == b"two"
+        assert world.serving(session) is not first
+        assert session.failovers == 1
+        assert not world.user.reports
+
+
+@in_world
+async def test_one_of_whose_death_the_registrar_hears_late(world: World) -> None:
+    async def serve(session: ServiceSession) -> None:
+        await session.send(b"here")
+        async for _ in session:
+            await session.close()
+
+    for identifier in (1, 2):
+        await world.element(identifier, serve)
+    async with world.session() as session:
+        assert await session.receive() == b"here"
+        first = world.serving(session)
+        asyncio.get_running_loop().call_later(0.1, first.leave_pool)
+        await session.send(b"end")
+        assert await session.receive() == b"here"
+        assert world.serving(session) is not first
+
+
+def test_where_nobody_answers_the_elements_word_counts() -> None:
+    machine = Machine().reach(State.OPEN)
+    assert [type(action) for action in machine.lose(Down.SHUTDOWN)] == [Confirm]
+    assert machine.session.state is State.DOUBTING
+    assert machine.later(0.9) == []
+    assert [type(action) for action in machine.later(0.2)] == [Ended]
+
+
+def test_an_answer_about_another_element_is_of_no_interest() -> None:
+    machine = Machine().reach(State.DOUBTING)
+    assert machine.session.confirmed(element(7), listed=False, now=machine.now) == []
+    assert machine.session.state is State.DOUBTING
 
 
 @in_world

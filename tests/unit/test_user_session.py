@@ -116,7 +116,7 @@ def test_a_restarted_element_is_there_again() -> None:
 
 
 def test_an_orderly_end_ends_the_session() -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine(reopen=False).reach(State.OPEN)
     machine.session.send(b"x", 0)
     (ended,) = machine.lose(Down.SHUTDOWN)
     assert isinstance(ended, Ended)

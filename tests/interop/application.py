@@ -1,0 +1,162 @@
+"""A server and a client written with the library, of rsplib's echo and ping-pong services; run as programs in the
+guest.
+
+``python -m tests.interop.application pe|pu echo|pingpong --pool=P [--registrar=A:P] ...``. Each line of output is a
+JSON object with what happened and when (seconds of the monotonic clock, the same in all processes).
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import struct
+import time
+from dataclasses import replace
+
+from rserpool.client import FAST, PoolElement, PoolUser
+from rserpool.client.data import Data, Resumed
+from rserpool.client.errors import SessionClosed
+from rserpool.client.service import ServiceSession
+from rserpool.client.session import Session, open_session
+
+PPID_NONE, PPID_PINGPONG = 0, 33
+PING, PONG = 1, 2
+PING_HEADER = struct.Struct(">BBHQ")
+PONG_HEADER = struct.Struct(">BBHQQ")
+COOKIE = struct.Struct(">8sQ")
+COOKIE_MARK = b"<PP-TD1>"
+INTERVAL = 0.1
+"""Seconds between two messages of the client."""
+
+
+def tell(what: str, **values: object) -> None:
+    """One line of output."""
+    print(json.dumps({"what": what, "at": time.monotonic(), **values}), flush=True)
+
+
+async def echo_server(session: ServiceSession) -> None:
+    """The same octets under the same payload protocol identifier, back."""
+    async for item in session:
+        if isinstance(item, Data):
+            await session.send(item, item.ppid)
+
+
+async def pingpong_server(session: ServiceSession) -> None:
+    """Numbers its replies; the cookie holds the next number, so that another element goes on with it."""
+    number = 1
+    async for item in session:
+        if isinstance(item, Resumed):
+            mark, number = COOKIE.unpack(item.cookie)
+            tell("resumed", number=number, known=mark == COOKIE_MARK)
+        elif isinstance(item, Data) and item.ppid == PPID_PINGPONG and item[0] == PING:
+            _, _, length, counter = PING_HEADER.unpack_from(item)
+            text = item[PING_HEADER.size : length]
+            header = PONG_HEADER.pack(PONG, 0, PONG_HEADER.size + len(text), counter, number)
+            await session.send(header + text, PPID_PINGPONG)
+            number += 1
+            session.cookie = COOKIE.pack(COOKIE_MARK, number)
+
+
+SERVERS = {"echo": echo_server, "pingpong": pingpong_server}
+
+
+async def offer(options: argparse.Namespace) -> None:
+    """A pool element, until it is killed."""
+    server = SERVERS[options.service]
+
+    async def told(session: ServiceSession) -> None:
+        tell("session")
+        with contextlib.suppress(SessionClosed):
+            await server(session)
+        tell("session over")
+
+    async with PoolElement(
+        options.pool,
+        registrars=options.registrar,
+        groups=() if options.registrar else None,
+        identifier=options.identifier,
+        settings=FAST,
+        life=30.0,
+    ) as element:
+        tell("registered", identifier=element.identifier)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(report(element))
+            async for session in element.sessions():
+                group.create_task(told(session))
+
+
+async def report(element: PoolElement) -> None:
+    """What the element goes through."""
+    async for event in element.events():
+        tell("event", event=str(event))
+
+
+async def exchange(session: Session, message: bytes, ppid: int) -> Data:
+    """Send a message until something comes back. What was sent when the element failed may be lost, unless the session
+    still has it and gives it to the next one."""
+    sent = session.failovers
+    await session.send(message, ppid)
+    while True:
+        item = await session.receive()
+        if isinstance(item, Data):
+            return item
+        tell("failover", old=item.old.identifier, new=item.new.identifier, after=item.duration)
+        if item.number > sent and not item.unsent:
+            await session.send(message, ppid)
+
+
+async def echo_client(session: Session, number: int) -> None:
+    """One answer with the same words."""
+    words = f"message {number}".encode()
+    while await exchange(session, words, PPID_NONE) != words:
+        pass
+    tell("answer", number=number, element=identifier_of(session))
+
+
+async def pingpong_client(session: Session, number: int) -> None:
+    """One pong to the ping of that number."""
+    text = b"words"
+    ping = PING_HEADER.pack(PING, 0, PING_HEADER.size + len(text), number) + text
+    kind, _, _, counter, reply = PONG_HEADER.unpack_from(await exchange(session, ping, PPID_PINGPONG))
+    assert (kind, counter) == (PONG, number), "another pong than the one that was asked for"
+    tell("answer", number=number, reply=reply, element=identifier_of(session))
+
+
+def identifier_of(session: Session) -> int:
+    """The element that serves."""
+    assert session.element is not None
+    return session.element.identifier
+
+
+CLIENTS = {"echo": echo_client, "pingpong": pingpong_client}
+
+
+async def use(options: argparse.Namespace) -> None:
+    """A pool user that has one message answered after the other, in one session."""
+    settings = replace(FAST, stale_cache=0.0)
+    groups = () if options.registrar else None
+    async with PoolUser(registrars=options.registrar, groups=groups, settings=settings) as user:
+        found = await user.resolve(options.pool)
+        tell("resolved", elements=[element.identifier for element in found])
+        async with open_session(options.pool, user=user, failover="event", silence=options.silence) as session:
+            for number in range(1, options.count + 1):
+                await CLIENTS[options.service](session, number)
+                await asyncio.sleep(INTERVAL)
+    tell("done")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role", choices=("pe", "pu"))
+    parser.add_argument("service", choices=tuple(SERVERS))
+    parser.add_argument("--pool", required=True)
+    parser.add_argument("--registrar", action="append", default=[])
+    parser.add_argument("--identifier", type=lambda text: int(text, 0))
+    parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--silence", type=float)
+    options = parser.parse_args()
+    asyncio.run(offer(options) if options.role == "pe" else use(options))
+
+
+if __name__ == "__main__":
+    main()
