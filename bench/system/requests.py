@@ -57,7 +57,7 @@ def measure(clients: int, outstanding: int, rounds: int, seconds: float) -> dict
     """Rounds of both servers in turn."""
     found: dict[str, list[dict[str, float]]] = {"echo": [], "registrar": []}
     ports = {"echo": free_port(), "registrar": free_port()}
-    with echo(ports["echo"]) as first, registrar(ports["registrar"]) as second:
+    with echo("tcp", ports["echo"]) as first, registrar(ports["registrar"]) as second:
         held = Held(ports["registrar"], ELEMENTS)
         check(ports["registrar"])
         servers = {"echo": first, "registrar": second}

@@ -67,6 +67,7 @@ cdef extern from "<arpa/inet.h>" nogil:
 
 cdef enum:
     SOL_SCTP = 132
+    ASAP_PPID = 11
     MSG_NOTIFICATION = 0x8000
     CMSG_SNDINFO = 2
     CMSG_RCVINFO = 3
@@ -440,6 +441,9 @@ cdef class Socket(Associations):
             sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
             if sent >= 0 or errno != EINTR:
                 return -1 if sent < 0 else sent
+
+    cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
+        return self.sendmsg(assoc, answer, ASAP_PPID, 0) >= 0
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""

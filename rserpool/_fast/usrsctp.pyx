@@ -37,6 +37,7 @@ cdef enum:
     BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop
     DATAGRAM = 1 << 16
     COMMON_HEADER = 12
+    ASAP_PPID = 11
     NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; few larger fit into its buffers
     SACK = 3                         # chunk type
     CLOSED = 1500                    # a window of less lets the stack send probes only
@@ -233,12 +234,11 @@ cdef class Socket(Associations):
             for association in self.table.values():
                 self.released(<Association>association)
             close_at_once(self.so)
+            events_close(self.slot)
         self.so = NULL
         self.table.clear()
         self.late.clear()
         self.parted.clear()
-        if self.forks == _forks:
-            events_close(self.slot)
 
     def __dealloc__(self) -> None:
         if self.so != NULL and self.forks == _forks:
@@ -311,7 +311,7 @@ cdef class Socket(Associations):
         """Hand every waiting event to the handler."""
         cdef Queue *queue
         cdef Event event
-        if self.draining or self.so == NULL:
+        if self.draining or self.so == NULL or self.forks != _forks:
             return
         self.draining = True
         try:
@@ -525,6 +525,10 @@ cdef class Socket(Associations):
         info.snd_ppid = htonl(ppid)
         info.snd_assoc_id = assoc
         return usrsctp_sendv(self.socket_of(assoc), data, length, NULL, 0, &info, sizeof(info), SCTP_SENDV_SNDINFO, 0)
+
+    cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
+        self.busy = True
+        return self.sendv(assoc, <const char *>answer, <size_t>len(answer), ASAP_PPID, 0) >= 0
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""

@@ -37,6 +37,7 @@ from rserpool.protocol.alarms import Alarm
 from rserpool.protocol.asap import MAX_MESSAGE, Randomness
 from rserpool.protocol.association import Peer
 from rserpool.protocol.candidates import MICROSECONDS, Candidate, Candidates, ServerAddress
+from rserpool.protocol.complaints import COUNTER as FAILED_RULES
 from rserpool.protocol.events import Event, Home, HomeChanged, State
 from rserpool.protocol.hunt import Hunt
 from rserpool.protocol.link import Link, Stage, new_link
@@ -322,6 +323,12 @@ class Node:
     def happened(self, event: Event) -> None:
         """Tell the application."""
         self._act(Happened(event))
+
+    def rule_failed(self, handle: bytes, policy_type: int, reason: str) -> None:
+        """The rule of a custom policy failed; round robin took its place."""
+        self.counters[FAILED_RULES] += 1
+        text = f"the rule of policy 0x{policy_type:08x} failed for pool {handle!r}; round robin goes on: {reason}"
+        self.note(Level.ERROR, f"policy 0x{policy_type:08x}", text)
 
     def note(self, level: Level, subject: str, text: str) -> None:
         """Tell the log."""

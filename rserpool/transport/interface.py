@@ -184,7 +184,8 @@ class Attaching(Protocol):
     """An endpoint that can answer from a registrar's fast lane."""
 
     def attach(self, assoc: int, lane: Lane) -> None:
-        """What the lane serves is answered at once, and the handler not told. AssociationGone."""
+        """What the lane serves is answered at once, and the handler not told. For answers that find no room it owes
+        ``on_answer(endpoint, assoc, data)``. AssociationGone."""
 
 
 class DatagramSender(Protocol):

@@ -23,6 +23,7 @@ class SctpEndpoint(Associations):
         self.handler = handler
         self.max_message = min(max_message, MAX_USER_MESSAGE)
         self._loop = asyncio.get_running_loop()
+        self.clock = self._loop.time
         self._port = 0
         self._empty = asyncio.Event()
         self._empty.set()
