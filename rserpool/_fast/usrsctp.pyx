@@ -414,7 +414,7 @@ cdef class Socket(Associations):
         return self.look()
 
     cdef int read_own(self, uint32_t assoc, size_t sip) except -1:
-        """Until it is paused and the sip taken, or all if it has ended."""
+        """Until it is paused, or has more to hand over first, and the sip taken; or all if it has ended."""
         cdef Association association = self.table.get(assoc)
         cdef sctp_rcvinfo info
         cdef sockaddr_conn source
@@ -422,10 +422,12 @@ cdef class Socket(Associations):
         cdef unsigned int kind
         cdef size_t size, taken = 0
         cdef int flags
+        cdef bint waiting
         cdef ssize_t length
         while association is not None and association.own:
             size = PIECE
-            if association.paused and not association.aborted and self.alive(assoc):
+            waiting = association.paused or association.held is not None
+            if waiting and not association.aborted and self.alive(assoc):
                 if taken >= sip:
                     break
                 size = sip
