@@ -35,8 +35,9 @@ class ClientSettings:
     """Seconds between two tries at the same address within a round, at least."""
 
     registrar_silence: float = 0.0
-    """Seconds within which SCTP notices, by heartbeats, that a registrar's machine does not answer any more; 0 leaves it
-    to the transport, which takes about a minute. A node whose loop stands still for that long loses its registrar."""
+    """Seconds within which SCTP notices, by heartbeats, that a registrar's machine does not answer any more; 0 leaves
+    it to the transport, which takes about a minute. A node whose loop stands still for that long loses its
+    registrar."""
 
     announce_timeout: float = 5.0
     """T7-ENRPoutdate: seconds after which a registrar that was heard announcing is forgotten, if its announcements do
