@@ -61,11 +61,11 @@ def element(interval: float) -> float:
 
 
 def node(client: ClientSettings, registrars: int) -> float:
-    """Until a node of ours that lost its home has another one, and its elements are registered there: a round for every
-    few registrars, and the same again where the first one found is not to stay; an element that has tried in vain
-    pauses before it tries again. Registrars that are only heard of are heard of again."""
+    """Until a node of ours that lost its home has another one, and its elements are registered there: the round that
+    it is in, one for every few registrars, and the same again where the first one found is not to stay; an element that
+    has tried in vain pauses before it tries again. Registrars that are only heard of are heard of again."""
     announced = 2.0 * (registrars + 1)
-    hunt = CONNECT_PATIENCE + client.hunt_max * ceil(registrars / AT_ONCE)
+    hunt = client.hunt_max * (1 + ceil(registrars / AT_ONCE))
     return announced + 2 * (hunt + client.registration_timeout) + client.hunt_max
 
 
