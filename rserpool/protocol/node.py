@@ -505,9 +505,14 @@ class Node:
         for element in elements:
             acknowledgement = EndpointKeepAliveAck(pool_handle=handle, pe_identifier=element.identifier)
             self._act(Send(link.number, acknowledgement.encode()))
-        if message.home and link is not self.home:
+        if link is self.home:
+            return
+        if message.home:
             self.counters["adoptions"] += 1
             self.set_home(link, now, message.server_identifier, adopted=True)
+        elif any(element.registered for element in elements):
+            self.counters["former homes left"] += 1
+            self.leave(link, abort=False)
 
     def _identify(self, identifier: int) -> None:
         """The home has told its server identifier."""
