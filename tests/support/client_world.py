@@ -98,10 +98,13 @@ class Stranger:
         assert ppid == 11
         self.received.append(data)
 
+    def on_down(self, *_: object) -> None:
+        self.up = False
+
     def on_restart(self, *_: object) -> None:
         """Not here."""
 
-    on_down = on_writable = on_restart
+    on_writable = on_restart
 
 
 class Scripted:
