@@ -1,11 +1,11 @@
 # cython: freethreading_compatible=False
-"""How libusrsctp's sockets are set up: time-outs, streams, buffers, events."""
+"""How libusrsctp's sockets are set up and ended: time-outs, streams, buffers, events, names."""
 
 import os
 
 from libc.errno cimport errno
 from libc.stddef cimport size_t
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uintptr_t
 from libc.string cimport memset
 
 from rserpool._fast.libusrsctp cimport *
@@ -82,3 +82,25 @@ cdef int tune(usocket *so, object tuning) except -1:
     sack.sack_delay = SACK_DELAY if tuning.sack_delay is None else int(tuning.sack_delay * 1000)
     sack.sack_freq = 2 if sack.sack_delay else 1
     return set_option(so, SCTP_DELAYED_SACK, &sack, sizeof(sack))
+
+
+cdef void name_of(sockaddr_conn *name, uintptr_t peer, uint16_t port) noexcept:
+    memset(name, 0, sizeof(sockaddr_conn))
+    name.sconn_family = <uint16_t>AF_CONN
+    name.sconn_port = htons(port)
+    name.sconn_addr = <void *>peer
+
+
+cdef uint32_t window_of(const uint8_t *packet) noexcept:
+    """The window in a packet that begins with a SACK chunk (RFC 9260 3.3.4)."""
+    cdef const uint8_t *at = packet + SACK_RWND
+    return <uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3]
+
+
+cdef void close_at_once(usocket *so) noexcept:
+    """Close a socket of the stack, and abort what still lives on it."""
+    cdef linger_t linger
+    linger.l_onoff = 1
+    linger.l_linger = 0
+    usrsctp_setsockopt(so, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
+    usrsctp_close(so)

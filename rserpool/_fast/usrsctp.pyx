@@ -28,7 +28,7 @@ from rserpool._fast.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
 )
 
-from rserpool._fast.options cimport check, make_room, tune
+from rserpool._fast.options cimport SACK_RWND, check, close_at_once, make_room, name_of, tune, window_of
 
 from rserpool.association import AssociationGone
 
@@ -37,9 +37,9 @@ cdef enum:
     BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop
     DATAGRAM = 1 << 16
     COMMON_HEADER = 12
+    ASAP_PPID = 11
     NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; few larger fit into its buffers
     SACK = 3                         # chunk type
-    SACK_RWND = 20                   # where its window is, if it is the first chunk of a packet
     CLOSED = 1500                    # a window of less lets the stack send probes only
     MAX_CHUNKS = 1 << 14             # kept per association; the window bounds them first. Beyond, they are dropped
     SPACE = 1 << 18                  # send and receive buffer of an association, octets,
@@ -234,12 +234,11 @@ cdef class Socket(Associations):
             for association in self.table.values():
                 self.released(<Association>association)
             close_at_once(self.so)
+            events_close(self.slot)
         self.so = NULL
         self.table.clear()
         self.late.clear()
         self.parted.clear()
-        if self.forks == _forks:
-            events_close(self.slot)
 
     def __dealloc__(self) -> None:
         if self.so != NULL and self.forks == _forks:
@@ -312,7 +311,7 @@ cdef class Socket(Associations):
         """Hand every waiting event to the handler."""
         cdef Queue *queue
         cdef Event event
-        if self.draining or self.so == NULL:
+        if self.draining or self.so == NULL or self.forks != _forks:
             return
         self.draining = True
         try:
@@ -415,7 +414,7 @@ cdef class Socket(Associations):
         return self.look()
 
     cdef int read_own(self, uint32_t assoc, size_t sip) except -1:
-        """Until it is paused and the sip taken, or all if it has ended."""
+        """Until it is paused, or has more to hand over first, and the sip taken; or all if it has ended."""
         cdef Association association = self.table.get(assoc)
         cdef sctp_rcvinfo info
         cdef sockaddr_conn source
@@ -423,10 +422,12 @@ cdef class Socket(Associations):
         cdef unsigned int kind
         cdef size_t size, taken = 0
         cdef int flags
+        cdef bint waiting
         cdef ssize_t length
         while association is not None and association.own:
             size = PIECE
-            if association.paused and not association.aborted and self.alive(assoc):
+            waiting = association.paused or association.held is not None
+            if waiting and not association.aborted and self.alive(assoc):
                 if taken >= sip:
                     break
                 size = sip
@@ -465,13 +466,27 @@ cdef class Socket(Associations):
         cdef sndbuf_use use
         cdef set heard = self.heard
         self.heard = set()
+        cdef Association association
         for assoc, place in tuple(self.stuck.items()):
-            if place in heard and assoc in self.stuck and (
-                not self.ask(assoc, GET_SNDBUF_USE, &use, sizeof(use)) or use.sending <= self.space // 2
+            association = self.table.get(assoc)
+            if association is None:
+                self.stuck.pop(assoc, None)
+            elif place in heard and (
+                not self.ask(assoc, GET_SNDBUF_USE, &use, sizeof(use))
+                or use.sending <= (0 if association.leaving else self.space // 2)
             ):
-                del self.stuck[assoc]
+                self.stuck.pop(assoc, None)
+                if association.leaving:
+                    self.leave(assoc)
                 self.writable(assoc)
         return 0
+
+    cdef bint unsent(self, uint32_t assoc, Association association) except -1:
+        cdef sndbuf_use use
+        if not self.ask(assoc, GET_SNDBUF_USE, &use, sizeof(use)) or not use.sending:
+            return False
+        self.stuck[assoc] = association.place
+        return True
 
     def reach(self, int fd, const uint8_t[::1] address not None, int port) -> int:
         """Begin an association from that UDP socket to a packed sockaddr, and return its identifier. OSError."""
@@ -510,6 +525,10 @@ cdef class Socket(Associations):
         info.snd_ppid = htonl(ppid)
         info.snd_assoc_id = assoc
         return usrsctp_sendv(self.socket_of(assoc), data, length, NULL, 0, &info, sizeof(info), SCTP_SENDV_SNDINFO, 0)
+
+    cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
+        self.busy = True
+        return self.sendv(assoc, <const char *>answer, <size_t>len(answer), ASAP_PPID, 0) >= 0
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""
@@ -562,25 +581,3 @@ cdef class Socket(Associations):
         if assoc not in self.table or not self.ask(assoc, SCTP_STATUS, &status, sizeof(status)):
             return None
         return status.sstat_primary.spinfo_srtt / 1000
-
-
-cdef void name_of(sockaddr_conn *name, uintptr_t peer, uint16_t port) noexcept:
-    memset(name, 0, sizeof(sockaddr_conn))
-    name.sconn_family = <uint16_t>AF_CONN
-    name.sconn_port = htons(port)
-    name.sconn_addr = <void *>peer
-
-
-cdef uint32_t window_of(const uint8_t *packet) noexcept:
-    """The window in a packet that begins with a SACK chunk (RFC 9260 3.3.4)."""
-    cdef const uint8_t *at = packet + SACK_RWND
-    return <uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3]
-
-
-cdef void close_at_once(usocket *so) noexcept:
-    """Close a socket of the stack, and abort what still lives on it."""
-    cdef linger_t linger
-    linger.l_onoff = 1
-    linger.l_linger = 0
-    usrsctp_setsockopt(so, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
-    usrsctp_close(so)

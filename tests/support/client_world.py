@@ -98,11 +98,11 @@ class Stranger:
         assert ppid == 11
         self.received.append(data)
 
-    def on_down(self, *_: object) -> None:
-        self.up = False
-
     def on_restart(self, *_: object) -> None:
         """Not here."""
+
+    def on_down(self, *_: object) -> None:
+        self.up = False
 
     on_writable = on_restart
 
