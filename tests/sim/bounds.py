@@ -46,6 +46,12 @@ def start(settings: Settings) -> float:
     return settings.mentor_discovery_timeout + 2 * mentor
 
 
+def repair(settings: Settings) -> float:
+    """Until an element is known again that two registrars claimed at once, one for a moment: their updates come in
+    any order, and what one takes back may be what the other has added. The next presences show that sums differ."""
+    return 2 * 1.125 * settings.heartbeat
+
+
 def agreement(settings: Settings) -> float:
     """Until two registrars that have an association hold the same of each other's elements: two presences, jitter
     included, a download, and the longest pause after downloads that came to nothing."""

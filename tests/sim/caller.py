@@ -155,7 +155,7 @@ class Caller:
         elif machine.state is State.CLOSING:
             most = math.inf
         elif machine.state is State.ENDED:
-            since, most = self._ended_at, ANEW
+            since, most, now = self._ended_at, ANEW, self.client.network.clock.now
         if since is not None and now > since + (most + SLACK) * SECOND:
             raise Violation(f"{self.name} is {machine.state.name} for more than {most:.1f} s")
 
@@ -310,7 +310,7 @@ class Caller:
         """Ended in order by one of both, or for want of an element for as long as that may take."""
         client = self.client
         client.note(f"{self.name} has ended: {action.reason or 'in order'}")
-        machine, self._ended_at = self.machine, client.now()
+        machine, self._ended_at = self.machine, client.network.clock.now
         client.later(ANEW, lambda: self.begin() if self.machine is machine else None)
         if [QUESTION.unpack(entry.data)[1] for entry in action.unsent] != list(self._unsent):
             raise Violation(f"{self.name} gives back other messages than those that were not sent")

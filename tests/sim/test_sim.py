@@ -1,4 +1,4 @@
-"""The simulation of 200 scopes, and whether it notices what is broken."""
+"""The simulation of some scopes, and whether it notices what is broken."""
 
 import os
 import subprocess
@@ -31,14 +31,16 @@ from tests.sim.__main__ import one
 from tests.sim.clock import Clock
 from tests.sim.ledger import Violation
 from tests.sim.scenario import Failure, Scenario, run
-from tests.sim.world import USE, shape
+from tests.sim.world import PATIENT, USE, shape
 
-SEEDS = 200
+SEEDS = 90
 FEW = 12
 """Seeds among which one must find what a test breaks."""
+IN_ORDER = 4
+"""Seeds of each kind of world, in which nothing is broken."""
 
 
-def test_200_seeds() -> None:
+def test_seeds() -> None:
     with Pool(2) as pool:
         failed = [what for _, what in pool.imap_unordered(one, range(SEEDS), chunksize=5) if what]
     assert not failed, "\n\n".join(failed)
@@ -77,9 +79,9 @@ def nothing(*_: object, **__: object) -> None:
     """Instead of what should be done."""
 
 
-def found(changes: dict[str, object]) -> str:
+def found(changes: dict[str, object], seeds: int = FEW) -> str:
     """What the first of a few seeds to fail says, of worlds changed so that the fault matters."""
-    for seed in range(FEW):
+    for seed in range(seeds):
         try:
             Scenario(seed, replace(shape(seed), **changes)).run()  # type: ignore[arg-type]
         except Failure as failure:
@@ -89,7 +91,7 @@ def found(changes: dict[str, object]) -> str:
     return ""
 
 
-CALM: dict[str, object] = {"calm": 1.0, "registrars": 7, "slowest": 0.4, "phases": 5}
+CALM: dict[str, object] = {"calm": 1.0, "registrars": 7, "slowest": 0.4, "client": PATIENT, "phases": 5}
 WILD: dict[str, object] = {"calm": 0.0, "phases": 4, "elements": 20, "kinds": (), "disturbances": 8}
 LOSSES: dict[str, object] = {
     **WILD,
@@ -195,7 +197,7 @@ BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
 
 @pytest.mark.parametrize("changes", [CALM, WILD, LOSSES, DEATHS, SESSIONS])
 def test_what_is_in_order_is_not_found(changes: dict[str, object]) -> None:
-    assert not found(changes)
+    assert not found(changes, IN_ORDER)
 
 
 @pytest.mark.parametrize("fault", BROKEN)
