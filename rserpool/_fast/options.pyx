@@ -82,3 +82,12 @@ cdef int tune(usocket *so, object tuning) except -1:
     sack.sack_delay = SACK_DELAY if tuning.sack_delay is None else int(tuning.sack_delay * 1000)
     sack.sack_freq = 2 if sack.sack_delay else 1
     return set_option(so, SCTP_DELAYED_SACK, &sack, sizeof(sack))
+
+
+cdef void close_at_once(usocket *so) noexcept:
+    """Close a socket of the stack, and abort what still lives on it."""
+    cdef linger_t linger
+    linger.l_onoff = 1
+    linger.l_linger = 0
+    usrsctp_setsockopt(so, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
+    usrsctp_close(so)

@@ -28,7 +28,9 @@ from rserpool._fast.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
 )
 
-from rserpool._fast.options cimport check, make_room, tune
+from rserpool._fast.options cimport check, close_at_once, make_room, tune
+
+from rserpool._fast.packets cimport COMMON_HEADER, Refusal, next_refusal, token_of, window_of
 
 from rserpool.association import AssociationGone
 
@@ -36,10 +38,8 @@ cdef enum:
     BATCH = 64                       # datagrams per recvmmsg
     BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop
     DATAGRAM = 1 << 16
-    COMMON_HEADER = 12
+    SENDS = 2                        # of a packet: the first may be told of what became of an earlier one
     NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; few larger fit into its buffers
-    SACK = 3                         # chunk type
-    SACK_RWND = 20                   # where its window is, if it is the first chunk of a packet
     CLOSED = 1500                    # a window of less lets the stack send probes only
     MAX_CHUNKS = 1 << 14             # kept per association; the window bounds them first. Beyond, they are dropped
     SPACE = 1 << 18                  # send and receive buffer of an association, octets,
@@ -68,10 +68,16 @@ cdef frozenset GONE = frozenset(
 cdef int output(void *address, void *packet, size_t length, uint8_t tos, uint8_t whole) noexcept nogil:
     """The stack has a packet for a peer. One that does not go out now is one that the network lost."""
     cdef Peer *peer = peers_get(&_peers, <uintptr_t>address)
+    cdef uint32_t token
+    cdef int tries = SENDS
     if peer == NULL:
         return 0
+    token = token_of(<const uint8_t *>packet, length)
+    if token:
+        peer.token = token
     while sendto(peer.fd, packet, length, MSG_DONTWAIT, <const sockaddr *>peer.address, peer.length) < 0:
-        if errno != EINTR:
+        tries -= errno != EINTR
+        if errno == EAGAIN or not tries:
             break
     return 0
 
@@ -263,6 +269,10 @@ cdef class Socket(Associations):
             for i in range(BATCH):
                 _headers[i].msg_hdr.msg_namelen = 28
             n = recvmmsg(fd, _headers, BATCH, MSG_DONTWAIT, NULL)
+            if n < 0 and errno != EAGAIN:               # what has come goes before what a packet of ours met
+                n = recvmmsg(fd, _headers, BATCH, MSG_DONTWAIT, NULL)
+            if n < 0:
+                self.take_refusals(fd)
             for i in range(n):
                 header = &_headers[i].msg_hdr
                 self.take_packet(
@@ -288,8 +298,25 @@ cdef class Socket(Associations):
             events_from(0)
             if self.stuck:
                 self.heard.add(peer)
-            if size >= SACK_RWND + 4 and packet[COMMON_HEADER] == SACK and window_of(packet) < CLOSED:
+            if window_of(packet, size) < CLOSED:
                 self.greet(peer, <uint16_t>(<uint16_t>packet[0] << 8 | packet[1]))
+        return 0
+
+    cdef int take_refusals(self, int fd) except -1:
+        """Abort the associations with peers whose UDP port is closed (RFC 6951 4.5), if the message quotes what
+        nobody else can know."""
+        cdef Refusal refusal
+        cdef uintptr_t place
+        cdef Peer *peer
+        cdef int _i
+        for _i in range(BATCH):
+            if not next_refusal(fd, &refusal):
+                break
+            place = find_peer(fd, <const sockaddr *>refusal.address, refusal.length) if refusal.token else 0
+            peer = peers_get(&_peers, place)
+            if peer != NULL and peer.token == refusal.token:
+                for assoc in [assoc for assoc, one in self.table.items() if (<Association>one).place == place]:
+                    self.abort(assoc)
         return 0
 
     cdef int greet(self, uintptr_t peer, uint16_t port) except -1:
@@ -569,18 +596,3 @@ cdef void name_of(sockaddr_conn *name, uintptr_t peer, uint16_t port) noexcept:
     name.sconn_family = <uint16_t>AF_CONN
     name.sconn_port = htons(port)
     name.sconn_addr = <void *>peer
-
-
-cdef uint32_t window_of(const uint8_t *packet) noexcept:
-    """The window in a packet that begins with a SACK chunk (RFC 9260 3.3.4)."""
-    cdef const uint8_t *at = packet + SACK_RWND
-    return <uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3]
-
-
-cdef void close_at_once(usocket *so) noexcept:
-    """Close a socket of the stack, and abort what still lives on it."""
-    cdef linger_t linger
-    linger.l_onoff = 1
-    linger.l_linger = 0
-    usrsctp_setsockopt(so, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
-    usrsctp_close(so)
