@@ -1,8 +1,8 @@
 """SCTP by libusrsctp in this process, in the loop, over UDP (RFC 6951). The UDP port is the SCTP port.
 
 One address per association. Two endpoints of a process cannot share a port number, not even at different addresses.
-A peer whose UDP port is closed, as that of a killed process is, is ABORTED as soon as a packet has gone there, if word of
-it comes back by ICMP (RFC 6951 4.5).
+A peer whose UDP port is closed, as that of a killed process is, is ABORTED as soon as a packet has gone there, if word
+of it comes back by ICMP (RFC 6951 4.5).
 """
 
 import asyncio
