@@ -45,6 +45,10 @@ class ClientSettings:
     stale_cache: float = 0.0
     """stale_cache_value: seconds for which a resolved pool is used again without asking; 0 asks every time."""
 
+    heartbeat: float = 10.0
+    """Seconds between two heartbeats over an idle association with a registrar. They are how it is noticed that a
+    registrar has vanished while there is nothing to say to it; halving it doubles them."""
+
     # Bounds
 
     candidates: int = 64
@@ -84,6 +88,7 @@ FAST: Final = ClientSettings(
     server_hunt=0.5,
     hunt_max=2.0,
     hunt_retry=0.1,
+    heartbeat=1.0,
     max_request_retransmits=10,
 )
 """For a local network: a dead registrar is left within half a second, a new one found within two."""

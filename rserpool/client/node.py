@@ -20,7 +20,7 @@ from rserpool.protocol.association import Peer
 from rserpool.protocol.events import ElementState, Event, Home, HomeChanged, PoolChanged, Resolution
 from rserpool.transport.announce import AnnounceListener
 from rserpool.transport.choose import choose
-from rserpool.transport.interface import Endpoint, Transport
+from rserpool.transport.interface import Endpoint, Transport, Tuning
 from rserpool.transport.tcp import TcpTransport
 
 log = logging.getLogger("rserpool.client")
@@ -122,7 +122,8 @@ class Node:
         assert self._protocol is not None
         transport = self._given[sctp]
         if transport is None:
-            transport, why = choose() if sctp else (TcpTransport(), "for pool users")
+            tuning = Tuning(heartbeat=self.settings.heartbeat)
+            transport, why = choose(tuning=tuning) if sctp else (TcpTransport(), "for pool users")
             log.debug("%s: %s", transport.name, why)
             self._own.append(transport)
         events = Events(number=self._protocol.number, up=self._up, message=self._message, down=self._down)
