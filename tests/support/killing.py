@@ -15,6 +15,9 @@ from tests.support.prepared import Program
 
 ELEMENT_EVERY, REGISTRAR_EVERY = 2.0, 10.0
 """Seconds between two kills."""
+RESTART = 1.0
+"""Seconds from a kill to the start of a new process: where there is but one processor, as in a guest, that would be busy
+with it while the others react."""
 SIZE = int(os.environ.get("RSERPOOL_DOWNLOAD_OCTETS") or 60_000_000)
 RATE = 4e6
 """Octets a second that an element sends: the file takes long enough."""
@@ -73,6 +76,8 @@ class Scene:
         self.random = random.Random(plan.seed)
         self.count = 0
         self.kills: list[Kill] = []
+        self.gone: list[Callable[[], None]] = []
+        """What starts again those that were killed."""
         self.registrars = {host: self._registrar(host) for host in plan.registrars}
         wait_until(lambda: all(map(serves, self.registrars.values())), "the registrars", 30)
         self.elements = dict(enumerate(map(self._element, plan.elements)))
@@ -106,18 +111,17 @@ class Scene:
         user = self._play("user", self.plan.user, f"--size={self.plan.size}")
         wait_until(lambda: said(user, "began") or not user.alive(), "the download's begin", 30)
         began = time.monotonic()
-        limit = began + 60 + 3 * self.plan.size / self.plan.rate
         victims, hosts = self._turns(range(len(self.elements))), self._turns(tuple(self.registrars))
-        for number in itertools.count(1):
-            due = began + number * ELEMENT_EVERY
-            while user.alive() and time.monotonic() < due:
-                time.sleep(0.01)
-            if not user.alive() or due > limit:
+        for due in itertools.count(ELEMENT_EVERY, ELEMENT_EVERY):
+            if not wait_while(user, began + due):
                 break
-            if number * ELEMENT_EVERY % REGISTRAR_EVERY == ELEMENT_EVERY * 2:
+            if due % REGISTRAR_EVERY == 2 * ELEMENT_EVERY:
                 self._kill_registrar(hosts)
             self._kill_element(victims)
-        user.kill()
+            if not wait_while(user, began + due + RESTART):
+                break
+            while self.gone:
+                self.gone.pop()()
         return user
 
     def _turns(self, places: range | tuple[int, ...]) -> Iterator[int]:
@@ -130,18 +134,33 @@ class Scene:
         victim = self.elements[slot]
         wait_until(lambda: registered(victim), f"{victim.output.stem} to be registered", every=0.01)
         self._kill("element", int(said(victim, "registered")[-1]["identifier"]), victim)
-        self.elements[slot] = self._element(self.plan.elements[slot])
+
+        def restart() -> None:
+            self.elements[slot] = self._element(self.plan.elements[slot])
+
+        self.gone.append(restart)
 
     def _kill_registrar(self, turns: Iterator[int]) -> None:
         """Not the last one."""
         host = next(turns)
         wait_until(lambda: all(map(serves, self.registrars.values())), "both registrars")
         self._kill("registrar", host * 0x11111111, self.registrars[host])
-        self.registrars[host] = self._registrar(host)
+
+        def restart() -> None:
+            self.registrars[host] = self._registrar(host)
+
+        self.gone.append(restart)
 
     def _kill(self, what: str, identifier: int, victim: Program) -> None:
         victim.kill()
         self.kills.append(Kill(what=what, identifier=identifier, at=time.monotonic()))
+
+
+def wait_while(user: Program, due: float) -> bool:
+    """Until that time, or until the user has ended; whether it still runs."""
+    while user.alive() and time.monotonic() < due:
+        time.sleep(0.01)
+    return user.alive()
 
 
 def serves(registrar: Program) -> bool:
