@@ -3,9 +3,10 @@ PY := .venv/bin/python
 PYTEST_ARGS ?=
 SEEDS ?= 1000
 FROM ?= 0
+REF ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test sim conformance lint bench fuzz clean
+.PHONY: help setup build demo test sim conformance lint bench bench-system bench-compare fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -35,7 +36,14 @@ bench: setup ## times, instructions per call against the baseline (gate +1 %), m
 	@$(PY) -m bench.wall
 	@$(PY) -m bench.instr gate
 	@$(PY) -m bench.memory
-	@$(PY) -m bench.system
+	@$(PY) -m bench.system mirror
+
+bench-system: setup ## registrars beside yardsticks and rsplib's, into bench/results/system.md; PARTS="tcp kernel" for some
+	@$(PY) -m pip install -qq --disable-pip-version-check matplotlib
+	@$(PY) -m bench.system --write $(PARTS)
+
+bench-compare: setup ## this tree beside commit REF, in turn in one run; CASES="lane octets" for some
+	@$(PY) -m bench.compare $(REF) $(CASES)
 
 fuzz: setup ## a million mutated inputs, then 100 000 under ASan and UBSan
 	@$(PY) -m tests.fuzz.decoder --count 1000000

@@ -6,7 +6,9 @@ from typing import Final
 
 from rserpool.errors import LocalProtocolError
 
-MAY_BE_ZERO: Final = frozenset({"max_registration_attempts", "max_request_retransmits", "stale_cache"})
+MAY_BE_ZERO: Final = frozenset(
+    {"max_registration_attempts", "max_request_retransmits", "stale_cache", "registrar_silence"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,11 @@ class ClientSettings:
     hunt_retry: float = 1.0
     """Seconds between two tries at the same address within a round, at least."""
 
+    registrar_silence: float = 0.0
+    """Seconds within which SCTP notices, by heartbeats, that a registrar's machine does not answer any more; 0 leaves
+    it to the transport, which takes about a minute. A node whose loop stands still for that long loses its
+    registrar."""
+
     announce_timeout: float = 5.0
     """T7-ENRPoutdate: seconds after which a registrar that was heard announcing is forgotten, if its announcements do
     not come more slowly: then three times their period."""
@@ -44,10 +51,6 @@ class ClientSettings:
 
     stale_cache: float = 0.0
     """stale_cache_value: seconds for which a resolved pool is used again without asking; 0 asks every time."""
-
-    heartbeat: float = 10.0
-    """Seconds between two heartbeats over an idle association with a registrar. They are how it is noticed that a
-    registrar has vanished while there is nothing to say to it; halving it doubles them."""
 
     # Bounds
 
@@ -88,7 +91,8 @@ FAST: Final = ClientSettings(
     server_hunt=0.5,
     hunt_max=2.0,
     hunt_retry=0.1,
-    heartbeat=1.0,
+    registrar_silence=3.0,
     max_request_retransmits=10,
 )
-"""For a local network: a dead registrar is left within half a second, a new one found within two."""
+"""For a local network: a registrar that does not answer is left within half a second, one whose machine has fallen
+silent within three, and a new one found within two."""

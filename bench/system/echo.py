@@ -1,14 +1,21 @@
-"""The yardstick: an echo server of uvloop's, over TCP. ``python -m bench.system.echo PORT``."""
+"""The yardsticks: echo servers over the transports that a registrar uses.
+``python -m bench.system.echo tcp|usrsctp|kernel ADDRESS PORT``.
+
+Over TCP it is uvloop's own; over SCTP the transport's, with a handler that sends back what comes.
+"""
 
 import asyncio
 import sys
 
 import uvloop
 
-from bench.system.servers import HOST
+from rserpool.transport.choose import choose
+from rserpool.transport.interface import Address, Down, Endpoint
 
 
-class Echo(asyncio.Protocol):
+class TcpEcho(asyncio.Protocol):
+    """What comes goes back."""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
@@ -16,10 +23,30 @@ class Echo(asyncio.Protocol):
         self.transport.write(data)  # type: ignore[attr-defined]
 
 
+class SctpEcho:
+    """What comes goes back, as long as there is room."""
+
+    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None: ...
+
+    def on_restart(self, endpoint: Endpoint, assoc: int) -> None: ...
+
+    def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None: ...
+
+    def on_writable(self, endpoint: Endpoint, assoc: int) -> None: ...
+
+    def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
+        endpoint.send(assoc, data, ppid)
+
+
 async def main() -> None:
-    server = await asyncio.get_running_loop().create_server(Echo, HOST, int(sys.argv[1]))
+    name, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    if name == "tcp":
+        await asyncio.get_running_loop().create_server(TcpEcho, address, port)
+    else:
+        transport, _ = choose(name)
+        await transport.endpoint(SctpEcho(), addresses=[address], port=port)
     print("ready", flush=True)
-    await server.serve_forever()
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

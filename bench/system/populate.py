@@ -22,13 +22,13 @@ WINDOW = 256
 """Registrations on their way at a time."""
 
 
-def registration(handle: bytes, identifier: int, load: int) -> bytes:
+def registration(handle: bytes, identifier: int, load: int, host: str = HOST) -> bytes:
     """A least-used element's registration."""
     element = PoolElement(
         identifier=identifier,
         home_identifier=0,
         registration_life=600_000,
-        user_transport=SCTPTransport(port=7777, transport_use=1, addresses=(IPv4Address(HOST),)),
+        user_transport=SCTPTransport(port=7777, transport_use=1, addresses=(IPv4Address(host),)),
         policy=Policy(policy_type=PolicyType.LEAST_USED, values=(load,)),
     )
     return Registration(pool_handle=handle, pool_element=element).encode()

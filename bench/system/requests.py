@@ -5,14 +5,14 @@ import statistics
 import threading
 from typing import Any
 
-import pyximport  # type: ignore[import-untyped]
+import pyximport
 
 from bench.system.populate import Populator
 from bench.system.servers import connections, echo, free_port, processor_seconds, registrar
 from rserpool.messages import HandleResolution, HandleResolutionResponse, decode
 
 pyximport.install(language_level=3, build_dir="build/pyximport", inplace=False)
-from bench.system.load import Generator  # type: ignore[import-not-found]  # noqa: E402
+from bench.system.load import Generator  # noqa: E402
 
 HANDLE = b"ComputePool"
 ELEMENTS = 10_000
@@ -57,7 +57,7 @@ def measure(clients: int, outstanding: int, rounds: int, seconds: float) -> dict
     """Rounds of both servers in turn."""
     found: dict[str, list[dict[str, float]]] = {"echo": [], "registrar": []}
     ports = {"echo": free_port(), "registrar": free_port()}
-    with echo(ports["echo"]) as first, registrar(ports["registrar"]) as second:
+    with echo("tcp", ports["echo"]) as first, registrar(ports["registrar"]) as second:
         held = Held(ports["registrar"], ELEMENTS)
         check(ports["registrar"])
         servers = {"echo": first, "registrar": second}
@@ -76,19 +76,24 @@ def measure(clients: int, outstanding: int, rounds: int, seconds: float) -> dict
     return found
 
 
-def main() -> None:
+def lines() -> list[str]:
+    """A table in Markdown."""
+    table = [
+        "| clients x requests on their way | echo | registrar | ratio | p50 of echo / registrar | p99 |",
+        "|---|---|---|---|---|---|",
+    ]
     for clients, outstanding in ((1, 1), (50, 1), (50, 8)):
         found = measure(clients, outstanding, 5, 1.0)
         rates = {name: statistics.median(one["answers"] / one["cpu"] for one in rows) for name, rows in found.items()}
         p50 = {name: statistics.median(one["p50"] for one in rows) * 1e6 for name, rows in found.items()}
         p99 = {name: statistics.median(one["p99"] for one in rows) * 1e6 for name, rows in found.items()}
-        print(
-            f"{clients:3} clients x {outstanding}: echo {rates['echo']:8.0f}/s, registrar {rates['registrar']:8.0f}/s, "
-            f"ratio {rates['registrar'] / rates['echo']:.2f}; p50 {p50['echo']:.0f} / {p50['registrar']:.0f} us, "
-            f"p99 {p99['echo']:.0f} / {p99['registrar']:.0f} us",
-            flush=True,
+        table.append(
+            f"| {clients} x {outstanding} | {rates['echo']:.0f}/s | {rates['registrar']:.0f}/s | "
+            f"{rates['registrar'] / rates['echo']:.2f} | {p50['echo']:.0f} / {p50['registrar']:.0f} us | "
+            f"{p99['echo']:.0f} / {p99['registrar']:.0f} us |"
         )
+    return table
 
 
 if __name__ == "__main__":
-    main()
+    print(*lines(), sep="\n")

@@ -60,9 +60,9 @@ def registrar(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def echo(port: int) -> Iterator[subprocess.Popen[str]]:
-    """uvloop's echo over TCP: what any server in this language on this machine has to spend."""
-    with running([sys.executable, "-m", "bench.system.echo", str(port)], "ready") as process:
+def echo(transport: str, port: int, host: str = HOST) -> Iterator[subprocess.Popen[str]]:
+    """An echo over that transport: what any server in this language on this machine has to spend."""
+    with running([sys.executable, "-m", "bench.system.echo", transport, host, str(port)], "ready") as process:
         yield process
 
 

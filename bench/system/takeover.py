@@ -9,7 +9,7 @@ from typing import Any, cast
 from rserpool.messages import PolicyType
 from rserpool.protocol.registrar import Registrar
 from tests.sim.clock import SECOND
-from tests.sim.element import Element, Flavour, policy
+from tests.sim.element import Element, policy
 from tests.sim.network import Host
 from tests.sim.node import ASAP_PORT, Node
 from tests.sim.world import World, shape
@@ -61,7 +61,7 @@ def world(registrars: int, **settings: Any) -> World:
     made = World(
         1,
         replace(
-            shape(0), registrars=registrars, elements=0, topology="all", heartbeat=2.444, last_heard=5.0,
+            shape(0), registrars=registrars, elements=0, users=0, topology="all", heartbeat=2.444, last_heard=5.0,
             keep_alive_interval=5.0, no_response=5.0, slowest=0.002, **settings,
         ),
     )  # fmt: skip
@@ -89,7 +89,6 @@ def populate(made: World, count: int) -> list[Element]:
             policy=policy(PolicyType.LEAST_USED),
             life=made.shape.profile.registration_life_unit and round(600e6 / made.shape.profile.registration_life_unit),
             interval=500.0,
-            flavour=Flavour.RSPLIB,
             places=((first, ASAP_PORT),),
         )
         made.clock.after(number / 2000, element.start)

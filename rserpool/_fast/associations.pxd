@@ -3,6 +3,8 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t, uintptr_t
 
+from rserpool._fast.lanes cimport Lane
+
 
 cdef enum State:
     UP, RESTARTED, SHUT_BY_PEER, SHUT, LOST, ABORTED, NOT_STARTED
@@ -17,8 +19,10 @@ cdef class Association:
     cdef bint aborted                # by us; the handler does not know yet
     cdef bint blocked                # on_writable is due
     cdef bint paused                 # no on_message
+    cdef bint leaving                # by us, once the peer has all that it was sent
     cdef bint ending                 # the handler is to hear of the end behind what is held
     cdef bytearray partial
+    cdef Lane lane                   # answers what it can before the handler is told, or None
     cdef object held                 # deque of what waits for resume(), or None: (message, PPID), or None for a restart
     cdef size_t weight               # octets of it
 
@@ -26,6 +30,7 @@ cdef class Association:
 cdef class Associations:
     cdef public object handler
     cdef public size_t max_message   # octets
+    cdef public object clock         # seconds, as lanes count them
     cdef dict table
     cdef dict parted                 # association by its own socket
     cdef dict late                   # the stack is done with them, the handler not yet
@@ -33,9 +38,12 @@ cdef class Associations:
     cdef Association admit(self, uint32_t assoc, uint16_t port)
     cdef Association living(self, object assoc)
     cdef int give_up(self, uint32_t assoc) except -1
+    cdef bint unsent(self, uint32_t assoc, Association association) except -1
     cdef int goodbye(self, uint32_t assoc, bint at_once) except -1
     cdef Association blockable(self, uint32_t assoc)
     cdef Association one(self, object assoc)
+    cdef bint answered(self, uint32_t assoc, Association association, const char *data, size_t length) except -1
+    cdef bint reply(self, uint32_t assoc, bytes answer) except -1
     cdef int hand_over(self, uint32_t assoc, bytes message, object ppid) except -1
     cdef int tell_restart(self, uint32_t assoc) except -1
     cdef int hold(self, uint32_t assoc, Association association, bytes message, object ppid) except -1

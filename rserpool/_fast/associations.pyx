@@ -4,13 +4,16 @@ import errno as codes
 from collections import deque
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from rserpool._fast.lanes cimport Lane
 
 from rserpool import association as shared
 from rserpool.association import AssociationGone, Down
 from rserpool.errors import LocalProtocolError
 
 cdef size_t MAX_HELD = shared.MAX_HELD
+cdef uint32_t ASAP_PPID = 11
 cdef size_t SIP = 1500                # octets: a probe of a closed window
 cdef dict REASONS = {
     <int>SHUT: Down.SHUTDOWN, <int>LOST: Down.LOST, <int>ABORTED: Down.ABORTED, <int>NOT_STARTED: Down.CANT_START,
@@ -109,7 +112,7 @@ cdef class Associations:
 
     cdef Association living(self, object assoc):
         cdef Association association = self.table.get(assoc)
-        if association is None or association.over or association.ending or association.aborted:
+        if association is None or association.over or association.ending or association.leaving or association.aborted:
             raise AssociationGone(f"association {assoc} is gone")
         return association
 
@@ -138,6 +141,9 @@ cdef class Associations:
             association.partial = None
             self.abort(assoc)
             return 0
+        if association.lane is not None and ppid == ASAP_PPID and whole and association.partial is None:
+            if self.answered(assoc, association, data, length):
+                return 0
         message = data[:<Py_ssize_t>length]
         if held or not whole:
             if association.partial is None:
@@ -150,6 +156,28 @@ cdef class Associations:
         if association.paused or association.held is not None:
             return self.hold(assoc, association, message, ppid)
         return self.hand_over(assoc, message, ppid)
+
+    def attach(self, assoc: int, Lane lane not None) -> None:
+        """See interface.Attaching."""
+        self.living(assoc).lane = lane
+
+    cdef bint answered(self, uint32_t assoc, Association association, const char *data, size_t length) except -1:
+        """Whether the association's lane has served a message. Behind others that wait it must wait too."""
+        cdef object answer
+        if association.blocked or association.paused or association.held is not None:
+            return False
+        try:
+            answer = association.lane.serve_one(<const uint8_t *>data, length, <uint64_t>(self.clock() * 1e6))
+            if answer and not self.reply(assoc, answer):
+                self.handler.on_answer(self, assoc, answer)
+        except Exception as error:
+            self.failed(error)
+            return True
+        return answer is not None
+
+    cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
+        """Send an answer at once; False where there is no room, or no association any more."""
+        return False
 
     cdef int hand_over(self, uint32_t assoc, bytes message, object ppid) except -1:
         try:
@@ -292,12 +320,31 @@ cdef class Associations:
     def shutdown(self, assoc: int) -> None:
         """See interface.Endpoint.shutdown."""
         cdef Association association = self.table.get(assoc)
-        if association is None or association.over or association.ending or association.aborted:
+        if association is None or association.over or association.ending or association.leaving or association.aborted:
             return
-        if association.up:
-            self.goodbye(assoc, False)
-        else:
+        if not association.up:
             self.abort(assoc)
+        elif self.unsent(assoc, association):
+            association.leaving = True
+            self.wait_to_leave(assoc)
+        else:
+            self.goodbye(assoc, False)
+
+    def wait_to_leave(self, assoc: int) -> None:
+        """A shutdown waits until the peer has taken what it was sent; leave() is due when that takes too long."""
+
+    def leave(self, assoc: int) -> None:
+        """Let an association go whose shutdown waits."""
+        cdef Association association = self.table.get(assoc)
+        if association is not None and association.leaving and not association.over and not association.aborted:
+            self.goodbye(assoc, False)
+
+    cdef bint unsent(self, uint32_t assoc, Association association) except -1:
+        """Whether the peer may not have all that it was sent, and leave() will be called when it has.
+
+        A stack that is shutting down takes a peer with a closed window for a silent one.
+        """
+        return False
 
     def abort(self, assoc: int) -> None:
         """See interface.Endpoint.abort."""
@@ -337,7 +384,7 @@ cdef class Associations:
         if association is None or not association.blocked:
             return 0
         association.blocked = False
-        if association.over or association.aborted:
+        if association.over or association.leaving or association.aborted:
             return 0
         try:
             self.handler.on_writable(self, assoc)

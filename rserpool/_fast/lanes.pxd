@@ -29,4 +29,5 @@ cdef class Lane:
     cdef public object renewed       # called with nothing after a renewal, before its answer goes out
     cdef public bint used            # since somebody set it to False
 
+    cdef object serve_one(self, const uint8_t *octets, size_t size, uint64_t now)
     cdef object answer_to(self, const uint8_t *octets, size_t size, uint64_t now)

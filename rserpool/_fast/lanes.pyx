@@ -95,6 +95,13 @@ cdef class Lane:
             self.tally.acknowledgements += 1
         return answer
 
+    cdef object serve_one(self, const uint8_t *octets, size_t size, uint64_t now):
+        """The same, with what a renewal leads to done."""
+        cdef object answer = self.answer_to(octets, size, now)
+        if answer is not None and self.renewed is not None and self.handlespace.updated:
+            self.renewed()
+        return answer
+
     def answer(self, bytes data not None, uint64_t now) -> bytes:
         """The answer to one message; b"" where none is due, None for the readable way. ``now`` in microseconds."""
         return self.answer_to(<const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data), now)
@@ -112,13 +119,11 @@ cdef class Lane:
             length = (<size_t>load_u16(octets + at + 2) + 3) & ~<size_t>3
             if length < HEADER or size - at < length:
                 break
-            answer = self.answer_to(octets + at, length, now)
+            answer = self.serve_one(octets + at, length, now)
             if answer is None:
                 break
             at += length
             answered += <size_t>PyBytes_GET_SIZE(answer)
-            if self.renewed is not None and self.handlespace.updated:
-                self.renewed()
             if answers is not None:
                 answers.append(answer)
             elif only:

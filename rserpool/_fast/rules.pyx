@@ -171,6 +171,24 @@ cdef int complain(Space *space, Pool *pool, object error) except -1:
     return 0
 
 
+def failure(error: object) -> str:
+    """What is said of a rule that failed, in one line."""
+    return reason(error)
+
+
+def follow(
+    policy_type: object, list candidates not None, wanted: object, dict memory not None, seed: object,
+) -> list:
+    """The indices that a policy's rule chooses for a pool that a pool user keeps: at most ``wanted``, at least one;
+    None for a policy that is not plugged in. Raises whatever the rule raises, TypeError or ValueError for nonsense.
+    """
+    cdef const Policy *policy = rule_of(as_u32(policy_type, "policy_type"))
+    cdef size_t most = as_u32(wanted, "wanted")
+    if policy is NULL:
+        return None
+    return checked((<Rule>policy.rule).choose(candidates, most, memory, seed, True), len(candidates), most)
+
+
 cdef size_t ask_rule(Space *space, Pool *pool, size_t wanted, bint advance) except? 0:
     """Let the pool's rule put at most ``wanted`` PEs into space.chosen, which has the room; 0 if it fails.
 

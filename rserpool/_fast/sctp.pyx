@@ -67,6 +67,7 @@ cdef extern from "<arpa/inet.h>" nogil:
 
 cdef enum:
     SOL_SCTP = 132
+    ASAP_PPID = 11
     MSG_NOTIFICATION = 0x8000
     CMSG_SNDINFO = 2
     CMSG_RCVINFO = 3
@@ -77,10 +78,12 @@ cdef enum:
     OPT_RECVRCVINFO = 32
     OPT_CONNECTX3 = 111
     OPT_PEELOFF_FLAGS = 122
+    OPT_EVENT = 127
     SEND_ABORT = 0x0004
     SEND_EOF = 0x0200
     NOTE_ASSOC_CHANGE = 0x8001
     NOTE_SHUTDOWN = 0x8005
+    NOTE_SENDER_DRY = 0x8009
     COMM_UP = 0
     COMM_LOST = 1
     RESTART = 2
@@ -125,6 +128,11 @@ cdef struct assoc_change:
 cdef struct shutdown_event:
     note_header header
     int32_t assoc
+
+cdef struct event:
+    int32_t assoc
+    uint16_t type
+    uint8_t on
 
 cdef struct connectx3:
     int32_t assoc
@@ -348,6 +356,17 @@ cdef class Socket(Associations):
             self.changed(assoc, ABORTED if association.aborted else LOST)
         return 0
 
+    cdef bint unsent(self, uint32_t assoc, Association association) except -1:
+        """Unless nobody would see the event; it comes at once where nothing is to be sent."""
+        cdef event wanted
+        if association.paused:
+            return False
+        memset(&wanted, 0, sizeof(wanted))
+        wanted.assoc = <int32_t>assoc
+        wanted.type = NOTE_SENDER_DRY
+        wanted.on = 1
+        return setsockopt(self.fd_of(assoc), SOL_SCTP, OPT_EVENT, &wanted, sizeof(wanted)) >= 0
+
     cdef bint alive(self, object assoc) except -1:
         """Whether the kernel still knows an association."""
         cdef status found
@@ -383,6 +402,9 @@ cdef class Socket(Associations):
         cdef uint32_t assoc
         if length >= sizeof(shutdown_event) and change.header.type == NOTE_SHUTDOWN:
             return self.changed(<uint32_t>(<shutdown_event *>change).assoc, SHUT_BY_PEER)
+        if length >= sizeof(shutdown_event) and change.header.type == NOTE_SENDER_DRY:
+            self.leave((<shutdown_event *>change).assoc)
+            return 0
         if length < sizeof(assoc_change) or change.header.type != NOTE_ASSOC_CHANGE:
             return 0
         assoc = <uint32_t>change.assoc
@@ -419,6 +441,9 @@ cdef class Socket(Associations):
             sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
             if sent >= 0 or errno != EINTR:
                 return -1 if sent < 0 else sent
+
+    cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
+        return self.sendmsg(assoc, answer, ASAP_PPID, 0) >= 0
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""

@@ -28,7 +28,7 @@ from rserpool._fast.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
 )
 
-from rserpool._fast.options cimport check, close_at_once, make_room, tune
+from rserpool._fast.options cimport allow_large_packets, check, close_at_once, make_room, name_of, tune
 
 from rserpool._fast.packets cimport COMMON_HEADER, Refusal, next_refusal, token_of, window_of
 
@@ -38,8 +38,8 @@ cdef enum:
     BATCH = 64                       # datagrams per recvmmsg
     BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop
     DATAGRAM = 1 << 16
+    ASAP_PPID = 11
     SENDS = 2                        # of a packet: the first may be told of what became of an earlier one
-    NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; few larger fit into its buffers
     CLOSED = 1500                    # a window of less lets the stack send probes only
     MAX_CHUNKS = 1 << 14             # kept per association; the window bounds them first. Beyond, they are dropped
     SPACE = 1 << 18                  # send and receive buffer of an association, octets,
@@ -240,12 +240,11 @@ cdef class Socket(Associations):
             for association in self.table.values():
                 self.released(<Association>association)
             close_at_once(self.so)
+            events_close(self.slot)
         self.so = NULL
         self.table.clear()
         self.late.clear()
         self.parted.clear()
-        if self.forks == _forks:
-            events_close(self.slot)
 
     def __dealloc__(self) -> None:
         if self.so != NULL and self.forks == _forks:
@@ -303,8 +302,7 @@ cdef class Socket(Associations):
         return 0
 
     cdef int take_refusals(self, int fd) except -1:
-        """Abort the associations with peers whose UDP port is closed (RFC 6951 4.5), if the message quotes what
-        nobody else can know."""
+        """Abort associations with peers whose port is closed, if ICMP quotes what no stranger knows (RFC 6951 4.5)."""
         cdef Refusal refusal
         cdef uintptr_t place
         cdef Peer *peer
@@ -339,7 +337,7 @@ cdef class Socket(Associations):
         """Hand every waiting event to the handler."""
         cdef Queue *queue
         cdef Event event
-        if self.draining or self.so == NULL:
+        if self.draining or self.so == NULL or self.forks != _forks:
             return
         self.draining = True
         try:
@@ -397,16 +395,9 @@ cdef class Socket(Associations):
 
     cdef int widen(self, uint32_t assoc, uintptr_t peer, uint16_t port) except -1:
         """Large packets to a peer on this machine; elsewhere the stack's 1280 octets pass everywhere."""
-        cdef sctp_paddrparams path
         cdef Peer *there = peers_get(&_peers, peer)
-        if there == NULL or not peers_near(there):
-            return 0
-        memset(&path, 0, sizeof(path))
-        name_of(<sockaddr_conn *>&path.spp_address, peer, port)
-        path.spp_assoc_id = assoc
-        path.spp_pathmtu = NEAR_MTU
-        path.spp_flags = <uint32_t>SPP_PMTUD_DISABLE
-        usrsctp_setsockopt(self.so, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
+        if there != NULL and peers_near(there):
+            allow_large_packets(self.so, assoc, peer, port)
         return 0
 
     cdef int released(self, Association association) except -1:
@@ -442,7 +433,7 @@ cdef class Socket(Associations):
         return self.look()
 
     cdef int read_own(self, uint32_t assoc, size_t sip) except -1:
-        """Until it is paused and the sip taken, or all if it has ended."""
+        """Until it is paused, or has more to hand over first, and the sip taken; or all if it has ended."""
         cdef Association association = self.table.get(assoc)
         cdef sctp_rcvinfo info
         cdef sockaddr_conn source
@@ -450,10 +441,12 @@ cdef class Socket(Associations):
         cdef unsigned int kind
         cdef size_t size, taken = 0
         cdef int flags
+        cdef bint waiting
         cdef ssize_t length
         while association is not None and association.own:
             size = PIECE
-            if association.paused and not association.aborted and self.alive(assoc):
+            waiting = association.paused or association.held is not None
+            if waiting and not association.aborted and self.alive(assoc):
                 if taken >= sip:
                     break
                 size = sip
@@ -492,13 +485,27 @@ cdef class Socket(Associations):
         cdef sndbuf_use use
         cdef set heard = self.heard
         self.heard = set()
+        cdef Association association
         for assoc, place in tuple(self.stuck.items()):
-            if place in heard and assoc in self.stuck and (
-                not self.ask(assoc, GET_SNDBUF_USE, &use, sizeof(use)) or use.sending <= self.space // 2
+            association = self.table.get(assoc)
+            if association is None:
+                self.stuck.pop(assoc, None)
+            elif place in heard and (
+                not self.ask(assoc, GET_SNDBUF_USE, &use, sizeof(use))
+                or use.sending <= (0 if association.leaving else self.space // 2)
             ):
-                del self.stuck[assoc]
+                self.stuck.pop(assoc, None)
+                if association.leaving:
+                    self.leave(assoc)
                 self.writable(assoc)
         return 0
+
+    cdef bint unsent(self, uint32_t assoc, Association association) except -1:
+        cdef sndbuf_use use
+        if not self.ask(assoc, GET_SNDBUF_USE, &use, sizeof(use)) or not use.sending:
+            return False
+        self.stuck[assoc] = association.place
+        return True
 
     def reach(self, int fd, const uint8_t[::1] address not None, int port) -> int:
         """Begin an association from that UDP socket to a packed sockaddr, and return its identifier. OSError."""
@@ -537,6 +544,10 @@ cdef class Socket(Associations):
         info.snd_ppid = htonl(ppid)
         info.snd_assoc_id = assoc
         return usrsctp_sendv(self.socket_of(assoc), data, length, NULL, 0, &info, sizeof(info), SCTP_SENDV_SNDINFO, 0)
+
+    cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
+        self.busy = True
+        return self.sendv(assoc, <const char *>answer, <size_t>len(answer), ASAP_PPID, 0) >= 0
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""
@@ -589,10 +600,3 @@ cdef class Socket(Associations):
         if assoc not in self.table or not self.ask(assoc, SCTP_STATUS, &status, sizeof(status)):
             return None
         return status.sstat_primary.spinfo_srtt / 1000
-
-
-cdef void name_of(sockaddr_conn *name, uintptr_t peer, uint16_t port) noexcept:
-    memset(name, 0, sizeof(sockaddr_conn))
-    name.sconn_family = <uint16_t>AF_CONN
-    name.sconn_port = htons(port)
-    name.sconn_addr = <void *>peer

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from rserpool._version import __version__
-from rserpool.cli import registrar, resolve
+from rserpool.cli import proxy_pe, proxy_pu, registrar, resolve
 from rserpool.errors import RSerPoolError
 
-COMMANDS = (registrar, resolve)
+COMMANDS = (registrar, resolve, proxy_pu, proxy_pe)
 
 
 class Parser(argparse.ArgumentParser):

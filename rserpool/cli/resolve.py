@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+import logging
 from collections.abc import Iterable
 from typing import Any
 
+from rserpool.cli.plugins import load_policies
 from rserpool.client import ClientSettings, PoolUser, ResolvedElement, resolve
 from rserpool.policies import name_of
 from rserpool.profile import ALL_ITEMS
@@ -42,6 +44,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Resolve and print; 0 if the pool exists."""
+    load_policies(logging.getLogger("rserpool.client"))
     if arguments.watch:
         asyncio.run(watch(arguments))
     else:

@@ -122,7 +122,7 @@ class Node:
         assert self._protocol is not None
         transport = self._given[sctp]
         if transport is None:
-            tuning = Tuning(heartbeat=self.settings.heartbeat)
+            tuning = tuning_for(self.settings.registrar_silence)
             transport, why = choose(tuning=tuning) if sctp else (TcpTransport(), "for pool users")
             log.debug("%s: %s", transport.name, why)
             self._own.append(transport)
@@ -300,3 +300,20 @@ class Node:
     def _expired(self) -> None:
         self._timer = None
         self._carry_out(self.protocol.advance(self.now()))
+
+
+def tuning_for(silence: float) -> Tuning:
+    """The timers with which SCTP finds an idle peer lost within so many seconds (Tuning.found_idle); the usual ones for
+    0."""
+    if not silence:
+        return Tuning()
+    beat = silence / 15
+    return Tuning(
+        rto_initial=beat,
+        rto_min=beat / 2,
+        rto_max=beat,
+        association_retransmissions=4,
+        path_retransmissions=2,
+        init_retransmissions=4,
+        heartbeat=beat,
+    )

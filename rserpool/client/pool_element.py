@@ -116,8 +116,7 @@ class PoolElement:
         self._life = life
         self._identifier = identifier
         self._patience = patience
-        self._life_on_wire = life_on_wire
-        self._interval = reregister_every
+        self._life_on_wire, self._interval = life_on_wire, reregister_every
         self._own = node is None
         self.node = node or Node(
             registrars=registrars,

@@ -385,7 +385,7 @@ class AsapRegistrar:
         if view.bad_reports > self.settings.profile.bad_reports:
             self.counters["elements removed by reports"] += 1
             text = f"element 0x{identifier:08x} of pool {handle!r} is removed: too often reported unreachable"
-            return [*self._remove(handle, identifier), Note(Level.INFO, "reports", text)]
+            return [*self._cast_out(view), Note(Level.INFO, "reports", text)]
         return self._probe_soon(view)
 
     def _probe_soon(self, view: PoolElementView) -> list[Action]:
@@ -509,11 +509,23 @@ class AsapRegistrar:
         number = view.connection
         self.counters["elements silent"] += 1
         text = f"element 0x{identifier:08x} of pool {handle!r} is removed: no answer to a keep-alive"
-        actions = [*self._remove(handle, identifier), Note(Level.INFO, "keep-alives", text)]
+        actions = [*self._cast_out(view), Note(Level.INFO, "keep-alives", text)]
         holder = self.associations.get(number)
         if holder is not None and holder.guest.elements == 0:
             actions.append(Abort(number))
         return actions
+
+    def _cast_out(self, view: PoolElementView) -> list[Action]:
+        """Take an element of ours out that is held for dead. It is told: should it live, it has to register again."""
+        handle, identifier, number = view.pool_handle, view.identifier, view.connection
+        actions = self._remove(handle, identifier)
+        if self.handlespace.find(handle, identifier) is None:
+            actions += self._tell_it_is_out(handle, identifier, number)
+        return actions
+
+    def _tell_it_is_out(self, handle: bytes, identifier: int, number: int) -> list[Action]:
+        notice = DeregistrationResponse(pool_handle=handle, pe_identifier=identifier).encode()
+        return [Send(number, notice)] if number in self.associations else []
 
     def _life_over(self, handle: bytes, identifier: int) -> list[Action]:
         """The registration was not renewed: tell the element, then the peers (RFC 5352 3.2)."""
@@ -525,8 +537,7 @@ class AsapRegistrar:
             self.handlespace.remove(handle, identifier)
             self._subscriptions.changed(handle)
             return []
-        notice = DeregistrationResponse(pool_handle=handle, pe_identifier=identifier).encode()
-        tell: list[Action] = [Send(view.connection, notice)] if view.connection in self.associations else []
+        tell = self._tell_it_is_out(handle, identifier, view.connection)
         return [*tell, *self._remove(handle, identifier)]
 
     def _announce(self) -> list[Action]:

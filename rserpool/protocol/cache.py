@@ -4,10 +4,12 @@ The choice follows the pool's policy, which the answer names apart from its elem
 never defines it (RFC 5352 2.2.6).
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from rserpool._fast.rules import FIRST_PRIVATE, failure, follow
 from rserpool.messages import Policy, PolicyType
 from rserpool.protocol.asap import Randomness
 from rserpool.resolved import ResolvedElement
@@ -15,6 +17,9 @@ from rserpool.resolved import ResolvedElement
 USES_KEPT = 65_536
 """Pool elements that are remembered as handed out, so that a failure of theirs may be reported. Answers of a registrar
 that lists without end push the oldest out."""
+
+SEEDS = 1 << 53
+"""The seeds that a random number below 1 has room for."""
 
 Choice = Callable[["Entry", list[ResolvedElement], Randomness], ResolvedElement]
 
@@ -31,6 +36,14 @@ class Entry:
     """How many elements were asked for."""
     head: int = 0
     """Where round robin goes on."""
+    memory: dict[Any, Any] = field(default_factory=dict)
+    """What the rule of a custom policy keeps in mind."""
+    chosen: Counter[int] = field(default_factory=Counter)
+    """How often each element was chosen by such a rule since the pool was resolved."""
+
+    @property
+    def policy_type(self) -> int:
+        return PolicyType.ROUND_ROBIN if self.policy is None else self.policy.policy_type
 
 
 def by_turns(entry: Entry, allowed: list[ResolvedElement], randomness: Randomness) -> ResolvedElement:
@@ -91,9 +104,13 @@ CHOICES: dict[int, Choice] = {
 class Cache:
     """The pools that were resolved last, at most ``pools`` of them."""
 
-    def __init__(self, pools: int, randomness: Randomness) -> None:
+    def __init__(
+        self, pools: int, randomness: Randomness, complain: Callable[[bytes, int, str], None] = lambda *_: None
+    ) -> None:
+        """``complain`` is told pool handle, policy type and reason where the rule of a custom policy fails."""
         self._pools = pools
         self._randomness = randomness
+        self._complain = complain
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._uses: OrderedDict[tuple[bytes, int], None] = OrderedDict()
 
@@ -102,6 +119,9 @@ class Cache:
 
     def store(self, handle: bytes, entry: Entry) -> None:
         """What a registrar has just said of a pool. The pool that was used longest ago makes room."""
+        old = self._entries.get(handle)
+        if old is not None and old.policy_type == entry.policy_type:
+            entry.memory = old.memory
         self._entries[handle] = entry
         self._entries.move_to_end(handle)
         if len(self._entries) > self._pools:
@@ -140,9 +160,29 @@ class Cache:
         allowed = [one for one in entry.elements if one.identifier not in exclude] if entry is not None else []
         if entry is None or not allowed:
             return None
-        policy = PolicyType.ROUND_ROBIN if entry.policy is None else entry.policy.policy_type
-        chosen = CHOICES.get(policy, by_turns)(entry, allowed, self._randomness)
+        chosen = self._by_rule(handle, entry, allowed) if entry.policy_type >= FIRST_PRIVATE else None
+        if chosen is None:
+            chosen = CHOICES.get(entry.policy_type, by_turns)(entry, allowed, self._randomness)
         self.used(handle, (chosen,))
+        return chosen
+
+    def _by_rule(self, handle: bytes, entry: Entry, allowed: list[ResolvedElement]) -> ResolvedElement | None:
+        """What the rule of a custom policy chooses; None where there is none, or it fails."""
+        turned = [*entry.elements[entry.head :], *entry.elements[: entry.head]]
+        fine = {one.identifier for one in allowed if one.policy.policy_type == entry.policy_type}
+        order = {one.identifier: one for one in turned if one.identifier in fine}
+        candidates = [(who, one.policy.values, entry.chosen[who]) for who, one in order.items()]
+        seed = int(self._randomness.random() * SEEDS)
+        try:
+            indices = follow(entry.policy_type, candidates, 1, entry.memory, seed) if candidates else None
+        except (Exception, SystemExit) as error:
+            self._complain(handle, entry.policy_type, failure(error))
+            return None
+        if indices is None:
+            return None
+        chosen = order[candidates[indices[0]][0]]
+        entry.chosen[chosen.identifier] += 1
+        entry.head = entry.elements.index(chosen) + 1
         return chosen
 
     def used(self, handle: bytes, elements: Collection[ResolvedElement]) -> None:

@@ -37,11 +37,13 @@ from rserpool.protocol.alarms import Alarm
 from rserpool.protocol.asap import MAX_MESSAGE, Randomness
 from rserpool.protocol.association import Peer
 from rserpool.protocol.candidates import MICROSECONDS, Candidate, Candidates, ServerAddress
-from rserpool.protocol.events import Event, Home, HomeChanged
+from rserpool.protocol.complaints import COUNTER as FAILED_RULES
+from rserpool.protocol.events import Event, Home, HomeChanged, State
 from rserpool.protocol.hunt import Hunt
 from rserpool.protocol.link import Link, Stage, new_link
 from rserpool.protocol.pe import Element, Input
 from rserpool.protocol.pu import Query, User
+from rserpool.protocol.silence import Silence
 
 NOT_OUR_BUSINESS = (ServerAnnounce, Cookie, CookieEcho, BusinessCard)
 """What a node does not expect over an association with a registrar, and what yet harms nobody."""
@@ -82,6 +84,7 @@ class Node:
         self.counters: Counter[str] = Counter()
         self.started = self.stopped = False
         self._hunt = Hunt(self)
+        self._silence = Silence(self)
         self._losing = False
         """While the loss of the home is being told: the hunt for another one begins when all know."""
         self._tcp = tcp
@@ -107,6 +110,7 @@ class Node:
         for link in tuple(self.links.values()):
             self.leave(link, abort=False)
         self.home = None
+        self._silence.forget()
         for element in self.elements.values():
             element.drop()
             element.show("the node was stopped")
@@ -320,6 +324,12 @@ class Node:
         """Tell the application."""
         self._act(Happened(event))
 
+    def rule_failed(self, handle: bytes, policy_type: int, reason: str) -> None:
+        """The rule of a custom policy failed; round robin took its place."""
+        self.counters[FAILED_RULES] += 1
+        text = f"the rule of policy 0x{policy_type:08x} failed for pool {handle!r}; round robin goes on: {reason}"
+        self.note(Level.ERROR, f"policy 0x{policy_type:08x}", text)
+
     def note(self, level: Level, subject: str, text: str) -> None:
         """Tell the log."""
         self._act(Note(level, subject, text))
@@ -340,6 +350,13 @@ class Node:
         link.stage = Stage.LEAVING
         self._act(Abort(link.number) if abort else Shutdown(link.number))
 
+    def probe(self, now: int) -> None:
+        """The home has fallen silent: one element registers again, to see whether it is still there."""
+        registered = next((one for one in self.elements.values() if one.state is State.READY), None)
+        if registered is not None:
+            self.counters["homes fallen silent"] += 1
+            registered.feed(Input.DUE, now)
+
     def rival(self, link: Link, now: int) -> None:
         """A registrar came up beside a home that has not answered: it is asked the same."""
         self.user.ask_also(link)
@@ -353,6 +370,7 @@ class Node:
         """This registrar is home from now on; ``adopted``: because it said so."""
         old, self.home = self.home, link
         self.home_identifier = identifier
+        self._silence.forget()
         if old is not None and not adopted:
             self._useless(old, now)
         self._hunt.stop(now)
@@ -368,6 +386,7 @@ class Node:
 
     def _lose_home(self, now: int) -> None:
         self.home, self.home_identifier = None, 0
+        self._silence.forget()
         self._home_changed()
         self._losing = True
         for element in tuple(self.elements.values()):
@@ -482,12 +501,18 @@ class Node:
             return
         if link is self.home:
             self._identify(message.server_identifier)
+            self._silence.heard(now)
         for element in elements:
             acknowledgement = EndpointKeepAliveAck(pool_handle=handle, pe_identifier=element.identifier)
             self._act(Send(link.number, acknowledgement.encode()))
-        if message.home and link is not self.home:
+        if link is self.home:
+            return
+        if message.home:
             self.counters["adoptions"] += 1
             self.set_home(link, now, message.server_identifier, adopted=True)
+        elif any(element.registered for element in elements):
+            self.counters["former homes left"] += 1
+            self.leave(link, abort=False)
 
     def _identify(self, identifier: int) -> None:
         """The home has told its server identifier."""

@@ -85,7 +85,7 @@ class User:
     def __init__(self, node: "Node") -> None:
         settings = node.settings
         self._node = node
-        self._cache = Cache(settings.pools_cached, node.randomness)
+        self._cache = Cache(settings.pools_cached, node.randomness, node.rule_failed)
         self._queries: OrderedDict[bytes, Query] = OrderedDict()
         self._waiting: dict[int, Query] = {}
         self._watches: dict[bytes, Watch] = {}

@@ -94,29 +94,36 @@ async def close(writer: asyncio.StreamWriter) -> None:
 async def output_of(command: tuple[str, ...]) -> bytes:
     """What a command prints, the first MAX_REPLY octets; its process group dies with the caller's patience. Raises
     Failed unless it ends with status 0."""
+    starting = asyncio.ensure_future(start(command))
+    printed = b""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise Failed(f"{command[0]}: {error.strerror}") from None
-    assert process.stdout is not None
-    try:
-        printed = b""
+        # A start that is cancelled half-way would leave the command's children behind.
+        process = await asyncio.shield(starting)
+        assert process.stdout is not None
         while chunk := await process.stdout.read(MAX_REPLY):
             printed = (printed + chunk)[:MAX_REPLY]
         status = await process.wait()
+    except OSError as error:
+        raise Failed(f"{command[0]}: {error.strerror}") from None
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        with contextlib.suppress(OSError):
+            process = await starting
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     if status:
         raise Failed(f"{command[0]} ended with status {status}" if status > 0 else f"{command[0]} was killed")
     return printed
+
+
+async def start(command: tuple[str, ...]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 async def load_of(command: tuple[str, ...]) -> float:

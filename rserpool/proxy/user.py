@@ -175,7 +175,7 @@ class UserProxy:
             except OSError as error:
                 failed.add(element.identifier)
                 self.counters["elements unreachable"] += 1
-                log.warning("element 0x%08x does not answer: %s", element.identifier, error)
+                log.warning("element 0x%08x does not answer: %s", element.identifier, error.strerror or error)
                 await self._chooser.report(element)
                 continue
             client.join(server)

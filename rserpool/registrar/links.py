@@ -42,6 +42,7 @@ class Events:
     down: Callable[[int], None]
     unreachable: Callable[[Protocol, tuple[Address, ...], int], None]
     ignored: Callable[[int, int], None]
+    answer: Callable[[int, bytes], None]
 
 
 class Links:
@@ -161,6 +162,12 @@ class Face:
             self._links.events.message(link.number, data)
         else:
             self._links.events.ignored(link.number, ppid)
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None:
+        """A lane's answer for which there was no room."""
+        link = self._by_association.get(assoc)
+        if link is not None:
+            self._links.events.answer(link.number, data)
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
         link = self._by_association.pop(assoc, None)

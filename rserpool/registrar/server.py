@@ -74,7 +74,12 @@ class Server:
         limits = config.settings.limits
         queued = {Protocol.ASAP: limits.queued_octets, Protocol.ENRP: limits.queued_octets_of_peers}
         events = Events(
-            up=self._up, message=self._message, down=self._down, unreachable=self._unreachable, ignored=self._ignored
+            up=self._up,
+            message=self._message,
+            down=self._down,
+            unreachable=self._unreachable,
+            ignored=self._ignored,
+            answer=self._send,
         )
         self.links = Links(events, queued)
         self.observers: list[Observer] = []
@@ -275,9 +280,7 @@ class Server:
                 case Send(number, data):
                     if self.observers:
                         self._observe_sent(UNICAST.get(self.links.protocol(number)), data)
-                    if not self.links.send(number, data):
-                        self.registrar.asap.counters["slow readers aborted"] += 1
-                        self.links.abort(number)
+                    self._send(number, data)
                 case Note():
                     self._notes.write(action, self.loop.time())
                 case Abort(number):
@@ -295,6 +298,11 @@ class Server:
         for observer in self.observers:
             observer.settled()
         self._schedule()
+
+    def _send(self, number: int, data: bytes) -> None:
+        if not self.links.send(number, data):
+            self.registrar.asap.counters["slow readers aborted"] += 1
+            self.links.abort(number)
 
     def _schedule(self) -> None:
         """One loop timer, for the next expiry of the wheel."""

@@ -161,7 +161,10 @@ class Endpoint(Protocol):
         """What waited is delivered in order, from the loop, and more may come. Nothing if it is not paused."""
 
     def shutdown(self, assoc: int) -> None:
-        """End in order: what was sent still arrives, then on_down(SHUTDOWN). Nothing if it is gone already."""
+        """End in order: what was sent still arrives, then on_down(SHUTDOWN). Nothing if it is gone already.
+
+        Over SCTP a peer that takes nothing may hold it up for 30 s; then it is treated as one that is silent.
+        """
 
     def abort(self, assoc: int) -> None:
         """End at once, then on_down(ABORTED). Nothing if it is gone already."""
@@ -181,7 +184,8 @@ class Attaching(Protocol):
     """An endpoint that can answer from a registrar's fast lane."""
 
     def attach(self, assoc: int, lane: Lane) -> None:
-        """What the lane serves is answered at once, and the handler not told. AssociationGone."""
+        """What the lane serves is answered at once, and the handler not told. For answers that find no room it owes
+        ``on_answer(endpoint, assoc, data)``. AssociationGone."""
 
 
 class DatagramSender(Protocol):

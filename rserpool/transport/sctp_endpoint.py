@@ -11,6 +11,11 @@ SIP = 1.0
 """Seconds between two looks at paused associations whose window may be closed. 30 probes of it take at least 1.5 s."""
 
 
+PATIENCE = 30.0
+"""Seconds that a peer with a closed window may hold up an orderly end. Then it is treated as one that is silent."""
+LOOK = 1.0
+
+
 class SctpEndpoint(Associations):
     """A subclass also derives from its stack's Socket, and owes ``release``."""
 
@@ -18,11 +23,14 @@ class SctpEndpoint(Associations):
         self.handler = handler
         self.max_message = min(max_message, MAX_USER_MESSAGE)
         self._loop = asyncio.get_running_loop()
+        self.clock = self._loop.time
         self._port = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self._closed: asyncio.Future[None] | None = None
         self._sipping: asyncio.TimerHandle | None = None
+        self._leaving: dict[int, float] = {}
+        self._looking: asyncio.TimerHandle | None = None
 
     @property
     def port(self) -> int:
@@ -46,6 +54,18 @@ class SctpEndpoint(Associations):
         if self.sip():
             self.parting()
 
+    def wait_to_leave(self, assoc: int) -> None:
+        self._leaving[assoc] = self._loop.time() + PATIENCE
+        if self._looking is None:
+            self._looking = self._loop.call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        for assoc in [assoc for assoc, until in self._leaving.items() if until <= now]:
+            del self._leaving[assoc]
+            self.leave(assoc)
+        self._looking = self._loop.call_later(LOOK, self._look) if self._leaving else None
+
     def failed(self, error: Exception) -> None:
         context = {"message": f"handler of SCTP port {self._port} failed", "exception": error}
         self._loop.call_exception_handler(context)
@@ -66,6 +86,8 @@ class SctpEndpoint(Associations):
                 await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
         if self._sipping is not None:
             self._sipping.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
         self.release()
 
     def release(self) -> None:

@@ -230,7 +230,7 @@ class Attack:
         assert len(node.user._cache) <= SETTINGS.pools_cached
         assert len(node.user._waiting) <= SETTINGS.requests
         assert len(node.user._queries) <= len(POOLS)
-        assert len(node.wheel) <= 4 + len(node.elements) + 2 * len(POOLS)
+        assert len(node.wheel) <= 5 + len(node.elements) + 2 * len(POOLS)
         assert len(node._asking) <= len(node.elements) + len(POOLS)
         assert node.home is None or (node.home.number in node.links and node.home.stage is Stage.UP)
         for element in node.elements.values():

@@ -4,8 +4,13 @@ They hold for a scope in which nothing is disturbed any more; what the network a
 counted apart (TRANSPORT, and ``element``).
 """
 
+from math import ceil
+
+from rserpool.client_settings import ClientSettings
+from rserpool.protocol.hunt import AT_ONCE
+from rserpool.session_settings import SessionSettings
 from rserpool.settings import Settings
-from tests.sim.element import ADOPTION_PAUSE, HUNT_PAUSE, RESPONSE_PATIENCE
+from tests.sim.element import HUNT_PAUSE, RESPONSE_PATIENCE
 from tests.sim.network import CONNECT_PATIENCE, HEARTBEAT, LOSS_PATIENCE
 
 ROUNDS = 3
@@ -49,15 +54,37 @@ def agreement(settings: Settings) -> float:
 
 
 def element(interval: float) -> float:
-    """Until an element that lost its home is registered again. An rsplib element waits for its ``interval`` first, one
-    that behaves as the RFCs say does not (0); the first registrar asked may be the wrong one."""
-    hunt = CONNECT_PATIENCE + HUNT_PAUSE[1] + 2 * RESPONSE_PATIENCE + ADOPTION_PAUSE
+    """Until an rsplib element that lost its home is registered again: it waits for its ``interval`` first, and the
+    first registrar asked may be the wrong one."""
+    hunt = CONNECT_PATIENCE + HUNT_PAUSE[1] + 2 * RESPONSE_PATIENCE
     return interval + 2 * hunt
 
 
-def settled(settings: Settings, interval: float) -> float:
+def node(client: ClientSettings, registrars: int) -> float:
+    """Until a node of ours that lost its home has another one, and its elements are registered there: a round for every
+    few registrars, and the same again where the first one found is not to stay; an element that has tried in vain
+    pauses before it tries again. Registrars that are only heard of are heard of again."""
+    announced = 2.0 * (registrars + 1)
+    hunt = CONNECT_PATIENCE + client.hunt_max * ceil(registrars / AT_ONCE)
+    return announced + 2 * (hunt + client.registration_timeout) + client.hunt_max
+
+
+def request(client: ClientSettings) -> float:
+    """Until a handle resolution is answered, one way or the other, or a watched pool is looked at again."""
+    return client.request_timeout * (1 + client.max_request_retransmits)
+
+
+def session(client: ClientSettings, settings: SessionSettings) -> float:
+    """Until a session of a user that has a home is served again: what fails is noticed, doubted and left, twice; an
+    answer in the cache is too old; then there is a pause."""
+    failure = settings.connect_timeout + (settings.silence or 0.0) + 2 * settings.confirm_timeout + settings.doubt
+    return 2 * (failure + request(client)) + client.stale_cache + 1.5 * settings.backoff_max
+
+
+def settled(settings: Settings, interval: float, client: ClientSettings, registrars: int) -> float:
     """Until everything is right again, whatever has happened: the associations are; then registrars have started and
     taken over who died, while dead elements are found out; then the elements that were left without a home have one;
-    then the registrars agree."""
+    then the registrars agree, while users find elements again."""
     scope = max(start(settings), takeover(settings) + dead_element(settings))
-    return TRANSPORT + scope + element(interval) + agreement(settings)
+    homes = max(element(interval) if interval else 0.0, node(client, registrars))
+    return TRANSPORT + scope + homes + max(agreement(settings), session(client, SessionSettings(silence=4.0)))

@@ -1,4 +1,6 @@
-"""A simulated pool element: RFC 5352's procedures of one that wants to be registered, in two flavours."""
+"""An imitation of rsplib's pool element, where the RFCs leave room: it acknowledges keep-alives over its home
+association only, changes home only when a registrar asks over an association of its own, and registers only at its
+interval, whatever has happened."""
 
 import enum
 from dataclasses import dataclass, field
@@ -27,19 +29,6 @@ RESPONSE_PATIENCE = 5.0
 """Seconds to wait for a response before another registrar is asked (T2)."""
 HUNT_PAUSE = (0.2, 2.0)
 """Seconds between two tries to find a registrar."""
-ADOPTION_PAUSE = 3.0
-"""Seconds at most until an element registers again at a registrar that took it over."""
-
-
-class Flavour(enum.Enum):
-    """How an element behaves where the RFCs leave room."""
-
-    OURS = "ours"
-    """Acknowledges every keep-alive, registers elsewhere at once when its association is lost, and again within
-    seconds at a registrar that took it over."""
-    RSPLIB = "rsplib"
-    """Acknowledges over its home association only, changes home only when a registrar asks over an association of
-    its own, and registers only at its interval, whatever has happened."""
 
 
 class State(enum.Enum):
@@ -65,7 +54,6 @@ class Element:
     """Registration Life, in the unit of the registrars' profile."""
     interval: float
     """Seconds between two registrations (T4)."""
-    flavour: Flavour
     places: tuple[tuple[IPv4Address, int], ...]
     """The registrars it knows."""
     state: State = State.OFF
@@ -85,6 +73,11 @@ class Element:
     @property
     def alive(self) -> bool:
         return self.state is not State.OFF
+
+    @property
+    def stage(self) -> str:
+        """What it is about, for reports."""
+        return self.state.name
 
     @property
     def settled(self) -> bool:
@@ -248,10 +241,12 @@ class Element:
             self._homeless()
 
     def _homeless(self) -> None:
-        """The association with the home is lost: look for another, at once or when the interval is over."""
+        """The association with the home is lost: look for another when the interval is over."""
         self.home = self._wanted = None
-        quick = self.flavour is Flavour.OURS
-        self._wait(self.randomness.uniform(*HUNT_PAUSE) if quick else self.interval, State.HUNTING)
+        self._wait(self.interval, State.HUNTING)
+
+    def writable(self, side: Side) -> None:
+        """Nothing is offered that might find no room."""
 
     def message(self, side: Side, data: bytes) -> None:
         if side.endpoint is not self._endpoint or not self.alive:
@@ -279,7 +274,7 @@ class Element:
         moves = message.home and side is not self.home
         if side is self.home:
             self.home_identifier = message.server_identifier
-        elif self.flavour is Flavour.RSPLIB and not moves:
+        elif not moves:
             if self.home is not None:
                 self._acknowledge(self.home)
             return
@@ -291,8 +286,7 @@ class Element:
         self.note(f"has a new home: {side.there.host.name}")
         if old is not None:
             self.network.abort(old)
-        quick = self.flavour is Flavour.OURS
-        self._again(self.randomness.uniform(0, ADOPTION_PAUSE) if quick else self.interval)
+        self._again(self.interval)
 
     def _acknowledge(self, side: Side) -> None:
         answer = EndpointKeepAliveAck(pool_handle=self.pool, pe_identifier=self.identifier)

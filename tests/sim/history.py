@@ -9,9 +9,10 @@ from typing import Literal
 from rserpool.errors import RemoteProtocolError
 from rserpool.messages import TakeoverServer, decode
 from tests.sim.clock import SECOND
+from tests.sim.frames import QUESTION, unframe
 
 KEPT = 20_000
-Kind = Literal["asap", "enrp", "text"]
+Kind = Literal["asap", "enrp", "data", "text"]
 
 
 class History:
@@ -64,8 +65,14 @@ def readable(event: tuple[int, Kind, str, bytes]) -> str:
     return f"{when}  {who:<9} {told(data, kind)}"
 
 
-def told(data: bytes, kind: Literal["asap", "enrp"]) -> str:
+def told(data: bytes, kind: Literal["asap", "enrp", "data"]) -> str:
     """A message in short: its name, and its fields that are not empty."""
+    if kind == "data":
+        control, data = unframe(data)
+        if not control:
+            one, other = QUESTION.unpack(data)
+            return f"data {one} {other}"
+        kind = "asap"
     try:
         message = decode(data, kind)
     except RemoteProtocolError as error:
@@ -86,7 +93,11 @@ def short(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if value < 0x1000 else f"{value:08x}"
     if isinstance(value, bytes):
-        return value.decode("ascii", "backslashreplace")
+        return (
+            value.decode("ascii", "backslashreplace")
+            if value.isascii() and value.strip(b"\0") == value
+            else value.hex()
+        )
     for name in ("pool_elements", "transport"):
         inner = getattr(value, name, None)
         if inner is not None:

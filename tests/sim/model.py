@@ -3,22 +3,25 @@
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rserpool.protocol.peers import State as PeerState
 from rserpool.settings import Settings
-from tests.sim import bounds
+from tests.sim import bounds, usage
+from tests.sim.client import Client
 from tests.sim.clock import Clock
 from tests.sim.element import Element
+from tests.sim.ledger import Violation
+from tests.sim.member import Member
 from tests.sim.network import CONNECT_PATIENCE, Network
 from tests.sim.node import Node
+
+if TYPE_CHECKING:
+    from tests.sim.world import Shape
 
 Key = tuple[bytes, int]
 SLACK = 2.5
 """Seconds that a look at the world may be late, and messages may be on their way."""
-
-
-class Violation(AssertionError):
-    """Something that must never be."""
 
 
 @dataclass(slots=True)
@@ -43,10 +46,10 @@ class Model:
     clock: Clock
     network: Network
     nodes: list[Node]
-    elements: list[Element]
+    elements: list[Element | Member]
     settings: Settings
-    patience: float
-    """Seconds that elements may need for themselves (Shape.patience)."""
+    shape: "Shape"
+    clients: list[Client]
     ended: dict[Key, int] = field(default_factory=dict)
     """Elements that are gone for ever, and when they ended."""
     calm: set[Key] = field(default_factory=set)
@@ -65,6 +68,8 @@ class Model:
         alive = {(element.pool, element.identifier): element for element in self.elements if element.alive}
         self._look_for_dead(now, alive)
         self._look_for_missing(now, alive)
+        for client in self.clients:
+            client.check()
         for node in self.running():
             assert node.registrar is not None
             node.registrar.handlespace._check()
@@ -77,7 +82,7 @@ class Model:
                 if size > most:
                     raise Violation(f"{node.name} holds {size} {what}, more than {most}")
 
-    def _look_for_dead(self, now: int, alive: dict[Key, Element]) -> None:
+    def _look_for_dead(self, now: int, alive: dict[Key, Element | Member]) -> None:
         """Whether a registrar keeps an element of its own that died longer ago than the bound."""
         died = self.ended | {
             (element.pool, element.identifier): element.changed for element in self.elements if not element.alive
@@ -102,7 +107,7 @@ class Model:
                 if seconds > bound:
                     raise Violation(f"{node.name} owns {named(key)}, dead for {seconds:.1f} s, more than {bound:.1f} s")
 
-    def _look_for_missing(self, now: int, alive: dict[Key, Element]) -> None:
+    def _look_for_missing(self, now: int, alive: dict[Key, Element | Member]) -> None:
         """Whether an element that believes to be registered is in no handlespace of its home; in calm times, whether
         any registrar misses it."""
         missing: set[tuple[str, int, Key]] = set()
@@ -127,7 +132,8 @@ class Model:
                 raise Violation(f"{name} has missed {named(key)}, which lives, for {seconds:.1f} s")
 
     def _missing_bound(self) -> float:
-        return bounds.element(self.patience) + bounds.dead_element(self.settings)
+        home = max(bounds.element(self.shape.patience), bounds.node(self.shape.client, self.shape.registrars))
+        return home + bounds.dead_element(self.settings)
 
     # At rest
 
@@ -145,6 +151,10 @@ class Model:
             yield from self._truth_differs(node, tables[node.name])
         for node in nodes[1:]:
             yield from tables_differ(nodes[0], node, tables[nodes[0].name], tables[node.name])
+        if nodes:
+            yield from usage.homes_differ(self.clients, nodes)
+            yield from usage.watches_differ(self.clients, tables[nodes[0].name])
+        yield from usage.sessions_wait(self.clients, self.elements, self.clock.now)
 
     def _peers_differ(self, node: Node, others: set[int]) -> Iterator[str]:
         assert node.registrar is not None
@@ -167,7 +177,7 @@ class Model:
             yield f"{node.name} holds {named(key)} of {held[key][0]:08x}, which is dead"
         for key, element in sorted(truth.items()):
             if key not in held:
-                yield f"{node.name} lacks {named(key)}, which lives ({element.state.name})"
+                yield f"{node.name} lacks {named(key)}, which lives ({element.stage})"
                 continue
             home, connection, parameter = held[key]
             believed = homes.get(element.home.there.host, 0) if element.home is not None else 0

@@ -5,6 +5,7 @@ An association is known at both ends, and its ends can disagree, as SCTP's can: 
 a word is noticed after a time-out, each end by itself; an end whose peer has forgotten it is aborted.
 """
 
+import enum
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,10 +17,13 @@ from tests.sim.clock import Clock
 from tests.sim.history import History
 
 Item = tuple[int, Literal["up", "data", "end"], bytes]
-Kind = Literal["asap", "enrp"]
+Kind = Literal["asap", "enrp", "data"]
+"""What an endpoint is for: registrars' two protocols, or the data of sessions."""
 
 ROOM = 262_144
 """Octets that may wait on one association in one direction."""
+DATA_ROOM = 200
+"""The same of an association for data: little, so that its ends have to wait for room."""
 CONNECT_PATIENCE = 4.0
 """Seconds for which a connection is tried to a host that does not answer."""
 LOSS_PATIENCE = (3.0, 12.0)
@@ -28,12 +32,24 @@ HEARTBEAT = 4.0
 """Seconds at most until an idle end notices that its peer has forgotten it."""
 
 
+class End(enum.Enum):
+    """How an end of an association came to its end."""
+
+    SHUT_DOWN = "is shut down"
+    GIVEN_UP = "gives up"
+    LOST = "is lost"
+    FORGOTTEN = "is forgotten"
+    ANEW = "is begun anew"
+    """The peer, which had lost its own end, set up another association."""
+
+
 class Owner(Protocol):
-    """Who has endpoints: told what happens there."""
+    """Who has endpoints: told what happens there. ``writable`` follows where offer() has taken nothing."""
 
     def up(self, side: "Side") -> None: ...
     def message(self, side: "Side", data: bytes) -> None: ...
     def down(self, side: "Side") -> None: ...
+    def writable(self, side: "Side") -> None: ...
     def unreachable(self, endpoint: "Endpoint", address: IPv4Address, port: int) -> None: ...
 
 
@@ -69,11 +85,16 @@ class Side:
     other: "Side | None" = None
     is_up: bool = False
     over: bool = False
+    closing: bool = False
+    """Whether this end has shut it down: what was sent before still arrives, from either end."""
+    end: End | None = None
+    """How it ended, where its owner did not end it."""
     number: int = 0
     cut: int = 0
     """Counts cuts and healings, so that a time-out of an earlier cut does not count."""
     queue: deque[Item] = field(default_factory=deque)
     octets: int = 0
+    blocked: bool = False
     moving: bool = False
     last: int = 0
 
@@ -148,21 +169,30 @@ class Network:
 
     def _timed_out(self, side: Side, cut: int) -> None:
         if not side.over and side.cut == cut:
-            self._end(side, "gives up")
+            self._end(side, End.GIVEN_UP)
 
     def _forgotten(self, side: Side, cut: int) -> None:
         if not side.over and side.cut == cut and side.other is not None and side.other.over:
-            self._end(side, "is forgotten")
+            self._end(side, End.FORGOTTEN)
 
     # Associations
 
-    def connect(self, endpoint: Endpoint, address: IPv4Address, port: int) -> None:
-        """Ask for an association; up() or unreachable() answers, or nothing where there is one already."""
+    def connect(self, endpoint: Endpoint, address: IPv4Address, port: int) -> bool:
+        """Ask for an association; up() or unreachable() answers. False, and nothing follows, where there is one."""
         key = (address, port)
         if key in endpoint.sides or key in endpoint.pending:
-            return
+            return False
         endpoint.pending.add(key)
         self.clock.after(self._delay(), self._initiate, endpoint, key, self._random.uniform(1, CONNECT_PATIENCE))
+        return True
+
+    def give_up(self, endpoint: Endpoint, address: IPv4Address, port: int) -> None:
+        """Do not want the association any more that connect() has asked for; nothing follows."""
+        key = (address, port)
+        endpoint.pending.discard(key)
+        side = endpoint.sides.get(key)
+        if side is not None and not side.is_up:
+            self._drop(side)
 
     def _initiate(self, endpoint: Endpoint, key: tuple[IPv4Address, int], patience: float) -> None:
         if not endpoint.alive or key not in endpoint.pending:
@@ -192,7 +222,7 @@ class Network:
         here_key, there_key = (endpoint.host.address, endpoint.port), (there.host.address, there.port)
         old = there.sides.get(here_key)
         if old is not None:
-            self._end(old, "is begun anew")
+            self._end(old, End.ANEW)
         endpoint.pending.discard(there_key)
         there.pending.discard(here_key)
         one, other = Side(endpoint, there), Side(there, endpoint)
@@ -222,10 +252,14 @@ class Network:
             return
         _, what, data = side.queue.popleft()
         side.octets -= len(data)
-        if other.over:
+        if other.over or not other.endpoint.alive:
             side.queue.clear()
+            other.over = True
             self.clock.after(self._delay(), self._forgotten, side, side.cut)
             return
+        if side.blocked and side.octets < DATA_ROOM:
+            side.blocked = False
+            self.clock.at(self.clock.now, self._writable, side)
         if what == "data":
             host, to = side.endpoint.host, other.endpoint.host
             self.history.add(self.clock.now, other.endpoint.kind, f"{host.name}>{to.name}", data)
@@ -234,34 +268,52 @@ class Network:
             other.is_up = True
             other.endpoint.owner.up(other)
         else:
-            self._end(other, "is shut down")
+            self._end(other, End.SHUT_DOWN)
+            self.clock.after(self._delay(), self._confirmed, side)
         self._move(side)
+
+    def _writable(self, side: Side) -> None:
+        if not side.over and side.endpoint.alive:
+            side.endpoint.owner.writable(side)
+
+    def _confirmed(self, side: Side) -> None:
+        if not side.over:
+            self._end(side, End.SHUT_DOWN)
 
     def send(self, side: Side, data: bytes) -> bool:
         """Send a message; False where more waits than may. An end that is over swallows it."""
-        if side.over:
+        if side.over or side.closing:
             return True
         side.octets += len(data)
         self._put(side, "data", data)
         return side.octets <= ROOM
 
+    def offer(self, side: Side, data: bytes) -> bool:
+        """Send a message, if there is room; else writable() follows."""
+        if side.octets + len(data) > DATA_ROOM and side.octets and not side.over:
+            side.blocked = True
+            return False
+        return self.send(side, data)
+
     def shut_down(self, side: Side) -> None:
-        """End it in order: what was sent before arrives."""
-        if not side.over:
+        """End it in order: what was sent before arrives. The owner hears down() later."""
+        if not side.over and not side.closing:
+            side.closing = True
             self._put(side, "end", b"")
-            side.over = True
             self._detach(side)
 
     def abort(self, side: Side) -> None:
         """End it at once; the owner hears down() later."""
-        if side.over:
-            return
+        if not side.over:
+            self._drop(side)
+            self.clock.at(self.clock.now, side.endpoint.owner.down, side)
+
+    def _drop(self, side: Side) -> None:
         side.over = True
         side.queue.clear()
         self._detach(side)
         if side.other is not None and self.reaches(side.endpoint.host, side.there.host):
             self.clock.after(self._delay(), self._forgotten, side.other, side.other.cut)
-        self.clock.at(self.clock.now, side.endpoint.owner.down, side)
 
     def lose(self, endpoint: Endpoint, most: float) -> None:
         """One random association of an endpoint is lost, each end noticing by itself within so many seconds."""
@@ -276,13 +328,16 @@ class Network:
 
     def _lost(self, side: Side) -> None:
         if not side.over:
-            self._end(side, "is lost")
+            self._end(side, End.LOST)
 
-    def _end(self, side: Side, why: str) -> None:
+    def _end(self, side: Side, how: End) -> None:
         side.over = True
+        side.end = how
         side.queue.clear()
         self._detach(side)
-        self._note(side.endpoint.host, f"association with {side.there.host.name} {why}")
+        if not side.endpoint.alive:
+            return
+        self._note(side.endpoint.host, f"association with {side.there.host.name} {how.value}")
         if side.is_up:
             side.endpoint.owner.down(side)
         else:
@@ -293,12 +348,15 @@ class Network:
         if side.endpoint.sides.get(key) is side:
             del side.endpoint.sides[key]
 
-    def close(self, endpoint: Endpoint, *, silently: bool) -> None:
-        """The endpoint is gone; its peers are told by ABORT, or left to notice."""
+    def close(self, endpoint: Endpoint, *, silently: bool, orderly: bool = False) -> None:
+        """The endpoint is gone; its peers are told by ABORT, or in order after what was sent, or left to notice."""
         endpoint.alive = False
         endpoint.pending.clear()
         del self._endpoints[endpoint.host.address, endpoint.port]
         for side in tuple(endpoint.sides.values()):
+            if orderly and side.is_up:
+                self.shut_down(side)
+                continue
             side.over = True
             side.queue.clear()
             other = side.other

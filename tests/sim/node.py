@@ -1,10 +1,8 @@
 """A simulated registrar process: its protocol object between the simulated network and its own clock."""
 
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from ipaddress import IPv4Address
 from random import Random
 
@@ -23,43 +21,25 @@ from rserpool.protocol.actions import (
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.settings import Settings
-from tests.sim.clock import SECOND
-from tests.sim.history import History
-from tests.sim.network import Endpoint, Host, Network, Side
+from tests.sim.network import Endpoint, Side
+from tests.sim.process import Process
 
 ASAP_PORT = 3863
 ENRP_PORT = 9901
 PROTOCOLS = {"asap": Protocol.ASAP, "enrp": Protocol.ENRP}
-INBOX = 50_000
-"""Events that a stopped process may find when it goes on."""
 
 Place = tuple[tuple[IPv4Address, ...], int]
 
 
 @dataclass(slots=True, eq=False)
-class Node:
+class Node(Process):
     """One registrar: runs, crashes, restarts, stands still, and has a clock that can leap forward."""
 
-    network: Network
-    host: Host
-    randomness: Random
-    history: History
     registrar: Registrar | None = None
-    started: int = 0
-    """When it was started last, in the simulation's time."""
-    disturbed: int = 0
-    """When its clock or its process was disturbed last."""
-    leapt: int | None = None
-    """When its clock leapt last: the lives that it counted then end early."""
-    offset: int = 0
-    still: bool = False
-    _inbox: deque[Callable[[], None]] = field(default_factory=deque)
     _endpoints: dict[str, Endpoint] = field(default_factory=dict)
     _sides: dict[int, Side] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _static_peers: tuple[Place, ...] = ()
-    _timer: int = -1
-    _due: int | None = None
 
     def other_end(self, number: int) -> Side | None:
         """The other end of one of the registrar's associations."""
@@ -73,10 +53,6 @@ class Node:
     # Life
 
     @property
-    def name(self) -> str:
-        return self.host.name
-
-    @property
     def running(self) -> bool:
         """Whether there is a process, be it stopped."""
         return self.registrar is not None
@@ -86,17 +62,10 @@ class Node:
         """Its server identifier now; 0 when it does not run."""
         return self.registrar.handlespace.identifier if self.registrar is not None else 0
 
-    def now(self) -> int:
-        """Its own clock, in microseconds."""
-        return self.network.clock.now + self.offset
-
     def start(self, settings: Settings, seed: int, static_peers: tuple[Place, ...]) -> None:
         """Begin, with nothing known but who else there may be."""
         assert self.registrar is None
-        self.host.silent = False
-        self.network.links_changed()
-        self.leapt = None
-        self.started = self.disturbed = self.network.clock.now
+        self._begun()
         self.note(f"starts as {settings.identifier:08x}, profile {settings.profile.name}")
         for kind, port in (("asap", ASAP_PORT), ("enrp", ENRP_PORT)):
             self._endpoints[kind] = self.network.listen(self.host, port, kind, self)  # type: ignore[arg-type]
@@ -127,79 +96,12 @@ class Node:
         """End: killed, with ABORTs from its system; or its whole host gone ``silently``."""
         self.note("its host is gone" if silently else "is killed")
         self.registrar = None
-        self.still = False
-        self.host.silent = silently
         for endpoint in self._endpoints.values():
             self.network.close(endpoint, silently=silently)
-        self.network.links_changed()
         self._sides.clear()
-        self._inbox.clear()
-        self._due = None
-        self.offset = 0
-
-    def stand_still(self) -> None:
-        """The process is stopped; its system goes on to take what arrives."""
-        if self.running and not self.still:
-            self.note("stands still")
-            self.still = True
-
-    def go_on(self) -> None:
-        """The process continues; its timers or its messages come first, as it happens."""
-        if not self.still:
-            return
-        self.note(f"goes on, with {len(self._inbox)} events waiting")
-        self.still = False
-        self.disturbed = self.network.clock.now
-        if self.randomness.random() < 0.5:
-            self._advance()
-        inbox, self._inbox = self._inbox, deque()
-        for event in inbox:
-            if self.running:
-                event()
-        self._advance()
-
-    def leap(self, seconds: float) -> None:
-        """Its clock leaps forward."""
-        if self.running:
-            self.note(f"its clock leaps by {seconds:.0f} s")
-            self.offset += round(seconds * SECOND)
-            self.leapt = self.disturbed = self.network.clock.now
-            self._due = None
-            self._schedule()
-
-    def note(self, text: str) -> None:
-        self.history.text(self.network.clock.now, self.name, text)
+        self._over(silently=silently)
 
     # The network's events
-
-    def up(self, side: Side) -> None:
-        if not self.still:
-            self._up(side)
-        else:
-            self._later(partial(self._up, side))
-
-    def message(self, side: Side, data: bytes) -> None:
-        if not self.still:
-            self._message(side, data)
-        else:
-            self._later(partial(self._message, side, data))
-
-    def down(self, side: Side) -> None:
-        if not self.still:
-            self._down(side)
-        else:
-            self._later(partial(self._down, side))
-
-    def unreachable(self, endpoint: Endpoint, address: IPv4Address, port: int) -> None:
-        if not self.still:
-            self._unreachable(endpoint, address, port)
-        else:
-            self._later(partial(self._unreachable, endpoint, address, port))
-
-    def _later(self, event: Callable[[], None]) -> None:
-        if len(self._inbox) >= INBOX:
-            raise OverflowError(f"{self.name}: more than {INBOX} events wait for a process that stands still")
-        self._inbox.append(event)
 
     def _up(self, side: Side) -> None:
         if self.registrar is None or not side.endpoint.alive:
@@ -217,6 +119,9 @@ class Node:
     def _down(self, side: Side) -> None:
         if self.registrar is not None and self._sides.pop(side.number, None) is not None:
             self._carry_out(self.registrar.lost(side.number, self.now()))
+
+    def _writable(self, side: Side) -> None:
+        """Nothing is offered that might find no room."""
 
     def _unreachable(self, endpoint: Endpoint, address: IPv4Address, port: int) -> None:
         if self.registrar is not None and endpoint.alive:
@@ -259,22 +164,9 @@ class Node:
                     self.network.multicast("enrp", self.host, ENRP_PORT, data)
         self._schedule()
 
-    def _schedule(self) -> None:
-        """One event for the wheel's next expiry, like the loop timer of the real process."""
-        if self.registrar is None:
-            return
-        due = self.registrar.wheel.next_expiry()
-        if due is None or (self._due is not None and self._due <= due):
-            return
-        self._due = due
-        self._timer += 1
-        self.network.clock.at(due - self.offset, self._expired, self._timer)
+    def _next(self) -> int | None:
+        return self.registrar.wheel.next_expiry() if self.registrar is not None else None
 
-    def _expired(self, timer: int) -> None:
-        if timer == self._timer and not self.still:
-            self._advance()
-
-    def _advance(self) -> None:
-        self._due = None
+    def _expire(self) -> None:
         if self.registrar is not None:
             self._carry_out(self.registrar.advance(self.now()))

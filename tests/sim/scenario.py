@@ -1,10 +1,10 @@
 """One run: the world starts, is disturbed and healed again and again, and must come to rest every time."""
 
-from collections.abc import Callable
-
-from tests.sim import bounds
+from tests.sim import bounds, usage
 from tests.sim.clock import SECOND
-from tests.sim.model import Violation, named
+from tests.sim.disturbances import DISTURBANCES
+from tests.sim.ledger import Violation
+from tests.sim.model import named
 from tests.sim.world import Shape, World, shape
 
 LOOK = 1.0
@@ -32,7 +32,7 @@ class Scenario:
 
     def __init__(self, seed: int, shape: Shape, *, verbose: bool = False) -> None:
         self.world = World(seed, shape, verbose=verbose)
-        self._bound = bounds.settled(self.world.settings(1), shape.patience)
+        self._bound = bounds.settled(self.world.settings(1), shape.patience, shape.client, shape.registrars)
         self._watch()
 
     def run(self) -> World:
@@ -41,6 +41,7 @@ class Scenario:
         try:
             self._start()
             self._settle("after the start")
+            self._change_at_rest("after the start")
             for phase in range(world.shape.phases):
                 world.history.text(world.clock.now, "world", f"phase {phase}")
                 if world.random.random() < world.shape.calm:
@@ -48,6 +49,7 @@ class Scenario:
                 else:
                     self._wild_phase()
                 self._settle(f"after phase {phase}")
+                self._change_at_rest(f"after phase {phase}")
         except Exception as error:
             raise Failure(world, error) from error
         return world
@@ -65,6 +67,8 @@ class Scenario:
             world.clock.after(0.0 if world.shape.at_once else world.random.uniform(0, 20), world.start, node)
         for element in world.elements:
             world.clock.after(world.random.uniform(0, 25), element.start)
+        for user in world.users:
+            world.clock.after(world.random.uniform(0, 25), user.start)
         self._pass(26)
 
     def _settle(self, when: str) -> None:
@@ -85,7 +89,6 @@ class Scenario:
                 good_since = None
             self._pass(POLL)
         world.history.text(world.clock.now, "world", f"at rest {when}")
-        self._change_at_rest(when)
 
     def _change_at_rest(self, when: str) -> None:
         """What changes while all is well is known everywhere as soon as the messages have arrived."""
@@ -114,10 +117,14 @@ class Scenario:
         identifier = victim.identifier.to_bytes(4, "big")
         world.history.takeovers.clear()
         died = world.clock.now
+        served = usage.served(world.clients, world.elements)
         victim.stop(silently=world.random.random() < 0.5)
         self._settle("after a registrar's death")
         world.model.calm = set()
         self._check_takeover(victim.name, identifier, died)
+        for caller, side in served.items():
+            if caller.serving is not side:
+                raise Violation(f"{caller.name} was disturbed by the death of a registrar")
         world.start(victim)
 
     def _check_takeover(self, name: str, identifier: bytes, died: int) -> None:
@@ -161,8 +168,10 @@ class Scenario:
             needed = world.shape.topology in ("first", "ring") or not world.model.running()
             if needed or world.random.random() < 0.7:
                 world.start(node)
-        for node in world.nodes:
-            node.go_on()
+        for process in (*world.nodes, *world.clients):
+            process.go_on()
+        for user in world.users:
+            user.start()
         for element in world.elements:
             element.thaw()
             if not element.alive and world.random.random() < 0.5:
@@ -172,107 +181,3 @@ class Scenario:
 def run(seed: int, *, verbose: bool = False) -> World:
     """Run a seed to its end. Raises Failure."""
     return Scenario(seed, shape(seed), verbose=verbose).run()
-
-
-# Disturbances: (world, seconds that are left of the phase)
-
-
-def registrar_dies(world: World, left: float) -> None:
-    running = world.model.running()
-    if running:
-        node = world.random.choice(running)
-        node.stop(silently=world.random.random() < 0.5)
-        if world.random.random() < 0.6:
-            world.clock.after(world.random.uniform(0.01, left), world.start, node)
-
-
-def twins_start(world: World, left: float) -> None:
-    """Two registrars start at the same instant; they may have drawn the same identifier."""
-    if len(world.nodes) < 3:
-        return
-    pair = world.random.sample(world.nodes, 2)
-    for node in pair:
-        if node.running:
-            node.stop(silently=False)
-    identifier = world.draw() if world.random.random() < 0.5 else 0
-    for node in pair:
-        world.clock.after(min(left, 1.0), world.start, node, identifier)
-
-
-def registrar_stands_still(world: World, left: float) -> None:
-    node = world.random.choice(world.nodes)
-    node.stand_still()
-    world.clock.after(world.random.uniform(0.1, left), node.go_on)
-
-
-def clock_leaps(world: World, left: float) -> None:
-    world.random.choice(world.nodes).leap(world.random.uniform(1, 600))
-
-
-def partition(world: World, left: float) -> None:
-    """The registrars fall apart into two groups, each element goes with one of them."""
-    for host in [*(node.host for node in world.nodes), *(element.host for element in world.elements)]:
-        host.group = world.random.randrange(2)
-    world.network.links_changed()
-    if world.random.random() < 0.6:
-        world.clock.after(world.random.uniform(0.1, left), world.network.heal)
-
-
-def link_breaks(world: World, left: float) -> None:
-    """Two registrars do not reach each other; everybody else reaches both."""
-    one, other = world.random.sample(world.nodes, 2)
-    world.network.cut(one.host, other.host)
-    if world.random.random() < 0.5:
-        world.clock.after(world.random.uniform(0.1, left), world.network.heal)
-
-
-def element_is_cut_off(world: World, left: float) -> None:
-    """Some elements do not reach some registrars."""
-    for element in world.random.sample(world.elements, min(5, len(world.elements))):
-        world.network.cut(element.host, world.random.choice(world.nodes).host)
-    if world.random.random() < 0.5:
-        world.clock.after(world.random.uniform(0.1, left), world.network.heal)
-
-
-def associations_are_lost(world: World, left: float) -> None:
-    for _ in range(world.random.randint(1, 5)):
-        node = world.random.choice(world.nodes)
-        for endpoint in node.endpoints():
-            world.network.lose(endpoint, 3.0)
-
-
-def elements_die(world: World, left: float) -> None:
-    for element in world.random.sample(world.elements, world.random.randint(1, len(world.elements) // 2)):
-        if world.random.random() < 0.3:
-            element.leave()
-        else:
-            element.stop(silently=world.random.random() < 0.5)
-        if world.random.random() < 0.6:
-            world.clock.after(world.random.uniform(0.01, left), world.restart, element)
-
-
-def elements_freeze(world: World, left: float) -> None:
-    for element in world.random.sample(world.elements, world.random.randint(1, len(world.elements) // 2)):
-        element.freeze()
-        world.clock.after(world.random.uniform(0.1, left), element.thaw)
-
-
-def loads_change(world: World, left: float) -> None:
-    for element in world.elements:
-        for _ in range(world.random.randint(0, 4)):
-            world.clock.after(world.random.uniform(0, left), element.load, world.random.randrange(1, 1000))
-
-
-DISTURBANCES: dict[str, Callable[[World, float], None]] = {
-    "a registrar dies": registrar_dies,
-    "two registrars start at once": twins_start,
-    "a registrar stands still": registrar_stands_still,
-    "a clock leaps": clock_leaps,
-    "a partition": partition,
-    "a link breaks": link_breaks,
-    "elements are cut off": element_is_cut_off,
-    "associations are lost": associations_are_lost,
-    "elements die": elements_die,
-    "elements freeze": elements_freeze,
-    "loads change": loads_change,
-}

@@ -15,7 +15,7 @@ from rserpool.protocol.tables import Tables
 from rserpool.protocol.takeover import Takeovers
 from tests.sim.__main__ import one
 from tests.sim.clock import Clock
-from tests.sim.model import Violation
+from tests.sim.ledger import Violation
 from tests.sim.scenario import Failure, Scenario, run
 from tests.sim.world import shape
 

@@ -1,16 +1,23 @@
-"""A scope of registrars and elements as one seed makes it: how many, how they are set, and who knows whom."""
+"""A scope of registrars, elements and users as one seed makes it: how many, how they are set, and who knows whom."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from random import Random
 
+from rserpool.client_settings import FAST, ClientSettings
 from rserpool.limits import Limits
 from rserpool.messages import PolicyType
 from rserpool.profile import RFC, RSPLIB, Profile
+from rserpool.protocol.candidates import ServerAddress
+from rserpool.session_settings import Failover, SessionSettings
 from rserpool.settings import Settings
+from tests.sim.caller import Caller
+from tests.sim.client import Client
 from tests.sim.clock import Clock
-from tests.sim.element import VALUES, Element, Flavour, policy
+from tests.sim.element import SERVICE_PORT, VALUES, Element, policy
 from tests.sim.history import History
+from tests.sim.ledger import Ledger
+from tests.sim.member import Member
 from tests.sim.model import Model
 from tests.sim.network import Host, Network
 from tests.sim.node import ASAP_PORT, ENRP_PORT, Node, Place
@@ -18,6 +25,28 @@ from tests.sim.node import ASAP_PORT, ENRP_PORT, Node, Place
 REGISTRARS = (3, 3, 3, 3, 3, 3, 4, 4, 5, 7)
 ELEMENTS = (20, 20, 20, 24, 24, 30, 30, 40, 60, 200)
 TOPOLOGIES = ("all", "all", "all", "first", "ring")
+CALLER_PORT = 6000
+PATIENT = ClientSettings(
+    request_timeout=2.0,
+    registration_timeout=3.0,
+    deregistration_timeout=3.0,
+    server_hunt=3.0,
+    hunt_max=9.0,
+    stale_cache=6.0,
+)
+"""For a network that is slow."""
+USE = (
+    "elements die",
+    "elements freeze",
+    "users die",
+    "users freeze",
+    "users are cut off",
+    "sessions move",
+    "a partition",
+)
+"""What makes sessions move from one element to another."""
+WATCHING = 0.15
+"""The share of elements' nodes whose user watches a pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +62,17 @@ class Shape:
     at_once: bool
     """Whether all registrars start at the same instant."""
     rsplib_elements: float
-    """The share of elements that behave like rsplib's."""
+    """The share of elements that behave like rsplib's, in pools of their own."""
+    client: ClientSettings
+    """What the nodes of elements and users are set to."""
+    per_node: int
+    """The most elements of one node."""
+    hearing: float
+    """The share of nodes that find registrars by their announcements only."""
+    users: int
+    """Processes that only use pools."""
+    cards: bool
+    """Whether elements send business cards."""
     interval: float
     """Seconds between two registrations of an element (T4)."""
     keep_alive_interval: float
@@ -63,6 +102,9 @@ def shape(seed: int) -> Shape:
     profile = rng.choice((RFC, RSPLIB))
     patient = rng.random() < 0.05
     rsplib_elements = rng.choice((0.0, 0.0, 0.3, 1.0))
+    slowest = rng.choice((0.01, 0.05, 0.4))
+    fast = slowest < 0.4 and rng.random() < 0.7
+    use = rng.random() < 0.3
     heartbeat, last_heard = rng.choice(((2.444, 5.0), (2.444, 5.0), (3.0, 10.0), (5.0, 12.0)))
     return Shape(
         registrars=rng.choice(REGISTRARS),
@@ -76,9 +118,16 @@ def shape(seed: int) -> Shape:
         keep_alive_interval=rng.choice((3.0, 5.0, 8.0)),
         heartbeat=30.0 if patient else heartbeat,
         last_heard=61.0 if patient else last_heard,
-        slowest=rng.choice((0.01, 0.05, 0.4)),
+        slowest=slowest,
+        client=replace(FAST, stale_cache=rng.choice((0.0, 3.0))) if fast else PATIENT,
+        per_node=rng.choice((1, 1, 2, 4)),
+        hearing=rng.choice((0.0, 0.0, 0.3, 1.0)),
+        users=rng.choice((1, 2, 2, 4)),
+        cards=rng.random() < 0.3,
         phases=2,
         calm=rng.choice((0.2, 0.2, 1.0)),
+        kinds=USE if use else (),
+        disturbances=25 if use else 8,
         no_response=rng.choice((5.0, 5.0, 1.5)),
     )
 
@@ -94,9 +143,33 @@ class World:
         self.history = History(verbose=verbose)
         self.network = Network(self.clock, self.random, self.history, slowest=shape.slowest)
         self.nodes = [self._node(number) for number in range(shape.registrars)]
+        self.ledger = Ledger()
+        self.elements: list[Element | Member] = []
+        self.clients: list[Client] = []
+        """The processes of elements and users, those of rsplib's apart."""
+        self._people(shape)
+        self.users = [client for client in self.clients if client.callers]
+        self.model = Model(self.clock, self.network, self.nodes, self.elements, self.settings(1), shape, self.clients)
+
+    def _people(self, shape: Shape) -> None:
         kinds = [self.random.choice(tuple(VALUES)) for _ in range(shape.pools)]
-        self.elements = [self._element(number, kinds) for number in range(shape.elements)]
-        self.model = Model(self.clock, self.network, self.nodes, self.elements, self.settings(1), shape.patience)
+        for number in range(shape.elements):
+            host = Host(f"E{number}", IPv4Address(f"10.2.{number // 250}.{number % 250 + 1}"))
+            if self.random.random() < shape.rsplib_elements:
+                self.network.add(host)
+                self.elements.append(self._element(number, host, kinds))
+            else:
+                self.elements.append(self._member(number, host, kinds))
+        if shape.cards:
+            self._introduce()
+        pools = sorted({element.pool for element in self.elements})
+        for number in range(shape.users if pools else 0):
+            client = self._client(Host(f"U{number}", IPv4Address(f"10.3.0.{number + 1}")))
+            client.pools = tuple(self.random.sample(pools, self.random.randint(0, len(pools))))
+            self._call(client)
+        for client in self.clients:
+            if client.members and self.random.random() < WATCHING:
+                client.pools = (self.random.choice(pools),)
 
     def settings(self, identifier: int) -> Settings:
         """What all registrars are set to, but for the identifier."""
@@ -117,22 +190,65 @@ class World:
         self.network.add(host)
         return Node(self.network, host, self.random, self.history)
 
-    def _element(self, number: int, kinds: list[PolicyType]) -> Element:
-        host = Host(f"E{number}", IPv4Address(f"10.2.{number // 250}.{number % 250 + 1}"))
+    def _client(self, host: Host) -> Client:
         self.network.add(host)
+        hearing = self.random.random() < self.shape.hearing
+        both = not hearing and self.random.random() < 0.2
+        known = self.random.sample(self.nodes, self.random.randint(1, len(self.nodes))) if both else self.nodes
+        client = Client(
+            self.network,
+            host,
+            self.random,
+            self.history,
+            settings=self.shape.client,
+            places=() if hearing else tuple(map(place, known)),
+            hears=hearing or both,
+        )
+        self.clients.append(client)
+        return client
+
+    def _member(self, number: int, host: Host, kinds: list[PolicyType]) -> Member:
+        client = self.clients[-1] if self.clients else None
+        if client is None or len(client.members) >= self.random.randint(1, self.shape.per_node):
+            client = self._client(host)
         pool = number % len(kinds)
-        rsplib = self.random.random() < self.shape.rsplib_elements
-        life = 3 * self.shape.interval if rsplib else self.shape.interval + 50
+        port = SERVICE_PORT + len(client.members)
+        kind = policy(kinds[pool])
+        member = Member(client, port, b"pool%d" % pool, self.draw(), kind, self.shape.interval, self.ledger)
+        member.life = round((self.shape.interval + 50) * 1_000_000 / self.shape.profile.registration_life_unit)
+        client.members.append(member)
+        return member
+
+    def _introduce(self) -> None:
+        """Some elements tell their users of others."""
+        members = [element for element in self.elements if isinstance(element, Member)]
+        for member in members:
+            same = [other for other in members if other.pool == member.pool and other is not member]
+            member.friends = tuple(self.random.sample(same, min(len(same), self.random.randint(0, 3))))
+
+    def _call(self, client: Client) -> None:
+        """Sessions of a user."""
+        pools = sorted({element.pool for element in self.elements if isinstance(element, Member)})
+        for number in range(self.random.randint(1, 3) if pools else 0):
+            settings = SessionSettings(
+                failover=self.random.choice((Failover.EVENT, Failover.EVENT, Failover.EVENT, Failover.ERROR)),
+                silence=self.random.choice((None, 4.0)),
+                patience=self.random.choice((10.0, 60.0)),
+            )
+            port = CALLER_PORT + number
+            client.callers.append(Caller(client, port, self.random.choice(pools), settings, self.ledger))
+
+    def _element(self, number: int, host: Host, kinds: list[PolicyType]) -> Element:
+        pool = number % len(kinds)
         return Element(
             network=self.network,
             host=host,
             randomness=self.random,
-            pool=b"pool%d" % pool,
+            pool=b"far%d" % pool,
             identifier=self.draw(),
             policy=policy(kinds[pool]),
-            life=round(life * 1_000_000 / self.shape.profile.registration_life_unit),
+            life=round(3 * self.shape.interval * 1_000_000 / self.shape.profile.registration_life_unit),
             interval=self.shape.interval,
-            flavour=Flavour.RSPLIB if rsplib else Flavour.OURS,
             places=tuple((node.host.address, ASAP_PORT) for node in self.nodes),
         )
 
@@ -156,7 +272,7 @@ class World:
         if not node.running:
             node.start(self.settings(identifier or self.draw()), self.random.getrandbits(60), self.static_peers(node))
 
-    def restart(self, element: Element) -> None:
+    def restart(self, element: Element | Member) -> None:
         """Start an element that had ended: as itself again, or as a new one."""
         if element.alive:
             return
@@ -164,3 +280,8 @@ class World:
             self.model.ended[element.pool, element.identifier] = element.changed
             element.identifier = self.draw()
         element.start()
+
+
+def place(node: Node) -> ServerAddress:
+    """Where a registrar serves ASAP."""
+    return ServerAddress(addresses=(node.host.address,), port=ASAP_PORT)

@@ -101,7 +101,10 @@ class Stranger:
     def on_restart(self, *_: object) -> None:
         """Not here."""
 
-    on_down = on_writable = on_restart
+    def on_down(self, *_: object) -> None:
+        self.up = False
+
+    on_writable = on_restart
 
 
 class Scripted:

@@ -16,8 +16,8 @@ from tests.support.prepared import Program
 ELEMENT_EVERY, REGISTRAR_EVERY = 2.0, 10.0
 """Seconds between two kills."""
 RESTART = 1.0
-"""Seconds from a kill to the start of a new process: where there is but one processor, as in a guest, that would be busy
-with it while the others react."""
+"""Seconds from a kill to the start of a new process: a guest's only processor would be busy with it while the others
+react."""
 SIZE = int(os.environ.get("RSERPOOL_DOWNLOAD_OCTETS") or 60_000_000)
 RATE = 4e6
 """Octets a second that an element sends: the file takes long enough."""

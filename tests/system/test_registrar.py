@@ -52,7 +52,7 @@ class Running:
         self.where = f"{HOST}:{self.port}"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "rserpool.cli.main", "registrar", f"--asap={self.where}", "--transport=usrsctp",
-             "--address-scope=loopback", "--announce=", *flags],
+             "--address-scope=loopback", "--announce=", f"--enrp={HOST}:0", *flags],
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stderr is not None

@@ -1,15 +1,17 @@
 """What every back end must do with an association whose owner cannot take more: hold, slow down, keep the order."""
 
+import asyncio
+
 import pytest
 
-from rserpool.transport.interface import Down, Endpoint
+from rserpool.transport.interface import AssociationGone, Down, Endpoint
 from tests.transport.conftest import Run
-from tests.transport.support import HOST, Pair, Recorder, message, pair
+from tests.transport.support import HASTY, HOST, Pair, Recorder, message, pair
 
 AHEAD = 40 << 20
 """Octets that no paused peer takes: all buffers between together hold less."""
-STEADY = 30
-"""Round trips beside a blocked association after which it is taken for blocked."""
+STEADY = 0.3
+"""Seconds without room, full of round trips beside it, after which an association is taken for blocked."""
 
 
 class Second:
@@ -115,13 +117,13 @@ def test_pausing_and_resuming_at_every_message(back_end: str, run: Run) -> None:
 
 async def fill(p: Pair, other: Second, number: int) -> int:
     """Send until the paused server takes no more, which is seen by the other association; the next number."""
-    still, before = 0, number
-    while still < STEADY:
+    loop = asyncio.get_running_loop()
+    since = loop.time()
+    while loop.time() < since + STEADY:
         while number * 4000 < AHEAD and p.client.send(p.assoc, message(4000, number), 11):
             number += 1
+            since = loop.time()
         await other.round_trip()
-        still = still + 1 if number == before else 0
-        before = number
     return number
 
 
@@ -304,6 +306,34 @@ def test_a_paused_association_can_be_aborted(back_end: str, run: Run, gone: bool
             assert numbers(p) == []
             await p.at_client.until(lambda: bool(p.at_client.down))
 
+    run(main())
+
+
+def test_an_orderly_end_waits_for_a_closed_window(back_end: str, run: Run) -> None:
+    """A stack that shuts down would take the peer for silent after some probes: here after 0.4 s."""
+
+    async def main() -> None:
+        async with pair(back_end, tuning=HASTY) as p:
+            other = Second(p, back_end)
+            await other.connect()
+            p.server.pause(p.server_assoc)
+            number = await fill(p, other, 0)
+            p.client.shutdown(p.assoc)
+            with pytest.raises(AssociationGone):
+                p.client.send(p.assoc, message(), 11)
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            while loop.time() < began + 1.0:
+                await other.round_trip()
+            assert not p.at_client.down
+            p.server.resume(p.server_assoc)
+            await p.at_server.until(lambda: bool(p.at_server.down))
+            await p.at_client.until(lambda: bool(p.at_client.down))
+            assert numbers(p) == list(range(number))
+            assert p.at_server.reasons == p.at_client.reasons == [Down.SHUTDOWN]
+
+    if back_end == "memory":
+        pytest.skip("it knows no probes")
     run(main())
 
 

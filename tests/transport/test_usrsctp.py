@@ -341,3 +341,38 @@ def test_two_loops_one_stack() -> None:
         await work
 
     asyncio.run(both())
+
+
+def test_a_fast_sender_cannot_fill_a_receiver_that_has_not_caught_up(run: Run) -> None:
+    """What is held comes first after resume(), and from the loop: until then the window stays closed, however much
+    arrives within one turn of the loop."""
+
+    async def main() -> None:
+        async with pair("usrsctp") as p:
+            assert isinstance(p.server, UsrsctpEndpoint)
+            assert isinstance(p.client, UsrsctpEndpoint)
+            p.server.pause(p.server_assoc)
+            sent, filling = 0, bytes(60_000)
+
+            def turn() -> None:
+                nonlocal sent
+                while p.client.send(p.assoc, sent.to_bytes(4) + filling, 11):
+                    sent += 1
+                for endpoint in (p.server, p.client):
+                    for sock in endpoint._sockets.sockets:
+                        endpoint.receive(sock.fileno())
+
+            loop = asyncio.get_running_loop()
+            until = loop.time() + 0.5
+            while loop.time() < until:
+                turn()
+                await asyncio.sleep(0)
+            p.server.resume(p.server_assoc)
+            for _ in range(3000):
+                turn()
+            assert sent < 1000
+            await p.at_server.until(lambda: len(p.at_server.messages) >= sent)
+            assert [int.from_bytes(data[:4]) for _, data, _ in p.at_server.messages] == list(range(sent))
+            assert not p.at_server.down
+
+    run(main())

@@ -7,8 +7,10 @@ import pytest
 from rserpool._fast.handlespace import Handlespace
 from rserpool.messages import (
     AsapError,
+    DeregistrationResponse,
     EndpointKeepAlive,
     EndpointKeepAliveAck,
+    EndpointUnreachable,
     HandleResolution,
     HandleResolutionResponse,
     Policy,
@@ -16,9 +18,10 @@ from rserpool.messages import (
     RegistrationResponse,
 )
 from rserpool.profile import RSPLIB
-from rserpool.protocol.actions import Abort, Announce, Note, Update
+from rserpool.protocol.actions import Abort, Announce, Note, Send, Update
 from tests.support.bench import (
     HOST,
+    OTHER_HOST,
     OWN,
     POOL,
     ROUND_ROBIN,
@@ -37,7 +40,7 @@ def test_keep_alives_are_spread() -> None:
         bench.register(number, identifier)
     per_slot: dict[int, int] = {}
     for _ in range(200):
-        sent = len(answers(bench.wait(0.1)))
+        sent = sum(isinstance(answer, EndpointKeepAlive) for answer in answers(bench.wait(0.1)))
         per_slot[bench.now // (SECOND // 10)] = sent
     assert sum(per_slot.values()) == 50
     assert max(per_slot.values()) <= 10
@@ -67,6 +70,27 @@ def test_a_silent_element_does_not_take_its_living_neighbours_association() -> N
                 bench.send(number, EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=1))
         assert Abort(number) not in actions
     assert bench.listed(number) == [1]
+
+
+@pytest.mark.parametrize("reported", [False, True])
+def test_an_element_that_is_held_for_dead_is_told(reported: bool) -> None:
+    bench = Bench(keep_alive_interval=1000.0 if reported else 2.0, keep_alive_timeout=1.0)
+    number = bench.associate()
+    bench.register(number, 1)
+    bench.register(number, 2)
+    actions = []
+    for _ in range(50):
+        if reported:
+            reporter = bench.associate(OTHER_HOST)
+            actions += bench.send(reporter, EndpointUnreachable(pool_handle=POOL, pe_identifier=2))
+        actions += bench.wait(0.1)
+        if any(isinstance(action, Update) for action in actions):
+            break
+        bench.send(number, EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=1))
+    assert bench.listed(number) == [1]
+    (told,) = [answer for answer in answers(actions) if isinstance(answer, DeregistrationResponse)]
+    assert told == DeregistrationResponse(pool_handle=POOL, pe_identifier=2)
+    assert Send(number, told.encode()) in actions
 
 
 @pytest.mark.conformance("ASAP-3.5-07", "ASAP-3.5-12", "ENRP-3.3.2-01")

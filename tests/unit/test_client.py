@@ -130,12 +130,16 @@ async def test_keep_alives_of_another_registrar(world: World) -> None:
             stranger.keep_alive(handle, identifier)
         await asyncio.sleep(1)
         assert not stranger.received
-        stranger.keep_alive(b"EchoPool", None)
-        stranger.keep_alive(b"EchoPool", 7)
-        await eventually(lambda: len(stranger.received) == 2)
-        assert {data.hex() for data in stranger.received} == {"080000180009000c4563686f506f6f6c000e000800000007"}
-        assert element.home is not None
-        assert element.home.identifier == 0
+        for identifier in (None, 7):
+            stranger.keep_alive(b"EchoPool", identifier)
+            await eventually(lambda: bool(stranger.received))
+            assert stranger.received.pop().hex() == "080000180009000c4563686f506f6f6c000e000800000007"
+            assert element.home is not None
+            assert element.home.identifier == 0
+            # It is told that this is not where the element is registered: the association ends.
+            await eventually(lambda: not stranger.up)
+            stranger.call(element.node.port)
+            await eventually(lambda: stranger.up)
         stranger.keep_alive(b"EchoPool", 7, home=True)
         await eventually(lambda: any(data[0] == 1 for data in stranger.received))
         assert element.home.identifier == 0x33333333

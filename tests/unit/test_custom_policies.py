@@ -15,8 +15,11 @@ from rserpool._fast.wheel import Wheel
 from rserpool.errors import Cause, LocalProtocolError, RemoteProtocolError
 from rserpool.policies import Candidate, CustomPolicy
 from rserpool.protocol.actions import Level, Note
+from rserpool.protocol.cache import Cache, Entry
+from rserpool.resolved import resolved
 from tests.support import elements as e
 from tests.support.bench import Bench, cause_of
+from tests.support.client_bench import NodeBench
 from tests.support.scope import LOW, Scope, element, update
 
 POOL = b"Pool"
@@ -395,3 +398,61 @@ def test_a_registrar_takes_a_peers_elements_of_policies_that_it_knows() -> None:
     low = scope.join(LOW, 2)
     scope.send(low, update(LOW, replace(mine, policy=unknown)))
     assert scope.homes() == {}
+
+
+def user_pool(*values: int, kind: int = TYPE) -> tuple[Cache, list[str]]:
+    complaints: list[str] = []
+    cache = Cache(4, random.Random(1), lambda handle, kind, reason: complaints.append(reason))
+    elements = tuple(
+        resolved(POOL, replace(element(number, LOW), policy=m.Policy(policy_type=TYPE, values=(value,))))
+        for number, value in enumerate(values, 1)
+    )
+    cache.store(POOL, Entry(elements, m.Policy(policy_type=kind, values=(values[0],)), 0, 99))
+    return cache, complaints
+
+
+def selected(cache: Cache, exclude: tuple[int, ...] = ()) -> int:
+    found = cache.select(POOL, exclude)
+    assert found is not None
+    return found.identifier
+
+
+def test_a_pool_user_follows_the_rule_too() -> None:
+    custom()
+    cache, complaints = user_pool(30, 10, 20, 10)
+    assert [selected(cache) for _ in range(4)] == [2, 4, 2, 4]
+    assert [selected(cache, (2, 4)) for _ in range(2)] == [3, 3]
+    assert cache.select(POOL, (1, 2, 3, 4)) is None
+    assert not complaints
+
+
+def test_a_pool_users_rule_keeps_its_state_when_the_pool_is_resolved_again() -> None:
+    def select(candidates: Sequence[Candidate], items: int, state: dict[str, int], random: object) -> list[int]:
+        state["calls"] = state.get("calls", 0) + 1
+        return [i for i, one in enumerate(candidates) if one.identifier == state["calls"]]
+
+    custom(select)
+    cache, complaints = user_pool(1, 1, 1, 1)
+    first = cache.find(POOL)
+    assert first is not None
+    assert [selected(cache) for _ in range(2)] == [1, 2]
+    cache.store(POOL, Entry(first.elements, first.policy, 5, 99))
+    assert [selected(cache) for _ in range(2)] == [3, 4]
+    assert not complaints
+
+
+def test_a_pool_user_goes_on_by_round_robin() -> None:
+    custom(raising(ValueError("bad day")))
+    cache, complaints = user_pool(1, 2, 3)
+    assert [selected(cache) for _ in range(4)] == [1, 2, 3, 1]
+    assert complaints == ["ValueError: bad day"] * 4
+    cache, complaints = user_pool(1, 2, kind=TYPE + 5)
+    assert [selected(cache) for _ in range(3)] == [1, 2, 1]
+    assert not complaints, "nobody has such a policy"
+
+
+def test_a_pool_users_node_counts_and_notes_failures() -> None:
+    bench = NodeBench(1)
+    bench.node.rule_failed(POOL, TYPE, "ValueError: bad day")
+    assert bench.node.counters["failures of custom policies"] == 1
+    assert any(isinstance(action, Note) and "bad day" in action.text for action in bench.node.drain())

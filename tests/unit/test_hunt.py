@@ -258,10 +258,12 @@ def test_an_announcement_in_an_empty_round_starts_a_try_at_once() -> None:
 
 def test_one_that_lost_us_is_tried_after_the_others() -> None:
     bench = NodeBench(2)
-    bench.element()
+    element = bench.element()
     first = bench.number_of(1)
     bench.accept(first)
     bench.wait(0.1)
+    bench.grant(first, element)
+    bench.wait(60)
     bench.refuse(first)
     assert bench.hosts() == [2]
     bench.wait(1.1)

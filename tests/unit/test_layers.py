@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "rserpool"
 PURE = {"socket", "asyncio", "time", "random", "logging", "uvloop", "selectors", "threading", "os", "secrets"}
 SOCKETS_ALLOWED = {"sctp.pyx", "usrsctp.pyx", "options.pyx", "associations.pyx"}
-LAYERS = ("_fast", "messages", "protocol", "transport", "registrar", "client", "proxy", "cli")
+LAYERS = ("_fast", "messages", "protocol", "transport", "registrar", "client", "blocking", "proxy", "cli")
 """Lowest first; what a module of one layer imports is of that layer or a lower one. client and registrar do not know
 each other."""
 CIMPORT = re.compile(r"^\s*(?:from\s+(\S+)\s+c?import|c?import\s+(\S+))", re.MULTILINE)

@@ -32,7 +32,8 @@ def links() -> Links:
     def nothing(*_: Any) -> None: ...
 
     return Links(
-        Events(up=nothing, message=nothing, down=nothing, unreachable=nothing, ignored=nothing), {Protocol.ASAP: 1000}
+        Events(up=nothing, message=nothing, down=nothing, unreachable=nothing, ignored=nothing, answer=nothing),
+        {Protocol.ASAP: 1000},
     )
 
 

@@ -20,6 +20,7 @@ from rserpool.messages import (
     RegistrationResponse,
     ServerAnnounce,
 )
+from rserpool.protocol.actions import Shutdown
 from rserpool.protocol.association import Peer
 from rserpool.protocol.link import Stage
 from tests.support.bench import registration
@@ -125,3 +126,18 @@ def test_an_association_comes_up_once(kind: str) -> None:
     after = bench.node.links[number]
     assert after.stage is (stage if stage in (Stage.UP, Stage.LEAVING) else Stage.UP)
     assert before is None or before is after
+
+
+@pytest.mark.parametrize("granted", [False, True])
+def test_a_registrar_that_takes_itself_for_the_home_is_left(granted: bool) -> None:
+    bench = NodeBench(1)
+    former = bench.incoming(9)
+    bench.ask(former, 7, home=True)
+    home = bench.accept()
+    element = bench.element()
+    assert bench.ask(former, 7), "it lives, and its registrar is to know"
+    assert Shutdown(former) not in bench.actions, "nobody else has it yet"
+    if granted:
+        bench.grant(home, element)
+    assert bench.ask(former, 7)
+    assert (Shutdown(former) in bench.actions) is granted, "two registrars would claim it for ever"

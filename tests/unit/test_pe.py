@@ -420,6 +420,28 @@ def test_a_given_identifier_that_is_taken_is_a_refusal() -> None:
     assert element.state is State.REFUSED
 
 
+def test_an_element_that_is_registered_keeps_its_identifier() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered(identifier=None)
+    identifier = element.identifier
+    change(bench, element, policy=load(1))
+    bench.reject(home, element, Cause.NON_UNIQUE_PE_IDENTIFIER)
+    assert (element.identifier, element.state) == (identifier, State.REFUSED)
+
+
+def test_only_the_home_grants() -> None:
+    bench = NodeBench(1)
+    home = bench.accept()
+    element = bench.element()
+    stranger = bench.incoming(9)
+    bench.grant(stranger, element)
+    bench.reject(stranger, element, Cause.INVALID_VALUES)
+    assert element.state is State.REG
+    bench.grant(home, element)
+    bench.release(stranger, element)
+    assert element.state is State.READY
+
+
 def test_an_asap_error_is_as_good_as_no_answer() -> None:
     bench = NodeBench(2)
     element = bench.element()
@@ -620,6 +642,48 @@ def test_a_removed_element_is_not_acknowledged() -> None:
     home, element = bench.registered()
     bench.node.remove(element)
     assert bench.ask(home, None) == []
+    assert not bench.wait(1000)
+
+
+def kept_alive(bench: NodeBench, home: int, times: int) -> None:
+    for _ in range(times):
+        bench.wait(5)
+        bench.ask(home, 7)
+
+
+def test_a_home_that_falls_silent_is_asked_and_left() -> None:
+    bench = NodeBench(2)
+    element = bench.element()
+    home = bench.number_of(1)
+    bench.accept(home)
+    bench.wait(0.1)
+    bench.grant(home, element)
+    kept_alive(bench, home, 4)
+    assert not bench.wait(12)
+    assert len(registrations(bench.wait(1))) == 1
+    assert element.state is State.REG
+    bench.wait(30)
+    assert Abort(home) in bench.actions
+    assert bench.hosts() == [2]
+
+
+def test_a_home_that_keeps_its_pace_is_not_disturbed() -> None:
+    bench = NodeBench(1)
+    home, element = bench.registered(reregister_every=10_000.0)
+    for pause in (5, 60, 60, 60, 100, 140, 60):
+        assert not bench.wait(pause)
+        bench.ask(home, 7)
+    assert not bench.wait(300)
+    assert registrations(bench.wait(20))
+    bench.grant(home, element)
+    assert bench.node.counters["homes fallen silent"] == 1
+    assert not bench.wait(1000)
+
+
+def test_a_home_that_never_kept_a_pace_may_be_silent() -> None:
+    bench = NodeBench(1)
+    home, _ = bench.registered(reregister_every=10_000.0)
+    kept_alive(bench, home, 2)
     assert not bench.wait(1000)
 
 

@@ -139,6 +139,14 @@ def test_nobody_hears_of_what_was_cancelled() -> None:
     assert not bench.wait(1000)
 
 
+def test_what_nobody_waits_for_any_more_is_not_asked() -> None:
+    bench = NodeBench(1)
+    bench.node.user.cancel(bench.resolve())
+    bench.accept()
+    assert not sent(bench.actions)
+    assert not bench.node.needed()
+
+
 def test_too_many_requests_fail_at_once() -> None:
     bench = NodeBench(0, requests=3)
     for _ in range(5):
@@ -160,6 +168,18 @@ def test_a_request_is_repeated_and_given_up() -> None:
     (answer,) = bench.resolutions()
     assert (answer.ticket, answer.failure) == (ticket, Failure.UNANSWERED)
     assert Abort(home) in bench.actions
+
+
+def test_a_home_that_speaks_of_other_things_stays_home() -> None:
+    bench, home = at_home()
+    bench.grant(home, bench.element())
+    bench.resolve()
+    bench.wait(20)
+    bench.ask(home, 7)
+    bench.wait(30)
+    assert [one.failure for one in bench.resolutions()] == [Failure.UNANSWERED]
+    assert bench.node.home is not None
+    assert bench.node.home.number == home
 
 
 def test_a_late_answer_of_the_home_ends_the_hunt() -> None:
@@ -542,6 +562,15 @@ def test_unwatching_ends_the_subscription() -> None:
     assert not bench.answer(home, 1, 2)
     assert bench.changes() == [[1]]
     assert not bench.wait(1000)
+
+
+def test_unwatching_without_a_home_asks_nobody() -> None:
+    bench, home = watched()
+    bench.answer(home, 1, accept_subscription=True)
+    bench.refuse(home)
+    bench.node.user.unwatch(POOL, bench.now)
+    other = bench.accept()
+    assert not sent_to(bench.actions, other)
 
 
 def test_unwatching_before_the_answer_ends_the_subscription_too() -> None:

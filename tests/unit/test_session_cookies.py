@@ -359,7 +359,6 @@ def test_no_state_is_older_than_what_its_holder_has_seen(seed: int) -> None:
                     await eventually(lambda: session.failovers > before and session.element)  # noqa: B023
                     resumed += 1
             asking.cancel()
-            assert resumed > 5
-            assert seen >= 2000
+            assert min(resumed, seen // 400) >= 5
 
     play()

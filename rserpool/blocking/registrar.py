@@ -1,0 +1,42 @@
+"""A registrar for programs with threads."""
+
+from rserpool.blocking.facade import Facade
+from rserpool.profile import ALL_ITEMS
+from rserpool.registrar import embedded
+from rserpool.registrar.embedded import PoolRecord
+from rserpool.resolved import ResolvedElement
+
+
+class Registrar(Facade[embedded.Registrar]):
+    """See rserpool.Registrar: the same options, the same names."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(lambda: embedded.Registrar(**options))  # type: ignore[arg-type]
+
+    @property
+    def identifier(self) -> int:
+        """The server identifier."""
+        return self._background.call(lambda: self._inner.identifier)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where elements and users are served, as ADDRESS:PORT or [ADDRESS]:PORT."""
+        return self._background.call(lambda: self._inner.addresses)
+
+    @property
+    def peer_addresses(self) -> tuple[str, ...]:
+        """Where other registrars are met."""
+        return self._background.call(lambda: self._inner.peer_addresses)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What has happened so far, by name."""
+        return self._background.call(lambda: self._inner.counters)
+
+    def pools(self) -> tuple[PoolRecord, ...]:
+        """All pools, by handle."""
+        return self._background.call(self._inner.pools)
+
+    def resolve(self, handle: str | bytes, *, items: int = ALL_ITEMS) -> tuple[ResolvedElement, ...]:
+        """Up to ``items`` elements of a pool, best first; this counts as a use."""
+        return self._background.call(lambda: self._inner.resolve(handle, items=items))

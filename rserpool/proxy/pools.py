@@ -1,0 +1,166 @@
+"""The proxies' hold on the client library: elements of a pool for clients, a registration for a server."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+
+from rserpool.client import (
+    ElementState,
+    EventsDropped,
+    Node,
+    NoElement,
+    PoolElement,
+    PoolUser,
+    ResolvedElement,
+    State,
+    UnknownPool,
+)
+from rserpool.client.pool_element import with_load
+from rserpool.errors import RSerPoolError
+from rserpool.messages import Policy, Transport
+
+log = logging.getLogger("rserpool.proxy")
+
+RETRY = 30.0
+"""Seconds after which an element that was refused is offered again."""
+
+
+class WatchedPool:
+    """The elements of a pool, kept up to date by watching it (user.Chooser): an asynchronous context manager."""
+
+    def __init__(self, user: PoolUser, handle: str) -> None:
+        self._user = user
+        self._handle = handle
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._unusable = ""
+
+    async def __aenter__(self) -> "WatchedPool":
+        self._task = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _watch(self) -> None:
+        async with contextlib.aclosing(self._user.watch(self._handle)) as changes:
+            async for elements in changes:
+                log.info("pool %s has %d elements", self._handle, len(elements))
+                self._changed.set()
+                self._changed.clear()
+
+    async def choose(self, exclude: Collection[int], patience: float) -> ResolvedElement | None:
+        """See user.Chooser."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        while True:
+            try:
+                element = await self._user.select(
+                    self._handle, exclude=exclude, timeout=max(deadline - loop.time(), 0.001)
+                )
+            except (NoElement, UnknownPool):
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        await self._changed.wait()
+                except TimeoutError:
+                    return None
+                continue
+            except RSerPoolError as error:
+                self._say(str(error))
+                return None
+            if element.protocol != "tcp":
+                self._say(f"pool {self._handle} is served over {element.protocol}, not over TCP")
+                return None
+            self._unusable = ""
+            return element
+
+    def _say(self, why: str) -> None:
+        """Log why there is no element, once as long as it is the same."""
+        if why != self._unusable:
+            self._unusable = why
+            log.error("%s", why)
+
+    async def report(self, element: ResolvedElement) -> None:
+        """See user.Chooser."""
+        await self._user.report_unreachable(element)
+
+
+class PoolRegistration:
+    """One server's registration (element.Registration), on a node that is open. What its state is goes to the log."""
+
+    def __init__(
+        self, node: Node, handle: str, transport: Transport, policy: Policy, identifier: int, life: float
+    ) -> None:
+        self._node = node
+        self._handle = handle
+        self._transport = transport
+        self._policy = policy
+        self._identifier = identifier
+        self._life = life
+        self._element: PoolElement | None = None
+        self._teller: asyncio.Task[None] | None = None
+        self._home = ""
+        """Where it is registered, as the log has said."""
+
+    async def begin(self) -> None:
+        """See element.Registration. It is pursued from now on, whether there is a registrar or not."""
+        element = PoolElement(
+            self._handle,
+            self._transport,
+            policy=self._policy,
+            identifier=self._identifier,
+            life=self._life,
+            node=self._node,
+            patience=None,
+        )
+        events = element.events()
+        await element.__aenter__()
+        self._element = element
+
+        async def tell() -> None:
+            async for event in events:
+                if not isinstance(event, EventsDropped):
+                    await self._tell(element, event)
+
+        self._teller = asyncio.create_task(tell())
+
+    async def end(self) -> None:
+        """See element.Registration."""
+        element, teller = self._element, self._teller
+        self._element = self._teller = None
+        self._home = ""
+        if element is not None:
+            await element.__aexit__(None, None, None)
+            log.info("0x%08x is out of pool %s", self._identifier, self._handle)
+        if teller is not None:
+            teller.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await teller
+
+    async def set_load(self, load: float) -> None:
+        """See element.Registration."""
+        self._policy = with_load(self._policy, load)
+        if self._element is not None:
+            self._element.policy = self._policy
+
+    async def _tell(self, element: PoolElement, event: ElementState) -> None:
+        because = f": {event.reason}" if event.reason else ""
+        match event.state:
+            case State.READY if event.current and event.home is not None and event.home.addresses:
+                where = f"{event.home.addresses[0]} port {event.home.port}"
+                if where != self._home:
+                    log.info("0x%08x is registered in pool %s at %s", event.identifier, self._handle, where)
+                self._home = where
+            case State.HUNT:
+                self._home = ""
+                log.warning("pool %s: looking for a registrar%s", self._handle, because)
+            case State.REFUSED:
+                log.error("pool %s: the registrar refuses the server%s; next try in %g s", self._handle, because, RETRY)
+                await asyncio.sleep(RETRY)
+                if element is self._element:
+                    element.policy = replace(element.policy)

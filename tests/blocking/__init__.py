@@ -1,0 +1,1 @@
+"""The blocking face: threads, forks, interrupts, the end of the interpreter."""

@@ -1,0 +1,38 @@
+"""What users know of their sessions, for elements to be measured by."""
+
+from dataclasses import dataclass, field
+
+from rserpool.association import Down
+from tests.sim.network import End, Side
+
+DOWNS = {
+    End.SHUT_DOWN: Down.SHUTDOWN,
+    End.GIVEN_UP: Down.LOST,
+    End.LOST: Down.LOST,
+    End.FORGOTTEN: Down.ABORTED,
+    End.ANEW: Down.ABORTED,
+}
+
+
+class Violation(AssertionError):
+    """Something that must never be."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The sessions of a world, and how much has happened in them."""
+
+    sessions: int = 0
+    resumes: dict[Side, tuple[int, int]] = field(default_factory=dict)
+    """Of each association, by the user's end: its session, and the number of its first reply."""
+    served: int = 0
+    """Questions answered."""
+    failovers: int = 0
+    resumed: int = 0
+    """Sessions that went on at another element with a cookie."""
+    reports: int = 0
+
+    def session(self) -> int:
+        """A number for a new session."""
+        self.sessions += 1
+        return self.sessions
