@@ -26,7 +26,9 @@ cdef class Lane:
     cdef set subscriptions           # the association's: a resolution may end one
     cdef set unconfirmed             # an acknowledgement may be the first word of one of these to its new home
     cdef dict claims
-    cdef public object renewed       # called with nothing after a renewal, before its answer goes out
+    # Called with nothing after a renewal, before its answer goes out, and where a timer was armed that is due earlier
+    # than the wheel has told its owner.
+    cdef public object renewed
     cdef public bint used            # since somebody set it to False
 
     cdef object serve_one(self, const uint8_t *octets, size_t size, uint64_t now)

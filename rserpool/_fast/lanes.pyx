@@ -96,10 +96,11 @@ cdef class Lane:
         return answer
 
     cdef object serve_one(self, const uint8_t *octets, size_t size, uint64_t now):
-        """The same, with what a renewal leads to done."""
+        """The same, with what it leads to done."""
         cdef object answer = self.answer_to(octets, size, now)
-        if answer is not None and self.renewed is not None and self.handlespace.updated:
-            self.renewed()
+        if answer is not None and self.renewed is not None:
+            if self.handlespace.updated or self.handlespace.space.wheel.early:
+                self.renewed()
         return answer
 
     def answer(self, bytes data not None, uint64_t now) -> bytes:

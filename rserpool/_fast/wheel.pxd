@@ -26,6 +26,8 @@ cdef struct Alarm:
 
 cdef struct WheelCore:
     uint64_t now
+    uint64_t told          # what next_expiry has said last; 0 before
+    bint early             # since then a timer was armed before that
     uint64_t armings
     size_t armed
     Alarm *due
@@ -56,6 +58,8 @@ cdef class Wheel:
     cdef WheelCore core
     cdef bint shared       # a Handlespace has embedded timers here
     cdef set entries
+
+    cdef object earliest(self)
 
 
 cdef class Entry:

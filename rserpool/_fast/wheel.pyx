@@ -41,6 +41,8 @@ cdef void arm(WheelCore *wheel, Alarm *timer, uint64_t deadline, unsigned int ta
     """Arm, or arm again. A deadline that has passed is due at the next take_due."""
     disarm(wheel, timer)
     timer.deadline = deadline
+    if deadline < wheel.told:
+        wheel.early = True
     timer.order = (wheel.armings << 2) | tag
     wheel.armings += 1
     wheel.armed += 1
@@ -186,6 +188,12 @@ cdef class Wheel:
 
         None if nothing is armed. Whoever sleeps until then and calls expire never fires late and soon sleeps exactly.
         """
+        told = self.earliest()
+        self.core.told = told if told is not None else 0xFFFFFFFFFFFFFFFFu
+        self.core.early = False
+        return told
+
+    cdef object earliest(self):
         cdef uint64_t start = 0
         cdef uint64_t least = 0xFFFFFFFFFFFFFFFFu
         cdef Alarm **slot

@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Final, Protocol, TypeVar
 
@@ -26,6 +27,8 @@ with contextlib.suppress(ImportError):
 
 EXIT_PATIENCE: Final = 10.0
 """Seconds that the end of the interpreter waits for elements to be deregistered and associations to be closed."""
+SLICE: Final = 0.5
+"""Seconds of one wait: a signal that comes just before a thread begins to wait does not wake it."""
 GRACE: Final = 5.0
 """Seconds for which an operation whose time is over may go on to clean up."""
 
@@ -98,7 +101,7 @@ class Background:
 
         try:
             loop.call_soon_threadsafe(begin)
-            return done.result(timeout)
+            return outcome(done, timeout)
         except BaseException as error:
             if done.done():
                 raise
@@ -157,6 +160,17 @@ class Background:
     async def _close_all(self) -> None:
         left = [asyncio.ensure_future(thing.aclose()) for thing in reversed(tuple(self._open))]
         await asyncio.gather(*left, return_exceptions=True)
+
+
+def outcome(done: "concurrent.futures.Future[T]", timeout: float | None) -> T:
+    """The result within ``timeout`` seconds (TimeoutError)."""
+    ends = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = SLICE if ends is None else min(SLICE, ends - time.monotonic())
+        if concurrent.futures.wait([done], max(left, 0)).done:
+            return done.result()
+        if ends is not None and time.monotonic() >= ends:
+            raise TimeoutError(f"not done within {timeout:g} s")
 
 
 def settle(done: "concurrent.futures.Future[T]", task: "asyncio.Task[T]") -> None:

@@ -366,8 +366,9 @@ class Node:
         links = self.links.values()
         return [one for one in links if one.candidate is not None and one.stage is Stage.UP and one is not self.home]
 
-    def set_home(self, link: Link, now: int, identifier: int = 0, *, adopted: bool = False) -> None:
-        """This registrar is home from now on; ``adopted``: because it said so."""
+    def set_home(self, link: Link, now: int, identifier: int = 0, *, adopted: Collection[Element] = ()) -> None:
+        """This registrar is home from now on; ``adopted``: the elements of which it said so. It may not have the
+        others, and their former home loses them with its association."""
         old, self.home = self.home, link
         self.home_identifier = identifier
         self._silence.forget()
@@ -379,9 +380,9 @@ class Node:
                 self.leave(other, abort=False)
         self._home_changed()
         for element in tuple(self.elements.values()):
-            if old is not None and not adopted:
+            if old is not None and element not in adopted:
                 element.feed(Input.LOST, now)
-            element.feed(Input.MOVED if adopted else Input.HOME, now)
+            element.feed(Input.MOVED if element in adopted else Input.HOME, now)
         self.user.home_found(now)
 
     def _lose_home(self, now: int) -> None:
@@ -509,7 +510,7 @@ class Node:
             return
         if message.home:
             self.counters["adoptions"] += 1
-            self.set_home(link, now, message.server_identifier, adopted=True)
+            self.set_home(link, now, message.server_identifier, adopted=elements)
         elif any(element.registered for element in elements):
             self.counters["former homes left"] += 1
             self.leave(link, abort=False)

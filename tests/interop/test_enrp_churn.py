@@ -32,6 +32,7 @@ def test_no_registration_was_refused_and_no_association_lost(report: Report) -> 
     assert report["renewed"]["lost"] == []
 
 
+@pytest.mark.conformance("ENRP-3-01")
 def test_all_three_agree_at_rest(report: Report) -> None:
     assert report["rest"]["agreed_after"] < 2 * REPAIR_BOUND
 

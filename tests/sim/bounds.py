@@ -46,6 +46,12 @@ def start(settings: Settings) -> float:
     return settings.mentor_discovery_timeout + 2 * mentor
 
 
+def repair(settings: Settings) -> float:
+    """Until an element is known again that two registrars claimed at once, one for a moment: their updates come in
+    any order, and what one takes back may be what the other has added. The next presences show that sums differ."""
+    return 2 * 1.125 * settings.heartbeat
+
+
 def agreement(settings: Settings) -> float:
     """Until two registrars that have an association hold the same of each other's elements: two presences, jitter
     included, a download, and the longest pause after downloads that came to nothing."""
@@ -61,11 +67,11 @@ def element(interval: float) -> float:
 
 
 def node(client: ClientSettings, registrars: int) -> float:
-    """Until a node of ours that lost its home has another one, and its elements are registered there: a round for every
-    few registrars, and the same again where the first one found is not to stay; an element that has tried in vain
-    pauses before it tries again. Registrars that are only heard of are heard of again."""
+    """Until a node of ours that lost its home has another one, and its elements are registered there: the round that
+    it is in, one for every few registrars, and the same again where the first one found is not to stay; an element that
+    has tried in vain pauses before it tries again. Registrars that are only heard of are heard of again."""
     announced = 2.0 * (registrars + 1)
-    hunt = CONNECT_PATIENCE + client.hunt_max * ceil(registrars / AT_ONCE)
+    hunt = client.hunt_max * (1 + ceil(registrars / AT_ONCE))
     return announced + 2 * (hunt + client.registration_timeout) + client.hunt_max
 
 

@@ -1,6 +1,7 @@
 """A pool user's session that goes on for ever: rserpool.protocol.session over simulated associations, and what its
 application asks the counter service."""
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,7 +31,7 @@ from rserpool.session_settings import Failover, SessionSettings
 from tests.sim.clock import SECOND
 from tests.sim.frames import COOKIE, PPID, QUESTION, REPLY, frame, unframe
 from tests.sim.ledger import DOWNS, Ledger, Violation
-from tests.sim.network import Endpoint, Side
+from tests.sim.network import LONG_PATIENCE, Endpoint, Side
 
 if TYPE_CHECKING:
     from tests.sim.client import Client
@@ -39,6 +40,8 @@ WINDOW = 6
 """Questions that wait for a reply at a time, at most."""
 ASKING = (0.2, 2.5)
 """Seconds between two questions: the least and the most."""
+SLACK = 1.5
+"""Seconds that a look at it may be late."""
 ANEW = 1.0
 """Seconds until a session that has ended is followed by another."""
 
@@ -57,6 +60,8 @@ class Attempt:
     """Whether the session gave it up before it was over."""
     reported: bool = False
     heard: int = 0
+    unanswered: int | None = None
+    """Since when it has said nothing to what it was sent."""
     number: int = 0
     """Of the next reply."""
     stamps: deque[int] = field(default_factory=deque)
@@ -84,7 +89,7 @@ class Caller:
         self._served = 0
         self._failovers = 0
         self._closed = False
-        self._ticket = 0
+        self._lost_at = self._ended_at = 0
 
     @property
     def name(self) -> str:
@@ -135,6 +140,24 @@ class Caller:
             self._closed = True
             self._perform(self.machine.close(self.client.now()))
             self._pump()
+
+    def check(self) -> None:
+        """Violation where it waits for longer than its settings say."""
+        machine, settings, now = self.machine, self.settings, self.client.now()
+        if machine is None:
+            return
+        since: int | None = max(self._served, self._lost_at)
+        most = settings.patience
+        if machine.state is State.CONNECTING:
+            since, most = self.latest.opened, settings.connect_timeout
+        elif machine.state is State.OPEN:
+            since, most = self.latest.unanswered, settings.silence or math.inf
+        elif machine.state is State.CLOSING:
+            most = math.inf
+        elif machine.state is State.ENDED:
+            since, most, now = self._ended_at, ANEW, self.client.network.clock.now
+        if since is not None and now > since + (most + SLACK) * SECOND:
+            raise Violation(f"{self.name} is {machine.state.name} for more than {most:.1f} s")
 
     # What the application does
 
@@ -246,7 +269,7 @@ class Caller:
         address = element.addresses[0]
         assert isinstance(address, IPv4Address)
         assert self.endpoint is not None
-        attempt.tried = client.network.connect(self.endpoint, address, element.port)
+        attempt.tried = client.network.connect(self.endpoint, address, element.port, LONG_PATIENCE)
         if not attempt.tried:
             client.later(0, partial(self._over, attempt, Down.CANT_START))
 
@@ -267,6 +290,7 @@ class Caller:
     def _leave(self, attempt: Attempt) -> None:
         """Abort a channel, up or on its way; nobody hears of its end."""
         attempt.left = True
+        self._lost_at = self.client.now() if attempt.up is not None else self._lost_at
         network = self.client.network
         if attempt.side is not None:
             network.abort(attempt.side)
@@ -286,7 +310,7 @@ class Caller:
         """Ended in order by one of both, or for want of an element for as long as that may take."""
         client = self.client
         client.note(f"{self.name} has ended: {action.reason or 'in order'}")
-        machine = self.machine
+        machine, self._ended_at = self.machine, client.network.clock.now
         client.later(ANEW, lambda: self.begin() if self.machine is machine else None)
         if [QUESTION.unpack(entry.data)[1] for entry in action.unsent] != list(self._unsent):
             raise Violation(f"{self.name} gives back other messages than those that were not sent")
@@ -329,6 +353,7 @@ class Caller:
         control, data = unframe(message)
         now = self.client.now()
         self._served = self.latest.heard = now
+        self.latest.unanswered = None
         if control:
             self._remember(data)
             self._perform(machine.control(machine.channel, data, now))
@@ -352,6 +377,7 @@ class Caller:
         machine = self.machine
         if machine is not None and self.attempts and self.latest is attempt and not attempt.left:
             attempt.gone = how
+            self._lost_at = self.client.now() if attempt.up is not None else self._lost_at
             self._perform(machine.down(machine.channel, how, self.client.now(), tried=attempt.tried))
 
     def writable(self, side: Side) -> None:
@@ -376,6 +402,7 @@ class Caller:
                 break
             if entry.ppid == PPID:
                 self.latest.stamps.append(self._unsent.popleft())
+                self.latest.unanswered = self.latest.unanswered or self.client.now()
             else:
                 self._echoed(entry.data)
             self._perform(machine.sent(self.client.now()))

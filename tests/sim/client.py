@@ -19,7 +19,7 @@ from rserpool.protocol.node import Node
 from tests.sim.caller import Caller
 from tests.sim.ledger import Violation
 from tests.sim.member import Member
-from tests.sim.network import Endpoint, Side
+from tests.sim.network import LONG_PATIENCE, Endpoint, Side
 from tests.sim.process import Process
 
 PE_PORT = 4711
@@ -158,7 +158,10 @@ class Client(Process):
         self.settle()
 
     def check(self) -> None:
-        """Violation where the node has more associations than it may."""
+        """Violation where the node has more associations than it may, or a session waits for too long."""
+        if not self.still:
+            for caller in self.callers:
+                caller.check()
         dialled = sum(line.dialled for line in self.lines.values())
         if dialled > AT_ONCE:
             raise Violation(f"{self.name} has opened {dialled} associations with registrars, more than {AT_ONCE}")
@@ -270,7 +273,7 @@ class Client(Process):
         assert isinstance(address, IPv4Address)
         assert self._endpoint is not None
         line = self.lines[number] = Line(number, (address, port), dialled=True)
-        if self.network.connect(self._endpoint, address, port):
+        if self.network.connect(self._endpoint, address, port, LONG_PATIENCE):
             self._dialling[line.place] = line
         else:
             self.later(0, partial(self._lost, number))

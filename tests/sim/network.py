@@ -26,6 +26,8 @@ DATA_ROOM = 200
 """The same of an association for data: little, so that its ends have to wait for room."""
 CONNECT_PATIENCE = 4.0
 """Seconds for which a connection is tried to a host that does not answer."""
+LONG_PATIENCE = 60.0
+"""The same of who looks after the time itself."""
 LOSS_PATIENCE = (3.0, 12.0)
 """Seconds after which an end that gets no answers gives its association up: the least and the most."""
 HEARTBEAT = 4.0
@@ -177,13 +179,14 @@ class Network:
 
     # Associations
 
-    def connect(self, endpoint: Endpoint, address: IPv4Address, port: int) -> bool:
-        """Ask for an association; up() or unreachable() answers. False, and nothing follows, where there is one."""
+    def connect(self, endpoint: Endpoint, address: IPv4Address, port: int, most: float = CONNECT_PATIENCE) -> bool:
+        """Ask for an association, for ``most`` seconds; up() or unreachable() answers. False, and nothing follows,
+        where there is one."""
         key = (address, port)
         if key in endpoint.sides or key in endpoint.pending:
             return False
         endpoint.pending.add(key)
-        self.clock.after(self._delay(), self._initiate, endpoint, key, self._random.uniform(1, CONNECT_PATIENCE))
+        self.clock.after(self._delay(), self._initiate, endpoint, key, self._random.uniform(1, most))
         return True
 
     def give_up(self, endpoint: Endpoint, address: IPv4Address, port: int) -> None:

@@ -45,8 +45,8 @@ USE = (
     "a partition",
 )
 """What makes sessions move from one element to another."""
-WATCHING = 0.15
-"""The share of elements' nodes whose user watches a pool."""
+WATCHING = 3
+"""Elements' nodes whose user watches a pool too, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +167,8 @@ class World:
             client = self._client(Host(f"U{number}", IPv4Address(f"10.3.0.{number + 1}")))
             client.pools = tuple(self.random.sample(pools, self.random.randint(0, len(pools))))
             self._call(client)
-        for client in self.clients:
-            if client.members and self.random.random() < WATCHING:
+        for client in self.random.sample(self.clients, min(WATCHING, len(self.clients))):
+            if client.members:
                 client.pools = (self.random.choice(pools),)
 
     def settings(self, identifier: int) -> Settings:

@@ -5,6 +5,7 @@ from random import Random
 from typing import TypeVar
 
 from rserpool.client_settings import ClientSettings
+from rserpool.errors import Cause
 from rserpool.messages import (
     AsapMessage,
     DeregistrationResponse,
@@ -24,7 +25,7 @@ from rserpool.messages import (
 from rserpool.protocol.actions import Abort, Action, Dial, Happened, Send, Shutdown
 from rserpool.protocol.association import Peer
 from rserpool.protocol.candidates import ServerAddress
-from rserpool.protocol.events import ElementState, Event, PoolChanged, Resolution
+from rserpool.protocol.events import ElementState, Event, PoolChanged, Resolution, State
 from rserpool.protocol.node import Node
 from rserpool.protocol.pe import Element
 
@@ -232,3 +233,46 @@ def registrations(actions: list[Action]) -> list[Registration]:
 
 def resolutions(actions: list[Action]) -> list[HandleResolution]:
     return [message for message in sent(actions) if isinstance(message, HandleResolution)]
+
+
+def in_state(state: State) -> tuple[NodeBench, Element]:
+    """A node with a home and an element in that state."""
+    bench = NodeBench(1)
+    home = bench.accept()
+    element = bench.node.add(POOL, SERVICE, ROUND_ROBIN, identifier=7)
+    if state is not State.IDLE:
+        element.start(bench.now)
+    if state is State.HUNT:
+        bench.reject(home, element, Cause.LACK_OF_RESOURCES)
+    elif state is State.REFUSED:
+        bench.reject(home, element, Cause.INVALID_VALUES)
+    elif state in (State.READY, State.DEREG):
+        bench.grant(home, element)
+    if state is State.DEREG:
+        element.deregister(bench.now)
+    bench.drain()
+    assert element.state is state
+    return bench, element
+
+
+def at_home(registrars: int = 1, **settings: object) -> tuple[NodeBench, int]:
+    """A node with a home."""
+    bench = NodeBench(registrars, **settings)  # type: ignore[arg-type]
+    bench.accept(bench.number_of(1) if registrars > 1 else None)
+    bench.wait(0.05)
+    assert bench.node.home is not None
+    return bench, bench.node.home.number
+
+
+def with_pool(overall: Policy | None, *elements: PoolElement) -> NodeBench:
+    """A node that has resolved a pool of these."""
+    bench, home = at_home()
+    bench.resolve()
+    bench.answer(home, policy=overall, pool_elements=elements)
+    return bench
+
+
+def selected(bench: NodeBench, times: int, exclude: tuple[int, ...] = ()) -> list[int]:
+    """Which elements so many selections yield."""
+    found = [bench.node.user.select(POOL, exclude) for _ in range(times)]
+    return [one.identifier for one in found if one is not None]

@@ -100,7 +100,7 @@ async def read(session: Session, count: int) -> bytes:
     return whole
 
 
-@pytest.mark.conformance("PAR-3.5-02", "PAR-3.6-01")
+@pytest.mark.conformance("PAR-3.5-02", "PAR-3.6-01", "ASAP-2.1-03")
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_there_and_back(protocol: str) -> None:
     async def play(made: Site) -> None:

@@ -98,6 +98,17 @@ def test_several_in_one_loop_meet_over_enrp() -> None:
     run_virtually(main())
 
 
+def test_keep_alives_go_on_where_their_time_out_is_long() -> None:
+    async def main() -> None:
+        world = World()
+        home = world.registrar(keep_alive_interval=1, keep_alive_timeout=1000)
+        async with home as registrar, world.element(registrar, 5):
+            await asyncio.sleep(100)
+            assert 60 <= registrar.counters["keep-alive acknowledgements"] <= 200
+
+    run_virtually(main())
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rserpool._fast.admission import Guest, Terms
 from rserpool._fast.bucket import Bucket
-from rserpool._fast.handlespace import Handlespace
+from rserpool._fast.handlespace import Handlespace, Timer
 from rserpool._fast.lanes import Lane, Tally
 from rserpool._fast.wheel import Wheel
 from tests.support import elements as e
@@ -145,3 +145,22 @@ def test_it_says_that_it_is_used() -> None:
     assert not world.lane.used
     world.lane.answer(ACK, NOW)
     assert world.lane.used
+
+
+def test_a_timer_that_is_due_earlier_than_was_told_is_told() -> None:
+    world = World()
+    calls: list[int | None] = []
+    world.lane.renewed = lambda: calls.append(world.space.wheel.next_expiry())
+    world.lane.serve(ACK, SECONDS)
+    assert not calls, "nobody sleeps yet"
+    world.space.arm(b"Echo1", 1, Timer.KEEP_ALIVE, NOW + 10**9)
+    asleep = world.space.wheel.next_expiry()
+    assert asleep is not None
+    world.lane.serve(RESOLVE, SECONDS)
+    assert not calls
+    world.lane.serve(ACK, SECONDS)
+    (told,) = calls
+    assert told is not None
+    assert told < asleep
+    world.lane.serve(RESOLVE, SECONDS)
+    assert len(calls) == 1, "it has been told"

@@ -24,7 +24,7 @@ from rserpool.protocol.actions import Shutdown
 from rserpool.protocol.association import Peer
 from rserpool.protocol.link import Stage
 from tests.support.bench import registration
-from tests.support.client_bench import POOL, NodeBench, listed, sent_to, server
+from tests.support.client_bench import POOL, NodeBench, listed, registrations, sent_to, server
 
 KINDS = ("unknown", "dialling", "home", "rival", "stranger", "leaving")
 MESSAGES = (
@@ -141,3 +141,18 @@ def test_a_registrar_that_takes_itself_for_the_home_is_left(granted: bool) -> No
         bench.grant(home, element)
     assert bench.ask(former, 7)
     assert (Shutdown(former) in bench.actions) is granted, "two registrars would claim it for ever"
+
+
+def test_elements_that_are_not_taken_over_follow_at_once() -> None:
+    bench = NodeBench(1)
+    home = bench.accept()
+    first, second = bench.element(7), bench.element(8)
+    bench.grant(home, first)
+    bench.grant(home, second)
+    other = bench.incoming(9)
+    mark = len(bench.actions)
+    bench.ask(other, 7, home=True)
+    assert Shutdown(home) in bench.actions[mark:], "the former home loses both"
+    said = registrations(bench.actions[mark:])
+    assert [one.pool_element.identifier for one in said] == [8]
+    assert [one.pool_element.identifier for one in registrations(bench.wait(3))][:1] == [7], "within a while"

@@ -10,12 +10,10 @@ from rserpool.errors import Cause
 from rserpool.messages import (
     AsapError,
     DCCPTransport,
-    EndpointUnreachable,
     ErrorCause,
     HandleResolution,
     Policy,
     PolicyType,
-    PoolElement,
     SCTPTransport,
     TCPTransport,
     Transport,
@@ -28,28 +26,20 @@ from rserpool.protocol.cache import CHOICES
 from rserpool.protocol.events import Failure
 from tests.support.client_bench import (
     POOL,
-    SECOND,
     NodeBench,
+    at_home,
     listed,
     resolutions,
+    selected,
     sent,
     sent_to,
     server,
+    with_pool,
 )
 
 HOST = ip_address("10.44.2.1")
 UNKNOWN = (ErrorCause(code=Cause.UNKNOWN_POOL_HANDLE),)
 REQUEST = HandleResolution(pool_handle=POOL, items=ALL_ITEMS)
-SUBSCRIPTION = HandleResolution(pool_handle=POOL, items=ALL_ITEMS, subscribe=True)
-
-
-def at_home(registrars: int = 1, **settings: object) -> tuple[NodeBench, int]:
-    """A node with a home."""
-    bench = NodeBench(registrars, **settings)  # type: ignore[arg-type]
-    bench.accept(bench.number_of(1) if registrars > 1 else None)
-    bench.wait(0.05)
-    assert bench.node.home is not None
-    return bench, bench.node.home.number
 
 
 def report(bench: NodeBench, identifier: int) -> list[object]:
@@ -346,18 +336,6 @@ def test_the_pool_used_longest_ago_makes_room() -> None:
 # Selection
 
 
-def selected(bench: NodeBench, times: int, exclude: tuple[int, ...] = ()) -> list[int]:
-    found = [bench.node.user.select(POOL, exclude) for _ in range(times)]
-    return [one.identifier for one in found if one is not None]
-
-
-def with_pool(overall: Policy | None, *elements: PoolElement) -> NodeBench:
-    bench, home = at_home()
-    bench.resolve()
-    bench.answer(home, policy=overall, pool_elements=elements)
-    return bench
-
-
 @pytest.mark.conformance("POL-4.1-05", "POL-4.1-01", "ASAP-2.2.6-02", "ASAP-6.5.2.1-01")
 @pytest.mark.parametrize("overall", [None, policy(PolicyType.ROUND_ROBIN), Policy(policy_type=0x80001234)])
 def test_round_robin_from_the_first(overall: Policy | None) -> None:
@@ -423,186 +401,3 @@ def test_round_robin_goes_on_where_an_element_was_dropped() -> None:
     assert selected(bench, 2) == [1, 2]
     bench.node.user.report(POOL, 2, bench.now)
     assert selected(bench, 4) == [3, 4, 1, 3]
-
-
-# Reports
-
-
-@pytest.mark.conformance("ASAP-3.5-01", "ASAP-3.5-02", "ASAP-3.5-04")
-def test_a_failure_is_reported_once_and_the_element_dropped() -> None:
-    bench = with_pool(None, listed(1), listed(2))
-    assert report(bench, 1) == [EndpointUnreachable(pool_handle=POOL, pe_identifier=1)]
-    assert report(bench, 1) == []
-    assert selected(bench, 2) == [2, 2]
-
-
-@pytest.mark.conformance("ASAP-3.5-05")
-def test_an_element_that_was_never_handed_out_is_not_reported() -> None:
-    bench = with_pool(None, listed(1))
-    assert report(bench, 5) == []
-    bench, _ = at_home()
-    assert report(bench, 1) == []
-
-
-def test_it_is_reported_again_once_it_has_been_handed_out_again() -> None:
-    bench = with_pool(None, listed(1))
-    assert report(bench, 1)
-    assert bench.node.home is not None
-    bench.resolve()
-    bench.answer(bench.node.home.number, 1)
-    assert report(bench, 1)
-
-
-@pytest.mark.conformance("SEC-9.2-10")
-def test_reports_are_limited() -> None:
-    bench = with_pool(None, *map(listed, range(1, 101)))
-    assert sum(len(report(bench, one)) for one in range(1, 101)) == 5
-    assert bench.node.counters["reports not sent"] == 95
-
-
-def test_a_report_waits_for_a_home() -> None:
-    bench = with_pool(None, listed(1))
-    assert bench.node.home is not None
-    bench.refuse(bench.node.home.number)
-    assert report(bench, 1) == []
-    bench.wait(1)
-    home = bench.accept()
-    assert sent_to(bench.actions, home) == [EndpointUnreachable(pool_handle=POOL, pe_identifier=1)]
-
-
-@pytest.mark.conformance("ASAP-3.5-03")
-def test_an_element_reports_over_sctp() -> None:
-    bench = NodeBench(1, tcp=True)
-    home, _ = bench.registered()
-    bench.resolve()
-    bench.answer(home, 1)
-    assert report(bench, 1)
-    assert all(dial.sctp for dial in bench.actions if isinstance(dial, Dial))
-
-
-# Watching
-
-
-def watched(**settings: object) -> tuple[NodeBench, int]:
-    bench, home = at_home(2, **settings)
-    bench.node.user.watch(POOL, bench.now, 5.0)
-    assert sent(bench.drain()) == [SUBSCRIPTION]
-    return bench, home
-
-
-@pytest.mark.conformance("ASAP-2.2.5-01")
-def test_changes_are_told_as_the_registrar_tells_them() -> None:
-    bench, home = watched()
-    bench.answer(home, 1, accept_subscription=True)
-    bench.answer(home, 1, 2, accept_subscription=True)
-    bench.answer(home, 2, 1, accept_subscription=True)
-    bench.answer(home, 2)
-    assert bench.changes() == [[1], [1, 2], [2]]
-    assert not bench.wait(1000)
-
-
-def test_a_registrar_without_subscriptions_is_asked_again_and_again() -> None:
-    bench, home = watched()
-    bench.answer(home, 1)
-    assert bench.changes() == [[1]]
-    assert not bench.wait(4.9)
-    assert sent(bench.wait(0.2)) == [SUBSCRIPTION]
-    bench.answer(home, 1)
-    assert bench.changes() == []
-    assert sent(bench.wait(5)) == [SUBSCRIPTION]
-    bench.answer(home, 1, 2)
-    assert bench.changes() == [[1, 2]]
-    assert not bench.answer(home, 3), "unasked, and there is no subscription"
-    assert bench.changes() == []
-
-
-def test_a_pool_that_is_gone_has_no_elements_and_is_looked_for() -> None:
-    bench, home = watched()
-    bench.answer(home, 1, accept_subscription=True)
-    bench.answer(home, operation_error=UNKNOWN, pool_elements=())
-    assert bench.changes() == [[1], []]
-    assert sent(bench.wait(5.1)) == [SUBSCRIPTION]
-    bench.answer(home, 4, accept_subscription=True)
-    assert bench.changes() == [[4]]
-
-
-@pytest.mark.conformance("ASAP-2.2.5-02")
-def test_a_subscription_is_renewed_at_the_next_home() -> None:
-    bench, home = watched()
-    bench.answer(home, 1, accept_subscription=True)
-    bench.refuse(home)
-    other = bench.accept()
-    assert sent_to(bench.actions, other) == [SUBSCRIPTION]
-    bench.answer(other, 1, accept_subscription=True)
-    assert bench.changes() == [[1]]
-
-
-def test_resolving_a_watched_pool_keeps_the_subscription() -> None:
-    bench, home = watched()
-    bench.answer(home, 1, accept_subscription=True)
-    bench.resolve()
-    assert resolutions(bench.actions)[-1].subscribe
-
-
-def test_watching_what_is_being_resolved_subscribes_next() -> None:
-    bench, home = at_home()
-    bench.resolve()
-    bench.node.user.watch(POOL, bench.now, 5.0)
-    bench.drain()
-    bench.answer(home, 1)
-    assert resolutions(bench.actions) == [REQUEST, SUBSCRIPTION]
-
-
-def test_unwatching_ends_the_subscription() -> None:
-    bench, home = watched()
-    bench.answer(home, 1, accept_subscription=True)
-    bench.node.user.unwatch(POOL, bench.now)
-    assert sent(bench.drain()) == [REQUEST]
-    bench.answer(home, 1)
-    assert not bench.answer(home, 1, 2)
-    assert bench.changes() == [[1]]
-    assert not bench.wait(1000)
-
-
-def test_unwatching_without_a_home_asks_nobody() -> None:
-    bench, home = watched()
-    bench.answer(home, 1, accept_subscription=True)
-    bench.refuse(home)
-    bench.node.user.unwatch(POOL, bench.now)
-    other = bench.accept()
-    assert not sent_to(bench.actions, other)
-
-
-def test_unwatching_before_the_answer_ends_the_subscription_too() -> None:
-    bench, home = watched()
-    bench.node.user.unwatch(POOL, bench.now)
-    assert not sent(bench.drain())
-    assert bench.answer(home, 1, accept_subscription=True) == [REQUEST]
-    assert not bench.answer(home, 1, accept_subscription=True), "whatever it says"
-
-
-def test_a_mute_registrar_does_not_end_a_watch() -> None:
-    bench, home = watched()
-    bench.answer(home, 1, accept_subscription=False)
-    bench.wait(60)
-    assert bench.node.home is None
-    bench.wait(5)
-    other = max(bench.dialled)
-    bench.accept(other)
-    bench.wait(1)
-    assert SUBSCRIPTION in sent_to(bench.actions, other)
-    bench.answer(other, 1, 2)
-    assert bench.changes() == [[1], [1, 2]]
-
-
-def test_stopping_tells_who_waits() -> None:
-    bench, _ = at_home()
-    ticket = bench.resolve()
-    bench.take(bench.node.stop(bench.now))
-    assert [(one.ticket, one.failure) for one in bench.resolutions()] == [(ticket, Failure.STOPPED)]
-
-
-def test_time_is_in_microseconds() -> None:
-    bench, _ = at_home(request_timeout=2.0)
-    bench.resolve()
-    assert bench.node.next_expiry == bench.now + 2 * SECOND
