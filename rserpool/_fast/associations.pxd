@@ -47,6 +47,7 @@ cdef class Associations:
     cdef int hand_over(self, uint32_t assoc, bytes message, object ppid) except -1
     cdef int tell_restart(self, uint32_t assoc) except -1
     cdef int hold(self, uint32_t assoc, Association association, bytes message, object ppid) except -1
+    cdef int tell_up(self, uint32_t assoc, Association association) except -1
     cdef int tell_end(self, uint32_t assoc, Association association, State state) except -1
     cdef int read_own(self, uint32_t assoc, size_t sip) except -1
     cdef int crowded(self, uint32_t assoc, Association association) except -1

@@ -250,6 +250,16 @@ cdef class Associations:
             self.failed(error)
         return 0
 
+    cdef int tell_up(self, uint32_t assoc, Association association) except -1:
+        try:
+            addresses = self.peer_addresses(assoc)
+        except AssociationGone:                         # as the next event will say
+            association.up = False
+            association.aborted = True
+            return 0
+        self.handler.on_up(self, assoc, addresses, association.port)
+        return 0
+
     cdef int tell_end(self, uint32_t assoc, Association association, State state) except -1:
         association.over = True
         association.held = None
@@ -271,7 +281,7 @@ cdef class Associations:
                     association.aborted = True
                     self.goodbye(assoc, True)
                 elif not association.aborted:
-                    self.handler.on_up(self, assoc, self.peer_addresses(assoc), association.port)
+                    self.tell_up(assoc, association)
             elif state == RESTARTED:
                 association.partial = None
                 if association.over or association.aborted:

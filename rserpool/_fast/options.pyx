@@ -5,7 +5,7 @@ import os
 
 from libc.errno cimport errno
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uintptr_t
+from libc.stdint cimport uint16_t, uint32_t, uintptr_t
 from libc.string cimport memset
 
 from rserpool._fast.libusrsctp cimport *
@@ -13,6 +13,7 @@ from rserpool._fast.peers cimport socklen_t
 
 cdef enum:
     STREAMS = 32                     # incoming streams we admit; a peer cannot make us reserve more
+    NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; few larger fit into its buffers
     SACK_DELAY = 20                  # milliseconds, unless told otherwise
 
 cdef tuple EVENTS = (SCTP_ASSOC_CHANGE, SCTP_SHUTDOWN_EVENT)
@@ -84,17 +85,22 @@ cdef int tune(usocket *so, object tuning) except -1:
     return set_option(so, SCTP_DELAYED_SACK, &sack, sizeof(sack))
 
 
+cdef int allow_large_packets(usocket *so, uint32_t assoc, uintptr_t peer, uint16_t port) noexcept:
+    """As large as fit into one datagram on the loopback."""
+    cdef sctp_paddrparams path
+    memset(&path, 0, sizeof(path))
+    name_of(<sockaddr_conn *>&path.spp_address, peer, port)
+    path.spp_assoc_id = assoc
+    path.spp_pathmtu = NEAR_MTU
+    path.spp_flags = <uint32_t>SPP_PMTUD_DISABLE
+    return usrsctp_setsockopt(so, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
+
+
 cdef void name_of(sockaddr_conn *name, uintptr_t peer, uint16_t port) noexcept:
     memset(name, 0, sizeof(sockaddr_conn))
     name.sconn_family = <uint16_t>AF_CONN
     name.sconn_port = htons(port)
     name.sconn_addr = <void *>peer
-
-
-cdef uint32_t window_of(const uint8_t *packet) noexcept:
-    """The window in a packet that begins with a SACK chunk (RFC 9260 3.3.4)."""
-    cdef const uint8_t *at = packet + SACK_RWND
-    return <uint32_t>at[0] << 24 | <uint32_t>at[1] << 16 | <uint32_t>at[2] << 8 | at[3]
 
 
 cdef void close_at_once(usocket *so) noexcept:

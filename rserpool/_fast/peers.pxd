@@ -25,6 +25,7 @@ cdef struct Peer:
     socklen_t length
     int fd                     # -1: free
     uint32_t uses              # associations that need it
+    uint32_t token             # of the packet that went there last (packets.token_of)
     uint32_t chain             # next in its bucket; all links are index + 1, 0 ends
     uint32_t newer             # among the unused
     uint32_t older

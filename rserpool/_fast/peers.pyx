@@ -146,6 +146,7 @@ cdef uintptr_t peers_find(Peers *peers, int fd, const sockaddr *address, socklen
     peer.length = length
     peer.fd = fd
     peer.uses = 0
+    peer.token = 0
     chain_in(peers, link - 1)
     unused_in(peers, link - 1)
     return link

@@ -28,7 +28,9 @@ from rserpool._fast.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
 )
 
-from rserpool._fast.options cimport SACK_RWND, check, close_at_once, make_room, name_of, tune, window_of
+from rserpool._fast.options cimport allow_large_packets, check, close_at_once, make_room, name_of, tune
+
+from rserpool._fast.packets cimport COMMON_HEADER, Refusal, next_refusal, token_of, window_of
 
 from rserpool.association import AssociationGone
 
@@ -36,10 +38,8 @@ cdef enum:
     BATCH = 64                       # datagrams per recvmmsg
     BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop
     DATAGRAM = 1 << 16
-    COMMON_HEADER = 12
     ASAP_PPID = 11
-    NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; few larger fit into its buffers
-    SACK = 3                         # chunk type
+    SENDS = 2                        # of a packet: the first may be told of what became of an earlier one
     CLOSED = 1500                    # a window of less lets the stack send probes only
     MAX_CHUNKS = 1 << 14             # kept per association; the window bounds them first. Beyond, they are dropped
     SPACE = 1 << 18                  # send and receive buffer of an association, octets,
@@ -68,10 +68,16 @@ cdef frozenset GONE = frozenset(
 cdef int output(void *address, void *packet, size_t length, uint8_t tos, uint8_t whole) noexcept nogil:
     """The stack has a packet for a peer. One that does not go out now is one that the network lost."""
     cdef Peer *peer = peers_get(&_peers, <uintptr_t>address)
+    cdef uint32_t token
+    cdef int tries = SENDS
     if peer == NULL:
         return 0
+    token = token_of(<const uint8_t *>packet, length)
+    if token:
+        peer.token = token
     while sendto(peer.fd, packet, length, MSG_DONTWAIT, <const sockaddr *>peer.address, peer.length) < 0:
-        if errno != EINTR:
+        tries -= errno != EINTR
+        if errno == EAGAIN or not tries:
             break
     return 0
 
@@ -262,6 +268,10 @@ cdef class Socket(Associations):
             for i in range(BATCH):
                 _headers[i].msg_hdr.msg_namelen = 28
             n = recvmmsg(fd, _headers, BATCH, MSG_DONTWAIT, NULL)
+            if n < 0 and errno != EAGAIN:               # what has come goes before what a packet of ours met
+                n = recvmmsg(fd, _headers, BATCH, MSG_DONTWAIT, NULL)
+            if n < 0:
+                self.take_refusals(fd)
             for i in range(n):
                 header = &_headers[i].msg_hdr
                 self.take_packet(
@@ -287,8 +297,24 @@ cdef class Socket(Associations):
             events_from(0)
             if self.stuck:
                 self.heard.add(peer)
-            if size >= SACK_RWND + 4 and packet[COMMON_HEADER] == SACK and window_of(packet) < CLOSED:
+            if window_of(packet, size) < CLOSED:
                 self.greet(peer, <uint16_t>(<uint16_t>packet[0] << 8 | packet[1]))
+        return 0
+
+    cdef int take_refusals(self, int fd) except -1:
+        """Abort associations with peers whose port is closed, if ICMP quotes what no stranger knows (RFC 6951 4.5)."""
+        cdef Refusal refusal
+        cdef uintptr_t place
+        cdef Peer *peer
+        cdef int _i
+        for _i in range(BATCH):
+            if not next_refusal(fd, &refusal):
+                break
+            place = find_peer(fd, <const sockaddr *>refusal.address, refusal.length) if refusal.token else 0
+            peer = peers_get(&_peers, place)
+            if peer != NULL and peer.token == refusal.token:
+                for assoc in [assoc for assoc, one in self.table.items() if (<Association>one).place == place]:
+                    self.abort(assoc)
         return 0
 
     cdef int greet(self, uintptr_t peer, uint16_t port) except -1:
@@ -369,16 +395,9 @@ cdef class Socket(Associations):
 
     cdef int widen(self, uint32_t assoc, uintptr_t peer, uint16_t port) except -1:
         """Large packets to a peer on this machine; elsewhere the stack's 1280 octets pass everywhere."""
-        cdef sctp_paddrparams path
         cdef Peer *there = peers_get(&_peers, peer)
-        if there == NULL or not peers_near(there):
-            return 0
-        memset(&path, 0, sizeof(path))
-        name_of(<sockaddr_conn *>&path.spp_address, peer, port)
-        path.spp_assoc_id = assoc
-        path.spp_pathmtu = NEAR_MTU
-        path.spp_flags = <uint32_t>SPP_PMTUD_DISABLE
-        usrsctp_setsockopt(self.so, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
+        if there != NULL and peers_near(there):
+            allow_large_packets(self.so, assoc, peer, port)
         return 0
 
     cdef int released(self, Association association) except -1:

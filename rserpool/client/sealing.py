@@ -173,7 +173,10 @@ class Sealer:
 
 
 def _load() -> None:
+    """Whatever sealing needs, now: a user that comes from an element which has failed should not wait for it."""
     try:
-        import cryptography  # noqa: F401
+        import cryptography.exceptions
+        import cryptography.hazmat.primitives.ciphers.aead
+        import cryptography.hazmat.primitives.kdf.hkdf  # noqa: F401
     except ImportError:
         raise MissingExtra("sealed cookies need cryptography: pip install rserpool[cookies]") from None

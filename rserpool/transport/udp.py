@@ -161,7 +161,7 @@ class UdpSockets:
         target = as_address(address)
         if not target.is_multicast:
             sock, _ = self.choose([target])
-            sock.sendto(data, (str(target), port))
+            _send(sock, data, target, port)
             return
         sent: set[int] = set()
         for own, index, sock in zip(self.addresses, self.interfaces, self.sockets, strict=True):
@@ -172,10 +172,18 @@ class UdpSockets:
                     sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
                 else:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
-                sock.sendto(data, (str(target), port))
+                _send(sock, data, target, port)
                 sent.add(index)
         if not sent:
             raise OSError(errno.EADDRNOTAVAIL, f"no local address leads to {target}")
+
+
+def _send(sock: socket.socket, data: bytes, address: Address, port: int) -> None:
+    """Send one datagram, a second time where the first call tells of what became of an earlier packet."""
+    try:
+        sock.sendto(data, (str(address), port))
+    except ConnectionRefusedError:
+        sock.sendto(data, (str(address), port))
 
 
 def route_source(address: Address) -> Address | None:

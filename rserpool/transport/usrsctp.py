@@ -1,10 +1,14 @@
 """SCTP by libusrsctp in this process, in the loop, over UDP (RFC 6951). The UDP port is the SCTP port.
 
 One address per association. Two endpoints of a process cannot share a port number, not even at different addresses.
+A peer whose UDP port is closed, as that of a killed process is, is ABORTED as soon as a packet has gone there, if word
+of it comes back by ICMP (RFC 6951 4.5).
 """
 
 import asyncio
 import os
+import select
+import socket
 from collections.abc import Sequence
 
 from rserpool._fast import usrsctp as stack
@@ -12,6 +16,7 @@ from rserpool.transport.interface import MAX_MESSAGE, Address, Handler, Tuning, 
 from rserpool.transport.sctp_endpoint import SctpEndpoint
 from rserpool.transport.udp import UdpSockets, expand, pack, unpack
 
+IP_RECVERR, IPV6_RECVERR = 11, 25
 TICK = 0.010
 """Seconds between two looks at SCTP's timers while there is traffic: their resolution."""
 IDLE_TICK = 0.050
@@ -81,8 +86,21 @@ class UsrsctpEndpoint(SctpEndpoint, stack.Socket):
             raise OSError(
                 error.errno, f"SCTP {sockets.addresses[0]} port {self._port}: {os.strerror(error.errno or 0)}"
             ) from None
+        self._gates: list[select.epoll] = []
         for sock in sockets.sockets:
-            self._loop.add_reader(sock.fileno(), self.receive, sock.fileno())
+            self._watch(sock)
+
+    def _watch(self, sock: socket.socket) -> None:
+        """Have receive() called for packets and for errors. uvloop takes errors for the end of a descriptor, so that it
+        watches another one, which says no more than that there is something."""
+        if sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+        gate = select.epoll()
+        self._gates.append(gate)
+        gate.register(sock.fileno(), select.EPOLLIN)
+        self._loop.add_reader(gate.fileno(), self.receive, sock.fileno())
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:
@@ -124,8 +142,9 @@ class UsrsctpEndpoint(SctpEndpoint, stack.Socket):
     def release(self) -> None:
         self.close_socket()
         self._ticker.discard(self)
-        for sock in self._sockets.sockets:
-            self._loop.remove_reader(sock.fileno())
+        for gate, sock in zip(self._gates, self._sockets.sockets, strict=True):
+            self._loop.remove_reader(gate.fileno())
+            gate.close()
             self.forget(sock.fileno())
         self._sockets.close()
         self._transport.endpoints.discard(self)

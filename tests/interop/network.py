@@ -87,10 +87,10 @@ class Program:
         self.process.send_signal(signal.SIGCONT)
 
 
-def capture(out: Path, interface: str) -> Program:
-    """Starts to record the interface's SCTP and ASAP's and ENRP's datagrams in ``capture.pcap``, or ``capture1.pcap``
-    of the second LAN."""
-    command = ["tcpdump", "-i", interface, "-U", "-Z", "root", "-s", "0", "-w", "-", CAPTURED]
+def capture(out: Path, interface: str, captured: str = CAPTURED) -> Program:
+    """Starts to record what of the interface's packets passes that filter in ``capture.pcap``, or ``capture1.pcap`` of
+    the second LAN."""
+    command = ["tcpdump", "-i", interface, "-U", "-Z", "root", "-s", "0", "-w", "-", captured]
     name = "capture1" if interface == "br1" else "capture"
     program = Program(name, command, out, subprocess.DEVNULL, "pcap")
     wait_until(lambda: program.output.stat().st_size >= 24, "the capture's start")
@@ -100,9 +100,11 @@ def capture(out: Path, interface: str) -> Program:
 class Network:
     """The LANs, their hosts and everything started on them; a context manager that ends it all."""
 
-    def __init__(self, out: Path, *, encapsulation: int | None = None, lans: int = 1) -> None:
-        """``encapsulation``: the UDP port through which all hosts' kernels send and receive SCTP (RFC 6951)."""
+    def __init__(self, out: Path, *, encapsulation: int | None = None, lans: int = 1, captured: str = CAPTURED) -> None:
+        """``encapsulation``: the UDP port through which all hosts' kernels send and receive SCTP (RFC 6951).
+        ``captured``: tcpdump's filter for the captures."""
         self.out = out
+        self.captured = captured
         self.encapsulation = encapsulation
         self.lans = lans
         self.programs: list[Program] = []
@@ -115,7 +117,7 @@ class Network:
                 f"addr add {address(254, lan)}/24 dev br{lan}",
                 f"link set br{lan} up",
             )
-            self.captures.append(capture(self.out, f"br{lan}"))
+            self.captures.append(capture(self.out, f"br{lan}", self.captured))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -199,6 +199,22 @@ def test_a_message_beyond_all_bounds_ends_its_association(run: Run, stack: str, 
     run(main())
 
 
+def test_a_peer_that_is_gone_before_it_was_seen(run: Run) -> None:
+    async def main() -> None:
+        async with transport("kernel") as made:
+            heard = Recorder()
+            server = await made.endpoint(heard, addresses=[HOST])
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132) as peer:
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                peer.connect((HOST, server.port))
+                peer.send(message())
+            await heard.until(lambda: bool(heard.down))
+            assert heard.order == ["down"]
+            assert heard.reasons == [Down.CANT_START]
+
+    run(main())
+
+
 def test_datagrams_leave_from_the_same_port(run: Run) -> None:
     async def main() -> None:
         async with pair("kernel") as p:

@@ -19,22 +19,21 @@ from tests.transport.support import HASTY, HOST, LIMIT, Recorder, message, pair,
 pytestmark = pytest.mark.needs_usrsctp
 
 
-def vanish(endpoint: UsrsctpEndpoint) -> None:
-    """End as a killed process does: nothing more leaves."""
-    loop = asyncio.get_running_loop()
+def vanish(endpoint: UsrsctpEndpoint, *, machine: bool = False) -> None:
+    """End as a killed process does, or as its ``machine``: nothing more leaves, not even word of the closed port."""
     for sock in endpoint._sockets.sockets:
-        loop.remove_reader(sock.fileno())
         endpoint.forget(sock.fileno())
-    endpoint._sockets.close()
     endpoint.close_socket()
     endpoint.vacant()
+    if not machine:
+        endpoint.release()
 
 
 def test_a_peer_that_vanishes_is_lost(run: Run) -> None:
     async def main() -> None:
         async with pair("usrsctp", tuning=HASTY) as p:
             assert isinstance(p.server, UsrsctpEndpoint)
-            vanish(p.server)
+            vanish(p.server, machine=True)
             assert p.client.send(p.assoc, message(), 11)
             await p.at_client.until(lambda: bool(p.at_client.down))
             assert p.at_client.down == [(p.assoc, Down.LOST)]
