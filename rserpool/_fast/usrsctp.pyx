@@ -68,13 +68,10 @@ cdef frozenset GONE = frozenset(
 cdef int output(void *address, void *packet, size_t length, uint8_t tos, uint8_t whole) noexcept nogil:
     """The stack has a packet for a peer. One that does not go out now is one that the network lost."""
     cdef Peer *peer = peers_get(&_peers, <uintptr_t>address)
-    cdef uint32_t token
     cdef int tries = SENDS
     if peer == NULL:
         return 0
-    token = token_of(<const uint8_t *>packet, length)
-    if token:
-        peer.token = token
+    peer.token = token_of(<const uint8_t *>packet, length) or peer.token
     while sendto(peer.fd, packet, length, MSG_DONTWAIT, <const sockaddr *>peer.address, peer.length) < 0:
         tries -= errno != EINTR
         if errno == EAGAIN or not tries:
