@@ -23,7 +23,7 @@ demo: build ## a registrar, three pool elements, a pool user, and a failure
 test: setup ## all tests, also those against other implementations in the peer lab
 	@$(PY) -m pytest -rsxX --durations=15 --durations-min=1 $(PYTEST_ARGS)
 
-sim: setup ## SEEDS scopes (1000) of registrars and elements, disturbed in virtual time; from seed FROM (0) on
+sim: setup ## SEEDS scopes (1000) of registrars, elements and users, disturbed in virtual time; from seed FROM (0) on
 	@$(PY) -m tests.sim --seeds $(SEEDS) --from $(FROM)
 
 conformance: setup ## which rows of the RFCs' requirement table tests cover, which not, and why

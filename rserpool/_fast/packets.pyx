@@ -6,7 +6,6 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
 from rserpool._fast.libusrsctp cimport iovec, msghdr, MSG_DONTWAIT
-from rserpool._fast.peers cimport socklen_t
 
 cdef extern from "<sys/socket.h>" nogil:
     struct cmsghdr:

@@ -1,1 +1,1 @@
-"""A scope of registrars and pool elements in virtual time, everything from one seed."""
+"""A scope of registrars, pool elements and pool users in virtual time, everything from one seed."""

@@ -12,7 +12,7 @@ import pytest
 
 from rserpool.association import Down
 from rserpool.client_settings import FAST
-from rserpool.protocol import pe, session_table
+from rserpool.protocol import hunt, pe, session_table
 from rserpool.protocol.asap import AsapRegistrar
 from rserpool.protocol.candidates import FOREVER, Candidate
 from rserpool.protocol.events import State as ElementStage
@@ -120,9 +120,9 @@ def row(table: MutableMapping[Any, Any], *rows: tuple[Any, Any]) -> Break:
     return breaks
 
 
-def stubborn(hunt: Hunt, now: int, pause: int) -> list[Candidate]:
+def stubborn(own: Hunt, now: int, pause: int) -> list[Candidate]:
     """Only that registrar is tried that was tried first."""
-    mine = hunt._mine(now)
+    mine = own._mine(now)
     favourite = min(mine, key=lambda one: one.tried if one.tried > 0 else FOREVER, default=None)
     return [favourite] if favourite is not None and favourite.usable(now) and favourite.tried + pause <= now else []
 
@@ -161,6 +161,15 @@ def slanderous(
     return [*actions, Report(session.element)] if reason is Down.SHUTDOWN and session.element else actions
 
 
+def repetitive(session: UserSession) -> None:
+    """Who has failed is reported, and reported again."""
+    failed, again = session.element, session._report
+    fail_over(session)
+    if again and failed is not None:
+        session._actions.insert(0, Report(failed))
+
+
+fail_over = UserSession._fail_over
 control, down, restart = UserSession.control, UserSession.down, Outbox.restart
 READY, SELECTING = ElementStage.READY, SessionState.SELECTING
 BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
@@ -179,11 +188,13 @@ BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
     ),
     "a node keeps its former home": (method(Node, "leave", nothing), OURS),
     "a hunt never gives a dead registrar up": (method(Hunt, "_eligible", stubborn), DEATHS),
+    "a hunt tries too many at once": (lambda patch: patch.setattr(hunt, "AT_ONCE", 6), DEATHS),
     "a user watches at its first home only": (method(User, "home_found", deaf), DEATHS),
     "a session echoes its first cookie": (method(UserSession, "control", forgetful), SESSIONS),
     "a session echoes no cookie": (method(Outbox, "restart", lambda outbox, *control: restart(outbox)), SESSIONS),
     "a session loses what was not sent": (method(Outbox, "restart", careless), SESSIONS),
     "a session reports who left in order": (method(UserSession, "down", slanderous), SESSIONS),
+    "a session reports a failure twice": (method(UserSession, "_fail_over", repetitive), SESSIONS),
     "a session never leaves who is silent": (method(UserSession, "deadline", property(enduring)), SESSIONS),
     "a session ends where all have failed": (
         row(
