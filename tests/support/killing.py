@@ -19,6 +19,8 @@ RESTART = 1.0
 """Seconds from a kill to the start of a new process: a guest's only processor would be busy with it while the others
 react."""
 SIZE = int(os.environ.get("RSERPOOL_DOWNLOAD_OCTETS") or 60_000_000)
+LONGEST = 1.0 if "RSERPOOL_DOWNLOAD_OCTETS" in os.environ else 3.0
+"""Seconds of the longest stall: one where it is measured; a machine that runs other tests may stand still for more."""
 RATE = 4e6
 """Octets a second that an element sends: the file takes long enough."""
 FAST = (
@@ -192,12 +194,12 @@ def outcome(scene: Scene, user: Program) -> dict[str, Any]:
     }
 
 
-def judge(found: dict[str, Any], longest: float) -> None:
-    """What has to be true of an outcome; ``longest`` is in seconds."""
+def judge(found: dict[str, Any]) -> None:
+    """What has to be true of an outcome."""
     assert found["done"], found["errors"]
     (done,) = found["done"]
     assert {name: done[name] for name in found["expected"]} == found["expected"]
     assert found["elements_killed"] >= SIZE / RATE / ELEMENT_EVERY - 1
     assert found["registrars_killed"] >= SIZE / RATE / REGISTRAR_EVERY - 1
     assert done["failovers"] >= found["hits"] > 0
-    assert done["longest"] < longest, found["stalls"]
+    assert done["longest"] < LONGEST, found["stalls"]

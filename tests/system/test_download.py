@@ -34,4 +34,4 @@ def test_a_file_arrives_whole_and_without_a_long_stall(tmp_path: Path) -> None:
     )
     with Prepared(tmp_path) as prepared:
         scene = killing.Scene(plan, lambda tag, host, module, arguments: prepared.start(tag, module, arguments))
-        killing.judge(killing.outcome(scene, scene.download()), longest=1.0)
+        killing.judge(killing.outcome(scene, scene.download()))
