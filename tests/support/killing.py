@@ -29,6 +29,9 @@ FAST = (
 )  # fmt: skip
 """A registrar's timers, for a local network."""
 
+ON_ITS_WAY = 0.5
+"""Seconds of data that buffers may hold, and more."""
+
 Start = Callable[[str, int, str, list[str]], Program]
 """Starts a program of a name on a host: a module and its arguments."""
 
@@ -174,13 +177,15 @@ def registered(element: Program) -> bool:
 
 
 def outcome(scene: Scene, user: Program) -> dict[str, Any]:
-    """What the user saw. ``hits`` are the kills of the element that served it."""
+    """What the user saw. ``hits`` are the kills of the element that served it, but not those at the very end, when the
+    rest of the file may be on its way already."""
     serving = said(user, "began") + said(user, "failover")
+    end = max((record["at"] for record in said(user, "done")), default=float("inf")) - ON_ITS_WAY
     elements = [kill for kill in scene.kills if kill.what == "element"]
     hits = 0
     for kill in elements:
         before = [record for record in serving if record["at"] <= kill.at]
-        hits += bool(before) and before[-1].get("new", before[-1].get("element")) == kill.identifier
+        hits += bool(before) and kill.at < end and before[-1].get("new", before[-1].get("element")) == kill.identifier
     return {
         "done": said(user, "done"),
         "expected": {"octets": scene.plan.size, "sha256": digest(NAME, scene.plan.size)},
