@@ -116,11 +116,11 @@ class Server:
         options = self.config.server
         addresses, port = self._addresses(options.asap, ASAP_PORT, "--asap")
         transport = self._sctp_transport()
-        asap, tcp = await self._serve_asap(transport, addresses, port)
         enrp = None
-        if options.enrp != ("off",):
-            addresses, port = self._addresses(options.enrp or addresses, ENRP_PORT, "--enrp")
-            enrp = await self._bind(transport, Protocol.ENRP, addresses, port)
+        if options.enrp != ("off",):  # first: who finds ASAP served finds ENRP too
+            where = self._addresses(options.enrp or addresses, ENRP_PORT, "--enrp")
+            enrp = await self._bind(transport, Protocol.ENRP, *where)
+        asap, tcp = await self._serve_asap(transport, addresses, port)
         self._start_multicast(asap, enrp)
         log.info(
             "registrar 0x%08x serves ASAP at %s, port %d%s, profile %s",

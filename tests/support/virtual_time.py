@@ -11,6 +11,10 @@ REAL_WAIT = 0.05
 """Seconds of real time that real sockets are given before the clock jumps."""
 
 
+DAY = 86_400.0
+"""Virtual seconds after which a test waits in vain."""
+
+
 class _JumpingSelector(selectors.DefaultSelector):
     """Where nothing is ready, jumps to the next timer instead of waiting for it."""
 
@@ -44,6 +48,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end in virtual time."""
+    """Run to the end in virtual time. TimeoutError if that takes longer than DAY."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main)
+        return runner.run(asyncio.wait_for(main, DAY))

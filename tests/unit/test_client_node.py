@@ -30,6 +30,7 @@ from rserpool.messages import (
     ServerAnnounce,
     TCPTransport,
 )
+from rserpool.protocol.actions import Protocol
 from rserpool.registrar.server import Server
 from rserpool.settings import Scope
 from rserpool.transport.host import host_addresses
@@ -122,7 +123,7 @@ async def test_a_registrar_is_found_by_its_announcement(world: World) -> None:
         await asyncio.sleep(60)
         assert element.state is State.HUNT
         announcement = ServerAnnounce(server_identifier=0x22222222).encode()
-        asap = next(iter(server.endpoints.values()))
+        asap = server.endpoints[Protocol.ASAP]
         world.network.datagram(asap, announcement, ip_address("239.0.0.50"), 3863)  # type: ignore[arg-type]
         began = asyncio.get_running_loop().time()
         await element.registered()
@@ -338,7 +339,7 @@ async def test_an_element_survives_a_crash_of_its_registrar_within_a_second(worl
         home = first if len(first.registrar.handlespace) else second
         other = second if home is first else first
         began = asyncio.get_running_loop().time()
-        world.network.vanish(next(iter(home.endpoints.values())))  # type: ignore[arg-type]
+        world.network.vanish(home.endpoints[Protocol.ASAP])  # type: ignore[arg-type]
         await eventually(lambda: len(other.registrar.handlespace))
         assert identifiers(await user.resolve(ONE_POOL)) == [element.identifier]
         assert asyncio.get_running_loop().time() - began < 1
