@@ -1,6 +1,7 @@
 # The front door. Every target sets up what it needs by itself; `make` lists them.
 PY := .venv/bin/python
 PYTEST_ARGS ?=
+WORKERS ?= 3
 SEEDS ?= 1000
 FROM ?= 0
 REF ?= HEAD
@@ -20,8 +21,8 @@ build: ## .venv with the built package, programs in .venv/bin
 demo: build ## a registrar, three pool elements, a pool user, and a failure
 	@$(PY) -m ci.demo
 
-test: setup ## all tests, also those against other implementations in the peer lab
-	@$(PY) -m pytest -rsxX --durations=15 --durations-min=1 $(PYTEST_ARGS)
+test: setup ## all tests, also those against other implementations in the peer lab; WORKERS processes (3) at once
+	@$(PY) -m pytest -rsxX -n $(WORKERS) --dist loadscope --durations=15 --durations-min=1 $(PYTEST_ARGS)
 
 sim: setup ## SEEDS scopes (1000) of registrars, elements and users, disturbed in virtual time; from seed FROM (0) on
 	@$(PY) -m tests.sim --seeds $(SEEDS) --from $(FROM)
