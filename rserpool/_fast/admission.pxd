@@ -4,6 +4,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from rserpool._fast.records cimport Space
+from rserpool._fast.scan cimport Scan
 
 
 cdef class Terms:
@@ -25,6 +26,7 @@ cdef class Guest:
     cdef public int64_t elements
 
 
+cdef bint fits_policy(const uint8_t *element, const Scan *scan) noexcept nogil
 cdef object admit(
     Space *space, Terms terms, Guest guest, const uint8_t *octets, size_t size, uint64_t connection, uint64_t now,
     list updated, bint *added,

@@ -150,7 +150,7 @@ cdef object admit(
     else:
         handle = PyBytes_FromStringAndSize(<const char *>parameters[0].octets + 4, <Py_ssize_t>name_length)
     added[0] = element is NULL
-    element = place_element(space, pool, element, handle, room, &scan, connection)
+    element = place_element(space, pool, element, handle, room, &scan, <uint32_t>space.own.node.key0, connection)
     if added[0]:
         guest.elements += 1
     element.run.flags &= <uint8_t>~PROBED

@@ -31,7 +31,7 @@ cdef int register_element(
     Space *space, bytes handle, const uint8_t *octets, size_t size, uint32_t home, uint64_t connection,
 ) except -1
 cdef Element *place_element(
-    Space *space, Pool *pool, Element *element, bytes handle, const uint8_t *octets, const Scan *scan,
+    Space *space, Pool *pool, Element *element, bytes handle, const uint8_t *octets, const Scan *scan, uint32_t home,
     uint64_t connection,
 ) except NULL
 cdef int verdict_on(const Pool *pool, const Scan *scan) noexcept nogil

@@ -425,11 +425,10 @@ cdef int register_element(
 
 
 cdef Element *place_element(
-    Space *space, Pool *pool, Element *element, bytes handle, const uint8_t *octets, const Scan *scan,
+    Space *space, Pool *pool, Element *element, bytes handle, const uint8_t *octets, const Scan *scan, uint32_t home,
     uint64_t connection,
 ) except NULL:
-    """Add (where ``element`` is NULL) or update a PE of our own that is known to fit its pool, which may be new."""
-    cdef uint32_t home = <uint32_t>space.own.node.key0
+    """Add (where ``element`` is NULL) or update a PE that is known to fit its pool, which may be new."""
     if element is NULL:
         return add_element(space, pool, handle, octets, scan, home, connection)
     update_element(space, element, octets, scan, home, connection)

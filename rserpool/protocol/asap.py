@@ -77,7 +77,7 @@ class AsapRegistrar:
         self._now = 0
         self._probes: dict[tuple[bytes, int], Bucket] = {}
         self.custody = Custody(self)
-        self._subscriptions = Subscriptions(handlespace, settings.limits.subscriptions, self._gather)
+        self.subscriptions = Subscriptions(handlespace, settings.limits.subscriptions, self._gather)
         self.timeout = round(settings.keep_alive_timeout * MICROSECONDS)
         handlespace.default_items = settings.profile.default_items
         handlespace.used_items = settings.max_increment
@@ -128,7 +128,7 @@ class AsapRegistrar:
             self.counters["elements lost with their association"] += 1
         gone = self.associations.pop(number, None)
         if gone is not None:
-            self._subscriptions.forget(gone)
+            self.subscriptions.forget(gone)
             self.custody.departed(gone)
             host = gone.peer.addresses[0] if gone.peer.addresses else None
             self._hosts[host] -= 1
@@ -216,7 +216,7 @@ class AsapRegistrar:
             view = self.handlespace.find(handle, identifier)
             if view is not None:
                 actions.append(Update(True, handle, view.parameter))
-            self._subscriptions.changed(handle)
+            self.subscriptions.changed(handle)
         self.handlespace.updated.clear()
         return actions
 
@@ -257,7 +257,7 @@ class AsapRegistrar:
         stored = self.handlespace.find(message.pool_handle, element.identifier)
         assert stored is not None
         self._start_timers(stored, element)
-        self._subscriptions.changed(message.pool_handle)
+        self.subscriptions.changed(message.pool_handle)
         answer = RegistrationResponse(pool_handle=message.pool_handle, pe_identifier=element.identifier)
         return [Update(True, message.pool_handle, stored.parameter), Send(peer.number, answer.encode())]
 
@@ -336,10 +336,10 @@ class AsapRegistrar:
         handle = message.pool_handle
         self.counters["handle resolutions"] += 1
         if not message.subscribe:
-            self._subscriptions.discard(handle, peer)
+            self.subscriptions.discard(handle, peer)
         items = message.items or self.settings.profile.default_items
         accepted = message.subscribe and self.handlespace.pool(handle) is not None
-        accepted = accepted and self._subscriptions.add(handle, peer)
+        accepted = accepted and self.subscriptions.add(handle, peer)
         answer = self.handlespace.resolution(handle, items, accept_subscription=accepted)
         if answer is None:
             self.counters["handle resolutions of unknown pools"] += 1
@@ -353,7 +353,7 @@ class AsapRegistrar:
 
     def _push_due(self, handle: bytes, now: int) -> list[Action]:
         self._now = now
-        return self._subscriptions.push(handle, self.associations)
+        return self.subscriptions.push(handle, self.associations)
 
     # Liveness (RFC 5352 3.4, 3.5)
 
@@ -432,13 +432,13 @@ class AsapRegistrar:
             if self.handlespace.register(handle, parameter, home=home) in (Verdict.ADDED, Verdict.UPDATED):
                 self.moved_away(handle, identifier, previous)
                 self.start_life(handle, identifier, life, self._now)
-                self._subscriptions.changed(handle)
+                self.subscriptions.changed(handle)
                 return []
         update = Update(False, handle, view.parameter)
         self._one_element_less(previous)
         self._probes.pop((handle, identifier), None)
         self.handlespace.remove(handle, identifier)
-        self._subscriptions.changed(handle)
+        self.subscriptions.changed(handle)
         return [update]
 
     def _one_element_less(self, number: int) -> None:
@@ -451,7 +451,7 @@ class AsapRegistrar:
     def changed(self, handle: bytes, now: int) -> None:
         """A pool has changed otherwise: its subscribers are told."""
         self._now = now
-        self._subscriptions.changed(handle)
+        self.subscriptions.changed(handle)
 
     def moved_away(self, handle: bytes, identifier: int, previous: int) -> None:
         """An element has another home: its former association, if it had one here, is no business of its any more."""
@@ -535,7 +535,7 @@ class AsapRegistrar:
         self.counters["registrations expired"] += 1
         if view.home_identifier != self.settings.identifier:
             self.handlespace.remove(handle, identifier)
-            self._subscriptions.changed(handle)
+            self.subscriptions.changed(handle)
             return []
         tell = self._tell_it_is_out(handle, identifier, view.connection)
         return [*tell, *self._remove(handle, identifier)]

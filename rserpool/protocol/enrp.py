@@ -10,6 +10,7 @@ from functools import partial
 
 from rserpool._fast.bucket import Bucket
 from rserpool._fast.handlespace import Handlespace
+from rserpool._fast.merge import ordinary_table
 from rserpool._fast.wheel import Entry, Wheel
 from rserpool.errors import Cause, RemoteProtocolError
 from rserpool.messages import (
@@ -51,6 +52,8 @@ from rserpool.protocol.takeover import Takeovers
 from rserpool.settings import Settings
 
 EVERYBODY = 0
+EMPTY_TABLE = b"\x00\x0c"
+"""The length of an ENRP_HANDLE_TABLE_RESPONSE without entries."""
 CALL_PATIENCE = 60.0
 """Seconds after which a call that nobody reported on may be repeated."""
 JITTER = 0.125
@@ -107,7 +110,6 @@ class EnrpRegistrar:
         self._handlers: dict[type, Callable[..., None]] = {
             Presence: self._presence,
             HandleTableRequest: self.tables.requested,
-            HandleTableResponse: self.tables.responded,
             HandleUpdate: self.mirror.updated,
             ListRequest: self._list_requested,
             ListResponse: self._listed,
@@ -278,8 +280,11 @@ class EnrpRegistrar:
         link = self.links.get(number)
         if link is None or not data:
             return
+        if data[0] == HandleUpdate.TYPE and self.mirror.updated_plainly(link, data):
+            return
+        entries = data if ordinary_table(data) else b""
         try:
-            message = decode(data, "enrp")
+            message = decode(data[:2] + EMPTY_TABLE + data[4:12] if entries else data, "enrp")
         except RemoteProtocolError as error:
             self._malformed(link, error)
             return
@@ -291,7 +296,10 @@ class EnrpRegistrar:
             return
         assert link.peer is not None
         self.happen(link.peer, Event.HEARD)
-        self._handlers[type(message)](link, message)
+        if isinstance(message, HandleTableResponse):
+            self.tables.responded(link, message, entries)
+        else:
+            self._handlers[type(message)](link, message)
         if message.unrecognized:
             self._report(
                 link,

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING
 
 from rserpool._fast.handlespace import Verdict
+from rserpool._fast.merge import Merger
 from rserpool.errors import Cause
 from rserpool.messages import HandleUpdate, PoolElement
 from rserpool.protocol.actions import Level, Send, Update
-from rserpool.protocol.peers import EnrpLink, PeerRegistrar
+from rserpool.protocol.peers import EnrpLink, Event, PeerRegistrar, State
 from rserpool.protocol.registration import INFINITE_LIFE, Refusal, check_policy
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ class Mirror:
 
     def __init__(self, enrp: "EnrpRegistrar") -> None:
         self._enrp = enrp
+        limits = enrp.settings.limits
+        self.merger = Merger(
+            enrp.handlespace,
+            handle_octets=min(enrp.settings.profile.max_pool_handle, limits.pool_handle_octets),
+            pools=limits.pools,
+            elements_per_home=limits.elements_per_peer,
+            watchers=enrp.asap.subscriptions.watchers,
+            changed=lambda handle: enrp.asap.changed(handle, enrp.now),
+        )
 
     def tell(self, update: Update) -> None:
         """Tell all peers of a pool element of ours."""
@@ -56,6 +66,17 @@ class Mirror:
         view = enrp.handlespace.find(handle, element.identifier)
         if view is not None:
             enrp.asap.custody.claim(view, peer.identifier, parameter)
+
+    def updated_plainly(self, link: EnrpLink, data: bytes) -> bool:
+        """Whether a message was an update of a peer's own element with nothing unusual about it, and is taken in."""
+        peer = link.peer
+        if peer is None or peer.link is not link or peer.state is not State.ALIVE:
+            return False
+        if not self.merger.update(data, peer.identifier, self._enrp.now):
+            return False
+        self._enrp.counters["handle updates"] += 1
+        self._enrp.happen(peer, Event.HEARD)
+        return True
 
     def updated(self, link: EnrpLink, message: HandleUpdate) -> None:
         peer = link.peer

@@ -17,28 +17,29 @@ class Subscriptions:
         self._handlespace = handlespace
         self._limit = limit
         self._arm = arm
-        self._watchers: dict[bytes, set[int]] = {}
+        self.watchers: dict[bytes, set[int]] = {}
+        """Never replaced: who merges tables looks at it."""
         self._pending: set[bytes] = set()
 
     def __len__(self) -> int:
-        return sum(map(len, self._watchers.values()))
+        return sum(map(len, self.watchers.values()))
 
     def add(self, handle: bytes, association: Association) -> bool:
         """Watch a pool for an association; False where it watches as many as it may."""
         if handle not in association.subscriptions and len(association.subscriptions) >= self._limit:
             return False
         association.subscriptions.add(handle)
-        self._watchers.setdefault(handle, set()).add(association.number)
+        self.watchers.setdefault(handle, set()).add(association.number)
         return True
 
     def discard(self, handle: bytes, association: Association) -> None:
         """Stop watching a pool, if it was watched."""
         association.subscriptions.discard(handle)
-        watchers = self._watchers.get(handle)
+        watchers = self.watchers.get(handle)
         if watchers is not None:
             watchers.discard(association.number)
             if not watchers:
-                del self._watchers[handle]
+                del self.watchers[handle]
 
     def forget(self, association: Association) -> None:
         """The association is gone."""
@@ -47,14 +48,14 @@ class Subscriptions:
 
     def changed(self, handle: bytes) -> None:
         """A pool has changed: gather, unless a push is under way already."""
-        if handle in self._watchers and handle not in self._pending:
+        if handle in self.watchers and handle not in self._pending:
             self._pending.add(handle)
             self._arm(handle)
 
     def push(self, handle: bytes, associations: dict[int, Association]) -> list[Action]:
         """The gathering time is over: one update to each watcher. A pool that is gone ends its subscriptions."""
         self._pending.discard(handle)
-        watchers = sorted(self._watchers.get(handle, ()))
+        watchers = sorted(self.watchers.get(handle, ()))
         if not watchers:
             return []
         update = self._handlespace.resolution(handle, ALL_ITEMS, accept_subscription=True, advance=False)

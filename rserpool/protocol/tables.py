@@ -109,8 +109,9 @@ class Tables:
         )
         return enrp.arm(enrp.settings.max_time_no_response, partial(self.interrupted, peer))
 
-    def responded(self, link: EnrpLink, message: HandleTableResponse) -> None:
-        """A part of a table that was asked for, of a mentor or of a peer's own elements; others are not asked for."""
+    def responded(self, link: EnrpLink, message: HandleTableResponse, entries: bytes = b"") -> None:
+        """A part of a table that was asked for, of a mentor or of a peer's own elements; others are not asked for.
+        ``entries`` is the whole message where it is ordinary: its record is without them then."""
         enrp = self._enrp
         peer = link.peer
         assert peer is not None
@@ -120,7 +121,7 @@ class Tables:
             enrp.counters["unasked responses"] += 1
             return
         if not message.reject:
-            self._merge(peer, message, everything=mentor)
+            self._merge(peer, message, entries, everything=mentor)
         if mentor:
             enrp.startup.loaded(message)
             return
@@ -134,17 +135,23 @@ class Tables:
         else:
             self._sweep(peer)
 
-    def _merge(self, peer: PeerRegistrar, message: HandleTableResponse, *, everything: bool) -> None:
+    def _merge(self, peer: PeerRegistrar, message: HandleTableResponse, entries: bytes, *, everything: bool) -> None:
         """Take the elements in: a mentor's whole table but for what is ours, and for what another home has told of its
         elements itself meanwhile; otherwise just the peer's own."""
-        enrp = self._enrp
+        merge = partial(self._merge_one, peer, everything)
+        if entries:
+            self._enrp.mirror.merger.table(entries, peer.identifier, everything, self._enrp.now, merge)
         for entry in message.pool_entries:
             for element in entry.pool_elements:
-                home = element.home_identifier
-                if home != peer.identifier and not (everything and home not in (0, enrp.identifier)):
-                    enrp.counters["table entries of others' elements"] += 1
-                elif home == peer.identifier or not self._told(entry.pool_handle, element):
-                    enrp.mirror.store(peer, entry.pool_handle, element)
+                merge(entry.pool_handle, element)
+
+    def _merge_one(self, peer: PeerRegistrar, everything: bool, handle: bytes, element: PoolElement) -> None:
+        enrp = self._enrp
+        home = element.home_identifier
+        if home != peer.identifier and not (everything and home not in (0, enrp.identifier)):
+            enrp.counters["table entries of others' elements"] += 1
+        elif home == peer.identifier or not self._told(handle, element):
+            enrp.mirror.store(peer, handle, element)
 
     def _told(self, handle: bytes, element: PoolElement) -> bool:
         """Whether an element is known from its home already."""
