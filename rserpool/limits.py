@@ -106,9 +106,13 @@ class Limits:
     """Seconds of the longest pause between two downloads of a peer's table while its checksum keeps differing; the
     pauses double from 1 s (a checksum that never matches must not keep both registrars busy)."""
 
-    takeover_keep_alives: float = 2000.0
-    """Keep-alives per second to the elements of a registrar that was taken over: 10 000 of them must not arrive as one
-    burst."""
+    takeover_calls: float = 2000.0
+    """Associations per second that are opened to the elements of a registrar that was taken over: thousands of hosts
+    must not all be called, and all answer, at once. Elements at one place share a call; where there is an association
+    they need none."""
+
+    takeover_calls_burst: int = 256
+    """Such associations that may be opened at once before the rate counts."""
 
     announcement_rate: float = 100.0
     """Announcements looked at per second; the rest of a flood is dropped unread."""

@@ -24,12 +24,13 @@ cdef class Lane:
     cdef Bucket registrations
     cdef Bucket resolutions
     cdef set subscriptions           # the association's: a resolution may end one
-    cdef set unconfirmed             # an acknowledgement may be the first word of one of these to its new home
+    cdef set unconfirmed             # names of PEs that were taken over and have not spoken yet
     cdef dict claims
     # Called with nothing after a renewal, before its answer goes out, and where a timer was armed that is due earlier
     # than the wheel has told its owner.
     cdef public object renewed
     cdef public bint used            # since somebody set it to False
 
+    cdef int confirm(self, const uint8_t *octets, size_t size, uint64_t now) except -1
     cdef object serve_one(self, const uint8_t *octets, size_t size, uint64_t now)
     cdef object answer_to(self, const uint8_t *octets, size_t size, uint64_t now)

@@ -6,9 +6,11 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from rserpool._fast.admission cimport Guest, Terms, admit
 from rserpool._fast.bucket cimport Bucket
-from rserpool._fast.cursor cimport load_u16
+from rserpool._fast.cursor cimport load_u16, load_u32
 from rserpool._fast.handlespace cimport Handlespace
-from rserpool._fast.lane cimport answer_fast
+from rserpool._fast.lane cimport MOST_PARAMETERS, Parameter, answer_fast, rearm_life, split
+from rserpool._fast.records cimport Element, Pool, Space, identifier_of
+from rserpool._fast.space cimport find_in, find_pool
 
 cdef enum:
     REGISTRATION = 0x01
@@ -70,12 +72,12 @@ cdef class Lane:
             bucket = self.resolutions
         elif kind == REGISTRATION:
             bucket = self.registrations
-        elif kind != ENDPOINT_KEEP_ALIVE_ACK or self.unconfirmed or self.claims:
+        elif kind != ENDPOINT_KEEP_ALIVE_ACK or self.claims:
             return None
         if bucket is not None and not bucket.take_one(<int64_t>now):
             return None
         answer = answer_fast(&self.handlespace.space, octets, size, self.number, now, self.handlespace.updated)
-        if answer is None and kind == REGISTRATION and not self.unconfirmed and not self.claims:
+        if answer is None and kind == REGISTRATION and not self.claims:
             answer = admit(
                 &self.handlespace.space, self.terms, self.guest, octets, size, self.number, now,
                 self.handlespace.updated, &added,
@@ -85,6 +87,8 @@ cdef class Lane:
                 bucket.put_back()
             return None
         self.used = True
+        if self.unconfirmed and kind != HANDLE_RESOLUTION:
+            self.confirm(octets, size, now)
         if kind == HANDLE_RESOLUTION:
             self.tally.resolutions += 1
         elif added:
@@ -94,6 +98,28 @@ cdef class Lane:
         else:
             self.tally.acknowledgements += 1
         return answer
+
+    cdef int confirm(self, const uint8_t *octets, size_t size, uint64_t now) except -1:
+        """A PE has spoken: if it was taken over, that it is ours is certain now, and to be told."""
+        cdef Space *space = &self.handlespace.space
+        cdef Parameter parameters[MOST_PARAMETERS]
+        cdef Pool *pool
+        cdef Element *element
+        cdef tuple name
+        split(octets, size, parameters)
+        pool = find_pool(space, parameters[0].octets + 4, parameters[0].length - 4)
+        if pool is NULL:
+            return 0
+        element = find_in(space, pool, load_u32(parameters[1].octets + 4))
+        if element is NULL:
+            return 0
+        name = (<object>pool.handle, identifier_of(element))
+        if name in self.unconfirmed:
+            self.unconfirmed.discard(name)
+            if octets[0] == ENDPOINT_KEEP_ALIVE_ACK:
+                rearm_life(space, element, now)
+                self.handlespace.updated.append(name)
+        return 0
 
     cdef object serve_one(self, const uint8_t *octets, size_t size, uint64_t now):
         """The same, with what it leads to done."""

@@ -24,6 +24,7 @@ cdef enum:
     MARKED = 1             # flags of a Run
     PROBED = 2
     TAKEN = 4              # only while a list is drawn
+    AWAITED = 8            # was taken over, and who tells it so knows
 
 cdef enum:
     RUN_STEP = 8           # octets between the size classes of the run slabs

@@ -10,7 +10,7 @@ from rserpool._fast.index cimport Index, close_index, enter_slot, leave_slot, op
 from rserpool._fast.policies cimport DRAWN, enter_choice, leave_choice, policy_of, revise_choice
 from rserpool._fast.rbtree cimport Node, first, insert, insert_tied, lookup, next_of, remove
 from rserpool._fast.records cimport (
-    CHOICE_AT, KEEP_ALIVE_AT, LIFE_AT, MARKED, NEVER_FITS, OWNED_AT, RUN_SLABS, RUN_STEP, Policy, identifier_of,
+    AWAITED, CHOICE_AT, KEEP_ALIVE_AT, LIFE_AT, MARKED, NEVER_FITS, OWNED_AT, RUN_SLABS, RUN_STEP, Policy, identifier_of,
     octets_of,
 )
 from rserpool._fast.rng cimport seed_rng
@@ -300,6 +300,7 @@ cdef void move_home(Space *space, Element *element, Home *home) noexcept nogil:
     if home != element.home:
         leave_home(space, element)
         enter_home(element, home)
+        element.run.flags &= <uint8_t>~AWAITED
         store_u32(octets_of(element.run) + HOME_OFFSET, <uint32_t>home.node.key0)
 
 

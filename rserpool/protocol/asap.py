@@ -76,7 +76,7 @@ class AsapRegistrar:
         self._randomness = randomness
         self._now = 0
         self._probes: dict[tuple[bytes, int], Bucket] = {}
-        self.custody = Custody(self)
+        self.custody = Custody(self, wheel)
         self.subscriptions = Subscriptions(handlespace, settings.limits.subscriptions, self._gather)
         self.timeout = round(settings.keep_alive_timeout * MICROSECONDS)
         handlespace.default_items = settings.profile.default_items
@@ -108,7 +108,7 @@ class AsapRegistrar:
         self._hosts[host] += 1
         known = self.associations[number] = association(number, peer, self.settings, now, partial(self._lane, number))
         self.counters["associations"] += 1
-        return self.custody.arrived(known)
+        return self.custody.arrived(known, now)
 
     def _lane(
         self, number: int, guest: Guest, registrations: Bucket, resolutions: Bucket, subscriptions: set[bytes]

@@ -5,46 +5,71 @@ it has answered. An element that is associated here is not given up because a pe
 answers, it stays; if it does not, or its association ends, it is the claimant's.
 """
 
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rserpool._fast.handlespace import Timer
+from rserpool._fast.adoption import await_elements, greet
+from rserpool._fast.bucket import Bucket
 from rserpool._fast.views import PoolElementView
-from rserpool.messages import EndpointKeepAlive, decode_transport
+from rserpool._fast.wheel import Wheel
+from rserpool.messages import decode_transport
 from rserpool.protocol.actions import Action, Connect, Protocol, Send
-from rserpool.protocol.addresses import Address
-from rserpool.protocol.association import Association
+from rserpool.protocol.addresses import Address, plain
+from rserpool.protocol.association import MICROSECONDS, Association
 
 if TYPE_CHECKING:
     from rserpool.protocol.asap import AsapRegistrar
 
 ADOPTION = 3
 """Keep-alive time-outs within which an element that was taken over must acknowledge: it has to be called first."""
+CALLS = 0.02
+"""Seconds between two looks at the places that are still to be called."""
 
 Name = tuple[bytes, int]
 """Pool handle and PE identifier."""
+Place = tuple[tuple[Address, ...], int]
+"""Addresses and port at which elements are reached."""
+
+
+@dataclass(slots=True)
+class Call:
+    """Elements that were taken over, at one place with which there is no association yet."""
+
+    names: list[Name]
+    out: bool = False
+    """Whether it has been called."""
 
 
 class Custody:
     """Elements whose home is not certain yet."""
 
-    def __init__(self, asap: "AsapRegistrar") -> None:
+    def __init__(self, asap: "AsapRegistrar", wheel: Wheel) -> None:
+        limits = asap.settings.limits
         self._asap = asap
+        self._wheel = wheel
         self._places: dict[tuple[Address, int], int] = {}
-        self._waiting: dict[tuple[tuple[Address, ...], int], list[Name]] = {}
+        self._calls: dict[Place, Call] = {}
+        self._places_at: dict[tuple[Address, int], list[Place]] = {}
+        """By each of their addresses, the places of calls."""
+        self._to_call: deque[Place] = deque()
+        self._rate = Bucket(limits.takeover_calls, limits.takeover_calls_burst, 0)
+        self._waiting = False
         self.unconfirmed: set[Name] = set()
         self.claims: dict[Name, tuple[int, bytes]] = {}
         """These two are emptied, never replaced: lanes look at them."""
 
     # Associations
 
-    def arrived(self, known: Association) -> list[Action]:
+    def arrived(self, known: Association, now: int) -> list[Action]:
         """An association came up: elements that were taken over may be at its other end."""
         port = known.peer.port
         self._places.update(((address, port), known.number) for address in known.hosts)
         actions: list[Action] = []
-        for place in [place for place in self._waiting if place[1] == port and known.hosts & set(place[0])]:
-            for handle, identifier in self._waiting.pop(place):
-                actions += self._greet(known, handle, identifier)
+        if self._calls:
+            for address in map(plain, known.peer.addresses):
+                for place in tuple(self._places_at.get((address, port), ())):
+                    actions += self._greet(known, self._called(place), now + self._asap.timeout)
         return actions
 
     def departed(self, gone: Association) -> None:
@@ -55,46 +80,85 @@ class Custody:
 
     # Takeover
 
-    def adopt(self, handle: bytes, identifier: int, now: int) -> list[Action]:
-        """This registrar has taken an element over: tell it by a keep-alive with H=1 to its ASAP transport, over the
-        association there if there is one (RFC 5353 3.5.2). It must acknowledge in time."""
+    def adopt(self, found: dict[bytes, list[Name]], now: int) -> list[Action]:
+        """This registrar has taken elements over, by their ASAP transports: tell them by keep-alives with H=1 over the
+        association to there, if there is one or can be (RFC 5353 3.5.2). They must acknowledge in time."""
         asap = self._asap
-        view = asap.handlespace.find(handle, identifier)
-        if view is None or view.asap_transport is None:
-            return []
-        asap.changed(handle, now)
-        transport = decode_transport(view.asap_transport)
-        view.probed = True
-        asap.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, now + ADOPTION * asap.timeout)
-        self.unconfirmed.add((handle, identifier))
-        for address in transport.addresses:
-            number = self._places.get((address, transport.port))
+        actions: list[Action] = []
+        for parameter, names in found.items():
+            transport = decode_transport(parameter)
+            self.unconfirmed.update(names)
+            for handle in dict.fromkeys(handle for handle, _ in names):
+                asap.changed(handle, now)
+            numbers = (self._places.get((address, transport.port)) for address in transport.addresses)
+            number = next((number for number in numbers if number is not None), None)
             if number is not None:
-                return self._greet(asap.associations[number], handle, identifier)
-        place = (transport.addresses, transport.port)
-        waiting = self._waiting.setdefault(place, [])
-        waiting.append((handle, identifier))
-        return [Connect(Protocol.ASAP, *place)] if len(waiting) == 1 else []
+                actions += self._greet(asap.associations[number], names, now + ADOPTION * asap.timeout)
+            else:
+                self._enlist((transport.addresses, transport.port), names, now)
+        return actions + self._call(now)
 
-    def _greet(self, peer: Association, handle: bytes, identifier: int) -> list[Action]:
-        asap = self._asap
-        view = asap.handlespace.find(handle, identifier)
-        if view is None or view.home_identifier != asap.settings.identifier or view.connection:
+    def _enlist(self, place: Place, names: list[Name], now: int) -> None:
+        """A place is to be called, or these elements are at one that is."""
+        call = self._calls.get(place)
+        if call is None:
+            self._calls[place] = Call(names)
+            for address in place[0]:
+                self._places_at.setdefault((address, place[1]), []).append(place)
+            self._to_call.append(place)
+            return
+        call.names += names
+        if call.out:
+            await_elements(self._asap.handlespace, names, now + ADOPTION * self._asap.timeout)
+
+    def _called(self, place: Place) -> list[Name]:
+        """The call to a place is over, one way or the other; its elements."""
+        call = self._calls.pop(place, None)
+        if call is None:
             return []
-        view.set_connection(peer.number)
-        peer.guest.elements += 1
-        asap.counters["keep-alives"] += 1
-        message = EndpointKeepAlive(
-            home=True, server_identifier=asap.settings.identifier, pool_handle=handle, pe_identifier=identifier
-        )
-        return [Send(peer.number, message.encode())]
+        for address in place[0]:
+            places = self._places_at[address, place[1]]
+            places.remove(place)
+            if not places:
+                del self._places_at[address, place[1]]
+        return call.names
+
+    def _call(self, now: int) -> list[Action]:
+        """Call as many places as the rate allows, and the rest soon."""
+        actions: list[Action] = []
+        deadline = now + ADOPTION * self._asap.timeout
+        while self._to_call and (self._to_call[0] not in self._calls or self._rate.take(now)):
+            place = self._to_call.popleft()
+            call = self._calls.get(place)
+            if call is None or call.out:
+                continue
+            call.out = True
+            if await_elements(self._asap.handlespace, call.names, deadline):
+                actions.append(Connect(Protocol.ASAP, *place))
+            else:
+                self._called(place)
+        if self._to_call and not self._waiting:
+            self._waiting = True
+            self._wheel.insert(now + round(CALLS * MICROSECONDS), self._call_due)
+        return actions
+
+    def _call_due(self, now: int) -> list[Action]:
+        self._waiting = False
+        return self._call(now)
+
+    def _greet(self, peer: Association, names: list[Name], deadline: int) -> list[Action]:
+        asap = self._asap
+        messages = greet(asap.handlespace, names, peer.number, deadline)
+        peer.guest.elements += len(messages)
+        asap.counters["keep-alives"] += len(messages)
+        return [Send(peer.number, message) for message in messages]
 
     def unreachable(self, addresses: tuple[Address, ...], port: int) -> list[Name]:
         """An association to elements that were taken over could not be opened; those of them that are still waited
         for."""
         asap = self._asap
         gone = []
-        for handle, identifier in self._waiting.pop((addresses, port), []):
+        for handle, identifier in self._called((addresses, port)):
             view = asap.handlespace.find(handle, identifier)
             if view is not None and view.home_identifier == asap.settings.identifier and not view.connection:
                 gone.append((handle, identifier))

@@ -62,9 +62,10 @@ class Mirror:
         enrp = self._enrp
         parameter = element.encode()
         enrp.handlespace.register(handle, parameter, home=enrp.identifier)
-        enrp.out += enrp.asap.custody.adopt(handle, element.identifier, enrp.now)
         view = enrp.handlespace.find(handle, element.identifier)
-        if view is not None:
+        if view is not None and view.asap_transport is not None:
+            view.probed = True
+            enrp.out += enrp.asap.custody.adopt({view.asap_transport: [(handle, element.identifier)]}, enrp.now)
             enrp.asap.custody.claim(view, peer.identifier, parameter)
 
     def updated_plainly(self, link: EnrpLink, data: bytes) -> bool:

@@ -101,6 +101,8 @@ class PeerRegistrar:
     """While TARGET: the peers that have not consented yet."""
     round: int = 0
     """While TARGET: the rounds of arbitration so far; 0 before the first."""
+    won: bool = False
+    """While TARGET: whether arbitration is over, and its elements change their home."""
     fresh: bool = False
     """Whether something of its own is known that it may have changed before its association came up: its table is to be
     downloaded, whatever its checksum."""

@@ -80,6 +80,8 @@ class Tables:
         enrp = self._enrp
         if not enrp.startup.over or peer.identifier in self._downloads or peer.link is None:
             return
+        if enrp.takeovers.gives_to(peer.identifier):
+            return
         if enrp.now >= peer.next_audit:
             peer.fresh = peer.fresh or (peer.next_audit > 0 and enrp.handlespace.home_size(peer.identifier) > 0)
             peer.next_audit = enrp.now + round(FULL_AUDIT * MICROSECONDS)

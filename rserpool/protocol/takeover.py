@@ -8,6 +8,7 @@ that are silent themselves do not count; if others remain, the round is repeated
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rserpool._fast.adoption import unattended
 from rserpool.messages import InitTakeover, InitTakeoverAck, TakeoverServer
 from rserpool.protocol.actions import Level
 from rserpool.protocol.peers import EnrpLink, Event, PeerRegistrar, State
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 
 ROUNDS = 3
 """Rounds of arbitration before the takeover is won against voters that neither consent nor compete."""
-SLICE = 0.05
-"""Seconds between two slices of the elements that are taken over."""
+MOVED = 1000
+"""Elements that change their home at a time: less than 1 ms."""
+GREETED = 200
+"""Elements that are told of their new home at a time: some 2 ms, most of it in the transport."""
+BREATH = 0.0005
+"""Seconds between two such slices, so that others are served meanwhile."""
 
 
 class Takeovers:
@@ -26,6 +31,10 @@ class Takeovers:
 
     def __init__(self, enrp: "EnrpRegistrar") -> None:
         self._enrp = enrp
+        self._giving: dict[int, int] = {}
+        """Lost targets whose elements change their home, slice by slice, and who has won them."""
+        self._greeting = False
+        self._more = False
 
     # The initiator
 
@@ -38,7 +47,7 @@ class Takeovers:
             return
         enrp.note(Level.WARNING, f"{peer} dead", f"{peer} is dead: a takeover begins")
         enrp.tables.interrupted(peer)
-        peer.round = 0
+        peer.round, peer.won = 0, False
         pause = enrp.settings.max_time_no_response * enrp.randomness.random()
         peer.timer = enrp.arm(pause, partial(enrp.silent, peer))
 
@@ -83,40 +92,57 @@ class Takeovers:
                 self._won(target)
 
     def abandon(self, peer: PeerRegistrar) -> None:
-        """The target lives."""
+        """The target lives. Elements that have changed their home already decide themselves."""
         self._enrp.note(Level.WARNING, f"{peer} back", f"{peer} is alive after all: its takeover is abandoned")
         peer.round = 0
         peer.voters = set()
         self._enrp.watch(peer)
+        if peer.won:
+            peer.won = False
+            self._greet()
 
     def _won(self, target: PeerRegistrar) -> None:
-        """TAKEOVER_SERVER to all, then the elements, slice by slice."""
+        """The elements come home, slice by slice. Then TAKEOVER_SERVER goes to all, and keep-alives to the elements."""
         enrp = self._enrp
-        identifier = target.identifier
-        count = enrp.handlespace.home_size(identifier)
+        count = enrp.handlespace.home_size(target.identifier)
         enrp.counters["takeovers"] += 1
         enrp.note(Level.WARNING, f"{target} taken over", f"{target} is taken over with {count} elements")
+        enrp.disarm(target.timer)
+        target.timer = None
+        target.won = True
+        self._move(target)
+
+    def _move(self, target: PeerRegistrar) -> None:
+        enrp = self._enrp
+        identifier = target.identifier
+        enrp.handlespace.take_over(identifier, enrp.identifier, MOVED)
+        if enrp.handlespace.home_size(identifier):
+            target.timer = enrp.arm(BREATH, partial(self._move, target))
+            return
         enrp.forget(target)
         enrp.tell_all(
             TakeoverServer(sender_identifier=enrp.identifier, receiver_identifier=0, target_identifier=identifier)
         )
-        taken: list[tuple[bytes, int]] = []
-        while part := enrp.handlespace.take_over(identifier, enrp.identifier, 1000):
-            taken += part
-        self._greet(taken, 0)
+        self._greet()
 
-    def _greet(self, taken: list[tuple[bytes, int]], start: int) -> None:
-        """Tell the elements of their new home, so many per slice that no burst arrives anywhere. Peers hear of each
-        element when it has answered: one that has registered elsewhere meanwhile must not be claimed."""
+    def _greet(self) -> None:
+        """Tell the elements that are ours now, so many at a time. Peers hear of each element when it has answered: one
+        that has registered elsewhere meanwhile must not be claimed."""
+        if self._greeting:
+            self._more = True
+        else:
+            self._greeting = True
+            self._greet_from(None)
+
+    def _greet_from(self, position: tuple[int, int] | None) -> None:
         enrp = self._enrp
-        end = start + max(1, round(enrp.settings.limits.takeover_keep_alives * SLICE))
-        for handle, identifier in taken[start:end]:
-            known = enrp.handlespace.find(handle, identifier)
-            if known is None or known.home_identifier != enrp.identifier or known.connection:
-                continue
-            enrp.out += enrp.asap.custody.adopt(handle, identifier, enrp.now)
-        if end < len(taken):
-            enrp.arm(SLICE, partial(self._greet, taken, end))
+        found, position = unattended(enrp.handlespace, position, GREETED)
+        enrp.out += enrp.asap.custody.adopt(found, enrp.now)
+        if position is None and not self._more:
+            self._greeting = False
+            return
+        self._more = self._more and position is not None
+        enrp.arm(BREATH, partial(self._greet_from, position))
 
     # The others
 
@@ -154,6 +180,9 @@ class Takeovers:
         enrp = self._enrp
         assert target.claimant is not None
         assert target.claimant.peer is not None
+        if target.won:
+            target.timer = enrp.arm(BREATH, partial(self._move, target))
+            return
         rival = target.claimant.peer.identifier
         ours_preferred = (enrp.identifier < rival) == enrp.settings.profile.smaller_identifier_wins
         if target.round and ours_preferred:
@@ -195,8 +224,27 @@ class Takeovers:
             return
         if target is not None:
             enrp.forget(target)
-        while enrp.handlespace.take_over(identifier, winner, 1000):
-            pass
+            if target.won:
+                self._greet()
+        if identifier not in self._giving:
+            self._giving[identifier] = winner
+            self._give(identifier)
+
+    def _give(self, identifier: int) -> None:
+        """The elements of a lost target change their home, slice by slice; where it comes back, those that are left
+        stay its."""
+        enrp = self._enrp
+        winner = self._giving[identifier]
+        if identifier not in enrp.peers:
+            enrp.handlespace.take_over(identifier, winner, MOVED)
+            if enrp.handlespace.home_size(identifier):
+                enrp.arm(BREATH, partial(self._give, identifier))
+                return
+        del self._giving[identifier]
+
+    def gives_to(self, winner: int) -> bool:
+        """Whether elements are still about to become this peer's."""
+        return winner in self._giving.values()
 
     def _believable(self, target: PeerRegistrar, winner: int) -> bool:
         if target.state is State.ALIVE:

@@ -11,6 +11,7 @@ import pytest
 from rserpool import messages as m
 from rserpool.profile import PROFILES
 from rserpool.protocol.actions import Action, Protocol
+from tests.support import elements as e
 from tests.support.scope import HIGH, LOW, OWN, Scope, element, presence
 
 HANDLES = (b"a", b"Pool", b"three", b"thirty-three octets are one too m", b"x" * 256)
@@ -28,7 +29,7 @@ class Draw:
 
     def sctp(self) -> m.SCTPTransport:
         some = tuple(self.random.choices(ADDRESSES, k=self.random.randint(1, 3)))
-        many = self.pick((ADDRESSES[:1] * 33, ADDRESSES[2:3] * 32, ADDRESSES[2:3] * 13))
+        many = self.pick((ADDRESSES[:1] * 32, ADDRESSES[2:3] * 32, ADDRESSES[2:3] * 13))
         return m.SCTPTransport(
             port=self.pick((0, 7777)), transport_use=self.pick((0, 0, 1, 2)), addresses=self.pick((some, some, some, many))
         )
@@ -217,3 +218,14 @@ def test_octets_are_what_is_compared() -> None:
     with mock.patch.object(world.scope.registrar.enrp.mirror, "store", side_effect=AssertionError("the readable way")):
         world.scope.send(world.numbers[HIGH], table)
     assert world.scope.registrar.handlespace.home_size(HIGH) == 2
+
+
+@pytest.mark.parametrize(("addresses", "refused"), [(32, 0), (33, 1)])
+def test_more_addresses_than_a_message_may_have_are_noticed(addresses: int, refused: int) -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2)
+    many = e.element(1, home=LOW, user=e.sctp(addresses=addresses), asap=e.sctp(9))
+    head = LOW.to_bytes(4, "big") + bytes(8)
+    scope.send(low, e.message(4, head, e.handle_parameter(b"Pool"), many))
+    assert scope.counters.get("malformed messages", 0) == refused
+    assert scope.registrar.handlespace.home_size(LOW) == 1 - refused

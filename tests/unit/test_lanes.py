@@ -80,15 +80,23 @@ def watch(world: World) -> None:
     world.subscriptions.add(b"Echo1")
 
 
-def adopt(world: World) -> None:
-    world.unconfirmed.add((b"Other", 9))
+@pytest.mark.parametrize("message", [ACK, renewal(7)])
+def test_an_element_that_was_taken_over_is_told_of_when_it_speaks(message: bytes) -> None:
+    world = World()
+    world.unconfirmed |= {(b"Echo1", 1), (b"Echo1", 2)}
+    assert world.lane.answer(message, NOW) is not None
+    assert world.unconfirmed == {(b"Echo1", 2)}
+    assert world.space.updated == [(b"Echo1", 1)]
+    world.space.updated.clear()
+    assert world.lane.answer(ACK, NOW) is not None
+    assert not world.space.updated
 
 
 def claim(world: World) -> None:
     world.claims[b"Other", 9] = (8, b"")
 
 
-@pytest.mark.parametrize(("disturb", "message"), [(watch, RESOLVE), (adopt, ACK), (claim, ACK)])
+@pytest.mark.parametrize(("disturb", "message"), [(watch, RESOLVE), (claim, ACK)])
 def test_what_may_mean_more_goes_the_readable_way(disturb: Callable[[World], None], message: bytes) -> None:
     world = World()
     assert world.lane.answer(message, NOW) is not None
