@@ -71,6 +71,12 @@ class Settings:
     0 means what the profile says, 61 or 5. A dead registrar's elements have a new home at most
     max_time_last_heard + 2 * max_time_no_response + takeover_expiry after it was heard last."""
 
+    peer_update_window: float = 0.1
+    """Seconds, after peer registrars have been told of a pool element, within which they are not told of its
+    re-registrations one by one: at the end they are told once how it is then. Removals and new homes are told at once.
+    Raising it spares peers of elements that change their load often, and lets what peers answer lag by as much; 0 turns
+    it off."""
+
     max_time_no_response: float = 5.0
     """Seconds within which a peer registrar must answer a presence, a list or a table request (MAX-TIME-NO-RESPONSE,
     RFC 5353 4.2)."""
@@ -115,7 +121,7 @@ class Settings:
         for name in DURATIONS:
             if not getattr(self, name) > 0:
                 raise LocalProtocolError(f"{name} must be more than 0 seconds")
-        for name in ("peer_heartbeat_cycle", "max_time_last_heard"):
+        for name in ("peer_heartbeat_cycle", "max_time_last_heard", "peer_update_window"):
             if not getattr(self, name) >= 0:
                 raise LocalProtocolError(f"{name} must not be negative")
         if not self.distance_step >= 0.001:

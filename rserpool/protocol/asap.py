@@ -36,6 +36,7 @@ from rserpool.protocol.actions import Abort, Action, Announce, Level, Note, Send
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.announcing import Announcing
 from rserpool.protocol.association import MICROSECONDS, Association, Peer, association
+from rserpool.protocol.coalescing import Coalescing
 from rserpool.protocol.complaints import Complaints
 from rserpool.protocol.custody import Custody
 from rserpool.protocol.registration import Refusal, acceptable, life_microseconds, terms
@@ -77,6 +78,9 @@ class AsapRegistrar:
         self._now = 0
         self._probes: dict[tuple[bytes, int], Bucket] = {}
         self.custody = Custody(self, wheel)
+        self.mirrored: Callable[[], bool] = lambda: True
+        """Whether anybody wants to be told of renewals."""
+        self._updates = Coalescing(wheel, settings.peer_update_window * MICROSECONDS, self._update_of)
         self.subscriptions = Subscriptions(handlespace, settings.limits.subscriptions, self._gather)
         self.timeout = round(settings.keep_alive_timeout * MICROSECONDS)
         handlespace.default_items = settings.profile.default_items
@@ -212,13 +216,22 @@ class AsapRegistrar:
         """Tell of the elements that the fast lane has renewed, before they are answered."""
         self._now = now
         actions: list[Action] = []
-        for handle, identifier in self.handlespace.updated:
-            view = self.handlespace.find(handle, identifier)
-            if view is not None:
-                actions.append(Update(True, handle, view.parameter))
-            self.subscriptions.changed(handle)
+        if not self.handlespace.updated:
+            return actions
+        mirrored = self.mirrored()
+        for name in self.handlespace.updated:
+            if mirrored and not self._updates.waits(name, now):
+                actions += self._update_of(name)
+            self.subscriptions.changed(name[0])
         self.handlespace.updated.clear()
         return actions
+
+    def _update_of(self, name: tuple[bytes, int]) -> list[Action]:
+        """What peers are to be told of an element, if it is ours."""
+        view = self.handlespace.find(*name)
+        if view is None or view.home_identifier != self.settings.identifier:
+            return []
+        return [Update(True, name[0], view.parameter)]
 
     def _malformed(self, peer: Association, data: bytes, error: RemoteProtocolError) -> list[Action]:
         self.counters["malformed messages"] += 1
@@ -246,6 +259,7 @@ class AsapRegistrar:
             self._check_room(peer, message.pool_handle, old)
             self._check_identity(peer, old)
             previous = old.connection if old is not None else 0
+            renewal = old is not None and old.home_identifier == self.settings.identifier
             self._store(peer, message.pool_handle, element)
         except Refusal as refusal:
             return self._refuse(peer, message, refusal)
@@ -259,7 +273,11 @@ class AsapRegistrar:
         self._start_timers(stored, element)
         self.subscriptions.changed(message.pool_handle)
         answer = RegistrationResponse(pool_handle=message.pool_handle, pe_identifier=element.identifier)
-        return [Update(True, message.pool_handle, stored.parameter), Send(peer.number, answer.encode())]
+        name = message.pool_handle, element.identifier
+        if not renewal:
+            self._updates.forget(name)
+        told = [] if self._updates.waits(name, self._now) else self._update_of(name)
+        return [*told, Send(peer.number, answer.encode())]
 
     def _check_room(self, peer: Association, handle: bytes, old: PoolElementView | None) -> None:
         """Refuse what would exceed a bound."""
@@ -435,6 +453,7 @@ class AsapRegistrar:
                 self.subscriptions.changed(handle)
                 return []
         update = Update(False, handle, view.parameter)
+        self._updates.forget((handle, identifier))
         self._one_element_less(previous)
         self._probes.pop((handle, identifier), None)
         self.handlespace.remove(handle, identifier)
@@ -458,6 +477,7 @@ class AsapRegistrar:
         self._one_element_less(previous)
         self._probes.pop((handle, identifier), None)
         self.custody.settled(handle, identifier)
+        self._updates.forget((handle, identifier))
         self.handlespace.disarm(handle, identifier, Timer.KEEP_ALIVE)
 
     def claimed(self, view: PoolElementView, claimant: int, parameter: bytes, now: int) -> list[Action]:

@@ -90,6 +90,7 @@ class EnrpRegistrar:
         self.place: Place = ((), 0)
         self.startup = Startup(self)
         self.mirror = Mirror(self)
+        asap.mirrored = self.mirror.listened_to
         self.tables = Tables(self)
         self.takeovers = Takeovers(self)
         self.out: list[Action] = []

@@ -34,9 +34,15 @@ class Mirror:
             changed=lambda handle: enrp.asap.changed(handle, enrp.now),
         )
 
+    def listened_to(self) -> bool:
+        """Whether there is an association to any peer."""
+        return any(peer.link is not None for peer in self._enrp.peers.values())
+
     def tell(self, update: Update) -> None:
         """Tell all peers of a pool element of ours."""
         enrp = self._enrp
+        if not self.listened_to():
+            return
         enrp.counters["handle updates sent"] += 1
         data = update_octets(enrp.identifier, update)
         links = (peer.link for peer in enrp.peers.values())

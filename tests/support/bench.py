@@ -38,7 +38,8 @@ class Bench:
 
     def __init__(self, **changes: object) -> None:
         limits = {name: value for name, value in changes.items() if name in Limits.__dataclass_fields__}
-        rest = {name: value for name, value in changes.items() if name not in limits}
+        rest = {"peer_update_window": 0.0}
+        rest |= {name: value for name, value in changes.items() if name not in limits}
         settings = Settings(identifier=OWN, limits=Limits(**limits), **rest)  # type: ignore[arg-type]
         self.now = 0
         wheel = Wheel(0)

@@ -304,8 +304,8 @@ def test_keys_are_options_of_rserpool_registrar() -> None:
         assert len(option.help) > 10
     # What rspregistrar does not reach, rserpool registrar alone decides.
     reached = {key for option in OPTIONS for key in option.keys}
-    assert {key for key in known - reached if not key.startswith("limit_")} == {"tcp", "uvloop", "update_delay",
-                                                                                "announce_timeout"}  # fmt: skip
+    ours = {"tcp", "uvloop", "update_delay", "peer_update_window", "announce_timeout"}
+    assert {key for key in known - reached if not key.startswith("limit_")} == ours
 
 
 def test_default_texts_are_the_defaults() -> None:
