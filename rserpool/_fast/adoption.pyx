@@ -41,8 +41,8 @@ def unattended(Handlespace handlespace not None, after: object, size_t most) -> 
         element = by_owner(at)
         run = element.run
         looked += 1
-        if element.connection == 0 and not run.flags & AWAITED and run.length != run.asap_length:
-            run.flags |= AWAITED | PROBED
+        if element.connection == 0 and not element.flags & AWAITED and run.length != run.asap_length:
+            element.flags |= AWAITED | PROBED
             start = padded(run.asap_length)
             transport = PyBytes_FromStringAndSize(
                 <const char *>octets_of(run) + start, <Py_ssize_t>(padded(run.length) - start)

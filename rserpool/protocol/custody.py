@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 
 ADOPTION = 3
 """Keep-alive time-outs within which an element that was taken over must acknowledge: it has to be called first."""
-CALLS = 0.02
-"""Seconds between two looks at the places that are still to be called."""
+CALLED = 10
+"""Places that are called at a time: less than 2 ms, most of it in the transport."""
+GREETED = 50
+"""Elements that are told of their new home at a time: about 1 ms, most of it in the transport."""
+BREATH = 0.0005
+"""Seconds between two such times, so that others are served meanwhile."""
+PAUSE = 0.02
+"""Seconds until places are called again, where the rate allows no more for now."""
 
 Name = tuple[bytes, int]
 """Pool handle and PE identifier."""
@@ -55,6 +61,9 @@ class Custody:
         self._to_call: deque[Place] = deque()
         self._rate = Bucket(limits.takeover_calls, limits.takeover_calls_burst, 0)
         self._waiting = False
+        self._to_greet: deque[tuple[int, list[Name]]] = deque()
+        """Association numbers, and elements that are there."""
+        self._greeting = False
         self.unconfirmed: set[Name] = set()
         self.claims: dict[Name, tuple[int, bytes]] = {}
         """These two are emptied, never replaced: lanes look at them."""
@@ -69,7 +78,8 @@ class Custody:
         if self._calls:
             for address in map(plain, known.peer.addresses):
                 for place in tuple(self._places_at.get((address, port), ())):
-                    actions += self._greet(known, self._called(place), now + self._asap.timeout)
+                    self._to_greet.append((known.number, self._called(place)))
+            actions += self._greet(now)
         return actions
 
     def departed(self, gone: Association) -> None:
@@ -93,10 +103,10 @@ class Custody:
             numbers = (self._places.get((address, transport.port)) for address in transport.addresses)
             number = next((number for number in numbers if number is not None), None)
             if number is not None:
-                actions += self._greet(asap.associations[number], names, now + ADOPTION * asap.timeout)
+                self._to_greet.append((number, names))
             else:
                 self._enlist((transport.addresses, transport.port), names, now)
-        return actions + self._call(now)
+        return [*actions, *self._greet(now), *self._call(now)]
 
     def _enlist(self, place: Place, names: list[Name], now: int) -> None:
         """A place is to be called, or these elements are at one that is."""
@@ -126,32 +136,65 @@ class Custody:
     def _call(self, now: int) -> list[Action]:
         """Call as many places as the rate allows, and the rest soon."""
         actions: list[Action] = []
+        if self._waiting:
+            return actions
         deadline = now + ADOPTION * self._asap.timeout
-        while self._to_call and (self._to_call[0] not in self._calls or self._rate.take(now)):
+        pause = BREATH
+        while self._to_call and len(actions) < CALLED:
+            call = self._calls.get(self._to_call[0])
+            if call is not None and not self._rate.take(now):
+                pause = PAUSE
+                break
             place = self._to_call.popleft()
-            call = self._calls.get(place)
-            if call is None or call.out:
+            if call is None:
                 continue
             call.out = True
             if await_elements(self._asap.handlespace, call.names, deadline):
                 actions.append(Connect(Protocol.ASAP, *place))
             else:
                 self._called(place)
-        if self._to_call and not self._waiting:
+        if self._to_call:
             self._waiting = True
-            self._wheel.insert(now + round(CALLS * MICROSECONDS), self._call_due)
+            self._wheel.insert(now + round(pause * MICROSECONDS), self._call_due)
         return actions
 
     def _call_due(self, now: int) -> list[Action]:
         self._waiting = False
         return self._call(now)
 
-    def _greet(self, peer: Association, names: list[Name], deadline: int) -> list[Action]:
+    def _greet(self, now: int) -> list[Action]:
+        """Send the keep-alives that are due, so many at a time that nobody else waits for long."""
+        actions: list[Action] = []
+        if self._greeting:
+            return actions
+        room = GREETED
+        while self._to_greet and room > 0:
+            number, names = self._to_greet.popleft()
+            if len(names) > room:
+                self._to_greet.appendleft((number, names[room:]))
+            actions += self._keep_alives(number, names[:room], now)
+            room -= len(names)
+        if self._to_greet:
+            self._greeting = True
+            self._wheel.insert(now + round(BREATH * MICROSECONDS), self._greet_due)
+        return actions
+
+    def _greet_due(self, now: int) -> list[Action]:
+        self._greeting = False
+        return self._greet(now)
+
+    def _keep_alives(self, number: int, names: list[Name], now: int) -> list[Action]:
+        """Keep-alives with H=1 over an association. Where it has ended since, the elements have their time to call."""
         asap = self._asap
-        messages = greet(asap.handlespace, names, peer.number, deadline)
+        deadline = now + ADOPTION * asap.timeout
+        peer = asap.associations.get(number)
+        if peer is None:
+            await_elements(asap.handlespace, names, deadline)
+            return []
+        messages = greet(asap.handlespace, names, number, deadline)
         peer.guest.elements += len(messages)
         asap.counters["keep-alives"] += len(messages)
-        return [Send(peer.number, message) for message in messages]
+        return [Send(number, message) for message in messages]
 
     def unreachable(self, addresses: tuple[Address, ...], port: int) -> list[Name]:
         """An association to elements that were taken over could not be opened; those of them that are still waited

@@ -20,10 +20,10 @@ ROUNDS = 3
 """Rounds of arbitration before the takeover is won against voters that neither consent nor compete."""
 MOVED = 1000
 """Elements that change their home at a time: less than 1 ms."""
-GREETED = 200
-"""Elements that are told of their new home at a time: some 2 ms, most of it in the transport."""
+LOOKED_AT = 500
+"""Elements of ours among which those are found, at a time, that are to be told of it: less than 1 ms."""
 BREATH = 0.0005
-"""Seconds between two such slices, so that others are served meanwhile."""
+"""Seconds between two such times, so that others are served meanwhile."""
 
 
 class Takeovers:
@@ -136,7 +136,7 @@ class Takeovers:
 
     def _greet_from(self, position: tuple[int, int] | None) -> None:
         enrp = self._enrp
-        found, position = unattended(enrp.handlespace, position, GREETED)
+        found, position = unattended(enrp.handlespace, position, LOOKED_AT)
         enrp.out += enrp.asap.custody.adopt(found, enrp.now)
         if position is None and not self._more:
             self._greeting = False
