@@ -328,29 +328,40 @@ cdef class Handlespace:
             move_home(&self.space, element, winner)
         return names.pairs()
 
-    def mark_home(self, home: object) -> int:
-        """Mark all PEs of a home before its handle table is downloaded (RFC 5353 3.6.3); their number."""
-        return flag_home(find_home(&self.space, as_u32(home, "home")), MARKED)
+    def mark_home(self, home: object, after: object, most: object) -> object:
+        """Mark the next ``most`` PEs of a home before its handle table is downloaded (RFC 5353 3.6.3); the position to
+        go on after or None at the end; first with ``after`` None. An update, and another home, unmark."""
+        cdef size_t left = in_range(most, 1, 0xFFFFFFFFFFFFFFFFu, "most")
+        cdef Node *at = owned_after(find_home(&self.space, as_u32(home, "home")), after)
+        while at is not NULL:
+            by_owner(at).flags |= MARKED
+            left -= 1
+            if left == 0:
+                return (at.key0, at.key1) if next_of(at) is not NULL else None
+            at = next_of(at)
+        return None
 
-    def unmark_home(self, home: object) -> int:
-        """Undo mark_home, after a download that failed; the number of PEs of the home."""
-        return flag_home(find_home(&self.space, as_u32(home, "home")), 0)
-
-    def sweep_marked(self, home: object) -> list:
-        """Remove the PEs of a home that are still marked and return their (pool handle, PE identifier)."""
+    def sweep_marked(self, home: object, after: object, most: object) -> tuple:
+        """Remove those of the next ``most`` PEs of a home that are marked: (their pool handles and PE identifiers, the
+        position to go on after or None at the end)."""
         cdef Home *owner = find_home(&self.space, as_u32(home, "home"))
-        cdef Names names = Names(owner.size if owner is not NULL else 0)
-        cdef Node *at = first(&owner.owned) if owner is not NULL else NULL
+        cdef size_t left = in_range(most, 1, 0xFFFFFFFFFFFFFFFFu, "most")
+        cdef Node *at = owned_after(owner, after)
+        cdef Names names = Names(min(left, owner.size if owner is not NULL else 0))
         cdef Element *element
+        position = None
         if self.space.choosing:
             raise LocalProtocolError(CHOOSING)
-        while at is not NULL:
+        while at is not NULL and left:
             element = by_owner(at)
+            left -= 1
+            if left == 0 and next_of(at) is not NULL:
+                position = (at.key0, at.key1)
             at = next_of(at)
             if element.flags & MARKED:
                 names.add_element(element)
                 remove_element(&self.space, element)
-        return names.pairs()
+        return names.pairs(), position
 
     def checksum(self, home: object = None) -> int:
         """The PE checksum of what a home owns (RFC 5353 3.6.2), of this registrar without ``home``; a u16."""
@@ -471,14 +482,6 @@ cdef Element *start_of_table(Handlespace owner, bint own_only, object after) exc
             return <Element *>at
     pool = pool_after(&owner.space, name_of(handle), length_of(handle))
     return <Element *>first(&pool.elements) if pool is not NULL else NULL
-
-
-cdef size_t flag_home(Home *home, uint8_t flag) noexcept:
-    cdef Node *at = first(&home.owned) if home is not NULL else NULL
-    while at is not NULL:
-        by_owner(at).flags = (by_owner(at).flags & <uint8_t>~MARKED) | flag
-        at = next_of(at)
-    return home.size if home is not NULL else 0
 
 
 cdef unsigned int tag_of(object which) except 0:

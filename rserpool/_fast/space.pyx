@@ -299,7 +299,7 @@ cdef void move_home(Space *space, Element *element, Home *home) noexcept nogil:
     if home != element.home:
         leave_home(space, element)
         enter_home(element, home)
-        element.flags &= <uint8_t>~AWAITED
+        element.flags &= <uint8_t>~(AWAITED | MARKED)
         store_u32(octets_of(element.run) + HOME_OFFSET, <uint32_t>home.node.key0)
 
 

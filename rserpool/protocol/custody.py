@@ -27,7 +27,7 @@ CALLED = 10
 """Places that are called at a time: less than 2 ms, most of it in the transport."""
 GREETED = 50
 """Elements that are told of their new home at a time: about 1 ms, most of it in the transport."""
-BREATH = 0.0005
+BREATH = 0.0002
 """Seconds between two such times, so that others are served meanwhile."""
 PAUSE = 0.02
 """Seconds until places are called again, where the rate allows no more for now."""

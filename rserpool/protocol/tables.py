@@ -1,5 +1,6 @@
 """Handle tables: what peers download here, and what is downloaded where checksums differ (RFC 5353 3.2.3, 3.6)."""
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,24 @@ FIRST_PAUSE = 1.0
 """Seconds between two downloads of a table whose checksum still differs; each further pause is twice as long."""
 FULL_AUDIT = 3600.0
 """Seconds after which a table is downloaded although its checksum does not differ: 16 bits do not show everything."""
+LOOKED_AT = 1000
+"""Elements that are marked, or swept, at a time: less than 1 ms."""
+BREATH = 0.0002
+"""Seconds between two such times, so that others are served meanwhile."""
 ALARM = 10
 """Elements; the smallest loss by one download that may be an alarm."""
 
 
+@dataclass(slots=True, eq=False)
 class Download:
-    """One download of a peer's own elements."""
+    """One download of a peer's own elements: they are marked, asked for, and swept."""
 
-    __slots__ = ("responses", "timer")
-
-    def __init__(self, timer: Entry) -> None:
-        self.timer = timer
-        self.responses = 0
+    timer: Entry | None = None
+    asked: bool = False
+    """Whether a response is waited for."""
+    responses: int = 0
+    gone: int = 0
+    """Elements that were swept."""
 
 
 class Tables:
@@ -99,8 +106,17 @@ class Tables:
         pause = min(FIRST_PAUSE * 2 ** min(peer.mismatches - 1, 30), enrp.settings.limits.resynchronisation_pause)
         peer.next_download = enrp.now + round(pause * MICROSECONDS)
         enrp.counters["synchronisations"] += 1
-        enrp.handlespace.mark_home(peer.identifier)
-        self._downloads[peer.identifier] = Download(self._ask(peer))
+        download = self._downloads[peer.identifier] = Download()
+        self._mark(peer, download, None)
+
+    def _mark(self, peer: PeerRegistrar, download: Download, position: tuple[int, int] | None) -> None:
+        """What the table does not name will go."""
+        position = self._enrp.handlespace.mark_home(peer.identifier, position, LOOKED_AT)
+        if position is not None:
+            download.timer = self._enrp.arm(BREATH, partial(self._mark, peer, download, position))
+            return
+        download.asked = True
+        download.timer = self._ask(peer)
 
     def _ask(self, peer: PeerRegistrar) -> Entry:
         enrp = self._enrp
@@ -119,7 +135,7 @@ class Tables:
         assert peer is not None
         download = self._downloads.get(peer.identifier)
         mentor = enrp.startup.is_mentor(link)
-        if not mentor and download is None:
+        if not mentor and (download is None or not download.asked):
             enrp.counters["unasked responses"] += 1
             return
         if not message.reject:
@@ -135,7 +151,8 @@ class Tables:
         elif message.more:
             download.timer = self._ask(peer)
         else:
-            self._sweep(peer)
+            download.asked = False
+            self._sweep(peer, download, None)
 
     def _merge(self, peer: PeerRegistrar, message: HandleTableResponse, entries: bytes, *, everything: bool) -> None:
         """Take the elements in: a mentor's whole table but for what is ours, and for what another home has told of its
@@ -160,22 +177,25 @@ class Tables:
         known = self._enrp.handlespace.find(handle, element.identifier)
         return known is not None and known.home_identifier == element.home_identifier
 
-    def _sweep(self, peer: PeerRegistrar) -> None:
-        """The download is complete: what the peer did not name is gone (RFC 5353 3.6.3). It may give up its own
-        elements, but where most of them go at once that is for an operator to know."""
+    def _sweep(self, peer: PeerRegistrar, download: Download, position: tuple[int, int] | None) -> None:
+        """The download is complete: what the peer did not name goes (RFC 5353 3.6.3). It may give up its own elements,
+        but where most of them go at once that is for an operator to know."""
         enrp = self._enrp
-        del self._downloads[peer.identifier]
-        gone = enrp.handlespace.sweep_marked(peer.identifier)
+        gone, position = enrp.handlespace.sweep_marked(peer.identifier, position, LOOKED_AT)
         for handle, _ in gone:
             enrp.asap.changed(handle, enrp.now)
-        if len(gone) >= ALARM and len(gone) > enrp.handlespace.home_size(peer.identifier):
+        download.gone += len(gone)
+        if position is not None:
+            download.timer = enrp.arm(BREATH, partial(self._sweep, peer, download, position))
+            return
+        del self._downloads[peer.identifier]
+        if download.gone >= ALARM and download.gone > enrp.handlespace.home_size(peer.identifier):
             enrp.counters["downloads that lost most elements"] += 1
-            text = f"{peer} names no longer {len(gone)} of its elements, more than remain: they are removed"
+            text = f"{peer} names no longer {download.gone} of its elements, more than remain: they are removed"
             enrp.note(Level.ERROR, f"{peer} sweep", text)
 
     def interrupted(self, peer: PeerRegistrar) -> None:
-        """The download came to nothing: what is marked stays."""
+        """The download came to nothing: what is marked stays, and is marked anew before the next is swept."""
         download = self._downloads.pop(peer.identifier, None)
         if download is not None:
             self._enrp.disarm(download.timer)
-            self._enrp.handlespace.unmark_home(peer.identifier)

@@ -95,6 +95,7 @@ class Comparison(RuleBasedStateMachine):
         view.bad_reports += 1
         view.probed = not view.probed
         view.marked = not view.marked
+        element.marked = element.marked and element.home == home
         element.home, element.connection = home, connection
         element.bad_reports += 1
         element.probed, element.marked = not element.probed, not element.marked
@@ -104,19 +105,25 @@ class Comparison(RuleBasedStateMachine):
         expected = self.model.by_creation(home)[:most] if home != new_home else []
         assert self.real.take_over(home, new_home, most) == expected
         for handle, identifier in expected:
-            self.model.find(handle, identifier).home = new_home
+            element = self.model.find(handle, identifier)
+            element.home, element.marked = new_home, False
 
-    @rule(home=homes, on=st.booleans())
-    def mark(self, home, on) -> None:
-        owned = self.model.by_creation(home)
-        assert (self.real.mark_home(home) if on else self.real.unmark_home(home)) == len(owned)
-        for handle, identifier in owned:
-            self.model.find(handle, identifier).marked = on
+    @rule(home=homes, most=st.integers(1, 5))
+    def mark(self, home, most) -> None:
+        position = self.real.mark_home(home, None, most)
+        while position is not None:
+            position = self.real.mark_home(home, position, most)
+        for handle, identifier in self.model.by_creation(home):
+            self.model.find(handle, identifier).marked = True
 
-    @rule(home=homes)
-    def sweep(self, home) -> None:
+    @rule(home=homes, most=st.integers(1, 5))
+    def sweep(self, home, most) -> None:
         marked = [key for key in self.model.by_creation(home) if self.model.find(*key).marked]
-        assert self.real.sweep_marked(home) == marked
+        swept, position = self.real.sweep_marked(home, None, most)
+        while position is not None:
+            more, position = self.real.sweep_marked(home, position, most)
+            swept += more
+        assert swept == marked
         for key in marked:
             self.model.remove(*key)
 

@@ -12,7 +12,7 @@ import pytest
 
 from rserpool.association import Down
 from rserpool.client_settings import FAST
-from rserpool.protocol import hunt, pe, session_table
+from rserpool.protocol import custody, hunt, pe, session_table, tables, takeover
 from rserpool.protocol.asap import AsapRegistrar
 from rserpool.protocol.candidates import FOREVER, Candidate
 from rserpool.protocol.events import State as ElementStage
@@ -34,6 +34,8 @@ from tests.sim.scenario import Failure, Scenario, run
 from tests.sim.world import PATIENT, USE, shape
 
 SEEDS = 90
+SLICED = 30
+"""Seeds in which every walk over elements takes one step at a time."""
 FEW = 12
 """Seeds among which one must find what a test breaks."""
 IN_ORDER = 4
@@ -43,6 +45,15 @@ IN_ORDER = 4
 def test_seeds() -> None:
     with Pool(2) as pool:
         failed = [what for _, what in pool.imap_unordered(one, range(SEEDS), chunksize=5) if what]
+    assert not failed, "\n\n".join(failed)
+
+
+def test_walks_may_be_cut_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (takeover, tables, custody):
+        monkeypatch.setattr(module, "BREATH", 0.03)
+    for module, size in ((takeover, "MOVED"), (takeover, "LOOKED_AT"), (tables, "LOOKED_AT"), (custody, "GREETED")):
+        monkeypatch.setattr(module, size, 1)
+    failed = [what for _, what in map(one, range(SLICED)) if what]
     assert not failed, "\n\n".join(failed)
 
 

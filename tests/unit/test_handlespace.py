@@ -295,8 +295,10 @@ WRONG: list[tuple[type[Exception], Callable[[Handlespace], Any]]] = [
     (ValueError, lambda s: s.owned_part(OWN, (1, 2, 3), 1)),  # type: ignore[arg-type]
     (LocalProtocolError, lambda s: s.take_over(1, 2, 0)),
     (LocalProtocolError, lambda s: s.take_over(1, 2**32, 1)),
-    (LocalProtocolError, lambda s: s.mark_home(-1)),
-    (LocalProtocolError, lambda s: s.sweep_marked(-1)),
+    (LocalProtocolError, lambda s: s.mark_home(-1, None, 1)),
+    (LocalProtocolError, lambda s: s.mark_home(1, None, 0)),
+    (LocalProtocolError, lambda s: s.sweep_marked(-1, None, 1)),
+    (LocalProtocolError, lambda s: s.sweep_marked(1, None, 0)),
     (LocalProtocolError, lambda s: s.checksum(-1)),
     (LocalProtocolError, lambda s: s.table(True, None, 0)),
     (LocalProtocolError, lambda s: s.table(True, None, 65521)),
