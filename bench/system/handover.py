@@ -36,7 +36,7 @@ BEFORE = 1.0
 """Seconds for which the user asks before the registrar is killed."""
 ASAP = 11
 REQUEST = HandleResolution(pool_handle=b"pool0", items=3).encode()
-TIMES = {"peer_heartbeat_cycle": 1.0, "max_time_last_heard": 3.0, "max_time_no_response": 0.2}
+TIMES = {"peer_heartbeat_cycle": 1.0, "max_time_last_heard": 3.0, "max_time_no_response": 1.0}
 
 
 class Elements:
@@ -98,11 +98,11 @@ class Clocked:
 
         return timed
 
-    def sending(self, call: Callable[[int, bytes], bool]) -> Callable[[int, bytes], bool]:
+    def sending(self, call: Callable[..., bool]) -> Callable[..., bool]:
         """Note when the last keep-alive with H=1 has been sent."""
 
-        def send(number: int, data: bytes) -> bool:
-            sent = call(number, data)
+        def send(number: int, data: bytes, *rest: bool) -> bool:
+            sent = call(number, data, *rest)
             if data[0] == EndpointKeepAlive.TYPE:
                 self.at["greeted"] = time.monotonic()
             return sent

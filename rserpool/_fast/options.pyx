@@ -42,6 +42,11 @@ cdef int switch(usocket *so, int option, int value) except -1:
     return set_option(so, option, &value, sizeof(value))
 
 
+cdef int hold_back(usocket *so, bint on) except -1:
+    """Whether a small message waits while others are on their way, to share a packet with those that follow."""
+    return switch(so, SCTP_NODELAY, not on)
+
+
 cdef int subscribe(usocket *so, int kind) except -1:
     cdef sctp_event event
     memset(&event, 0, sizeof(event))

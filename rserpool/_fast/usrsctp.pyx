@@ -28,7 +28,7 @@ from rserpool._fast.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
 )
 
-from rserpool._fast.options cimport allow_large_packets, check, close_at_once, make_room, name_of, tune
+from rserpool._fast.options cimport allow_large_packets, check, close_at_once, hold_back, make_room, name_of, tune
 
 from rserpool._fast.packets cimport COMMON_HEADER, Refusal, next_refusal, token_of, window_of
 
@@ -566,6 +566,14 @@ cdef class Socket(Associations):
         if error in GONE:
             raise AssociationGone(f"association {assoc} is gone")
         raise OSError(error, os.strerror(error))
+
+    def send_before(self, assoc: int, data: bytes, ppid: int) -> bool:
+        """See interface.Bundling.send_before. A keep-alive in a row of 50 costs 0.2 of what it does alone."""
+        hold_back(self.so, True)
+        try:
+            return self.send(assoc, data, ppid)
+        finally:
+            hold_back(self.so, False)
 
     cdef int look(self) except -1:
         """Events may have come of a call from outside the loop's drain."""

@@ -22,6 +22,8 @@ class Send:
 
     association: int
     data: bytes
+    more: bool = False
+    """Whether another one over the same association follows: both may share a packet."""
 
 
 @dataclass(frozen=True, slots=True)

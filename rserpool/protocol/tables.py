@@ -21,8 +21,8 @@ FULL_AUDIT = 3600.0
 """Seconds after which a table is downloaded although its checksum does not differ: 16 bits do not show everything."""
 LOOKED_AT = 1000
 """Elements that are marked, or swept, at a time: less than 1 ms."""
-BREATH = 0.0002
-"""Seconds between two such times, so that others are served meanwhile."""
+BREATH = 0.0
+"""Seconds between two such times. What has come in meanwhile is served in between in any case."""
 ALARM = 10
 """Elements; the smallest loss by one download that may be an alarm."""
 

@@ -11,7 +11,7 @@ from rserpool._fast.lanes import Lane
 from rserpool.protocol.actions import Connect, Protocol
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.association import Peer
-from rserpool.transport.interface import AssociationGone, Attaching, Down, Endpoint
+from rserpool.transport.interface import AssociationGone, Attaching, Bundling, Down, Endpoint
 
 IDLE_ROUNDS = 4
 """Sweeps in a row that find an association idle before it is closed."""
@@ -69,21 +69,27 @@ class Links:
         del self._by_number[link.number]
         self.events.down(link.number)
 
-    def send(self, number: int, data: bytes) -> bool:
+    def send(self, number: int, data: bytes, more: bool = False) -> bool:
         """Send, or queue while there is no room; False where the peer has let too much pile up. An association that
-        has ended swallows the message: its end is on its way."""
+        has ended swallows the message: its end is on its way. With ``more`` another one follows at once."""
         link = self._by_number.get(number)
         if link is None:
             return True
         link.idle = 0
         try:
-            if not link.waiting and link.endpoint.send(link.assoc, data, link.protocol.value):
+            if not link.waiting and self._hand_over(link, data, more):
                 return True
         except AssociationGone:
             return True
         link.waiting.append(data)
         link.octets += len(data)
         return link.octets <= self._queued_octets[link.protocol]
+
+    def _hand_over(self, link: Link, data: bytes, more: bool) -> bool:
+        endpoint = link.endpoint
+        if more and isinstance(endpoint, Bundling):
+            return endpoint.send_before(link.assoc, data, link.protocol.value)
+        return endpoint.send(link.assoc, data, link.protocol.value)
 
     def attach(self, number: int, lane: Lane) -> None:
         """Where the transport can, it answers from the lane what the lane serves; no event is told of that."""

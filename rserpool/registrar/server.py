@@ -277,10 +277,10 @@ class Server:
     def _carry_out(self, actions: Iterable[Action]) -> None:
         for action in actions:
             match action:
-                case Send(number, data):
+                case Send(number, data, more):
                     if self.observers:
                         self._observe_sent(UNICAST.get(self.links.protocol(number)), data)
-                    self._send(number, data)
+                    self._send(number, data, more)
                 case Note():
                     self._notes.write(action, self.loop.time())
                 case Abort(number):
@@ -299,8 +299,8 @@ class Server:
             observer.settled()
         self._schedule()
 
-    def _send(self, number: int, data: bytes) -> None:
-        if not self.links.send(number, data):
+    def _send(self, number: int, data: bytes, more: bool = False) -> None:
+        if not self.links.send(number, data, more):
             self.registrar.asap.counters["slow readers aborted"] += 1
             self.links.abort(number)
 

@@ -16,6 +16,7 @@ __all__ = [
     "Address",
     "AssociationGone",
     "Attaching",
+    "Bundling",
     "DatagramSender",
     "Down",
     "Endpoint",
@@ -186,6 +187,14 @@ class Attaching(Protocol):
     def attach(self, assoc: int, lane: Lane) -> None:
         """What the lane serves is answered at once, and the handler not told. For answers that find no room it owes
         ``on_answer(endpoint, assoc, data)``. AssociationGone."""
+
+
+@runtime_checkable
+class Bundling(Protocol):
+    """An endpoint that can put several messages into one packet."""
+
+    def send_before(self, assoc: int, data: bytes, ppid: int) -> bool:
+        """As ``send``, where another message for the association follows at once: this one may wait for it."""
 
 
 class DatagramSender(Protocol):
