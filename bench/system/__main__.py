@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from bench import ratios, scale
-from bench.system import associations, grid, lab, requests
+from bench.system import associations, grid, handover, lab, requests
 from bench.system.takeover import download, renewals, takeover
 from rserpool import __version__
 
@@ -58,6 +58,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "usrsctp": ("Resolutions over usrsctp a second of processor time, beside an echo over it", associations.lines),
     "kernel": ("Over kernel SCTP in the peer lab a second of processor time, beside rsplib's registrar", lab.lines),
     "grid": ("3 000 elements re-registering 4 times and 2 000 users asking 10 times a second, at once", offered),
+    "handover": ("Download and takeover over loopback, and resolutions meanwhile", handover.lines),
     "mirror": ("Takeover and download", mirrored),
 }
 

@@ -1,5 +1,5 @@
-"""A registrar with 10 000 elements hands over, over loopback: to one that starts, then, killed, to that as its survivor,
-which is asked 1 000 times a second meanwhile: ``python -m bench.system.handover``.
+"""A registrar with 10 000 elements hands over, over loopback: to one that starts, then, killed, to that one as its
+survivor, which is asked 1 000 times a second meanwhile: ``python -m bench.system.handover``.
 
 Four processes: the registrar, the survivor (embedded, so that its decisions can be timed), the elements, the user.
 """
@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import uvloop
 
@@ -49,8 +49,8 @@ class Elements:
 
     async def open(self, port: int) -> None:
         for _ in range(LINES):
-            endpoint = await self.transport.endpoint(self, addresses=[HOST])
-            self.lines.append((endpoint, endpoint.connect([HOST], port)))
+            opened = await self.transport.endpoint(self, addresses=[HOST])
+            self.lines.append((opened, opened.connect([HOST], port)))
         async with asyncio.timeout(60):
             while self.up < LINES:
                 await asyncio.sleep(0.01)
@@ -132,10 +132,11 @@ async def survive(port: int, peer: int) -> None:
     clock = Clocked()
     for name in ("_message", "_expired", "_up", "_down", "_unreachable", "_renewed"):
         setattr(Server, name, clock.event(getattr(Server, name)))
+    times: dict[str, Any] = dict(TIMES)
     one = Registrar(
         asap=f"{HOST}:{port}", enrp=f"{HOST}:0", peer=[f"{HOST}:{peer}"], announce=(), enrp_announce=(),
         transport="usrsctp", address_scope="loopback", keep_alive_interval=600.0, limit_elements_per_pool=100_000,
-        limit_resolution_rate=1e9, limit_resolution_burst=10**9, **TIMES,
+        limit_resolution_rate=1e9, limit_resolution_burst=10**9, **times,
     )  # fmt: skip
     start = Server.start
 
@@ -148,7 +149,7 @@ async def survive(port: int, peer: int) -> None:
         server.links.send = clock.sending(server.links.send)  # type: ignore[method-assign]
         await start(server)
 
-    Server.start = watched  # type: ignore[method-assign]
+    Server.start = watched  # type: ignore[method-assign, assignment]
     async with one:
         registrar = one._started().registrar
         await until(lambda: registrar.enrp.startup.over)
@@ -167,7 +168,7 @@ async def survive(port: int, peer: int) -> None:
 class User(asyncio.Protocol):
     """One TCP connection; the requests on their way, by the time at which they were sent."""
 
-    found: list[tuple[float, float]] = []
+    found: ClassVar[list[tuple[float, float]]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -220,7 +221,7 @@ class Side:
     def line(self) -> str:
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
-        assert said, f"{self.process.args} ended"
+        assert said, "the process has ended"
         return said
 
     def stop(self) -> None:

@@ -10,8 +10,8 @@ from rserpool._fast.index cimport Index, close_index, enter_slot, leave_slot, op
 from rserpool._fast.policies cimport DRAWN, enter_choice, leave_choice, policy_of, revise_choice
 from rserpool._fast.rbtree cimport Node, first, insert, insert_tied, lookup, next_of, remove
 from rserpool._fast.records cimport (
-    AWAITED, CHOICE_AT, KEEP_ALIVE_AT, LIFE_AT, MARKED, NEVER_FITS, OWNED_AT, RUN_SLABS, RUN_STEP, Policy, identifier_of,
-    octets_of,
+    AWAITED, CHOICE_AT, KEEP_ALIVE_AT, LIFE_AT, MARKED, NEVER_FITS, OWNED_AT, RUN_SLABS, RUN_STEP, Policy,
+    identifier_of, octets_of,
 )
 from rserpool._fast.rng cimport seed_rng
 from rserpool._fast.rules cimport close_rule, open_rule

@@ -31,7 +31,9 @@ class Draw:
         some = tuple(self.random.choices(ADDRESSES, k=self.random.randint(1, 3)))
         many = self.pick((ADDRESSES[:1] * 32, ADDRESSES[2:3] * 32, ADDRESSES[2:3] * 13))
         return m.SCTPTransport(
-            port=self.pick((0, 7777)), transport_use=self.pick((0, 0, 1, 2)), addresses=self.pick((some, some, some, many))
+            port=self.pick((0, 7777)),
+            transport_use=self.pick((0, 0, 1, 2)),
+            addresses=self.pick((some, some, some, many)),
         )
 
     def transport(self) -> m.Transport:

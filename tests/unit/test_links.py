@@ -48,6 +48,32 @@ def test_an_idle_association_is_closed_once(links: Links) -> None:
         assert endpoint.shut == [7]
 
 
+class Bundled(Remembering):
+    """An endpoint that can put messages together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[bytes, bool]] = []
+
+    def send(self, assoc: int, data: bytes, ppid: int) -> bool:
+        self.sent.append((data, False))
+        return True
+
+    def send_before(self, assoc: int, data: bytes, ppid: int) -> bool:
+        self.sent.append((data, True))
+        return True
+
+
+def test_messages_that_more_follow_share_packets_where_they_can(links: Links) -> None:
+    alone, together = Remembering(), Bundled()
+    for endpoint in (alone, together):
+        links.add(Protocol.ASAP, cast(Endpoint, endpoint), 7, PEER)
+    for number in (1, 2):
+        assert links.send(number, b"first", True)
+        assert links.send(number, b"last")
+    assert together.sent == [(b"first", True), (b"last", False)]
+
+
 @pytest.mark.parametrize("way", ["sent", "received"])
 def test_a_message_either_way_keeps_it(links: Links, way: str) -> None:
     endpoint = Remembering()
