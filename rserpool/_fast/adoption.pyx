@@ -96,7 +96,7 @@ cdef bytes keep_alive(uint32_t own, const Element *element):
 
 def greet(Handlespace handlespace not None, list names not None, uint64_t connection, uint64_t deadline) -> list:
     """The keep-alives for those PEs that are ours and have no association; now they have this one, and are to answer
-    until ``deadline``."""
+    until ``deadline``, or that of an earlier await_elements."""
     cdef Space *space = &handlespace.space
     cdef list messages = []
     cdef Element *element
@@ -104,6 +104,7 @@ def greet(Handlespace handlespace not None, list names not None, uint64_t connec
         element = waiting(handlespace, name)
         if element is not NULL:
             set_connection(space, element, connection)
-            arm(space.wheel, &element.keep_alive, deadline, KEEP_ALIVE_TAG)
+            if element.keep_alive.link is NULL:
+                arm(space.wheel, &element.keep_alive, deadline, KEEP_ALIVE_TAG)
             messages.append(keep_alive(<uint32_t>space.own.node.key0, element))
     return messages

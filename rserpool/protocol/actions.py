@@ -22,8 +22,11 @@ class Send:
 
     association: int
     data: bytes
-    more: bool = False
-    """Whether another one over the same association follows: both may share a packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendBefore(Send):
+    """Send one message; another one over the same association follows, with which it may share a packet."""
 
 
 @dataclass(frozen=True, slots=True)

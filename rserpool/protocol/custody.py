@@ -14,7 +14,7 @@ from rserpool._fast.bucket import Bucket
 from rserpool._fast.views import PoolElementView
 from rserpool._fast.wheel import Wheel
 from rserpool.messages import decode_transport
-from rserpool.protocol.actions import Action, Connect, Protocol, Send
+from rserpool.protocol.actions import Action, Connect, Protocol, Send, SendBefore
 from rserpool.protocol.addresses import Address, plain
 from rserpool.protocol.association import MICROSECONDS, Association
 
@@ -194,8 +194,8 @@ class Custody:
         messages = greet(asap.handlespace, names, number, deadline)
         peer.guest.elements += len(messages)
         asap.counters["keep-alives"] += len(messages)
-        last = len(messages) - 1
-        return [Send(number, message, place < last) for place, message in enumerate(messages)]
+        row: list[Action] = [SendBefore(number, message) for message in messages[:-1]]
+        return row + [Send(number, message) for message in messages[-1:]]
 
     def unreachable(self, addresses: tuple[Address, ...], port: int) -> list[Name]:
         """An association to elements that were taken over could not be opened; those of them that are still waited

@@ -22,6 +22,7 @@ from rserpool.protocol.actions import (
     Protocol,
     Renumber,
     Send,
+    SendBefore,
 )
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.association import Peer
@@ -277,10 +278,10 @@ class Server:
     def _carry_out(self, actions: Iterable[Action]) -> None:
         for action in actions:
             match action:
-                case Send(number, data, more):
+                case Send(number, data):
                     if self.observers:
                         self._observe_sent(UNICAST.get(self.links.protocol(number)), data)
-                    self._send(number, data, more)
+                    self._send(number, data, type(action) is SendBefore)
                 case Note():
                     self._notes.write(action, self.loop.time())
                 case Abort(number):
