@@ -23,6 +23,11 @@ def processor_seconds(pid: int) -> float:
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
+def kept_waiting(pid: int) -> float:
+    """Seconds for which threads of a process were ready to run and others ran."""
+    return sum(int(path.read_text().split()[1]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind((HOST, 0))
@@ -32,7 +37,9 @@ def free_port() -> int:
 @contextmanager
 def running(command: list[str], ready: str) -> Iterator[subprocess.Popen[str]]:
     """A process, once a line of its output matches. RuntimeError if it ends before."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
     try:
         assert process.stdout is not None
         said = []
@@ -45,7 +52,11 @@ def running(command: list[str], ready: str) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.terminate()
-        process.wait(10)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @contextmanager
