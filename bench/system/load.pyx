@@ -2,8 +2,8 @@
 """The load generator: many connections in a closed loop, as fast as the server answers, or at a pace whatever the server
 does; latencies by the nanosecond.
 
-Messages are framed by their Message Length on a stream; where the socket keeps message boundaries (SCTP), each receive
-is one message. An answer is whatever comes next: contents are the caller's to check beforehand.
+Messages are framed by their Message Length on a stream, or all have the same number of octets; where the socket keeps
+message boundaries (SCTP), each receive is one message. An answer is whatever comes next: contents are the caller's to check beforehand.
 """
 
 from libc.errno cimport EAGAIN, errno
@@ -56,6 +56,7 @@ cdef struct Load:
     Request *requests                 # of each client so many, one client's after the other's
     int each
     bint framed
+    size_t answer_size                # 0: the Message Length tells
     uint64_t answers
     Pace pace
     Samples latencies
@@ -103,7 +104,9 @@ cdef int receive(Load *load, int number, bint again) noexcept nogil:
         client.held += <size_t>size
         at = 0
         while client.held - at >= 4:
-            length = (<size_t>client.buffer[at + 2] << 8 | client.buffer[at + 3]) + 3 & ~<size_t>3
+            length = load.answer_size
+            if not length:
+                length = (<size_t>client.buffer[at + 2] << 8 | client.buffer[at + 3]) + 3 & ~<size_t>3
             if length < 4 or client.held - at < length:
                 break
             at += length
@@ -163,7 +166,7 @@ cdef class Generator:
     cdef int epoll, count
     cdef list sockets, requests
 
-    def __init__(self, list sockets, list requests, bint framed) -> None:
+    def __init__(self, list sockets, list requests, bint framed, size_t answer_size=0) -> None:
         """``requests``: for each socket as many octet strings."""
         cdef epoll_event event
         cdef int number, each
@@ -171,6 +174,7 @@ cdef class Generator:
         self.count = <int>len(sockets)
         self.load.each = <int>len(requests[0])
         self.load.framed = framed
+        self.load.answer_size = answer_size
         self.load.clients = <Client *>calloc(<size_t>self.count, sizeof(Client))
         self.load.requests = <Request *>calloc(<size_t>(self.count * self.load.each), sizeof(Request))
         open_samples(&self.load.latencies)

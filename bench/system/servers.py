@@ -4,6 +4,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,10 +36,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[str], ready: str) -> Iterator[subprocess.Popen[str]]:
+def running(command: list[str], ready: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """A process, once a line of its output matches. RuntimeError if it ends before."""
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=env
     )
     try:
         assert process.stdout is not None
@@ -49,6 +50,7 @@ def running(command: list[str], ready: str) -> Iterator[subprocess.Popen[str]]:
                 break
         else:
             raise RuntimeError(f"{' '.join(command)} ended:\n{''.join(said)}")
+        threading.Thread(target=process.stdout.read, daemon=True).start()  # or a full pipe stops it
         yield process
     finally:
         process.terminate()
