@@ -1,9 +1,9 @@
-"""What else might be asked for 3 of 10 000: Redis and etcd from Debian beside our registrar, all over TCP, in turn in one
-run: ``python -m bench.system.alternatives``. ``ci/setup bench`` puts their programs into build/alternatives.
+"""What else might be asked for 3 of 10 000: Redis and etcd from Debian beside our registrar, all over TCP, in turn:
+``python -m bench.system.alternatives``. ``ci/setup bench`` puts their programs into build/alternatives.
 
-Redis keeps the loads in a sorted set and the addresses in hashes: ZRANGE names the 3 least used elements, the Lua script
-also tells their addresses and counts the first one as used, which is what a registrar does. etcd has no order but that
-of keys: it is asked, over gRPC by h2load, for the first 3 of a range, and chooses nothing.
+Redis keeps the loads in a sorted set and the addresses in hashes: ZRANGE names the 3 least used elements, the script in
+Lua also tells their addresses and counts the first one as used, which is what a registrar does. etcd knows no order but
+that of keys: it is asked, over gRPC by h2load, for the first 3 of a range, and chooses nothing.
 """
 
 import base64
@@ -11,12 +11,9 @@ import json
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -213,7 +210,7 @@ def etcd() -> Iterator[list[Subject]]:
             pin(process.pid, SERVER)
             fill_etcd(port)
             body = Path(directory) / "range"
-            asked = b"\x0a\x05pool/\x12\x05pool0\x18\x03"       # key, range_end, limit
+            asked = b"\x0a\x05pool/\x12\x05pool0\x18\x03"  # key, range_end, limit
             body.write_bytes(b"\0" + len(asked).to_bytes(4) + asked)
             yield [Subject("etcd, Range: the first 3", process.pid, lambda: h2load(port, body))]
 

@@ -28,7 +28,7 @@ HANDLE = b"ComputePool"
 ELEMENTS, RENEWALS = 3_000, 4
 USERS, RESOLUTIONS = 2_000, 10
 SECONDS = 10.0
-TIMES = (1.0, 2.0, 5.0)
+TIMES: tuple[float, ...] = (1.0, 2.0, 5.0)
 """Multiples of the load."""
 REQUEST = HandleResolution(pool_handle=HANDLE, items=3).encode()
 
@@ -111,14 +111,21 @@ def cells(one: Measured) -> list[str]:
         ]
 
     lost = f"{one.unanswered}" + (f" and {one.unsent} not sent in time" if one.unsent else "")
-    return [f"{one.times:g}", f"{100 * one.busy:.0f} %", f"{100 * one.kept_waiting:.0f} %", lost, *side(one.elements), *side(one.users)]
+    return [
+        f"{one.times:g}",
+        f"{100 * one.busy:.0f} %",
+        f"{100 * one.kept_waiting:.0f} %",
+        lost,
+        *side(one.elements),
+        *side(one.users),
+    ]
 
 
 def lines() -> tuple[list[str], dict[int, str]]:
     """A table in Markdown, and the figures for the targets."""
     table = [
-        "| times the load | registrar: of a core | kept from it by others | unanswered | re-registrations | p50 / p99 | sent late, p99 | "
-        "resolutions | p50 / p99 | sent late, p99 |",
+        "| times the load | registrar: of a core | kept from it by others | unanswered | re-registrations | p50 / p99 | "
+        "sent late, p99 | resolutions | p50 / p99 | sent late, p99 |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     words = []
