@@ -83,9 +83,9 @@ ROWS = (
     ),
 )
 NOTE = (
-    "The fast lane is what a registrar runs for every ordinary message. Its registration is in order but for the pool's "
-    "policy, the last thing that is checked, so that nothing is stored. The readable records are `rserpool.messages`, "
-    "for programs, logs, and what is unusual; each is a Python object with others in it."
+    "The fast lane is what a registrar runs for every ordinary message. Its registration is in order but for the "
+    "pool's policy, the last thing that is checked, so that nothing is stored. The readable records are "
+    "`rserpool.messages`, for programs, logs, and what is unusual; each is a Python object with others in it."
 )
 
 
