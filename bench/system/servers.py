@@ -1,5 +1,6 @@
 """Servers in processes of their own, and the processor time that they have used."""
 
+import contextlib
 import re
 import socket
 import subprocess
@@ -30,9 +31,14 @@ def kept_waiting(pid: int) -> float:
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
+    """One that neither TCP nor UDP uses."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind((HOST, 0))
+            port = int(tcp.getsockname()[1])
+            with contextlib.suppress(OSError):
+                udp.bind((HOST, port))
+                return port
 
 
 @contextmanager
