@@ -11,8 +11,8 @@ import os
 import socket
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 from posix.time cimport timespec
 
@@ -147,6 +147,7 @@ cdef void send_init(Crowd *crowd, int number) noexcept nogil:
     put16(at + 10, 1)
     put32(at + 12, element.tsn)
     end_packet(crowd, &packet)
+    element.sent = now()
 
 
 cdef void send_message(Crowd *crowd, int number) noexcept nogil:
@@ -305,16 +306,22 @@ cdef void repeat(Crowd *crowd) noexcept nogil:
     """What is not answered for long goes out once more: a packet may have been lost."""
     cdef uint64_t at = now()
     cdef int number
+    if at - crowd.looked < <uint64_t>REPEAT >> 2:
+        return
+    crowd.looked = at
     for number in range(crowd.count):
-        if crowd.elements[number].stage == UP and crowd.elements[number].waiting:
-            if at - crowd.elements[number].sent > REPEAT:
-                crowd.repeated += 1
-                send_message(crowd, number)
+        if crowd.elements[number].sent + REPEAT > at:
+            continue
+        if crowd.elements[number].stage == CONNECTING:
+            send_init(crowd, number)
+        elif crowd.elements[number].stage == UP and crowd.elements[number].waiting:
+            crowd.repeated += 1
+            send_message(crowd, number)
 
 
 cdef bint connect_all(Crowd *crowd, uint64_t deadline) noexcept nogil:
     """Associations, some at a time; then a registration over each. False if that takes too long."""
-    cdef int number = 0, begun = 0, asked = 0
+    cdef int begun = 0, asked = 0
     cdef uint64_t at
     while crowd.registered < crowd.count:
         at = now()
@@ -327,6 +334,7 @@ cdef bint connect_all(Crowd *crowd, uint64_t deadline) noexcept nogil:
         while asked < begun and crowd.elements[asked].stage == UP:
             renew(crowd, asked, at)
             asked += 1
+        repeat(crowd)
         flush(crowd)
         receive(crowd)
         pay(crowd, now() - SACK_DELAY)
@@ -350,9 +358,7 @@ cdef bint step(Crowd *crowd) noexcept nogil:
         burst += 1
         due = due_at(pace)
     pay(crowd, at - SACK_DELAY)
-    if at - crowd.looked > <uint64_t>REPEAT >> 2:
-        crowd.looked = at
-        repeat(crowd)
+    repeat(crowd)
     flush(crowd)
     receive(crowd)
     return due >= pace.deadline and (crowd.answers == crowd.pace.sent or at > pace.finish)
@@ -436,7 +442,6 @@ cdef class Elements:
         self.crowd.answers = self.crowd.repeated = 0
         self.crowd.latencies.count = self.crowd.delays.count = 0
         self.crowd.pace = pace_of(rate, seconds)
-        self.crowd.looked = now()
         for number in range(self.crowd.count):
             self.crowd.elements[number].next_due = self.crowd.pace.began + <uint64_t>(number * self.crowd.pace.interval)
             self.crowd.elements[number].overdue = 0
@@ -446,7 +451,7 @@ cdef class Elements:
         return not step(&self.crowd)
 
     def result(self) -> dict:
-        """Seconds: of the latencies, from when a re-registration was due; and by how much 99 % were sent late at most."""
+        """Seconds: of the latencies, from when a message was due; and by how much 99 % were sent late at most."""
         sort(&self.crowd.latencies)
         sort(&self.crowd.delays)
         return {

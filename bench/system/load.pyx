@@ -1,9 +1,10 @@
 # cython: language_level=3
-"""The load generator: many connections in a closed loop, as fast as the server answers, or at a pace whatever the server
-does; latencies by the nanosecond.
+"""The load generator: many connections in a closed loop, as fast as the server answers, or at a pace whatever the
+server does; latencies by the nanosecond.
 
 Messages are framed by their Message Length on a stream, or all have the same number of octets; where the socket keeps
-message boundaries (SCTP), each receive is one message. An answer is whatever comes next: contents are the caller's to check beforehand.
+message boundaries (SCTP), each receive is one message. An answer is whatever comes next: contents are the caller's to
+check beforehand.
 """
 
 from libc.errno cimport EAGAIN, errno
