@@ -36,13 +36,13 @@ conformance: setup ## which rows of the RFCs' requirement table tests cover, whi
 lint: setup ## ruff, mypy, stubtest, cython-lint, shellcheck, and the C compiler's warnings
 	@ci/lint
 
-bench: setup-bench ## times, into bench/results; instructions per call against the baseline (gate +1 %), memory, registrars
+bench: setup-bench ## times, into bench/results; instructions per call against the baseline (gate +1 %), memory
 	@$(PY) -m bench.wall --save
 	@$(PY) -m bench.instr gate
 	@$(PY) -m bench.memory
 	@$(PY) -m bench.system mirror
 
-bench-system: setup-bench ## registrars beside yardsticks, rsplib's, Redis, etcd, into bench/results/system.md; PARTS="tcp grid" for some
+bench-system: setup-bench ## registrars beside yardsticks and others, into bench/results/system.md; PARTS="tcp grid" for some
 	@$(PY) -m bench.system --write $(PARTS)
 
 bench-compare: setup ## this tree beside commit REF, in turn in one run; CASES="lane octets" for some
