@@ -83,7 +83,8 @@ ROWS = (
     ),
 )
 NOTE = (
-    "The fast lane is what a registrar runs for every ordinary message. Its registration is in order but for the "
+    "A resolution of 3 counts its encoded answer, which rsplib's figure for the selection does not. The fast lane is "
+    "what a registrar runs for every ordinary message. Its registration is in order but for the "
     "pool's policy, the last thing that is checked, so that nothing is stored. The readable records are "
     "`rserpool.messages`, for programs, logs, and what is unusual; each is a Python object with others in it."
 )
