@@ -27,7 +27,7 @@ cdef class Lane:
     cdef set unconfirmed             # names of PEs that were taken over and have not spoken yet
     cdef dict claims
     # Called with nothing after a renewal, before its answer goes out, and where a timer was armed that is due earlier
-    # than the wheel has told its owner.
+    # than the wheel has told its owner. Acknowledgements of PEs that were taken over wait for who has taken them over.
     cdef public object renewed
     cdef public bint used            # since somebody set it to False
 

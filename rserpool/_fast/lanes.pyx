@@ -125,7 +125,7 @@ cdef class Lane:
         """The same, with what it leads to done."""
         cdef object answer = self.answer_to(octets, size, now)
         if answer is not None and self.renewed is not None:
-            if self.handlespace.updated or self.handlespace.space.wheel.early:
+            if self.handlespace.space.wheel.early or (octets[0] == REGISTRATION and self.handlespace.updated):
                 self.renewed()
         return answer
 

@@ -212,18 +212,18 @@ class AsapRegistrar:
                 return [Send(peer.number, answer.encode()), note]
         return [note]
 
-    def renewed(self, now: int) -> list[Action]:
-        """Tell of the elements that the fast lane has renewed, before they are answered."""
+    def renewed(self, now: int, most: int | None = None) -> list[Action]:
+        """Tell of the elements that the fast lane has renewed, before they are answered; of ``most`` of them at most."""
         self._now = now
         actions: list[Action] = []
         if not self.handlespace.updated:
             return actions
         mirrored = self.mirrored()
-        for name in self.handlespace.updated:
+        for name in self.handlespace.updated[:most]:
             if mirrored and not self._updates.waits(name, now):
                 actions += self._update_of(name)
             self.subscriptions.changed(name[0])
-        self.handlespace.updated.clear()
+        del self.handlespace.updated[:most]
         return actions
 
     def _update_of(self, name: tuple[bytes, int]) -> list[Action]:
