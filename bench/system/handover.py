@@ -319,8 +319,8 @@ def lines() -> Outcome:
         f"| the survivor's longest event meanwhile | {median('longest')} |",
         f"| resolutions meanwhile, {RATE}/s: p50 / p99 / longest | {answers('meanwhile')} |",
         f"| the same before | {answers('calm')} |",
-        f"| processor time of the survivor for all of the takeover; of the downloaded for the download | {median('cpu')}; "
-        f"{median('giving')} |",
+        f"| processor time: the survivor's for the takeover | {median('cpu')} |",
+        f"| processor time: of who was downloaded from | {median('giving')} |",
     ]
     late = quantile([took for one in rounds for took in one["meanwhile"]], 0.99)  # type: ignore[union-attr]
     return table, {12: f"{median('greeted')}, {median('download')}; {late:.1f} ms"}

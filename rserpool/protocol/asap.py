@@ -213,7 +213,7 @@ class AsapRegistrar:
         return [note]
 
     def renewed(self, now: int, most: int | None = None) -> list[Action]:
-        """Tell of the elements that the fast lane has renewed, before they are answered; of ``most`` of them at most."""
+        """Tell of the elements that the fast lane has renewed, before they are answered; of ``most`` at most."""
         self._now = now
         actions: list[Action] = []
         if not self.handlespace.updated:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 PART = 16_384
 """Octets of pool entries in one response: some 200 elements, so that no response holds up what follows it for long.
-10 000 elements are downloaded over loopback in 10 ms by parts of this size and in 28 ms by parts of 60 000 octets, which
-exceed what SCTP has on its way at first. rsplib's registrars take either, and send 1 400 octets themselves."""
+10 000 elements are downloaded over loopback in 10 ms by parts of this size and in 28 ms by parts of 60 000 octets, more
+than SCTP has on its way at first. rsplib's registrars, which send 1 400 octets themselves, take parts of this size."""
 FIRST_PAUSE = 1.0
 """Seconds between two downloads of a table whose checksum still differs; each further pause is twice as long."""
 FULL_AUDIT = 3600.0

@@ -152,7 +152,7 @@ class World:
         if not self.readable:
             return nullcontext()
         self.scope.registrar.enrp.mirror.merger = mock.Mock(update=lambda *_: False)
-        return mock.patch("rserpool.protocol.enrp.ordinary_table", lambda _: False)
+        return mock.patch("rserpool.protocol.enrp.ordinary_table", return_value=False)
 
     def play(self, what: str, who: int, given: object) -> None:
         scope = self.scope
