@@ -184,7 +184,7 @@ fail_over = UserSession._fail_over
 control, down, restart = UserSession.control, UserSession.down, Outbox.restart
 READY, SELECTING = ElementStage.READY, SessionState.SELECTING
 BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
-    "a registrar never sweeps": (method(Tables, "_sweep", lambda tables, peer: tables.interrupted(peer)), LOSSES),
+    "a registrar never sweeps": (method(Tables, "_sweep", lambda tables, peer, *_: tables.interrupted(peer)), LOSSES),
     "a registrar never audits": (method(Tables, "compare", nothing), LOSSES),
     "a registrar tells no peer of its elements": (method(Mirror, "tell", nothing), {}),
     "a registrar takes over without asking": (method(Takeovers, "_votes", lambda takeovers, identifier: False), CALM),
