@@ -19,8 +19,8 @@ MIXED_OURS, MIXED_THEIRS = 0xC1, 0xC2
 MOVES = 3
 """Failovers of each user: from either kind of element to the other."""
 BETWEEN = 0.05
-"""Seconds after an answer at which an element is killed, half of the time between two of them: one that dies right after
-its answer, before it has sent the cookie, has its number given once more by the next, as it should be."""
+"""Seconds after an answer at which an element is killed, half of the time between two of them: one that dies right
+after its answer, before it has sent the cookie, has its number given once more by the next, as it should be."""
 
 
 class Scene:
