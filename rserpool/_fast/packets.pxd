@@ -19,4 +19,5 @@ cdef struct Refusal:
 
 cdef uint32_t window_of(const uint8_t *packet, size_t size) noexcept nogil
 cdef uint32_t token_of(const uint8_t *packet, size_t size) noexcept nogil
+cdef bint is_heartbeat(const uint8_t *packet, size_t size) noexcept nogil
 cdef bint next_refusal(int fd, Refusal *refusal) noexcept nogil

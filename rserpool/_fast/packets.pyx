@@ -33,6 +33,7 @@ cdef enum:
     DATA = 0                         # chunk types (RFC 9260 3.2)
     INIT = 1
     HEARTBEAT = 4
+    HEARTBEAT_ACK = 5
     COOKIE_ECHO = 10
     INITIATE_TAG = 16                # where it is in a packet
     QUOTED = 576                     # octets of the longest part of a packet that is looked at
@@ -62,6 +63,11 @@ cdef uint32_t token_of(const uint8_t *packet, size_t size) noexcept nogil:
     if kind == DATA or kind == SACK_CHUNK or kind == HEARTBEAT or kind == COOKIE_ECHO:
         return u32(packet + 4)
     return 0
+
+
+cdef bint is_heartbeat(const uint8_t *packet, size_t size) noexcept nogil:
+    """Whether a packet begins with a heartbeat or the answer to one: then nothing else is in it that matters."""
+    return size > COMMON_HEADER and (packet[COMMON_HEADER] == HEARTBEAT or packet[COMMON_HEADER] == HEARTBEAT_ACK)
 
 
 cdef bint is_refusal(msghdr *header) noexcept nogil:
