@@ -2,7 +2,7 @@
 
 from libc.errno cimport ECONNREFUSED
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
 from rserpool._fast.libusrsctp cimport iovec, msghdr, MSG_DONTWAIT
@@ -49,6 +49,11 @@ cdef uint32_t window_of(const uint8_t *packet, size_t size) noexcept nogil:
     if size < SACK_RWND + 4 or packet[COMMON_HEADER] != SACK_CHUNK:
         return 0xFFFFFFFF
     return u32(packet + SACK_RWND)
+
+
+cdef uint16_t target_of(const uint8_t *packet, size_t size) noexcept nogil:
+    """The SCTP port that a packet is for; 0 if it has none."""
+    return <uint16_t>(<uint16_t>packet[2] << 8 | packet[3]) if size >= 4 else 0
 
 
 cdef uint32_t token_of(const uint8_t *packet, size_t size) noexcept nogil:
@@ -107,5 +112,6 @@ cdef bint next_refusal(int fd, Refusal *refusal) noexcept nogil:
     if size < 0:
         return False
     refusal.length = header.msg_namelen
+    refusal.port = target_of(quoted, <size_t>size)
     refusal.token = token_of(quoted, <size_t>size) if is_refusal(&header) else 0
     return True

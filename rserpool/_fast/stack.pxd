@@ -1,6 +1,6 @@
 """The one libusrsctp of this process: its start and end, its peers, its clock, its packets."""
 
-from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
 
 from rserpool._fast.peers cimport Peers, sockaddr, socklen_t
 
@@ -10,7 +10,7 @@ cdef enum:
 
 
 cdef struct Stack:
-    Peers peers                      # the handles of which it has as addresses
+    Peers peers                      # the aliases of which it has as addresses
     bint running
     uint32_t forks                   # that have left a running stack behind; the parents' sockets are dead here
     uint64_t traffic                 # packets each way, heartbeats not counted
@@ -26,6 +26,7 @@ cdef class Pace:
 
 
 cdef int start() except -1
-cdef uintptr_t find_peer(int fd, const sockaddr *address, socklen_t length) noexcept
+cdef uintptr_t find_peer(int fd, const sockaddr *address, socklen_t length, uint16_t port) noexcept
+cdef uintptr_t alias_of(uintptr_t peer) noexcept
 cdef void note_packet(const void *packet, size_t length) noexcept nogil
 cpdef void tick() noexcept

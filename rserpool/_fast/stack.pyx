@@ -6,14 +6,14 @@ a time, and none comes from within a callback of the stack.
 import os
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 from rserpool._fast.events cimport events_disown
 from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.outbox cimport outbox_close, outbox_disown, outbox_open, outbox_put
-from rserpool._fast.packets cimport is_heartbeat, token_of
+from rserpool._fast.packets cimport is_heartbeat, target_of, token_of
 from rserpool._fast.peers cimport (
-    Peer, peers_clear, peers_disown, peers_find, peers_get, peers_init, sockaddr, socklen_t,
+    SHARED, Peer, peers_behind, peers_clear, peers_disown, peers_find, peers_get, peers_init, sockaddr, socklen_t,
 )
 
 cdef enum:
@@ -21,7 +21,6 @@ cdef enum:
     LONGEST = 1000                   # milliseconds that may pass at once
 
 cdef uint64_t _ticked = 0
-cdef uintptr_t _registered = 0       # handles up to here are known to the stack
 
 
 cdef class Pace:
@@ -38,7 +37,8 @@ cdef void note_packet(const void *packet, size_t length) noexcept nogil:
 
 cdef int output(void *address, void *packet, size_t length, uint8_t tos, uint8_t whole) noexcept nogil:
     """The stack has a packet for a peer."""
-    cdef Peer *peer = peers_get(&stack.peers, <uintptr_t>address)
+    cdef uint16_t port = target_of(<const uint8_t *>packet, length)
+    cdef Peer *peer = peers_get(&stack.peers, peers_behind(&stack.peers, <uintptr_t>address, port))
     if peer == NULL:
         return 0
     note_packet(packet, length)
@@ -49,6 +49,7 @@ cdef int output(void *address, void *packet, size_t length, uint8_t tos, uint8_t
 
 cdef int start() except -1:
     global _ticked
+    cdef uintptr_t alias
     if stack.running:
         return 0
     peers_init(&stack.peers, <uint32_t>int.from_bytes(os.urandom(4), "big"))
@@ -62,30 +63,36 @@ cdef int start() except -1:
     usrsctp_sysctl_set_sctp_max_chunks_on_queue(MAX_CHUNKS)
     usrsctp_sysctl_set_sctp_recvspace(SPACE)
     usrsctp_sysctl_set_sctp_sendspace(SPACE)
+    for alias in range(SHARED, 0, -1):                  # the stack looks at the last first
+        usrsctp_register_address(<void *>alias)
     stack.running = True
     _ticked = now_us()
     return 0
 
 
-cdef uintptr_t find_peer(int fd, const sockaddr *address, socklen_t length) noexcept:
-    """The handle of a peer, which the stack knows as an address of its own too: that is how it takes in packets."""
-    global _registered
-    cdef uintptr_t peer = peers_find(&stack.peers, fd, address, length)
-    while _registered < peer:
-        _registered += 1
-        usrsctp_register_address(<void *>_registered)
-    return peer
+cdef uintptr_t find_peer(int fd, const sockaddr *address, socklen_t length, uint16_t port) noexcept:
+    """The handle of a peer. The stack knows its alias as an address of its own too: that is how it takes in packets."""
+    cdef uintptr_t handle = peers_find(&stack.peers, fd, address, length, port)
+    cdef Peer *peer = peers_get(&stack.peers, handle)
+    if peer != NULL and peer.alias > SHARED and not peer.known:
+        peer.known = True
+        usrsctp_register_address(<void *><uintptr_t>peer.alias)
+    return handle
+
+
+cdef uintptr_t alias_of(uintptr_t peer) noexcept:
+    """What the stack knows a peer by, beside its port; 0 where it does not."""
+    cdef Peer *found = peers_get(&stack.peers, peer)
+    return found.alias if found != NULL else 0
 
 
 def finish() -> bool:
     """Free the stack. False where a socket or an association still lives: turn the timers and try again."""
-    global _registered
     if not stack.running:
         return True
     if usrsctp_finish() != 0:
         return False
     peers_clear(&stack.peers)
-    _registered = 0
     stack.running = False
     return True
 

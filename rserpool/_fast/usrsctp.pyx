@@ -19,7 +19,7 @@ from rserpool._fast.events cimport (
 )
 from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.peers cimport (
-    Peer, peers_forget, peers_get, peers_near, peers_release, peers_use, sockaddr, socklen_t,
+    Peer, peers_behind, peers_forget, peers_get, peers_near, peers_release, peers_use, sockaddr, socklen_t,
 )
 
 from rserpool._fast.associations cimport (
@@ -30,9 +30,9 @@ from rserpool._fast.options cimport allow_large_packets, check, close_at_once, m
 
 from rserpool._fast.outbox cimport outbox_close, outbox_flush, outbox_open
 
-from rserpool._fast.packets cimport COMMON_HEADER, Refusal, next_refusal, window_of
+from rserpool._fast.packets cimport COMMON_HEADER, Refusal, next_refusal, target_of, window_of
 
-from rserpool._fast.stack cimport SPACE, Pace, find_peer, note_packet, stack, start, tick
+from rserpool._fast.stack cimport SPACE, Pace, alias_of, find_peer, note_packet, stack, start, tick
 
 from rserpool.association import AssociationGone
 
@@ -205,19 +205,22 @@ cdef class Socket(Associations):
     cdef int take_packet(
         self, int fd, const sockaddr *source, socklen_t length, const uint8_t *packet, size_t size
     ) except -1:
-        cdef uintptr_t peer
-        if size < COMMON_HEADER or <uint16_t>(<uint16_t>packet[2] << 8 | packet[3]) != self.number or self.so == NULL:
+        cdef uintptr_t peer, alias
+        cdef uint16_t port
+        if size < COMMON_HEADER or target_of(packet, size) != self.number or self.so == NULL:
             return 0
-        peer = find_peer(fd, source, length)
+        port = <uint16_t>(<uint16_t>packet[0] << 8 | packet[1])
+        peer = find_peer(fd, source, length, port)
         if peer:
+            alias = alias_of(peer)
             note_packet(packet, size)
-            events_from(peer)
-            usrsctp_conninput(<void *>peer, packet, size, 0)
-            events_from(0)
+            events_from(alias, port)
+            usrsctp_conninput(<void *>alias, packet, size, 0)
+            events_from(0, 0)
             if self.stuck:
                 self.heard.add(peer)
             if window_of(packet, size) < CLOSED:
-                self.greet(peer, <uint16_t>(<uint16_t>packet[0] << 8 | packet[1]))
+                self.greet(peer, port)
         return 0
 
     cdef int take_refusals(self, int fd) except -1:
@@ -229,7 +232,9 @@ cdef class Socket(Associations):
         for _i in range(BATCH):
             if not next_refusal(fd, &refusal):
                 break
-            place = find_peer(fd, <const sockaddr *>refusal.address, refusal.length) if refusal.token else 0
+            place = 0
+            if refusal.token:
+                place = find_peer(fd, <const sockaddr *>refusal.address, refusal.length, refusal.port)
             peer = peers_get(&stack.peers, place)
             if peer != NULL and peer.token == refusal.token:
                 for assoc in [assoc for assoc, one in self.table.items() if (<Association>one).place == place]:
@@ -243,7 +248,7 @@ cdef class Socket(Associations):
         cdef sctp_status status
         cdef uint32_t assoc
         memset(&path, 0, sizeof(path))
-        name_of(<sockaddr_conn *>&path.spp_address, peer, port)
+        name_of(<sockaddr_conn *>&path.spp_address, alias_of(peer), port)
         assoc = usrsctp_getassocid(self.so, <sockaddr *>&path.spp_address) or self.parted_with(peer, port)
         if not self.ask(assoc, SCTP_STATUS, &status, sizeof(status)) or status.sstat_rwnd >= CLOSED:
             return 0
@@ -286,9 +291,9 @@ cdef class Socket(Associations):
                 left -= 1
                 try:
                     if event.flags == READABLE:
-                        self.read_own(self.parted.get(event.peer, 0), 0)
+                        self.read_own(self.parted.get(event.alias, 0), 0)
                     elif event.flags & MSG_NOTIFICATION:
-                        self.note(<sctp_notification *>event.data, event.port, event.peer, event.stray)
+                        self.note(<sctp_notification *>event.data, event.port, event.alias, event.stray)
                     else:
                         self.arrived(
                             event.assoc, <const char *>event.data, event.length, event.ppid, event.flags & MSG_EOR != 0
@@ -306,8 +311,9 @@ cdef class Socket(Associations):
             self.pace.hurry()
         return 0
 
-    cdef int note(self, sctp_notification *note, uint16_t port, uintptr_t peer, bint stray) except -1:
+    cdef int note(self, sctp_notification *note, uint16_t port, uintptr_t alias, bint stray) except -1:
         cdef sctp_assoc_change *change = &note.sn_assoc_change
+        cdef uintptr_t peer
         cdef int kind = note.sn_header.sn_type
         if kind == SCTP_SHUTDOWN_EVENT:
             return self.changed(note.sn_shutdown_event.sse_assoc_id, SHUT_BY_PEER)
@@ -315,7 +321,8 @@ cdef class Socket(Associations):
             return 0
         if change.sac_state == SCTP_COMM_UP:
             if change.sac_assoc_id not in self.table:
-                self.enlist(change.sac_assoc_id, port, peer).over = stray
+                peer = peers_behind(&stack.peers, alias, port)
+                self.enlist(change.sac_assoc_id, port, peer).over = stray or not peer
             return self.changed(change.sac_assoc_id, UP)
         if change.sac_state == SCTP_RESTART:
             return self.changed(change.sac_assoc_id, RESTARTED)
@@ -337,7 +344,7 @@ cdef class Socket(Associations):
         """Large packets to a peer on this machine; elsewhere the stack's 1280 octets pass everywhere."""
         cdef Peer *there = peers_get(&stack.peers, peer)
         if there != NULL and peers_near(there):
-            allow_large_packets(self.so, assoc, peer, port)
+            allow_large_packets(self.so, assoc, alias_of(peer), port)
         return 0
 
     cdef int released(self, Association association) except -1:
@@ -451,10 +458,12 @@ cdef class Socket(Associations):
         """Begin an association from that UDP socket to a packed sockaddr, and return its identifier. OSError."""
         cdef sockaddr_conn name
         cdef uint32_t assoc
-        cdef uintptr_t peer = find_peer(fd, <const sockaddr *>&address[0], <socklen_t>address.shape[0])
+        cdef uintptr_t peer = find_peer(
+            fd, <const sockaddr *>&address[0], <socklen_t>address.shape[0], <uint16_t>port
+        )
         if not peer:
             raise OSError(codes.ENOBUFS, "too many peers")
-        name_of(&name, peer, <uint16_t>port)
+        name_of(&name, alias_of(peer), <uint16_t>port)
         self.stir()
         assoc = usrsctp_getassocid(self.so, <sockaddr *>&name)
         if assoc not in self.table:
