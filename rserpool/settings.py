@@ -7,6 +7,8 @@ from rserpool.errors import LocalProtocolError
 from rserpool.limits import Limits
 from rserpool.profile import RFC, Profile
 
+MOST_BAD_REPORTS = 65_535
+"""That an element's counter can tell; a limit beyond that is one of that."""
 DURATIONS = (
     "keep_alive_interval",
     "keep_alive_timeout",
@@ -128,7 +130,8 @@ class Settings:
         if self.max_items:
             object.__setattr__(self, "profile", replace(self.profile, default_items=self.max_items))
         if self.max_bad_reports:
-            object.__setattr__(self, "profile", replace(self.profile, bad_reports=self.max_bad_reports - 1))
+            reports = min(self.max_bad_reports, MOST_BAD_REPORTS) - 1
+            object.__setattr__(self, "profile", replace(self.profile, bad_reports=reports))
 
     @property
     def heartbeat(self) -> float:

@@ -153,7 +153,7 @@ cdef object admit(
     element = place_element(space, pool, element, handle, room, &scan, connection)
     if added[0]:
         guest.elements += 1
-    element.run.flags &= <uint8_t>~PROBED
+    element.flags &= <uint8_t>~PROBED
     rearm_life(space, element, now)
     arm(space.wheel, &element.keep_alive, jittered(space, now), KEEP_ALIVE_TAG)
     updated.append((handle, identifier_of(element)))

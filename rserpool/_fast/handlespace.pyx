@@ -347,7 +347,7 @@ cdef class Handlespace:
         while at is not NULL:
             element = by_owner(at)
             at = next_of(at)
-            if element.run.flags & MARKED:
+            if element.flags & MARKED:
                 names.add_element(element)
                 remove_element(&self.space, element)
         return names.pairs()
@@ -476,7 +476,7 @@ cdef Element *start_of_table(Handlespace owner, bint own_only, object after) exc
 cdef size_t flag_home(Home *home, uint8_t flag) noexcept:
     cdef Node *at = first(&home.owned) if home is not NULL else NULL
     while at is not NULL:
-        by_owner(at).run.flags = (by_owner(at).run.flags & <uint8_t>~MARKED) | flag
+        by_owner(at).flags = (by_owner(at).flags & <uint8_t>~MARKED) | flag
         at = next_of(at)
     return home.size if home is not NULL else 0
 

@@ -30,7 +30,7 @@ cdef int inspect_run(const Pool *pool, Element *element) except -1:
     expect(scan.policy_type == pool.policy_type, "a run's policy is not its pool's")
     expect(scan.transport_type == pool.transport_type, "a run's transport is not its pool's")
     expect(scan.transport_use == pool.transport_use, "a run's transport use is not its pool's")
-    expect(not element.run.flags & TAKEN, "a drawing has left its flag")
+    expect(not element.flags & TAKEN, "a drawing has left its flag")
     return 0
 
 

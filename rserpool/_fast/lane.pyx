@@ -92,7 +92,7 @@ cdef bytes acknowledge(Space *space, const Parameter *parameters, int count, uin
     element = find_in(space, pool, load_u32(parameters[1].octets + 4))
     if element is NULL or element.connection != connection or element.home != space.own:
         return None
-    element.run.flags &= <uint8_t>~PROBED
+    element.flags &= <uint8_t>~PROBED
     arm(space.wheel, &element.keep_alive, jittered(space, now), KEEP_ALIVE_TAG)
     return b""
 
@@ -147,7 +147,7 @@ cdef bytes renew(
     updated.append((<object>pool.handle, identifier_of(element)))
     run = element.run
     memcpy(octets_of(run) + run.policy_at, parameters[1].octets + run.policy_at, run.asap_length - run.policy_at)
-    run.flags &= <uint8_t>~(MARKED | PROBED)
+    element.flags &= <uint8_t>~(MARKED | PROBED)
     refresh_element(element)
     rearm_life(space, element, now)
     arm(space.wheel, &element.keep_alive, jittered(space, now), KEEP_ALIVE_TAG)

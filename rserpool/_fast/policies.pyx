@@ -353,19 +353,19 @@ cdef size_t draw_some(Space *space, Pool *pool, size_t wanted) noexcept nogil:
         wanted = min(wanted, pool.size - pool.idle)
     while count < wanted:
         element = by_choice(draw(&pool.choice, random_below(&space.rng, whole)))
-        if element.run.flags & TAKEN:
+        if element.flags & TAKEN:
             exact = True
             for i in range(count):
                 whole -= withhold(space, i)
             continue
-        element.run.flags |= TAKEN
+        element.flags |= TAKEN
         space.chosen[count] = element
         if exact:
             whole -= withhold(space, count)
         count += 1
     for i in range(count):
         element = space.chosen[i]
-        element.run.flags &= <uint8_t>~TAKEN
+        element.flags &= <uint8_t>~TAKEN
         if exact:
             set_value(&element.choice.node, space.shares[i])
     return count

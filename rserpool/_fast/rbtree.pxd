@@ -104,9 +104,13 @@ cdef inline Node *above(const Tree *tree, uint64_t key0, uint64_t key1) noexcept
 
 cdef inline void move(Tree *tree, Node *node, uint64_t key0, uint64_t key1) noexcept nogil:
     """Give ``node`` another key. It stays linked where it is if its neighbours allow it."""
-    cdef Node *left = step(node, 0) if node != tree.least else NULL
-    cdef Node *right = step(node, 1)
+    cdef Node *left
+    cdef Node *right
     cdef Node wanted
+    if node.key0 == key0 and node.key1 == key1:  # each neighbour may be a cache miss
+        return
+    left = step(node, 0) if node != tree.least else NULL
+    right = step(node, 1)
     wanted.key0 = key0
     wanted.key1 = key1
     if (left is NULL or before(left, &wanted)) and (right is NULL or before(&wanted, right)):

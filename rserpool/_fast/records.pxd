@@ -21,7 +21,7 @@ cdef enum:
     LIFE_TAG = 2
 
 cdef enum:
-    MARKED = 1             # flags of a Run
+    MARKED = 1             # flags of an Element
     PROBED = 2
     TAKEN = 4              # only while a list is drawn
 
@@ -36,8 +36,7 @@ cdef struct Run:
     uint16_t length        # its Length field
     uint16_t asap_length   # the Length without the ASAP transport
     uint16_t policy_at     # offset of the policy parameter
-    uint8_t flags
-    uint8_t spare
+    uint16_t spare
 
 
 cdef struct Element:
@@ -51,7 +50,8 @@ cdef struct Element:
     uint64_t connection    # 0: none
     SumNode choice         # in the pool by the policy
     uint32_t counter       # degradation counter, or the turn within the round (weighted round robin)
-    uint32_t bad_reports
+    uint16_t bad_reports
+    uint8_t flags          # not in the run, which an acknowledgement need not touch: 0.8 of its cost at a million
     Alarm keep_alive
     Alarm life
 

@@ -114,7 +114,6 @@ cdef void fill_run(Run *run, const uint8_t *octets, const Scan *scan, uint32_t h
     run.length = scan.length
     run.asap_length = scan.asap_length
     run.policy_at = scan.policy_at
-    run.flags = 0
     memcpy(octets_of(run), octets, padded(scan.length))
     store_u32(octets_of(run) + HOME_OFFSET, home)
 
@@ -478,7 +477,6 @@ cdef int update_element(
     Space *space, Element *element, const uint8_t *octets, const Scan *scan, uint32_t home, uint64_t connection,
 ) except -1:
     cdef Run *run = element.run
-    cdef uint8_t flags = run.flags
     cdef Home *owner = obtain_home(space, home)
     if run.length != scan.length:
         try:
@@ -489,7 +487,7 @@ cdef int update_element(
         release_run(space, element.run)
         element.run = run
     fill_run(run, octets, scan, home)
-    run.flags = flags & <uint8_t>~MARKED
+    element.flags &= <uint8_t>~MARKED
     move_home(space, element, owner)
     set_connection(space, element, connection)
     refresh_element(element)

@@ -3,7 +3,7 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 
 from rserpool._fast.args cimport as_u32, as_u64
 from rserpool._fast.cursor cimport load_u16, load_u32, padded
@@ -40,9 +40,9 @@ cdef bytes parameter_at(const uint8_t *octets):
 
 cdef object set_flag(Element *element, uint8_t flag, bint on):
     if on:
-        element.run.flags |= flag
+        element.flags |= flag
     else:
-        element.run.flags &= <uint8_t>~flag
+        element.flags &= <uint8_t>~flag
 
 
 @cython.no_gc_clear
@@ -158,17 +158,17 @@ cdef class PoolElementView:
 
     @property
     def bad_reports(self) -> int:
-        """Unreachability reports since the last registration or keep-alive acknowledgement of the fast lane."""
+        """Unreachability reports since the last registration; 65535 stands for more."""
         return self.element().bad_reports
 
     @bad_reports.setter
     def bad_reports(self, count: object) -> None:
-        self.element().bad_reports = as_u32(count, "bad_reports")
+        self.element().bad_reports = <uint16_t>min(as_u32(count, "bad_reports"), <uint32_t>0xFFFF)
 
     @property
     def marked(self) -> bool:
         """Awaits confirmation by its home's handle table (RFC 5353 3.6.3)."""
-        return (self.element().run.flags & MARKED) != 0
+        return (self.element().flags & MARKED) != 0
 
     @marked.setter
     def marked(self, on: bool) -> None:
@@ -177,7 +177,7 @@ cdef class PoolElementView:
     @property
     def probed(self) -> bool:
         """A keep-alive is out that was not acknowledged."""
-        return (self.element().run.flags & PROBED) != 0
+        return (self.element().flags & PROBED) != 0
 
     @probed.setter
     def probed(self, on: bool) -> None:

@@ -1,7 +1,8 @@
 """A hierarchical timer wheel in integer microseconds: 11 levels of 64 slots, so any u64 deadline has its slot.
 
 A timer stands on the level of the highest 6-bit digit in which its deadline differs from the wheel's time, so each
-level lies before the next one and the earliest timer is in the first occupied slot of the lowest occupied level.
+level lies before the next one, and nothing is due before the first occupied slot of the lowest occupied level. A timer
+that was put off may stand in an earlier slot than its own.
 """
 
 from cpython.ref cimport PyObject

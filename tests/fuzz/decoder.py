@@ -4,8 +4,6 @@ Whatever the octets, decoding gives a record or RemoteProtocolError. A record en
 is to be reported fits into one error message, nothing takes long and nothing piles up.
 """
 
-import argparse
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +11,8 @@ from itertools import islice
 
 from rserpool.errors import RemoteProtocolError
 from rserpool.messages import AsapError, EnrpError, ErrorCause, Message, decode
-from tests.fuzz.growth import Growth, resident
+from tests.fuzz.command import command
+from tests.fuzz.growth import Growth
 from tests.fuzz.mutate import Mutator
 
 SLOW = 2.0
@@ -62,18 +61,5 @@ def run(count: int, seed: int) -> Counter[str]:
     return outcomes
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    arguments = parser.parse_args()
-    print(f"{arguments.count} messages, seed {arguments.seed}", flush=True)
-    begin = time.perf_counter()
-    outcomes = run(arguments.count, arguments.seed)
-    for outcome, times in outcomes.most_common():
-        print(f"{times:9} {outcome}")
-    print(f"{time.perf_counter() - begin:.1f} s, {resident() >> 20} MiB", file=sys.stderr)
-
-
 if __name__ == "__main__":
-    main()
+    command(run, __doc__)

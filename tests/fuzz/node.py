@@ -6,9 +6,7 @@ Mutants come between honest answers, so that elements and resolutions get far. N
 long, no bound may be passed, what is sent must decode and go where it may, nothing may be kept; nor after a stop.
 """
 
-import argparse
 import random
-import sys
 import time
 from collections import Counter
 from itertools import islice
@@ -38,7 +36,8 @@ from rserpool.protocol.hunt import AT_ONCE
 from rserpool.protocol.link import Stage
 from rserpool.protocol.node import Node
 from rserpool.protocol.pe import Element
-from tests.fuzz.growth import Growth, resident
+from tests.fuzz.command import command
+from tests.fuzz.growth import Growth
 from tests.fuzz.mutate import Mutator
 from tests.fuzz.registrar import CHECKED, HOSTS, SLOW
 from tests.support.client_bench import listed
@@ -262,17 +261,5 @@ def run(count: int, seed: int) -> Counter[str]:
     return attack.outcomes + attack.node.counters
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    arguments = parser.parse_args()
-    print(f"{arguments.count} events, seed {arguments.seed}", flush=True)
-    begin = time.perf_counter()
-    for outcome, times in run(arguments.count, arguments.seed).most_common():
-        print(f"{times:9} {outcome}")
-    print(f"{time.perf_counter() - begin:.1f} s, {resident() >> 20} MiB", file=sys.stderr)
-
-
 if __name__ == "__main__":
-    main()
+    command(run, __doc__)

@@ -4,9 +4,7 @@ Hostile and honest messages, lost associations and passing time, in any order: n
 message, every bound holds, nothing takes long and nothing piles up.
 """
 
-import argparse
 import random
-import sys
 import time
 from collections import Counter
 from dataclasses import replace
@@ -41,7 +39,8 @@ from rserpool.protocol.actions import Abort, Action, Announce, AnnouncePresence,
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.settings import Settings
-from tests.fuzz.growth import Growth, resident
+from tests.fuzz.command import command
+from tests.fuzz.growth import Growth
 from tests.fuzz.mutate import Mutator
 
 OWN = 0x22222222
@@ -236,17 +235,5 @@ def run(count: int, seed: int) -> Counter[str]:
     return attack.outcomes + attack.registrar.counters
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    arguments = parser.parse_args()
-    print(f"{arguments.count} events, seed {arguments.seed}", flush=True)
-    begin = time.perf_counter()
-    for outcome, times in run(arguments.count, arguments.seed).most_common():
-        print(f"{times:9} {outcome}")
-    print(f"{time.perf_counter() - begin:.1f} s, {resident() >> 20} MiB", file=sys.stderr)
-
-
 if __name__ == "__main__":
-    main()
+    command(run, __doc__)

@@ -1,7 +1,5 @@
 """A registrar ends: another takes its elements over, and no pool user's session fails meanwhile."""
 
-import os
-
 import pytest
 
 from tests.interop import pcap
@@ -12,10 +10,10 @@ from tests.interop.sessions import INTERVAL
 from tests.interop.subjects import enrp_scenario
 
 TIMEOUT = 100
+SOON = 1.5
+"""Seconds; the shortest time after which anybody is missed, here: a keep-alive's."""
 KEEP_ALIVE, HOME = 0x07, 1
 INIT_TAKEOVER, TAKEOVER_SERVER = 7, 9
-MORE = [("rsplib-of-mixed", "kill"), ("ours-of-mixed", "kill")]
-"""With RSERPOOL_TAKEOVER_ALL=1: they take half a minute each, and show little that the others do not."""
 RUNS = [
     ("rsplib-of-two", "kill"),
     ("ours-of-two", "kill"),
@@ -23,7 +21,8 @@ RUNS = [
     ("ours-of-three", "kill"),
     ("ours-of-mixed-lower", "cut"),
     ("ours-among-rsplib", "kill"),
-    *(MORE if os.environ.get("RSERPOOL_TAKEOVER_ALL") else ()),
+    ("rsplib-of-mixed", "kill"),
+    ("ours-of-mixed", "kill"),
 ]
 
 pytestmark = pytest.mark.timeout(TIMEOUT + 60)
@@ -70,7 +69,7 @@ def test_no_session_fails(report: Report) -> None:
     found = report["sessions"]
     assert found["failures"] == []
     assert found["held"] >= AFTERWARDS / INTERVAL * 0.8
-    assert found["longest_gap"] < 5 * INTERVAL
+    assert found["longest_gap"] < SOON, "no session waits for anything to be missed"
 
 
 @pytest.mark.conformance("ENRP-3.5.2-04")
@@ -83,7 +82,7 @@ def test_keep_alives_tell_the_elements_of_their_new_home(report: Report) -> None
 
 
 def test_the_new_home_watches_them(report: Report) -> None:
-    assert report["an orphan dies"]["gone_after"] < 0.5
+    assert report["an orphan dies"]["gone_after"] < SOON
 
 
 def test_a_victim_that_was_cut_off_comes_back_and_agrees(report: Report, implementations: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from rserpool.client_settings import ClientSettings
 from rserpool.errors import Cause
 from rserpool.messages import (
+    AsapError,
     AsapMessage,
     DeregistrationResponse,
     EndpointKeepAlive,
@@ -34,6 +35,7 @@ POOL = b"EchoPool"
 ROUND_ROBIN = Policy(policy_type=PolicyType.ROUND_ROBIN)
 OWN = ip_address("10.44.1.1")
 SERVICE = SCTPTransport(port=7777, addresses=(OWN,))
+ERROR = AsapError(operation_error=(ErrorCause(code=0x100B),))
 E_ = TypeVar("E_", bound=Event)
 
 
@@ -276,3 +278,17 @@ def selected(bench: NodeBench, times: int, exclude: tuple[int, ...] = ()) -> lis
     """Which elements so many selections yield."""
     found = [bench.node.user.select(POOL, exclude) for _ in range(times)]
     return [one.identifier for one in found if one is not None]
+
+
+def load(value: int) -> Policy:
+    return Policy(policy_type=PolicyType.LEAST_USED, values=(value,))
+
+
+def change(bench: NodeBench, element: Element, **what: object) -> list[Registration]:
+    element.change(bench.now, **what)  # type: ignore[arg-type]
+    return registrations(bench.drain())
+
+
+def deregister(bench: NodeBench, element: Element) -> list[object]:
+    element.deregister(bench.now)
+    return list(sent(bench.drain()))

@@ -352,6 +352,8 @@ def test_timers(space: Handlespace) -> None:
     space.arm(b"p", 2, Timer.KEEP_ALIVE, 100)
     space.arm(b"p", 2, Timer.KEEP_ALIVE, 400)
     space.wheel.insert(250, "entry")
+    assert space.wheel.next_expiry() <= 200
+    assert space.expire(150) == []
     assert space.wheel.next_expiry() == 200
     assert space.expire(300) == [(Timer.KEEP_ALIVE, b"p", 1), "entry", (Timer.LIFE, b"p", 1)]
     assert space.disarm(b"p", 2, Timer.KEEP_ALIVE) is True

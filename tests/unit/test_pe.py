@@ -7,46 +7,30 @@ import pytest
 
 from rserpool.errors import Cause, LocalProtocolError
 from rserpool.messages import (
-    AsapError,
     ErrorCause,
-    Policy,
-    PolicyType,
     Registration,
     SCTPTransport,
     UDPTransport,
 )
 from rserpool.protocol.actions import Abort, Dial
 from rserpool.protocol.events import State
-from rserpool.protocol.pe import TABLE, Element, Input, reregistration_interval
+from rserpool.protocol.pe import TABLE, Input, reregistration_interval
 from tests.support.client_bench import (
+    ERROR,
     POOL,
     ROUND_ROBIN,
     SECOND,
     SERVICE,
     NodeBench,
+    change,
     in_state,
+    load,
     registrations,
-    sent,
     sent_to,
     server,
 )
 
-ERROR = AsapError(operation_error=(ErrorCause(code=0x100B),))
 WARNING = ErrorCause(code=Cause.UNSPECIFIED_ERROR)
-
-
-def load(value: int) -> Policy:
-    return Policy(policy_type=PolicyType.LEAST_USED, values=(value,))
-
-
-def change(bench: NodeBench, element: Element, **what: object) -> list[Registration]:
-    element.change(bench.now, **what)  # type: ignore[arg-type]
-    return registrations(bench.drain())
-
-
-def deregister(bench: NodeBench, element: Element) -> list[object]:
-    element.deregister(bench.now)
-    return list(sent(bench.drain()))
 
 
 # The table

@@ -6,45 +6,27 @@ import pytest
 
 from rserpool.errors import Cause
 from rserpool.messages import (
-    AsapError,
     Deregistration,
     EndpointKeepAliveAck,
     ErrorCause,
     HandleResolution,
-    Policy,
-    PolicyType,
     Registration,
     SCTPTransport,
 )
 from rserpool.protocol.actions import Abort, Dial, Shutdown
 from rserpool.protocol.events import HomeChanged, State
-from rserpool.protocol.pe import Element
 from tests.support.client_bench import (
+    ERROR,
     POOL,
     SERVICE,
     NodeBench,
+    change,
+    deregister,
     in_state,
+    load,
     registrations,
-    sent,
     sent_to,
 )
-
-ERROR = AsapError(operation_error=(ErrorCause(code=0x100B),))
-
-
-def load(value: int) -> Policy:
-    return Policy(policy_type=PolicyType.LEAST_USED, values=(value,))
-
-
-def change(bench: NodeBench, element: Element, **what: object) -> list[Registration]:
-    element.change(bench.now, **what)  # type: ignore[arg-type]
-    return registrations(bench.drain())
-
-
-def deregister(bench: NodeBench, element: Element) -> list[object]:
-    element.deregister(bench.now)
-    return list(sent(bench.drain()))
-
 
 # Deregistration
 
