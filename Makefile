@@ -7,13 +7,16 @@ FROM ?= 0
 REF ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test sim conformance lint bench bench-system bench-compare fuzz clean
+.PHONY: help setup setup-bench build demo test sim conformance lint bench bench-system bench-compare fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 setup: ## everything that a fresh Debian 12 lacks, and .venv
 	@ci/setup test
+
+setup-bench:
+	@ci/setup bench
 
 build: ## .venv with the built package, programs in .venv/bin
 	@ci/setup build
@@ -33,14 +36,13 @@ conformance: setup ## which rows of the RFCs' requirement table tests cover, whi
 lint: setup ## ruff, mypy, stubtest, cython-lint, shellcheck, and the C compiler's warnings
 	@ci/lint
 
-bench: setup ## times, instructions per call against the baseline (gate +1 %), memory, whole registrars
-	@$(PY) -m bench.wall
+bench: setup-bench ## times, into bench/results; instructions per call against the baseline (gate +1 %), memory
+	@$(PY) -m bench.wall --save
 	@$(PY) -m bench.instr gate
 	@$(PY) -m bench.memory
 	@$(PY) -m bench.system mirror
 
-bench-system: setup ## registrars beside yardsticks and rsplib's, into bench/results/system.md; PARTS="tcp kernel" for some
-	@$(PY) -m pip install -qq --disable-pip-version-check matplotlib
+bench-system: setup-bench ## registrars beside yardsticks and others, into bench/results/system.md; PARTS="tcp grid" for some
 	@$(PY) -m bench.system --write $(PARTS)
 
 bench-compare: setup ## this tree beside commit REF, in turn in one run; CASES="lane octets" for some

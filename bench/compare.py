@@ -1,7 +1,8 @@
 """This tree beside another commit, in turn in one run: ``python -m bench.compare REF [pattern]...``.
 
 The other commit is checked out and built in build/compare. Each side's cases run in processes of their own, round by
-round, so that a busy neighbour hits both; medians of CPU time per call count.
+round, so that a busy neighbour hits both; medians of CPU time per call count. A difference is named where every round
+shows it.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,46 +39,94 @@ print(json.dumps(found))
 """
 
 
-def checked_out(ref: str) -> Path:
-    """The other commit, built. SystemExit if there is no such commit."""
-    shutil.rmtree(OTHER, ignore_errors=True)
-    subprocess.run(["git", "-C", str(ROOT), "worktree", "prune"], check=True)
-    command = ["git", "-C", str(ROOT), "worktree", "add", "-q", "--detach", str(OTHER), ref]
-    done = subprocess.run(command, capture_output=True, text=True)
+Round = dict[str, float]
+"""Nanoseconds per call by case."""
+
+
+def say(what: str) -> None:
+    print(f"bench.compare: {what}", file=sys.stderr, flush=True)
+
+
+def git(*words: str) -> str:
+    """What it prints. SystemExit with its complaint."""
+    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"bench.compare: {done.stderr.strip()}")
-    subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=OTHER, check=True)
-    return OTHER
+    return done.stdout.strip()
 
 
-def measured(place: Path, patterns: list[str]) -> dict[str, float]:
-    """Nanoseconds per call by case, of one round."""
+@contextmanager
+def checked_out(ref: str) -> Iterator[Path]:
+    """The other commit, built. SystemExit if there is no such commit, or it cannot be built or measured."""
+    try:
+        commit = git("rev-parse", "--verify", f"{ref}^{{commit}}")
+    except SystemExit:
+        raise SystemExit(f"bench.compare: no commit is called {ref}") from None
+    shutil.rmtree(OTHER, ignore_errors=True)
+    git("worktree", "prune")
+    git("worktree", "add", "-q", "--detach", str(OTHER), commit)
+    try:
+        if not (OTHER / "bench/cases").is_dir():
+            raise SystemExit(f"bench.compare: {ref} has no bench/cases")
+        say(f"building {git('log', '-1', '--format=%h, %s', commit)}")
+        command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+        built = subprocess.run(command, cwd=OTHER, capture_output=True, text=True)
+        if built.returncode:
+            raise SystemExit(f"bench.compare: {ref} cannot be built:\n{built.stderr[-3000:]}")
+        yield OTHER
+    finally:
+        git("worktree", "remove", "--force", str(OTHER))
+
+
+def measured(place: Path, patterns: list[str]) -> Round:
+    """One round. SystemExit with the last words of a side that fails."""
     environment = {**os.environ, "PYTHONPATH": str(place)}
     command = [sys.executable, "-c", RUNNER, *patterns]
-    done = subprocess.run(command, cwd=place, env=environment, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout)
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"bench.compare: the cases of {place} fail:\n{done.stderr[-3000:]}")
+    found: Round = json.loads(done.stdout)
     return found
 
 
+def verdict(ratios: list[float]) -> str:
+    if max(ratios) < 1:
+        return "faster"
+    return "slower" if min(ratios) > 1 else ""
+
+
+def table(base: list[Round], head: list[Round]) -> Iterator[str]:
+    """One line for each case of this tree, then for those that it has no more."""
+    yield f"{'base':>10} {'head':>10}  {'ratio':>5}  {'of single rounds':16}  {'':6}  case"
+    for case in head[0]:
+        ours = statistics.median(one[case] for one in head)
+        if case not in base[0]:
+            yield f"{'':10} {ours:7.0f} ns  {'':5}  {'':16}  {'new':6}  {case}"
+            continue
+        theirs = statistics.median(one[case] for one in base)
+        ratios = [mine[case] / other[case] for mine, other in zip(head, base, strict=True)]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        yield f"{theirs:7.0f} ns {ours:7.0f} ns  {ours / theirs:5.2f}  {spread:16}  {verdict(ratios):6}  {case}"
+    for case in base[0]:
+        if case not in head[0]:
+            theirs = statistics.median(one[case] for one in base)
+            yield f"{theirs:7.0f} ns {'':10}  {'':5}  {'':16}  {'gone':6}  {case}"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("ref")
+    parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__.partition("\n\n")[0])
+    parser.add_argument("ref", help="the commit to compare with: base; this tree is head")
     parser.add_argument("patterns", nargs="*", metavar="pattern", help="a part of the names of cases")
     options = parser.parse_args()
-    places = {"base": checked_out(options.ref), "head": ROOT}
-    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in places}
-    for turn in range(ROUNDS):
-        for name, place in places.items():
-            rounds[name].append(measured(place, options.patterns))
-        print(f"round {turn + 1} of {ROUNDS}", file=sys.stderr, flush=True)
-    for case in rounds["head"][0]:
-        head = statistics.median(one[case] for one in rounds["head"])
-        if case not in rounds["base"][0]:
-            print(f"{'':8} {head:9.0f} ns         {case} (new)")
-            continue
-        base = statistics.median(one[case] for one in rounds["base"])
-        print(f"{base:8.0f} {head:9.0f} ns  {head / base:5.2f}  {case}")
-    subprocess.run(["git", "-C", str(ROOT), "worktree", "remove", "--force", str(OTHER)], check=True)
+    rounds: dict[Path, list[Round]] = {OTHER: [], ROOT: []}
+    with checked_out(options.ref):
+        for turn in range(ROUNDS):
+            say(f"round {turn + 1} of {ROUNDS}")
+            for place, found in rounds.items():
+                found.append(measured(place, options.patterns))
+            if not rounds[ROOT][0]:
+                raise SystemExit(f"bench.compare: no case has {' or '.join(options.patterns)} in its name")
+    print(*table(rounds[OTHER], rounds[ROOT]), sep="\n")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from rserpool._fast.wheel import Wheel
 from tests.support import elements as e
 
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
+FEWEST = 10_000
+"""Elements whose memory is worth telling."""
 CALLS = 50_000
 ROUNDS = 5
 OWN, HANDLE = 7, b"Pool"
@@ -91,6 +93,11 @@ def points() -> list[Point]:
     return found
 
 
+def octets(one: Point) -> str:
+    """Of an element, and in all; too few elements are lost in the pages that were there before."""
+    return f"{one.octets:.0f} | {one.megabytes:.0f} MB" if one.elements >= FEWEST else " | "
+
+
 def table(found: list[Point]) -> list[str]:
     """Lines of Markdown."""
     lines = [
@@ -98,8 +105,7 @@ def table(found: list[Point]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {p.elements} | {p.octets:.0f} | {p.megabytes:.0f} MB | {p.resolve:.0f} ns | {p.renew:.0f} ns | "
-        f"{p.acknowledge:.0f} ns |"
+        f"| {p.elements} | {octets(p)} | {p.resolve:.0f} ns | {p.renew:.0f} ns | {p.acknowledge:.0f} ns |"
         for p in found
     ]
     small = next(p for p in found if p.elements == 1_000)

@@ -1,1 +1,1 @@
-"""Whole registrars against each other in virtual time: how long it takes, and what it costs."""
+"""Whole registrars, under load, beside yardsticks and other programs."""

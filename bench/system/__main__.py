@@ -1,22 +1,22 @@
-"""Whole registrars beside yardsticks and rsplib's: ``python -m bench.system [part]... [--write]``.
+"""Whole registrars beside yardsticks, rsplib's, and other programs: ``python -m bench.system [part]... [--write]``.
 
-Without parts all of them. ``--write`` keeps the tables in bench/results/system.md and a plot beside them.
+Without parts all of them. ``--write`` keeps what was measured in bench/results/system.md, where parts that were not
+measured again stay. A part is a function that returns lines of Markdown, or these and a dict of what was measured by
+the number of a target in report.TARGETS.
 """
 
 import argparse
-import platform
+import signal
+import sys
+import time
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
+from typing import NoReturn
 
-from bench import ratios, scale
-from bench.system import associations, grid, lab, requests
+from bench import ratios
+from bench.system import alternatives, associations, grid, lab, report, requests
+from bench.system.plot import scaled
+from bench.system.report import Outcome
 from bench.system.takeover import download, renewals, takeover
-from rserpool import __version__
-
-RESULTS = Path(__file__).resolve().parents[1] / "results"
-TIMES = (1.0, 2.0)
-"""Multiples of the grid's load."""
 
 
 def mirrored() -> list[str]:
@@ -25,60 +25,54 @@ def mirrored() -> list[str]:
     return ["| | virtual time | CPU time | |", "|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
-def scaled() -> list[str]:
-    """The table and, where matplotlib is, the plot."""
-    found = scale.points()
-    lines = scale.table(found)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return lines
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    sizes = [one.elements for one in found]
-    for name in ("resolve", "renew", "acknowledge"):
-        axes.plot(sizes, [getattr(one, name) for one in found], marker="o", label=name)
-    axes.set(xscale="log", yscale="log", xlabel="pool elements", ylabel="ns of CPU time per message")
-    axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
-    RESULTS.mkdir(exist_ok=True)
-    figure.savefig(RESULTS / "elements.svg")
-    return [*lines, "", "![cost by the number of elements](elements.svg)"]
-
-
-def offered() -> list[str]:
-    """A line for each multiple of the load."""
-    return [f"- {grid.measure(times)}" for times in TIMES]
-
-
-PARTS: dict[str, tuple[str, Callable[[], list[str]]]] = {
-    "calls": ("Calls, beside rsplib's library", ratios.table),
+PARTS: dict[str, tuple[str, Callable[[], Outcome]]] = {
+    "calls": ("Calls, beside rsplib's library", ratios.lines),
     "scale": ("Cost by the number of elements", scaled),
     "tcp": ("Resolutions over TCP a second of processor time, beside uvloop's echo", requests.lines),
     "usrsctp": ("Resolutions over usrsctp a second of processor time, beside an echo over it", associations.lines),
     "kernel": ("Over kernel SCTP in the peer lab a second of processor time, beside rsplib's registrar", lab.lines),
-    "grid": ("3 000 elements re-registering 4 times and 2 000 users asking 10 times a second, at once", offered),
+    "grid": ("3 000 elements re-registering 4 times and 2 000 users asking 10 times a second, at once", grid.lines),
+    "alternatives": ("3 of 10 000 from Redis and etcd", alternatives.lines),
     "mirror": ("Takeover and download", mirrored),
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def end(*_: object) -> NoReturn:
+    """At SIGTERM; the servers that were started are ended on the way out."""
+    sys.exit(143)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.system", description=__doc__.partition("\n\n")[0])
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
     parser.add_argument("--write", action="store_true", help="keep the result in bench/results/system.md")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    kept = [f"# rserpool {__version__}, {date.today()}, Python {platform.python_version()}, {platform.machine()}"]
-    for name in options.parts or PARTS:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    signal.signal(signal.SIGTERM, end)
+    failed = []
+    chosen = options.parts or list(PARTS)
+    for number, name in enumerate(chosen, 1):
         title, measure = PARTS[name]
-        lines = ["", f"## {title}", "", *measure()]
-        print(*lines, sep="\n", flush=True)
-        kept += lines
-    if options.write:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "system.md").write_text("\n".join(kept) + "\n")
+        print(f"bench.system: {name}, {number} of {len(chosen)}", file=sys.stderr, flush=True)
+        began = time.monotonic()
+        try:
+            outcome = measure()
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and error.code == 143:
+                raise
+            print(f"bench.system: {name} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            failed.append(name)
+            continue
+        found = report.kept(title, outcome)
+        print("", f"## {title}", "", *found["lines"], "", sep="\n", flush=True)
+        print(f"bench.system: {name} took {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        if options.write:
+            report.write({name: found}, list(PARTS))
+    if failed:
+        print(f"bench.system: failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

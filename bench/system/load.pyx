@@ -1,16 +1,21 @@
 # cython: language_level=3
-"""The load generator: many connections in a closed loop, as fast as the server answers; latencies by the nanosecond.
+"""The load generator: many connections in a closed loop, as fast as the server answers, or at a pace whatever the
+server does; latencies by the nanosecond.
 
-Messages are framed by their Message Length on a stream; where the socket keeps message boundaries (SCTP), each receive
-is one message. An answer is whatever comes next: contents are the caller's to check beforehand.
+Messages are framed by their Message Length on a stream, or all have the same number of octets; where the socket keeps
+message boundaries (SCTP), each receive is one message. An answer is whatever comes next: contents are the caller's to
+check beforehand.
 """
 
 from libc.errno cimport EAGAIN, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, qsort
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memmove
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close
+
+from bench.system.samples cimport (
+    Pace, Samples, close_samples, due_at, now, open_samples, pace_of, percentile, sort, take,
+)
 
 cdef extern from "<sys/epoll.h>" nogil:
     ctypedef union epoll_data:
@@ -31,8 +36,8 @@ cdef extern from "<sys/socket.h>" nogil:
 cdef enum:
     ROOM = 1 << 16
     MOST_OUTSTANDING = 64
-    SAMPLES = 1 << 22
     EVENTS = 256
+    BURST = 64                        # requests at most before answers are read
 
 cdef struct Request:
     const uint8_t *octets
@@ -52,22 +57,18 @@ cdef struct Load:
     Request *requests                 # of each client so many, one client's after the other's
     int each
     bint framed
+    size_t answer_size                # 0: the Message Length tells
     uint64_t answers
-    uint64_t interval                 # nanoseconds between two requests of one client; 0: at once
-    uint32_t *samples
-    uint64_t sampled
+    Pace pace
+    Samples latencies
+    Samples delays                    # by which paced requests went out late
 
 
-cdef inline uint64_t now() noexcept nogil:
-    cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return <uint64_t>t.tv_sec * 1000000000u + <uint64_t>t.tv_nsec
-
-
-cdef int ask(Load *load, int number) noexcept nogil:
+cdef int ask(Load *load, int number, uint64_t began) noexcept nogil:
+    """``began``: from when the latency counts."""
     cdef Client *client = &load.clients[number]
     cdef Request *request = &load.requests[number * load.each + client.next]
-    client.sent[(client.first + client.outstanding) % MOST_OUTSTANDING] = now()
+    client.sent[(client.first + client.outstanding) % MOST_OUTSTANDING] = began
     client.outstanding += 1
     client.next = (client.next + 1) % load.each
     if send(client.fd, request.octets, request.size, MSG_NOSIGNAL) != <ssize_t>request.size:
@@ -77,17 +78,14 @@ cdef int ask(Load *load, int number) noexcept nogil:
 
 cdef int answered(Load *load, int number, bint again) noexcept nogil:
     cdef Client *client = &load.clients[number]
-    cdef uint64_t took
+    cdef uint64_t at = now()
     if client.outstanding == 0:
         return 0
-    took = now() - client.sent[client.first]
+    take(&load.latencies, at - client.sent[client.first])
     client.first = (client.first + 1) % MOST_OUTSTANDING
     client.outstanding -= 1
     load.answers += 1
-    if load.sampled < SAMPLES:
-        load.samples[load.sampled] = <uint32_t>min(took, <uint64_t>0xFFFFFFFF)
-        load.sampled += 1
-    return ask(load, number) if again else 0
+    return ask(load, number, at) if again else 0
 
 
 cdef int receive(Load *load, int number, bint again) noexcept nogil:
@@ -105,7 +103,9 @@ cdef int receive(Load *load, int number, bint again) noexcept nogil:
         client.held += <size_t>size
         at = 0
         while client.held - at >= 4:
-            length = (<size_t>client.buffer[at + 2] << 8 | client.buffer[at + 3]) + 3 & ~<size_t>3
+            length = load.answer_size
+            if not length:
+                length = (<size_t>client.buffer[at + 2] << 8 | client.buffer[at + 3]) + 3 & ~<size_t>3
             if length < 4 or client.held - at < length:
                 break
             at += length
@@ -115,12 +115,6 @@ cdef int receive(Load *load, int number, bint again) noexcept nogil:
         memmove(client.buffer, client.buffer + at, client.held)
         if client.held + 4096 < ROOM:
             return 0
-
-
-cdef int by_size(const void *a, const void *b) noexcept nogil:
-    cdef uint32_t x = (<const uint32_t *>a)[0]
-    cdef uint32_t y = (<const uint32_t *>b)[0]
-    return (x > y) - (x < y)
 
 
 cdef int loop(Load *load, int epoll, int count, uint64_t deadline, bint again) noexcept nogil:
@@ -141,6 +135,29 @@ cdef int loop(Load *load, int epoll, int count, uint64_t deadline, bint again) n
     return 0
 
 
+cdef int step(Load *load, int epoll, int count) noexcept nogil:
+    """What is due is sent, what is there is received, without waiting. 1 at the end."""
+    cdef epoll_event events[EVENTS]
+    cdef Pace *pace = &load.pace
+    cdef uint64_t at = now(), due = due_at(pace)
+    cdef int i, ready, number, burst = 0
+    while due <= at and due < pace.deadline and burst < BURST:
+        number = <int>(pace.turn % <uint64_t>count)
+        if load.clients[number].outstanding < MOST_OUTSTANDING:
+            if ask(load, number, due) < 0:
+                return -1
+            pace.sent += 1
+            take(&load.delays, at - due)
+        pace.turn += 1
+        burst += 1
+        due = due_at(pace)
+    ready = epoll_wait(epoll, events, EVENTS, 0)
+    for i in range(ready):
+        if receive(load, <int>events[i].data.u32, False) < 0:
+            return -1
+    return due >= pace.deadline and (load.answers == pace.sent or at > pace.finish)
+
+
 cdef class Generator:
     """So many connected sockets and what each asks, over and over."""
 
@@ -148,7 +165,7 @@ cdef class Generator:
     cdef int epoll, count
     cdef list sockets, requests
 
-    def __init__(self, list sockets, list requests, bint framed) -> None:
+    def __init__(self, list sockets, list requests, bint framed, size_t answer_size=0) -> None:
         """``requests``: for each socket as many octet strings."""
         cdef epoll_event event
         cdef int number, each
@@ -156,9 +173,11 @@ cdef class Generator:
         self.count = <int>len(sockets)
         self.load.each = <int>len(requests[0])
         self.load.framed = framed
+        self.load.answer_size = answer_size
         self.load.clients = <Client *>calloc(<size_t>self.count, sizeof(Client))
         self.load.requests = <Request *>calloc(<size_t>(self.count * self.load.each), sizeof(Request))
-        self.load.samples = <uint32_t *>malloc(SAMPLES * sizeof(uint32_t))
+        open_samples(&self.load.latencies)
+        open_samples(&self.load.delays)
         self.epoll = epoll_create1(0)
         for number in range(self.count):
             self.load.clients[number].fd = sockets[number].fileno()
@@ -175,36 +194,57 @@ cdef class Generator:
             free(self.load.clients[number].buffer)
         free(self.load.clients)
         free(self.load.requests)
-        free(self.load.samples)
+        close_samples(&self.load.latencies)
+        close_samples(&self.load.delays)
         close(self.epoll)
 
     def run(self, double seconds, int outstanding=1) -> dict:
         """Ask for so long, so many at a time on each connection. ConnectionError if one is lost."""
         cdef uint64_t began, ended
         cdef int number, _n, status = 0
-        self.load.answers = self.load.sampled = 0
+        self.load.answers = self.load.latencies.count = 0
         with nogil:
             began = now()
             for number in range(self.count):
                 for _n in range(outstanding):
-                    status |= ask(&self.load, number)
+                    status |= ask(&self.load, number, now())
             if status == 0:
                 status = loop(&self.load, self.epoll, self.count, began + <uint64_t>(seconds * 1e9), True)
             if status == 0:
                 status = loop(&self.load, self.epoll, self.count, now() + 2000000000u, False)
             ended = now()
-            qsort(self.load.samples, self.load.sampled, sizeof(uint32_t), by_size)
+            sort(&self.load.latencies)
         if status < 0:
             raise ConnectionError("a connection was lost")
         return {
             "answers": self.load.answers,
             "seconds": <double>(ended - began) / 1e9,
-            "p50": self.percentile(0.5),
-            "p99": self.percentile(0.99),
+            "p50": percentile(&self.load.latencies, 0.5),
+            "p99": percentile(&self.load.latencies, 0.99),
         }
 
-    cdef double percentile(self, double part):
-        """Seconds."""
-        if not self.load.sampled:
-            return 0.0
-        return <double>self.load.samples[<uint64_t>(part * <double>(self.load.sampled - 1))] / 1e9
+    def start(self, double rate, double seconds) -> None:
+        """From now on ask so many times a second in all for so long, the connections in turn, whether answered or not:
+        by step()."""
+        self.load.answers = self.load.latencies.count = self.load.delays.count = 0
+        self.load.pace = pace_of(rate, seconds)
+
+    def step(self) -> bool:
+        """False at the end, a second later at most. ConnectionError if a connection is lost."""
+        cdef int status = step(&self.load, self.epoll, self.count)
+        if status < 0:
+            raise ConnectionError("a connection was lost")
+        return status == 0
+
+    def result(self) -> dict:
+        """Seconds: of the latencies, from when a request was due; and by how much 99 % were sent late at most."""
+        sort(&self.load.latencies)
+        sort(&self.load.delays)
+        return {
+            "due": self.load.pace.turn,
+            "sent": self.load.pace.sent,
+            "answers": self.load.answers,
+            "p50": percentile(&self.load.latencies, 0.5),
+            "p99": percentile(&self.load.latencies, 0.99),
+            "late": percentile(&self.load.delays, 0.99),
+        }

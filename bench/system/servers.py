@@ -1,9 +1,11 @@
 """Servers in processes of their own, and the processor time that they have used."""
 
+import contextlib
 import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,16 +25,28 @@ def processor_seconds(pid: int) -> float:
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
+def kept_waiting(pid: int) -> float:
+    """Seconds for which threads of a process were ready to run and others ran."""
+    return sum(int(path.read_text().split()[1]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
+    """One that neither TCP nor UDP uses."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind((HOST, 0))
+            port = int(tcp.getsockname()[1])
+            with contextlib.suppress(OSError):
+                udp.bind((HOST, port))
+                return port
 
 
 @contextmanager
-def running(command: list[str], ready: str) -> Iterator[subprocess.Popen[str]]:
+def running(command: list[str], ready: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """A process, once a line of its output matches. RuntimeError if it ends before."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=env
+    )
     try:
         assert process.stdout is not None
         said = []
@@ -42,10 +56,15 @@ def running(command: list[str], ready: str) -> Iterator[subprocess.Popen[str]]:
                 break
         else:
             raise RuntimeError(f"{' '.join(command)} ended:\n{''.join(said)}")
+        threading.Thread(target=process.stdout.read, daemon=True).start()  # or a full pipe stops it
         yield process
     finally:
         process.terminate()
-        process.wait(10)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @contextmanager

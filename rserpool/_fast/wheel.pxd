@@ -1,8 +1,11 @@
-"""A hierarchical timer wheel in integer microseconds: 11 levels of 64 slots, so any u64 deadline has its slot.
+"""A hierarchical timer wheel in integer microseconds: 7 levels of 1024 slots, so any u64 deadline has its slot.
 
-A timer stands on the level of the highest 6-bit digit in which its deadline differs from the wheel's time, so each
-level lies before the next one, and nothing is due before the first occupied slot of the lowest occupied level. A timer
-that was put off may stand in an earlier slot than its own.
+A level is a ring of slots from the time's own on; a slot of the next level is as long as the whole ring. A timer
+stands on the lowest level whose ring reaches its deadline, never in the slot of the time itself, and comes down when
+its slot's time comes. A timer that was put off may stand in an earlier slot than its own.
+
+The third level has slots of 1.05 s for the next 18 minutes: keep-alive timers come down a second's worth at a time.
+With 64 slots a level they came down 17 seconds' worth at a time, which for a million stopped everything for 0.3 s.
 """
 
 from cpython.ref cimport PyObject
@@ -10,9 +13,10 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint64_t
 
 cdef enum:
-    LEVELS = 11
-    DIGIT_BITS = 6
-    SLOTS = 64
+    LEVELS = 7
+    DIGIT_BITS = 10
+    SLOTS = 1024
+    WORDS = 16
 
 cdef enum:
     ENTRY_TAG = 0          # a Python Entry; the tags of embedded timers are 1, 2 and 3
@@ -32,7 +36,8 @@ cdef struct WheelCore:
     uint64_t armings
     size_t armed
     Alarm *due
-    uint64_t occupied[LEVELS]          # a bit per slot; may still be set after the last timer was disarmed
+    uint64_t inhabited                 # a bit per level
+    uint64_t occupied[LEVELS][WORDS]   # a bit per slot; both may still be set after the last timer was disarmed
     Alarm *slots[LEVELS][SLOTS]
 
 

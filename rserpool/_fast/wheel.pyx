@@ -31,9 +31,12 @@ cdef inline void place(WheelCore *wheel, Alarm *timer) noexcept nogil:
     if timer.deadline <= wheel.now:
         hang(&wheel.due, timer)
         return
-    level = (63 - leading_zeros(timer.deadline ^ wheel.now)) // <int>DIGIT_BITS
+    level = (63 - leading_zeros(timer.deadline - wheel.now)) // <int>DIGIT_BITS
+    if (timer.deadline >> (DIGIT_BITS * level)) - (wheel.now >> (DIGIT_BITS * level)) == SLOTS:
+        level += 1
     slot = <int>((timer.deadline >> (DIGIT_BITS * level)) & (SLOTS - 1))
-    wheel.occupied[level] |= <uint64_t>1 << slot
+    wheel.inhabited |= <uint64_t>1 << level
+    wheel.occupied[level][slot >> 6] |= <uint64_t>1 << (slot & 63)
     hang(&wheel.slots[level][slot], timer)
 
 
@@ -55,46 +58,56 @@ cdef void arm(WheelCore *wheel, Alarm *timer, uint64_t deadline, unsigned int ta
     place(wheel, timer)
 
 
-cdef Alarm **first_slot(WheelCore *wheel, uint64_t *start, uint64_t *end) noexcept nogil:
-    """The first slot with timers that are not yet due, and its first and last time; NULL if none is armed. What other
-    slots hold is due later than that; what it holds itself may be, too."""
-    cdef int level, slot, shift
-    for level in range(LEVELS):
-        while wheel.occupied[level]:
-            slot = first_bit(wheel.occupied[level])
-            if wheel.slots[level][slot] is NULL:
-                wheel.occupied[level] &= wheel.occupied[level] - 1
-                continue
-            shift = DIGIT_BITS * level
-            start[0] = <uint64_t>slot << shift
-            if level < LEVELS - 1:
-                start[0] |= wheel.now >> (shift + DIGIT_BITS) << (shift + DIGIT_BITS)
-            end[0] = start[0] | ((<uint64_t>1 << shift) - 1)
-            return &wheel.slots[level][slot]
-    return NULL
+cdef int seek(WheelCore *wheel, int level, uint64_t base, int offset, int last) noexcept nogil:
+    """The first occupied slot of a level from ``base + offset`` to ``base + last``: its offset, or more than ``last``
+    where all are free."""
+    cdef uint64_t bits
+    cdef int slot
+    while offset <= last:
+        slot = <int>((base + <uint64_t>offset) & (SLOTS - 1))
+        bits = wheel.occupied[level][slot >> 6] >> (slot & 63)
+        if bits == 0:
+            offset += 64 - (slot & 63)
+            continue
+        offset += first_bit(bits)
+        slot += first_bit(bits)
+        if wheel.slots[level][slot] is not NULL:
+            return offset
+        wheel.occupied[level][slot >> 6] &= ~(<uint64_t>1 << (slot & 63))
+    return offset
+
+
+cdef void empty(WheelCore *wheel, Alarm **slot) noexcept nogil:
+    """Place the timers of a slot anew."""
+    cdef Alarm *timer = slot[0]
+    cdef Alarm *following
+    slot[0] = NULL
+    while timer is not NULL:
+        following = timer.next
+        place(wheel, timer)
+        timer = following
 
 
 cdef void advance(WheelCore *wheel, uint64_t now) noexcept nogil:
     """Move the time on; what is due by then hangs in wheel.due. A time in the past changes nothing."""
-    cdef uint64_t start = 0, end = 0
-    cdef Alarm **slot
-    cdef Alarm *timer
-    cdef Alarm *following
-    while now > wheel.now:
-        slot = first_slot(wheel, &start, &end)
-        if slot is NULL or start > now:
-            wheel.now = now
+    cdef uint64_t before = wheel.now
+    cdef uint64_t base, passed
+    cdef int level, last, offset
+    if now <= before:
+        return
+    wheel.now = now
+    for level in range(LEVELS):
+        base = before >> (DIGIT_BITS * level)
+        passed = (now >> (DIGIT_BITS * level)) - base
+        if passed == 0:
             return
-        wheel.now = start
-        timer = slot[0]
-        slot[0] = NULL
-        while timer is not NULL:
-            following = timer.next
-            if timer.deadline <= now:
-                hang(&wheel.due, timer)
-            else:
-                place(wheel, timer)
-            timer = following
+        if not wheel.inhabited >> level & 1:
+            continue
+        last = <int>min(passed, <uint64_t>(SLOTS - 1))
+        offset = seek(wheel, level, base, 1, last)
+        while offset <= last:
+            empty(wheel, &wheel.slots[level][(base + <uint64_t>offset) & (SLOTS - 1)])
+            offset = seek(wheel, level, base, offset + 1, last)
 
 
 cdef int earlier(const void *left, const void *right) noexcept nogil:
@@ -203,14 +216,31 @@ cdef class Wheel:
         return told
 
     cdef object earliest(self):
-        cdef uint64_t start = 0, end = 0
         cdef uint64_t least = 0xFFFFFFFFFFFFFFFFu
-        cdef Alarm **slot
+        cdef uint64_t best = 0, others = 0xFFFFFFFFFFFFFFFFu
+        cdef uint64_t base, start, end = 0
+        cdef Alarm **slot = NULL
         cdef Alarm *timer
-        cdef int walked = 0
+        cdef int level, offset, walked = 0
         if self.core.due is not NULL:
             return self.core.now
-        slot = first_slot(&self.core, &start, &end)
+        for level in range(LEVELS):
+            if not self.core.inhabited >> level & 1:
+                continue
+            base = self.core.now >> (DIGIT_BITS * level)
+            offset = seek(&self.core, level, base, 1, SLOTS - 1)
+            if offset >= SLOTS:
+                self.core.inhabited &= ~(<uint64_t>1 << level)
+                continue
+            start = (base + <uint64_t>offset) << (DIGIT_BITS * level)
+            if slot is not NULL and start >= best:
+                others = min(others, start)
+                continue
+            if slot is not NULL:
+                others = best
+            best = start
+            end = start | ((<uint64_t>1 << (DIGIT_BITS * level)) - 1)
+            slot = &self.core.slots[level][(base + <uint64_t>offset) & (SLOTS - 1)]
         if slot is NULL:
             return None
         timer = slot[0]
@@ -218,7 +248,7 @@ cdef class Wheel:
             least = min(least, timer.deadline)
             timer = timer.next
             walked += 1
-        return least if timer is NULL and least <= end else start
+        return min(least, others) if timer is NULL and least <= end else best
 
     def expire(self, now: object) -> list:
         """Advance to ``now`` and return the payloads that are due, by deadline, then by insertion.

@@ -12,7 +12,13 @@ WAKES = 2 * ELEMENTS * 11
 """Times that a sleeper may wake in vain before a timer fires: for each timer once on each of the wheel's levels."""
 
 timers = st.tuples(st.integers(1, ELEMENTS), st.sampled_from([Timer.KEEP_ALIVE, Timer.LIFE]))
-spans = st.one_of(st.sampled_from([0, 1, 64, 4096]), st.integers(0, 200), st.integers(0, 10**7), st.integers(0, 10**12))
+spans = st.one_of(
+    st.sampled_from([0, 1, 2, 1023, 1024, 1025, 2**20 - 1, 2**20, 2**20 + 1]),
+    st.integers(900, 1200),
+    st.integers(2**20 - 3000, 2**20 + 3000),
+    st.integers(0, 10**7),
+    st.integers(0, 10**12),
+)
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("arm"), timers, spans),
@@ -25,8 +31,8 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
-@given(start=st.sampled_from([0, 63, 4095, 10**15]), taken=steps)
+@settings(max_examples=600, deadline=None)
+@given(start=st.sampled_from([0, 1000, 2**20 - 25, 10**15]), taken=steps)
 def test_like_a_table(start: int, taken: list[tuple[str, tuple[int, Timer], int]]) -> None:
     space, now = Handlespace(OWN, seed=1, wheel=Wheel(start)), start
     for number in range(1, ELEMENTS + 1):

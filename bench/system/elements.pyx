@@ -1,0 +1,479 @@
+# cython: language_level=3
+"""Thousands of pool elements in one process: each with an SCTP association of its own, over one UDP socket (RFC 6951),
+each re-registering at a pace with ever new loads.
+
+This speaks just as much SCTP as a loopback needs: an association set up, one message on its way at a time, acknowledged
+with the next message or after 20 ms, repeated after half a second. A stack that does all of RFC 9260 would cost the
+generator as much as the registrar.
+"""
+
+import os
+import socket
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+from posix.time cimport timespec
+
+from bench.system.samples cimport (
+    Pace, Samples, close_samples, due_at, now, open_samples, pace_of, percentile, sort, take,
+)
+from bench.system.sctp_packets cimport (
+    ABORT, COMMON_HEADER, COOKIE_ACK, COOKIE_ECHO, DATA, HEARTBEAT, HEARTBEAT_ACK, INIT, INIT_ACK, SACK, STATE_COOKIE,
+    WHOLE, WINDOW, Packet, begin, chunk, get16, get32, put16, put32, seal,
+)
+
+cdef extern from "<sys/uio.h>" nogil:
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+
+cdef extern from "<sys/socket.h>" nogil:
+    struct msghdr:
+        iovec *msg_iov
+        size_t msg_iovlen
+    struct mmsghdr:
+        msghdr msg_hdr
+        unsigned int msg_len
+    int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, timespec *timeout)
+    int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
+    ssize_t send(int fd, const void *data, size_t size, int flags)
+    int MSG_DONTWAIT, MSG_NOSIGNAL
+
+cdef enum:
+    BATCH = 64                        # packets sent or received at once
+    ROOM = 4096
+    LARGEST = 512                     # octets of a registration
+    FIRST_PORT = 10000                # SCTP's; each element has the next
+    ASAP = 11
+    REGISTRATION_RESPONSE = 3
+
+cdef enum:
+    SACK_DELAY = 20000000             # nanoseconds, as in our own stack
+    REPEAT = 500000000
+
+cdef enum Stage:
+    CLOSED, CONNECTING, UP, LOST
+
+cdef struct Element:
+    Stage stage
+    uint32_t own_tag
+    uint32_t peer_tag
+    uint32_t tsn                      # of the message on its way, or of the next
+    uint32_t heard                    # the peer's last TSN in order
+    uint16_t ssn
+    bint waiting                      # for an answer
+    bint owing                        # a SACK
+    bint registered
+    uint64_t due                      # when the message on its way should have gone out
+    uint64_t next_due
+    int overdue                       # messages that have to wait for that one's answer
+    uint64_t sent
+    size_t size
+    uint8_t message[LARGEST]
+
+cdef struct Owed:
+    uint64_t at
+    int number
+
+cdef struct Crowd:
+    int fd
+    int count
+    uint16_t port
+    size_t load_at                    # where in a message the policy's value is
+    uint32_t turn
+    Element *elements
+    Owed *owed                        # a ring of ``count``, oldest first: a SACK is owed once by each at most
+    int first_owed
+    int count_owed
+    int up
+    int registered
+    int lost
+    Pace pace
+    uint64_t answers
+    uint64_t repeated
+    uint64_t looked                   # when what is not answered was last looked for
+    mmsghdr *incoming
+    mmsghdr *outgoing
+    int waiting                       # packets to go out
+    Samples latencies
+    Samples delays
+
+
+cdef int flush(Crowd *crowd) noexcept nogil:
+    cdef int done = 0, n
+    while done < crowd.waiting:
+        n = sendmmsg(crowd.fd, &crowd.outgoing[done], <unsigned int>(crowd.waiting - done), MSG_NOSIGNAL)
+        if n < 0:
+            break                     # as if the network had lost them
+        done += n
+    crowd.waiting = 0
+    return 0
+
+
+cdef void start_packet(Crowd *crowd, int number, uint32_t tag, Packet *packet) noexcept nogil:
+    if crowd.waiting == BATCH:
+        flush(crowd)
+    begin(
+        packet, <uint8_t *>crowd.outgoing[crowd.waiting].msg_hdr.msg_iov.iov_base,
+        <uint16_t>(FIRST_PORT + number), crowd.port, tag,
+    )
+
+
+cdef void end_packet(Crowd *crowd, Packet *packet) noexcept nogil:
+    seal(packet)
+    crowd.outgoing[crowd.waiting].msg_hdr.msg_iov.iov_len = packet.size
+    crowd.waiting += 1
+
+
+cdef void put_sack(Crowd *crowd, int number, Packet *packet) noexcept nogil:
+    cdef uint8_t *at = chunk(packet, SACK, 0, 16)
+    put32(at, crowd.elements[number].heard)
+    put32(at + 4, WINDOW)
+    put32(at + 8, 0)                  # no gaps, no duplicates
+    crowd.elements[number].owing = False
+
+
+cdef void send_init(Crowd *crowd, int number) noexcept nogil:
+    cdef Element *element = &crowd.elements[number]
+    cdef Packet packet
+    cdef uint8_t *at
+    start_packet(crowd, number, 0, &packet)
+    at = chunk(&packet, INIT, 0, 20)
+    put32(at, element.own_tag)
+    put32(at + 4, WINDOW)
+    put16(at + 8, 1)                  # streams out and in
+    put16(at + 10, 1)
+    put32(at + 12, element.tsn)
+    end_packet(crowd, &packet)
+    element.sent = now()
+
+
+cdef void send_message(Crowd *crowd, int number) noexcept nogil:
+    """The message on its way, for the first time or again."""
+    cdef Element *element = &crowd.elements[number]
+    cdef Packet packet
+    cdef uint8_t *at
+    start_packet(crowd, number, element.peer_tag, &packet)
+    if element.owing:
+        put_sack(crowd, number, &packet)
+    at = chunk(&packet, DATA, WHOLE, 16 + element.size)
+    put32(at, element.tsn)
+    put16(at + 4, 0)
+    put16(at + 6, element.ssn)
+    put32(at + 8, ASAP)
+    memcpy(at + 12, element.message, element.size)
+    end_packet(crowd, &packet)
+    element.sent = now()
+
+
+cdef void renew(Crowd *crowd, int number, uint64_t due) noexcept nogil:
+    """A new load. The element is UP and waits for nothing."""
+    cdef Element *element = &crowd.elements[number]
+    crowd.turn = crowd.turn + 2654435761u
+    put32(element.message + crowd.load_at, crowd.turn >> 1)
+    element.waiting = True
+    element.due = due
+    send_message(crowd, number)
+
+
+cdef void renew_in_turn(Crowd *crowd, int number) noexcept nogil:
+    """At the element's own pace. The load is due, and the element is UP and waits for nothing."""
+    cdef Element *element = &crowd.elements[number]
+    renew(crowd, number, element.next_due)
+    crowd.pace.sent += 1
+    take(&crowd.delays, now() - element.next_due)
+    element.next_due += <uint64_t>(crowd.pace.interval * crowd.count)
+
+
+cdef void pay(Crowd *crowd, uint64_t before) noexcept nogil:
+    """Send the SACKs that are owed since before then."""
+    cdef Owed *owed
+    cdef Packet packet
+    while crowd.count_owed and crowd.owed[crowd.first_owed].at <= before:
+        owed = &crowd.owed[crowd.first_owed]
+        crowd.first_owed = (crowd.first_owed + 1) % (2 * crowd.count)
+        crowd.count_owed -= 1
+        if crowd.elements[owed.number].owing and crowd.elements[owed.number].stage == UP:
+            start_packet(crowd, owed.number, crowd.elements[owed.number].peer_tag, &packet)
+            put_sack(crowd, owed.number, &packet)
+            end_packet(crowd, &packet)
+
+
+cdef void owe(Crowd *crowd, int number, uint64_t at) noexcept nogil:
+    cdef Owed *owed
+    if crowd.elements[number].owing:
+        return
+    crowd.elements[number].owing = True
+    if crowd.count_owed == 2 * crowd.count:
+        return                        # it goes with the next message
+    owed = &crowd.owed[(crowd.first_owed + crowd.count_owed) % (2 * crowd.count)]
+    owed.at = at
+    owed.number = number
+    crowd.count_owed += 1
+
+
+cdef void took_data(Crowd *crowd, int number, const uint8_t *at, size_t length, uint64_t moment) noexcept nogil:
+    """A DATA chunk's value: TSN, stream, sequence number, protocol, message."""
+    cdef Element *element = &crowd.elements[number]
+    if length < 16:
+        return
+    if get32(at) == element.heard + 1:
+        element.heard += 1
+        if at[12] == REGISTRATION_RESPONSE and at[13] == 0 and element.waiting:
+            element.waiting = False
+            element.tsn += 1
+            element.ssn += 1
+            crowd.answers += 1
+            take(&crowd.latencies, moment - element.due)
+            if not element.registered:
+                element.registered = True
+                crowd.registered += 1
+            elif element.overdue:
+                element.overdue -= 1
+                renew_in_turn(crowd, number)
+    owe(crowd, number, moment)
+
+
+cdef void echo_cookie(Crowd *crowd, int number, const uint8_t *at, size_t length) noexcept nogil:
+    """An INIT ACK's value: tag, window, streams, TSN, parameters."""
+    cdef Element *element = &crowd.elements[number]
+    cdef const uint8_t *end = at + length
+    cdef size_t size
+    cdef Packet packet
+    if length < 16 or element.stage != CONNECTING:
+        return
+    element.peer_tag = get32(at)
+    element.heard = get32(at + 12) - 1
+    at += 16
+    while end - at >= 4:
+        size = get16(at + 2)
+        if size < 4 or <size_t>(end - at) < size:
+            return
+        if get16(at) == STATE_COOKIE and size < ROOM - 64:
+            start_packet(crowd, number, element.peer_tag, &packet)
+            memcpy(chunk(&packet, COOKIE_ECHO, 0, size), at + 4, size - 4)
+            end_packet(crowd, &packet)
+        at += size + 3 & ~<size_t>3
+
+
+cdef void took_packet(Crowd *crowd, const uint8_t *packet, size_t size, uint64_t moment) noexcept nogil:
+    cdef int number
+    cdef size_t at = COMMON_HEADER, length
+    cdef const uint8_t *value
+    cdef Element *element
+    cdef Packet answer
+    if size < COMMON_HEADER:
+        return
+    number = <int>get16(packet + 2) - FIRST_PORT
+    if number < 0 or number >= crowd.count or get32(packet + 4) != crowd.elements[number].own_tag:
+        return
+    element = &crowd.elements[number]
+    while at + 4 <= size:
+        length = get16(packet + at + 2)
+        if length < 4 or at + length > size:
+            return
+        value = packet + at + 4
+        if packet[at] == DATA:
+            took_data(crowd, number, value, length - 4, moment)
+        elif packet[at] == INIT_ACK:
+            echo_cookie(crowd, number, value, length - 4)
+        elif packet[at] == COOKIE_ACK and element.stage == CONNECTING:
+            element.stage = UP
+            crowd.up += 1
+        elif packet[at] == HEARTBEAT and length < ROOM - 64:
+            start_packet(crowd, number, element.peer_tag, &answer)
+            memcpy(chunk(&answer, HEARTBEAT_ACK, 0, length), value, length - 4)
+            end_packet(crowd, &answer)
+        elif packet[at] == ABORT:
+            crowd.lost += element.stage != LOST
+            element.stage = LOST
+            return
+        at += length + 3 & ~<size_t>3
+
+
+cdef int receive(Crowd *crowd) noexcept nogil:
+    """Take some of the packets that are there."""
+    cdef int i, n = recvmmsg(crowd.fd, crowd.incoming, BATCH, MSG_DONTWAIT, NULL)
+    cdef uint64_t at = now()
+    for i in range(n):
+        took_packet(crowd, <const uint8_t *>crowd.incoming[i].msg_hdr.msg_iov.iov_base, crowd.incoming[i].msg_len, at)
+    return n
+
+
+cdef void repeat(Crowd *crowd) noexcept nogil:
+    """What is not answered for long goes out once more: a packet may have been lost."""
+    cdef uint64_t at = now()
+    cdef int number
+    if at - crowd.looked < <uint64_t>REPEAT >> 2:
+        return
+    crowd.looked = at
+    for number in range(crowd.count):
+        if crowd.elements[number].sent + REPEAT > at:
+            continue
+        if crowd.elements[number].stage == CONNECTING:
+            send_init(crowd, number)
+        elif crowd.elements[number].stage == UP and crowd.elements[number].waiting:
+            crowd.repeated += 1
+            send_message(crowd, number)
+
+
+cdef bint connect_all(Crowd *crowd, uint64_t deadline) noexcept nogil:
+    """Associations, some at a time; then a registration over each. False if that takes too long."""
+    cdef int begun = 0, asked = 0
+    cdef uint64_t at
+    while crowd.registered < crowd.count:
+        at = now()
+        if at > deadline or crowd.lost:
+            return False
+        if begun < crowd.count and begun - crowd.registered < BATCH:
+            crowd.elements[begun].stage = CONNECTING
+            send_init(crowd, begun)
+            begun += 1
+        while asked < begun and crowd.elements[asked].stage == UP:
+            renew(crowd, asked, at)
+            asked += 1
+        repeat(crowd)
+        flush(crowd)
+        receive(crowd)
+        pay(crowd, now() - SACK_DELAY)
+    flush(crowd)
+    return True
+
+
+cdef bint step(Crowd *crowd) noexcept nogil:
+    """What is due is sent, what is there is received, without waiting. True at the end. An element that still waits for
+    its answer is given its next message only then, and that is late."""
+    cdef Pace *pace = &crowd.pace
+    cdef uint64_t at = now(), due = due_at(pace)
+    cdef int number, burst = 0
+    while due <= at and due < pace.deadline and burst < BATCH:
+        number = <int>(pace.turn % <uint64_t>crowd.count)
+        if crowd.elements[number].waiting:
+            crowd.elements[number].overdue += 1
+        elif crowd.elements[number].stage == UP:
+            renew_in_turn(crowd, number)
+        pace.turn += 1
+        burst += 1
+        due = due_at(pace)
+    pay(crowd, at - SACK_DELAY)
+    repeat(crowd)
+    flush(crowd)
+    receive(crowd)
+    return due >= pace.deadline and (crowd.answers == crowd.pace.sent or at > pace.finish)
+
+
+cdef mmsghdr *make_room() except NULL:
+    cdef mmsghdr *made = <mmsghdr *>calloc(BATCH, sizeof(mmsghdr) + sizeof(iovec) + ROOM)
+    cdef iovec *parts = <iovec *>&made[BATCH]
+    cdef int i
+    if made is NULL:
+        raise MemoryError
+    for i in range(BATCH):
+        parts[i].iov_base = <uint8_t *>&parts[BATCH] + i * ROOM
+        parts[i].iov_len = ROOM
+        made[i].msg_hdr.msg_iov = &parts[i]
+        made[i].msg_hdr.msg_iovlen = 1
+    return made
+
+
+cdef class Elements:
+    """So many elements at one registrar."""
+
+    cdef Crowd crowd
+    cdef object sock
+
+    def __cinit__(self, int port, list registrations, size_t load_at) -> None:
+        """``registrations``: a message for each element, with the 32-bit value of its policy at octet ``load_at``."""
+        cdef int number
+        cdef Element *element
+        cdef bytes message
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF, 33):     # the last is SO_RCVBUFFORCE, for root alone
+            try:
+                self.sock.setsockopt(socket.SOL_SOCKET, option, 4 << 20)
+            except OSError:
+                pass
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.connect(("127.0.0.1", port))
+        self.crowd.fd = self.sock.fileno()
+        self.crowd.port = <uint16_t>port
+        self.crowd.load_at = load_at
+        self.crowd.count = <int>len(registrations)
+        self.crowd.elements = <Element *>calloc(<size_t>self.crowd.count, sizeof(Element))
+        self.crowd.owed = <Owed *>calloc(<size_t>(2 * self.crowd.count), sizeof(Owed))
+        if self.crowd.elements is NULL or self.crowd.owed is NULL:
+            raise MemoryError
+        self.crowd.incoming = make_room()
+        self.crowd.outgoing = make_room()
+        open_samples(&self.crowd.latencies)
+        open_samples(&self.crowd.delays)
+        for number, message in enumerate(registrations):
+            assert load_at + 4 <= <size_t>len(message) <= LARGEST
+            element = &self.crowd.elements[number]
+            element.own_tag = <uint32_t>int.from_bytes(os.urandom(4), "big") | 1u
+            element.tsn = 1
+            element.size = <size_t>len(message)
+            memcpy(element.message, <const uint8_t *>message, element.size)
+
+    def __dealloc__(self) -> None:
+        free(self.crowd.elements)
+        free(self.crowd.owed)
+        free(self.crowd.incoming)
+        free(self.crowd.outgoing)
+        close_samples(&self.crowd.latencies)
+        close_samples(&self.crowd.delays)
+
+    def register(self, double patience=60.0) -> None:
+        """Each over an association of its own. ConnectionError if not all are registered in so many seconds."""
+        cdef bint done
+        with nogil:
+            done = connect_all(&self.crowd, now() + <uint64_t>(patience * 1e9))
+        if not done:
+            raise ConnectionError(
+                f"of {self.crowd.count} elements {self.crowd.up} were associated, {self.crowd.registered} registered, "
+                f"{self.crowd.lost} lost"
+            )
+
+    def start(self, double rate, double seconds) -> None:
+        """From now on re-register so many times a second in all for so long, the elements in turn: by step()."""
+        cdef int number
+        self.crowd.answers = self.crowd.repeated = 0
+        self.crowd.latencies.count = self.crowd.delays.count = 0
+        self.crowd.pace = pace_of(rate, seconds)
+        for number in range(self.crowd.count):
+            self.crowd.elements[number].next_due = self.crowd.pace.began + <uint64_t>(number * self.crowd.pace.interval)
+            self.crowd.elements[number].overdue = 0
+
+    def step(self) -> bool:
+        """False at the end, a second later at most."""
+        return not step(&self.crowd)
+
+    def result(self) -> dict:
+        """Seconds: of the latencies, from when a message was due; and by how much 99 % were sent late at most."""
+        sort(&self.crowd.latencies)
+        sort(&self.crowd.delays)
+        return {
+            "due": self.crowd.pace.turn,
+            "sent": self.crowd.pace.sent,
+            "answers": self.crowd.answers,
+            "repeated": self.crowd.repeated,
+            "lost": self.crowd.lost,
+            "p50": percentile(&self.crowd.latencies, 0.5),
+            "p99": percentile(&self.crowd.latencies, 0.99),
+            "late": percentile(&self.crowd.delays, 0.99),
+        }
+
+    def close(self) -> None:
+        """Abort every association."""
+        cdef int number
+        cdef Packet packet
+        for number in range(self.crowd.count):
+            if self.crowd.elements[number].stage == UP:
+                start_packet(&self.crowd, number, self.crowd.elements[number].peer_tag, &packet)
+                chunk(&packet, ABORT, 0, 4)
+                end_packet(&self.crowd, &packet)
+                self.crowd.elements[number].stage = LOST
+        flush(&self.crowd)
+        self.sock.close()

@@ -1,0 +1,39 @@
+"""The cost by the number of elements, as a table and, where matplotlib is, as a plot."""
+
+from bench import scale
+from bench.system.report import RESULTS
+
+LABELS = {"resolve": "resolve 3", "renew": "re-register", "acknowledge": "acknowledge"}
+
+
+def figures(found: list[scale.Point]) -> dict[int, str]:
+    """For the targets: octets of an element, and cost by number."""
+    small, large = next(p for p in found if p.elements == 1_000), found[-1]
+    return {
+        10: f"{large.octets:.0f} each, {large.megabytes:.0f} MB in all",
+        11: f"{large.resolve / small.resolve:.1f}, {large.renew / small.renew:.1f}",
+    }
+
+
+def scaled() -> tuple[list[str], dict[int, str]]:
+    """Leaves the plot in bench/results/elements.svg."""
+    found = scale.points()
+    lines, measured = scale.table(found), figures(found)
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError:
+        return [*lines, "", "No plot: matplotlib is not installed (`ci/setup bench`)."], measured
+    mpl.rcParams |= {"svg.hashsalt": "rserpool", "svg.fonttype": "none"}  # equal figures make equal, small files
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    sizes = [one.elements for one in found]
+    for name, label in LABELS.items():
+        axes.plot(sizes, [getattr(one, name) for one in found], marker="o", label=label)
+    axes.set(xscale="log", yscale="log", xlabel="pool elements", ylabel="ns of CPU time per message")
+    axes.set_ylim(bottom=10)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    RESULTS.mkdir(exist_ok=True)
+    figure.savefig(RESULTS / "elements.svg", metadata={"Date": None})
+    return [*lines, "", "![cost by the number of elements](elements.svg)"], measured

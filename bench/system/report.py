@@ -1,0 +1,117 @@
+"""bench/results/system.md: a table of targets, then a section for each part. What was measured is kept in system.json
+beside it, so that a part can be measured again alone."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rserpool import __version__
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+
+Outcome = list[str] | tuple[list[str], dict[int, str]]
+"""What a part returns: lines of Markdown, or these and, by the number of a target, what was measured for it."""
+
+TARGETS: dict[int, tuple[str, str, str]] = {
+    1: ("register, re-register, deregister; 10 000 and 100 000 elements, least-used", "1.0 of rsplib's time", "0.6"),
+    2: ("keep-alive acknowledgement, 100 000 timers armed", "0.5 of rsplib's time", "0.3"),
+    3: (
+        "resolve 3 of 10 000: least-used; round robin, random; weighted random",
+        "1.0 of rsplib's time",
+        "0.7; random ones 0.4",
+    ),
+    4: ("decode a registration; encode an answer of 3, a table of 50", "1.0 of rsplib's time", "0.5"),
+    5: ("octets to octets: resolution, registration, re-registration", "1.0 of rsplib's time", "0.6"),
+    6: ("TCP, 50 clients: resolutions a second of processor time", "0.7 of uvloop's echo", "0.85"),
+    7: (
+        "kernel SCTP in the lab: resolutions, re-registrations a second of processor time",
+        "1.0 of rspregistrar's",
+        "2",
+    ),
+    8: ("usrsctp, 1 000 associations: resolutions a second of processor time", "0.7 of its echo", "0.85"),
+    9: (
+        "3 000 elements re-registering 4 times, 2 000 users asking 10 times a second, on one core",
+        "no loss, below 50 %",
+        "5 times that load",
+    ),
+    10: ("1 000 000 elements with running timers: octets each", "600", "400, all under 1 GB"),
+    11: ("cost at 1 000 000 over cost at 1 000: resolve, re-register", "4", "2"),
+    12: (
+        "10 000 elements taken over, downloaded; p99 of resolutions meanwhile",
+        "150 ms each",
+        "50 ms, 40 ms; 5 ms",
+    ),
+    13: ("one client, one core: p50, p99 of a resolution", "25, 60 us (echo: 14, 16)", "17, 25 us"),
+}
+"""What is measured, what it must show at least, and what is aimed at."""
+
+
+def processor() -> str:
+    """The model's name and how many there are."""
+    try:
+        words = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        words = []
+    models = [line.partition(":")[2].strip() for line in words if line.startswith("model name")]
+    return f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores"
+
+
+def commit() -> str:
+    """Checked out, empty outside a repository."""
+    command = ["git", "-C", str(RESULTS.parent), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return f" ({done.stdout.strip()})" if done.returncode == 0 else ""
+
+
+def stamp() -> str:
+    """Version, date, machine."""
+    day = datetime.now(UTC).date()
+    return f"rserpool {__version__}{commit()}, {day}, {processor()}, Python {platform.python_version()}"
+
+
+def kept(title: str, outcome: Outcome) -> dict[str, Any]:
+    """What system.json holds of a part."""
+    lines, figures = outcome if isinstance(outcome, tuple) else (outcome, {})
+    return {
+        "title": title,
+        "measured": stamp(),
+        "lines": lines,
+        "figures": {str(n): text for n, text in figures.items()},
+    }
+
+
+def targets(parts: dict[str, Any]) -> list[str]:
+    """The table of targets, with what the parts have measured."""
+    table = ["| # | what | at least | aim | measured |", "|---|---|---|---|---|"]
+    for number, row in TARGETS.items():
+        found = [part["figures"][str(number)] for part in parts.values() if str(number) in part["figures"]]
+        table.append(f"| {number} | {' | '.join(row)} | {'; '.join(found) or 'not yet'} |")
+    return table
+
+
+def document(parts: dict[str, Any]) -> str:
+    """The whole of system.md."""
+    newest = stamp()
+    lines = [f"# {newest}", "", "How to read and repeat this: [docs/performance.md](../../docs/performance.md).", ""]
+    lines += ["## Targets", "", *targets(parts)]
+    for part in parts.values():
+        lines += ["", f"## {part['title']}", ""]
+        if part["measured"] != newest:
+            lines += [f"Measured with {part['measured']}.", ""]
+        lines += part["lines"]
+    return "\n".join(lines) + "\n"
+
+
+def write(measured: dict[str, dict[str, Any]], order: list[str]) -> None:
+    """Keep these parts, in place of what was measured of them before; parts that there are no more go."""
+    RESULTS.mkdir(exist_ok=True)
+    store = RESULTS / "system.json"
+    parts = json.loads(store.read_text()) if store.exists() else {}
+    parts |= measured
+    parts = {name: parts[name] for name in order if name in parts}
+    store.write_text(json.dumps(parts, indent=1) + "\n")
+    (RESULTS / "system.md").write_text(document(parts))
