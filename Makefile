@@ -7,7 +7,7 @@ FROM ?= 0
 REF ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench build demo test sim conformance lint bench bench-system bench-compare fuzz clean
+.PHONY: help setup setup-bench build demo test sim conformance lint instr bench bench-system bench-compare fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -35,6 +35,9 @@ conformance: setup ## which rows of the RFCs' requirement table tests cover, whi
 
 lint: setup ## ruff, mypy, stubtest, cython-lint, shellcheck, and the C compiler's warnings
 	@ci/lint
+
+instr: setup ## instructions per call against the committed baseline, at most 1 % more
+	@$(PY) -m bench.instr gate
 
 bench: setup-bench ## times, into bench/results; instructions per call against the baseline (gate +1 %), memory
 	@$(PY) -m bench.wall --save

@@ -21,6 +21,9 @@ BASELINE = Path(__file__).with_name("baseline.json")
 MOST = 1.01
 SLACK = 8
 """Instructions by which a case may exceed the ratio: tiny cases would fail for one instruction."""
+PADDINGS = (256, 1000, 3000)
+"""Octets of environment with which cases that take too much are counted again: what depends on where things lie is not
+what the gate is for."""
 
 
 def toolchain() -> str:
@@ -29,14 +32,16 @@ def toolchain() -> str:
     return f"Python {sys.version.split()[0]}, Cython {version('cython')}, gcc {compiler}, {sysconfig.get_platform()}"
 
 
-def run(patterns: list[str], directory: Path) -> list[tuple[str, int] | None]:
-    """All cases in one process; leaves one dump of callgrind for each part, the first being number 1."""
+def run(patterns: list[str], directory: Path, padding: int) -> list[tuple[str, int] | None]:
+    """All cases in one process; leaves one dump of callgrind for each part, the first being number 1. ``padding`` moves
+    what lies in memory, of which hashes by address depend."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         raise SystemExit("bench.instr: valgrind is missing (install valgrind)")
     tool = [valgrind, "--tool=callgrind", "--dump-before=getpriority", f"--callgrind-out-file={directory}/counts"]
     python = [sys.executable, "-m", "bench.instr.counted"]
     environment = {"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT), "PYTHONMALLOC": "pymalloc"}
+    environment["PADDING"] = padding * "x"
     # The first start compiles what changed; memory then lies elsewhere, which costs or saves single instructions.
     subprocess.run([*python, "no such case"], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     done = subprocess.run([*tool, *python, *patterns], cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -54,12 +59,12 @@ def instructions(dump: Path) -> int:
     return int(total[1])
 
 
-def count(patterns: list[str]) -> dict[str, int]:
+def count(patterns: list[str], padding: int = 0) -> dict[str, int]:
     """Instructions per call by case; of repeated runs the smallest total counts."""
     seen: dict[str, dict[int, int]] = {}
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        for number, part in enumerate(run(patterns, directory), 1):
+        for number, part in enumerate(run(patterns, directory, padding), 1):
             if part is not None:
                 case, calls = part
                 total = instructions(directory / f"counts.{number}")
@@ -81,9 +86,14 @@ def compare(figures: dict[str, int], baseline: dict[str, int]) -> list[str]:
             print(f"{figure:8}            {case} (new)")
             continue
         print(f"{figure:8} {figure / known - 1:+8.2%}   {case}")
-        if figure > known * MOST + SLACK:
+        if over(figure, known):
             worse.append(case)
     return worse
+
+
+def over(figure: int, known: int) -> bool:
+    """Whether a case takes too much."""
+    return figure > known * MOST + SLACK
 
 
 def main() -> int:
@@ -105,6 +115,11 @@ def main() -> int:
     if stored["toolchain"] != toolchain():
         print(f"bench.instr: not gated, the baseline is of {stored['toolchain']}, this is {toolchain()}")
         return 0
+    for padding in PADDINGS if worse else ():
+        again = count(worse, padding)
+        worse = [case for case in worse if over(again[case], stored["cases"][case])]
+        if not worse:
+            break
     for case in worse:
         print(f"bench.instr: over 1 % more than the baseline: {case}", file=sys.stderr)
     return 1 if worse else 0
