@@ -15,7 +15,7 @@ from setuptools import Extension, setup
 
 FAST = Path("rserpool/_fast")
 USRSCTP = "usrsctp.h", "usrsctp", "libusrsctp-dev"
-NEEDS = {"usrsctp": USRSCTP, "events": USRSCTP, "options": USRSCTP, "packets": USRSCTP}
+NEEDS = {"usrsctp": USRSCTP, "events": USRSCTP, "options": USRSCTP, "packets": USRSCTP, "stack": USRSCTP}
 DIRECTIVES = {"language_level": 3, "embedsignature": False, "freethreading_compatible": True}
 
 

@@ -20,7 +20,7 @@ from rserpool.transport.usrsctp import UsrsctpTransport
 
 HANDLE = b"ComputePool"
 ELEMENTS = 1_000
-ASSOCIATIONS = 1_000
+ASSOCIATIONS = 1, 1_000
 ROUNDS, SECONDS = 5, 1.5
 ASAP = 11
 
@@ -34,6 +34,8 @@ class Clients:
         self.answers = 0
         self.lost = 0
         self.asking = False
+        self.asked: dict[Endpoint, float] = {}
+        self.delays: list[float] = []
         self.places: list[tuple[Endpoint, int]] = []
         self.transport = UsrsctpTransport(replace(Tuning(), rto_min=0.5, rto_initial=1.0, rto_max=3.0))
 
@@ -46,15 +48,19 @@ class Clients:
                 await asyncio.sleep(0.01)
 
     async def run(self, seconds: float) -> dict[str, float]:
-        self.answers, self.asking = 0, True
-        began = time.monotonic()
+        self.answers, self.asking, self.delays = 0, True, []
         for endpoint, assoc in self.places:
-            endpoint.send(assoc, self.request, ASAP)
+            self.ask(endpoint, assoc)
         await asyncio.sleep(seconds)
-        found = {"answers": self.answers, "seconds": time.monotonic() - began, "lost": self.lost}
         self.asking = False
+        percentiles = statistics.quantiles(self.delays, n=100)
+        found = {"answers": self.answers, "p50": percentiles[49], "p99": percentiles[98], "lost": self.lost}
         await asyncio.sleep(0.3)
         return found
+
+    def ask(self, endpoint: Endpoint, assoc: int) -> None:
+        self.asked[endpoint] = time.perf_counter()
+        endpoint.send(assoc, self.request, ASAP)
 
     def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
         self.up += 1
@@ -68,8 +74,9 @@ class Clients:
 
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
         self.answers += 1
+        self.delays.append(time.perf_counter() - self.asked[endpoint])
         if self.asking:
-            endpoint.send(assoc, self.request, ASAP)
+            self.ask(endpoint, assoc)
 
 
 async def clients() -> None:
@@ -87,8 +94,8 @@ async def clients() -> None:
 class Driver:
     """The process with the clients."""
 
-    def __init__(self, port: int) -> None:
-        command = [sys.executable, "-m", "bench.system.associations", "clients", str(port), str(ASSOCIATIONS)]
+    def __init__(self, port: int, count: int) -> None:
+        command = [sys.executable, "-m", "bench.system.associations", "clients", str(port), str(count)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.answer("ready")
 
@@ -115,42 +122,50 @@ async def populated(port: int) -> Populator:
     return populator
 
 
-async def measure() -> dict[str, list[float]]:
-    """Answers per second of processor time, by server, round by round."""
+async def measure(count: int) -> dict[str, dict[str, float]]:
+    """Answers per second of processor time and latencies in seconds, by server; medians of the rounds."""
     ports = {"echo": free_port(), "registrar": free_port()}
-    found: dict[str, list[float]] = {"echo": [], "registrar": []}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in ports}
     options = ("--limit-associations=20000",)
     with echo("usrsctp", ports["echo"]) as first, registrar(ports["registrar"], *options) as second:
         populator = await populated(ports["registrar"])
         loop = asyncio.get_running_loop()
         servers = {"echo": first, "registrar": second}
-        drivers = {name: await loop.run_in_executor(None, Driver, ports[name]) for name in servers}
+        drivers = {name: await loop.run_in_executor(None, Driver, ports[name], count) for name in servers}
         for turn in range(ROUNDS + 1):
             for name, process in servers.items():
                 before = processor_seconds(process.pid)
                 result = await loop.run_in_executor(None, drivers[name].run)
-                spent = processor_seconds(process.pid) - before
+                result["rate"] = result["answers"] / (processor_seconds(process.pid) - before)
                 assert not result["lost"], result
                 if turn:
-                    found[name].append(result["answers"] / spent)
+                    found[name].append(result)
         for driver in drivers.values():
             await loop.run_in_executor(None, driver.close)
         await populator.close()
-    return found
+    return {
+        name: {key: statistics.median(one[key] for one in rounds) for key in ("rate", "p50", "p99")}
+        for name, rounds in found.items()
+    }
 
 
-def lines() -> list[str]:
-    """One line."""
-    found = asyncio.run(measure())
-    rates = {name: statistics.median(rounds) for name, rounds in found.items()}
-    return [
-        f"{ASSOCIATIONS} associations: echo {rates['echo']:.0f}/s, registrar {rates['registrar']:.0f}/s, "
-        f"ratio {rates['registrar'] / rates['echo']:.2f}."
-    ]
+def lines() -> tuple[list[str], dict[int, str]]:
+    """A table in Markdown, and what target 8 is about."""
+    ratio = 0.0
+    table = ["| associations | echo | registrar | ratio | p50 of echo / registrar | p99 |", "|---|---|---|---|---|---|"]
+    for count in ASSOCIATIONS:
+        found = asyncio.run(measure(count))
+        first, second = found["echo"], found["registrar"]
+        ratio = second["rate"] / first["rate"]
+        delays = [f"{first[key] * 1e6:.0f} / {second[key] * 1e6:.0f} us" for key in ("p50", "p99")]
+        table.append(
+            f"| {count} | {first['rate']:.0f}/s | {second['rate']:.0f}/s | {ratio:.2f} | {' | '.join(delays)} |"
+        )
+    return table, {8: f"{ratio:.2f}"}
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["clients"]:
         uvloop.run(clients())
     else:
-        print(*lines(), sep="\n")
+        print(*lines()[0], sep="\n")

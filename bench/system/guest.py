@@ -1,12 +1,14 @@
-"""Inside the peer lab's guest: requests a second of processor time over kernel SCTP, ours beside rsplib's registrar.
-Prints a JSON object for each figure. Run by ``python -m bench.system.lab``.
+"""Inside the peer lab's guest: requests a second of processor time over kernel SCTP, ours beside rsplib's registrar and
+an echo over our transport. Prints a JSON object for each load. Run by ``python -m bench.system.lab``.
 """
 
 import json
 import socket
 import statistics
 import struct
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pyximport
 
@@ -15,12 +17,14 @@ from bench.system.servers import processor_seconds
 from rserpool.messages import HandleResolution, RegistrationResponse, decode
 from tests.interop import peers, registrars
 from tests.interop.guest import out_directory
-from tests.interop.network import Network, address
+from tests.interop.network import Network, Program, address
 
 pyximport.install(language_level=3, build_dir="build/pyximport", inplace=False)
 from bench.system.load import Generator  # noqa: E402
 
-HOSTS = {"ours": 1, "rsplib": 2}
+HOSTS = {"echo": 4, "ours": 1, "rsplib": 2}
+QUIET = {"ours": "--keep-alive-interval=600", "rsplib": "-endpointkeepalivetransmissioninterval=600000"}
+"""Keep-alives would count as answers, and nobody answers them."""
 CLIENT = 3
 CLIENTS = 50
 ROUNDS, SECONDS = 5, 2.0
@@ -30,14 +34,23 @@ HANDLE = b"ComputePool"
 RESOLUTION = HandleResolution(pool_handle=HANDLE, items=3).encode()
 
 
-def connected(net: Network, registrar: registrars.Registrar) -> socket.socket:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One that runs, by its program and its host."""
+
+    program: Program
+    host: int
+    registers: bool
+
+
+def connected(net: Network, host: int) -> socket.socket:
     """A one-to-one association whose messages have ASAP's payload protocol identifier."""
     with net.inside(CLIENT):
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)
     sock.setsockopt(socket.IPPROTO_SCTP, NODELAY, 1)
     info = struct.pack("=HHIIi", 0, 0, socket.htonl(ASAP), 0, 0)
     sock.setsockopt(socket.IPPROTO_SCTP, DEFAULT_SNDINFO, info)
-    sock.connect((address(registrar.host), 3863))
+    sock.connect((address(host), peers.ASAP_PORT))
     return sock
 
 
@@ -46,19 +59,61 @@ def element(identifier: int, load: int) -> bytes:
     return registration(HANDLE, identifier, load, address(CLIENT))
 
 
-def prepared(net: Network, registrar: registrars.Registrar) -> dict[str, Callable[[], dict[str, float]]]:
-    """Clients that have an element each, as ways to run the two loads."""
-    sockets = [connected(net, registrar) for _ in range(CLIENTS)]
-    renewals = []
-    for number, sock in enumerate(sockets, 1):
-        sock.send(element(number, number))
-        answer = decode(sock.recv(65536), "asap")
-        assert isinstance(answer, RegistrationResponse), answer
-        assert not answer.reject, answer
-        renewals.append([element(number, (number * 7919 + turn * 104729) % 2**31) for turn in range(16)])
+def register(sock: socket.socket, number: int) -> None:
+    """One element of that number. AssertionError if it is refused."""
+    sock.send(element(number, number))
+    answer = decode(sock.recv(65536), "asap")
+    assert isinstance(answer, RegistrationResponse), answer
+    assert not answer.reject, answer
+
+
+def prepared(net: Network, server: Server) -> dict[str, Callable[[], dict[str, float]]]:
+    """Clients that have an element each where the server takes them, as ways to run the loads."""
+    sockets = [connected(net, server.host) for _ in range(CLIENTS)]
+    numbers = range(1, CLIENTS + 1)
+    if server.registers:
+        for number, sock in zip(numbers, sockets, strict=True):
+            register(sock, number)
+    renewals = [[element(number, (number * 7919 + turn * 104729) % 2**31) for turn in range(16)] for number in numbers]
+    alone = Generator([connected(net, server.host)], [[RESOLUTION]], False)
     resolve = Generator(sockets, [[RESOLUTION]] * CLIENTS, False)
     renew = Generator(sockets, renewals, False)
-    return {"resolution of 3": lambda: resolve.run(SECONDS), "re-registration": lambda: renew.run(SECONDS)}
+    return {
+        "resolution of 3, 1 client": lambda: alone.run(SECONDS),
+        f"resolution of 3, {CLIENTS} clients": lambda: resolve.run(SECONDS),
+        f"re-registration, {CLIENTS} clients": lambda: renew.run(SECONDS),
+    }
+
+
+def started(net: Network, name: str, host: int) -> Server:
+    """A server that can be reached."""
+    if name == "echo":
+        command = [sys.executable, "-m", "bench.system.echo", "kernel", address(host), str(peers.ASAP_PORT)]
+        program = net.start(name, host, command)
+        program.wait_for("ready")
+    else:
+        options = [QUIET[name], *registrars.static_peers(name)]
+        registrar = registrars.start(net, name, host, 0x11111111 * host, *options)
+        program = registrar.program
+        peers.connect_when_ready(net, CLIENT, registrar.asap, program).close()
+    return Server(program=program, host=host, registers=name != "echo")
+
+
+def compare(servers: dict[str, Server], runs: dict[str, Callable[[], dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Medians of some rounds in turn, by server; the first is for warming up."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
+    for turn in range(ROUNDS + 1):
+        for name, run in runs.items():
+            pid = servers[name].program.process.pid
+            before = processor_seconds(pid)
+            result = run()
+            spent = processor_seconds(pid) - before
+            if turn:
+                found[name].append({"rate": result["answers"] / spent, "p50": result["p50"], "p99": result["p99"]})
+    return {
+        name: {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
+        for name, rounds in found.items()
+    }
 
 
 def main() -> None:
@@ -67,33 +122,10 @@ def main() -> None:
             capture.stop()
         for host in (*HOSTS.values(), CLIENT):
             net.host(host)
-        running = {}
-        for name, host in HOSTS.items():
-            options = [*registrars.patient(name), *registrars.static_peers(name)]
-            running[name] = registrars.start(net, name, host, 0x11111111 * host, *options)
-            peers.connect_when_ready(net, CLIENT, running[name].asap, running[name].program).close()
-        loads = {name: prepared(net, one) for name, one in running.items()}
+        servers = {name: started(net, name, host) for name, host in HOSTS.items()}
+        loads = {name: prepared(net, server) for name, server in servers.items()}
         for load in loads["ours"]:
-            rates: dict[str, list[float]] = {name: [] for name in loads}
-            latencies: dict[str, list[dict[str, float]]] = {name: [] for name in loads}
-            for turn in range(ROUNDS + 1):
-                for name, one in running.items():
-                    pid = one.program.process.pid
-                    before = processor_seconds(pid)
-                    result = loads[name][load]()
-                    spent = processor_seconds(pid) - before
-                    if turn:
-                        rates[name].append(result["answers"] / spent)
-                        latencies[name].append(result)
-            found = {
-                name: {
-                    "rate": statistics.median(rates[name]),
-                    "rates": rates[name],
-                    "p50": statistics.median(one["p50"] for one in latencies[name]),
-                    "p99": statistics.median(one["p99"] for one in latencies[name]),
-                }
-                for name in loads
-            }
+            found = compare(servers, {name: runs[load] for name, runs in loads.items()})
             print(json.dumps({"load": load, **found}), flush=True)
 
 

@@ -98,10 +98,8 @@ cdef int receive(Load *load, int number, bint again) noexcept nogil:
             return 0 if errno == EAGAIN else -1
         if size == 0:
             return -1
-        if not load.framed:
-            if answered(load, number, again) < 0:
-                return -1
-            continue
+        if not load.framed:                             # one at a time: on one processor the next may be there at once,
+            return answered(load, number, again)        # and the other clients would wait for the end of that
         client.held += <size_t>size
         at = 0
         while client.held - at >= 4:

@@ -12,7 +12,7 @@ cdef enum:
 cdef struct Event:
     void *data
     size_t length
-    uintptr_t peer                   # or the own socket that is readable
+    uintptr_t alias                  # of the peer, or the own socket that is readable
     uint32_t assoc
     uint32_t ppid
     uint16_t port
@@ -34,7 +34,7 @@ cdef void events_disown() noexcept
 cdef Queue *events_of(uint32_t slot) noexcept
 cdef bint events_take(Queue *queue, Event *event) noexcept
 cdef void *events_key(uint32_t slot) noexcept
-cdef void events_from(uintptr_t peer) noexcept
+cdef void events_from(uintptr_t alias, uint16_t port) noexcept
 cdef int events_receive(
     usocket *so, sctp_sockstore address, void *data, size_t length, sctp_rcvinfo info, int flags, void *key
 ) noexcept nogil

@@ -16,6 +16,7 @@ cdef struct Slots:
 
 cdef Slots _slots
 cdef uintptr_t _source = 0
+cdef uint16_t _source_port = 0
 
 
 cdef Queue *queue_of(void *key) noexcept nogil:
@@ -59,11 +60,11 @@ cdef int events_receive(
         return 1
     event.data = data
     event.length = length
-    event.peer = <uintptr_t>address.sconn.sconn_addr
+    event.alias = <uintptr_t>address.sconn.sconn_addr
     event.port = ntohs(address.sconn.sconn_port)
     event.assoc = info.rcv_assoc_id
     event.ppid = ntohl(info.rcv_ppid)
-    event.stray = _source != 0 and _source != event.peer
+    event.stray = _source != 0 and (_source != event.alias or _source_port != event.port)
     event.flags = flags
     return 1
 
@@ -75,14 +76,15 @@ cdef void events_upcall(usocket *so, void *key, int flags) noexcept nogil:
     if queue != NULL:
         event = append(queue)
         if event != NULL:
-            event.peer = <uintptr_t>so
+            event.alias = <uintptr_t>so
             event.flags = READABLE
 
 
-cdef void events_from(uintptr_t peer) noexcept:
+cdef void events_from(uintptr_t alias, uint16_t port) noexcept:
     """Whence the packet came that the stack is about to look at; 0 when it is done."""
-    global _source
-    _source = peer
+    global _source, _source_port
+    _source = alias
+    _source_port = port
 
 
 cdef uint32_t events_open() except 0xFFFFFFFF:

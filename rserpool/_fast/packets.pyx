@@ -2,7 +2,7 @@
 
 from libc.errno cimport ECONNREFUSED
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
 from rserpool._fast.libusrsctp cimport iovec, msghdr, MSG_DONTWAIT
@@ -33,6 +33,7 @@ cdef enum:
     DATA = 0                         # chunk types (RFC 9260 3.2)
     INIT = 1
     HEARTBEAT = 4
+    HEARTBEAT_ACK = 5
     COOKIE_ECHO = 10
     INITIATE_TAG = 16                # where it is in a packet
     QUOTED = 576                     # octets of the longest part of a packet that is looked at
@@ -50,6 +51,11 @@ cdef uint32_t window_of(const uint8_t *packet, size_t size) noexcept nogil:
     return u32(packet + SACK_RWND)
 
 
+cdef uint16_t target_of(const uint8_t *packet, size_t size) noexcept nogil:
+    """The SCTP port that a packet is for; 0 if it has none."""
+    return <uint16_t>(<uint16_t>packet[2] << 8 | packet[3]) if size >= 4 else 0
+
+
 cdef uint32_t token_of(const uint8_t *packet, size_t size) noexcept nogil:
     """What a stranger who sees no packets cannot know of one that we send: the verification tag, or the initiate tag of
     an INIT. 0 of packets whose tag a stranger may have chosen: answers to what belongs to no association."""
@@ -62,6 +68,11 @@ cdef uint32_t token_of(const uint8_t *packet, size_t size) noexcept nogil:
     if kind == DATA or kind == SACK_CHUNK or kind == HEARTBEAT or kind == COOKIE_ECHO:
         return u32(packet + 4)
     return 0
+
+
+cdef bint is_heartbeat(const uint8_t *packet, size_t size) noexcept nogil:
+    """Whether a packet begins with a heartbeat or the answer to one: then nothing else is in it that matters."""
+    return size > COMMON_HEADER and (packet[COMMON_HEADER] == HEARTBEAT or packet[COMMON_HEADER] == HEARTBEAT_ACK)
 
 
 cdef bint is_refusal(msghdr *header) noexcept nogil:
@@ -101,5 +112,6 @@ cdef bint next_refusal(int fd, Refusal *refusal) noexcept nogil:
     if size < 0:
         return False
     refusal.length = header.msg_namelen
+    refusal.port = target_of(quoted, <size_t>size)
     refusal.token = token_of(quoted, <size_t>size) if is_refusal(&header) else 0
     return True

@@ -1,11 +1,12 @@
 """The table of SCTP peers behind UDP addresses: a chained hash over slots, the unused ones in order of use."""
 
-from libc.stdint cimport uint8_t, uint32_t, uintptr_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
 cdef enum:
     FIRST_ROOM = 64
+    PORTS = 1 << 16
 
 
 cdef int peers_init(Peers *peers, uint32_t seed) except -1:
@@ -13,7 +14,8 @@ cdef int peers_init(Peers *peers, uint32_t seed) except -1:
     peers.seed = seed | 1
     peers.slots = <Peer *>calloc(FIRST_ROOM, sizeof(Peer))
     peers.buckets = <uint32_t *>calloc(FIRST_ROOM, sizeof(uint32_t))
-    if peers.slots == NULL or peers.buckets == NULL:
+    peers.shared = <uint32_t *>calloc(SHARED * PORTS, sizeof(uint32_t))
+    if peers.slots == NULL or peers.buckets == NULL or peers.shared == NULL:
         peers_clear(peers)
         raise MemoryError
     peers.capacity = FIRST_ROOM
@@ -23,11 +25,14 @@ cdef int peers_init(Peers *peers, uint32_t seed) except -1:
 cdef void peers_clear(Peers *peers) noexcept:
     free(peers.slots)
     free(peers.buckets)
+    free(peers.shared)
     memset(peers, 0, sizeof(Peers))
 
 
-cdef uint32_t bucket_of(const Peers *peers, int fd, const uint8_t *address, socklen_t length) noexcept nogil:
-    cdef uint32_t mixed = peers.seed ^ <uint32_t>fd
+cdef uint32_t bucket_of(
+    const Peers *peers, int fd, const uint8_t *address, socklen_t length, uint16_t port
+) noexcept nogil:
+    cdef uint32_t mixed = peers.seed ^ <uint32_t>fd ^ <uint32_t>port << 16
     cdef socklen_t i
     for i in range(length):
         mixed = (mixed ^ address[i]) * <uint32_t>0x01000193
@@ -37,14 +42,14 @@ cdef uint32_t bucket_of(const Peers *peers, int fd, const uint8_t *address, sock
 
 cdef void chain_in(Peers *peers, uint32_t index) noexcept nogil:
     cdef Peer *peer = &peers.slots[index]
-    cdef uint32_t bucket = bucket_of(peers, peer.fd, peer.address, peer.length)
+    cdef uint32_t bucket = bucket_of(peers, peer.fd, peer.address, peer.length, peer.port)
     peer.chain = peers.buckets[bucket]
     peers.buckets[bucket] = index + 1
 
 
 cdef void chain_out(Peers *peers, uint32_t index) noexcept nogil:
     cdef Peer *peer = &peers.slots[index]
-    cdef uint32_t *link = &peers.buckets[bucket_of(peers, peer.fd, peer.address, peer.length)]
+    cdef uint32_t *link = &peers.buckets[bucket_of(peers, peer.fd, peer.address, peer.length, peer.port)]
     while link[0] != index + 1:
         link = &peers.slots[link[0] - 1].chain
     link[0] = peer.chain
@@ -75,10 +80,27 @@ cdef void unused_out(Peers *peers, uint32_t index) noexcept nogil:
     peers.unused -= 1
 
 
+cdef inline uint32_t *place_of(Peers *peers, uint32_t alias, uint16_t port) noexcept nogil:
+    """Of a shared alias."""
+    return &peers.shared[(alias - 1) * PORTS + port]
+
+
+cdef uint32_t alias_for(Peers *peers, uint32_t link, uint16_t port) noexcept nogil:
+    """An alias that no other peer of that port has."""
+    cdef uint32_t alias
+    for alias in range(1, SHARED + 1):
+        if not place_of(peers, alias, port)[0]:
+            place_of(peers, alias, port)[0] = link
+            return alias
+    return SHARED + link
+
+
 cdef void drop(Peers *peers, uint32_t index) noexcept nogil:
     """Free a slot."""
     cdef Peer *peer = &peers.slots[index]
     chain_out(peers, index)
+    if peer.alias <= SHARED:
+        place_of(peers, peer.alias, peer.port)[0] = 0
     if not peer.uses:
         unused_out(peers, index)
     peer.uses = 0
@@ -123,16 +145,21 @@ cdef uint32_t vacant(Peers *peers) noexcept nogil:
     return peers.count
 
 
-cdef uintptr_t peers_find(Peers *peers, int fd, const sockaddr *address, socklen_t length) noexcept nogil:
+cdef uintptr_t peers_find(
+    Peers *peers, int fd, const sockaddr *address, socklen_t length, uint16_t port
+) noexcept nogil:
     """The handle of that peer, made if need be; 0 where there is no room."""
     cdef uint32_t link
     cdef Peer *peer
     if length > ADDRESS_ROOM:
         return 0
-    link = peers.buckets[bucket_of(peers, fd, <const uint8_t *>address, length)]
+    link = peers.buckets[bucket_of(peers, fd, <const uint8_t *>address, length, port)]
     while link:
         peer = &peers.slots[link - 1]
-        if peer.fd == fd and peer.length == length and memcmp(peer.address, address, length) == 0:
+        if (
+            peer.fd == fd and peer.port == port and peer.length == length
+            and memcmp(peer.address, address, length) == 0
+        ):
             if not peer.uses and peers.newest != link:
                 unused_out(peers, link - 1)
                 unused_in(peers, link - 1)
@@ -144,12 +171,26 @@ cdef uintptr_t peers_find(Peers *peers, int fd, const sockaddr *address, socklen
     peer = &peers.slots[link - 1]
     memcpy(peer.address, address, length)
     peer.length = length
+    peer.port = port
+    peer.alias = alias_for(peers, link, port)
     peer.fd = fd
     peer.uses = 0
     peer.token = 0
     chain_in(peers, link - 1)
     unused_in(peers, link - 1)
     return link
+
+
+cdef uintptr_t peers_behind(Peers *peers, uintptr_t alias, uint16_t port) noexcept nogil:
+    """The handle of the peer that the stack knows by that alias and port; 0 where there is none any more."""
+    cdef uintptr_t handle
+    cdef Peer *peer
+    if alias > SHARED:
+        handle = alias - SHARED
+    else:
+        handle = place_of(peers, <uint32_t>alias, port)[0] if alias else 0
+    peer = peers_get(peers, handle)
+    return handle if peer != NULL and peer.alias == alias and peer.port == port else 0
 
 
 cdef Peer *peers_get(Peers *peers, uintptr_t handle) noexcept nogil:
@@ -201,7 +242,7 @@ cdef void peers_forget(Peers *peers, int fd) noexcept nogil:
 
 
 cdef void peers_disown(Peers *peers) noexcept nogil:
-    """Forget every peer, and give none of their handles to another."""
+    """Forget every peer, and give none of their handles and aliases to another."""
     cdef uint32_t index
     for index in range(peers.count):
         peers.slots[index].fd = -1

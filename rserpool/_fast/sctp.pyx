@@ -50,6 +50,7 @@ cdef extern from "<sys/socket.h>" nogil:
     size_t CMSG_SPACE(size_t length)
     int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, timespec *timeout)
     ssize_t sendmsg(int fd, const msghdr *message, int flags)
+    int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
     int getsockopt(int fd, int level, int option, void *value, socklen_t *length)
     int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
     int MSG_DONTWAIT, MSG_NOSIGNAL, MSG_EOR, SOCK_NONBLOCK, SOCK_CLOEXEC, SOL_SOCKET, SO_LINGER
@@ -158,12 +159,18 @@ cdef struct status:
     uint32_t before[5]
     paddrinfo primary
 
+cdef struct Letter:                  # what a message's header refers to
+    iovec part
+    uint8_t control[CONTROL]
+
 cdef struct peeloff:
     int32_t assoc
     int fd
     unsigned int flags
 
 cdef mmsghdr *_headers = NULL
+cdef mmsghdr *_answers = NULL        # as many, and their parts
+cdef Letter *_letters = NULL
 
 cdef frozenset GONE = frozenset(
     (codes.ENOENT, codes.ECONNRESET, codes.ECONNABORTED, codes.EPIPE, codes.ESHUTDOWN, codes.ENOTCONN, codes.EINVAL,
@@ -172,7 +179,7 @@ cdef frozenset GONE = frozenset(
 
 
 cdef int allocate_batch() except -1:
-    global _headers
+    global _headers, _answers, _letters
     cdef iovec *parts
     cdef uint8_t *room
     cdef uint8_t *extra
@@ -181,7 +188,9 @@ cdef int allocate_batch() except -1:
         return 0
     _headers = <mmsghdr *>calloc(BATCH, sizeof(mmsghdr) + sizeof(iovec) + CONTROL + 28)
     room = <uint8_t *>malloc(BATCH * ROOM)
-    if _headers == NULL or room == NULL:
+    _answers = <mmsghdr *>calloc(BATCH, sizeof(mmsghdr))
+    _letters = <Letter *>calloc(BATCH, sizeof(Letter))
+    if _headers == NULL or room == NULL or _answers == NULL or _letters == NULL:
         raise MemoryError
     parts = <iovec *>&_headers[BATCH]
     extra = <uint8_t *>&parts[BATCH]
@@ -195,6 +204,30 @@ cdef int allocate_batch() except -1:
     return 0
 
 
+cdef void address(
+    msghdr *header, Letter *letter, object assoc, bytes data, uint32_t ppid, int flags
+) except *:
+    """Make a message to an association of one-to-many or own descriptor; ``data`` must outlive it."""
+    cdef cmsghdr *control
+    cdef sndinfo *info
+    memset(header, 0, sizeof(msghdr))
+    memset(letter, 0, sizeof(Letter))
+    letter.part.iov_base = <void *><const char *>data
+    letter.part.iov_len = <size_t>len(data)
+    header.msg_iov = &letter.part
+    header.msg_iovlen = 1 if letter.part.iov_len else 0
+    header.msg_control = letter.control
+    header.msg_controllen = CMSG_SPACE(sizeof(sndinfo))
+    control = CMSG_FIRSTHDR(header)
+    control.cmsg_level = SOL_SCTP
+    control.cmsg_type = CMSG_SNDINFO
+    control.cmsg_len = CMSG_LEN(sizeof(sndinfo))
+    info = <sndinfo *>CMSG_DATA(control)
+    info.flags = <uint16_t>flags
+    info.ppid = htonl(ppid)
+    info.assoc = assoc
+
+
 cdef class Socket(Associations):
     """The data side of a one-to-many socket that somebody else made, bound and will close.
 
@@ -204,6 +237,7 @@ cdef class Socket(Associations):
 
     cdef int fd
     cdef list waiting
+    cdef list answers                # (association, octets) that go out at the end of take()
     cdef readonly uint64_t taken     # messages that send() took
 
     def take_socket(self, int fd, double sack_delay) -> None:
@@ -214,6 +248,7 @@ cdef class Socket(Associations):
         allocate_batch()
         self.fd = fd
         self.waiting = []
+        self.answers = []
         memset(events, 0, sizeof(events))
         events[1] = 1                # association changes
         events[5] = 1                # the peer shuts down
@@ -229,6 +264,7 @@ cdef class Socket(Associations):
 
     def drop_socket(self) -> None:
         """The descriptor is about to be closed."""
+        self.send_answers()
         self.fd = -1
         for assoc in self.table.values():
             self.released(<Association>assoc)
@@ -266,14 +302,17 @@ cdef class Socket(Associations):
             if errno == EAGAIN or errno == EINTR or fd != self.fd:
                 return 0
             raise OSError(errno, os.strerror(errno))
-        for i in range(n):
-            if self.fd < 0:
-                return 0
-            header = &_headers[i].msg_hdr
-            if header.msg_flags & MSG_NOTIFICATION:
-                self.notified(header, _headers[i].msg_len)
-            else:
-                self.data(header, _headers[i].msg_len)
+        try:
+            for i in range(n):
+                if self.fd < 0:
+                    return 0
+                header = &_headers[i].msg_hdr
+                if header.msg_flags & MSG_NOTIFICATION:
+                    self.notified(header, _headers[i].msg_len)
+                else:
+                    self.data(header, _headers[i].msg_len)
+        finally:
+            self.send_answers()
         return n
 
     def fd_of(self, assoc: int) -> int:
@@ -287,6 +326,7 @@ cdef class Socket(Associations):
         cdef socklen_t length = sizeof(request)
         if association.own or association.aborted:
             return 0
+        self.send_answers()
         request.assoc = <int32_t>assoc
         request.fd = -1
         request.flags = <unsigned int>(SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -361,6 +401,7 @@ cdef class Socket(Associations):
         cdef event wanted
         if association.paused:
             return False
+        self.send_answers()
         memset(&wanted, 0, sizeof(wanted))
         wanted.assoc = <int32_t>assoc
         wanted.type = NOTE_SENDER_DRY
@@ -414,36 +455,49 @@ cdef class Socket(Associations):
         return self.changed(assoc, state_of(change))
 
     cdef ssize_t sendmsg(self, object assoc, bytes data, uint32_t ppid, int flags) except -2:
-        cdef uint8_t control[64]
-        cdef msghdr message
-        cdef iovec part
-        cdef cmsghdr *header
-        cdef sndinfo *info
+        cdef Letter letter
+        cdef msghdr header
         cdef ssize_t sent = -1
-        cdef int fd = self.fd_of(assoc)
-        part.iov_base = <void *><const char *>data
-        part.iov_len = <size_t>len(data)
-        memset(&message, 0, sizeof(message))
-        memset(control, 0, sizeof(control))
-        message.msg_iov = &part
-        message.msg_iovlen = 1 if part.iov_len else 0
-        message.msg_control = control
-        message.msg_controllen = CMSG_SPACE(sizeof(sndinfo))
-        header = CMSG_FIRSTHDR(&message)
-        header.cmsg_level = SOL_SCTP
-        header.cmsg_type = CMSG_SNDINFO
-        header.cmsg_len = CMSG_LEN(sizeof(sndinfo))
-        info = <sndinfo *>CMSG_DATA(header)
-        info.flags = <uint16_t>flags
-        info.ppid = htonl(ppid)
-        info.assoc = assoc
+        self.send_answers()                             # what was answered before goes before
+        address(&header, &letter, assoc, data, ppid, flags)
         while True:
-            sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+            sent = sendmsg(self.fd_of(assoc), &header, MSG_DONTWAIT | MSG_NOSIGNAL)
             if sent >= 0 or errno != EINTR:
                 return -1 if sent < 0 else sent
 
     cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
-        return self.sendmsg(assoc, answer, ASAP_PPID, 0) >= 0
+        """Called from take() only, which sends what was gathered."""
+        self.answers.append((assoc, answer))
+        return True
+
+    cdef int send_answers(self) except -1:
+        """In one call as far as there is room: the others' associations need not wait for one that has none."""
+        cdef list answers = self.answers
+        cdef Association association
+        cdef int i = 0, n = <int>len(answers), sent = 0
+        if n == 0:
+            return 0
+        self.answers = []
+        for assoc, answer in answers:
+            address(&_answers[i].msg_hdr, &_letters[i], assoc, answer, ASAP_PPID, 0)
+            i += 1
+        fd = self.fd_of(answers[0][0])                  # all have come from one descriptor
+        while sent < n:
+            i = sendmmsg(fd, &_answers[sent], <unsigned int>(n - sent), MSG_DONTWAIT | MSG_NOSIGNAL)
+            if i >= 0:
+                sent += i
+            elif errno != EINTR:
+                break
+        for assoc, answer in answers[sent:]:
+            association = self.table.get(assoc)
+            if association is None or association.over:
+                continue
+            if association.blocked or self.sendmsg(assoc, answer, ASAP_PPID, 0) < 0:
+                try:
+                    self.handler.on_answer(self, assoc, answer)
+                except Exception as error:
+                    self.failed(error)
+        return 0
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""

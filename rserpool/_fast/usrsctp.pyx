@@ -1,27 +1,25 @@
 # cython: freethreading_compatible=False
 """libusrsctp inside the event loop: its packets travel over our UDP sockets, its events wait in a queue until drained.
 
-The stack is one per process and single-threaded: every call comes with the GIL held, so from one thread at a time, and
-none comes from within a callback of the stack. The callbacks only copy into C memory.
+The callbacks of the stack (see stack.pyx) only copy into C memory.
 """
 
 import errno as codes
 import os
 
-from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, errno
+from libc.errno cimport EAGAIN, EINPROGRESS, errno
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from rserpool._fast.events cimport (
-    READABLE, Event, Queue, events_close, events_disown, events_from, events_key, events_of, events_open,
-    events_receive, events_take, events_upcall,
+    READABLE, Event, Queue, events_close, events_from, events_key, events_of, events_open, events_receive, events_take,
+    events_upcall,
 )
 from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.peers cimport (
-    Peer, Peers, peers_clear, peers_disown, peers_find, peers_forget, peers_get, peers_init, peers_near, peers_release,
-    peers_use, sockaddr, socklen_t,
+    Peer, peers_behind, peers_forget, peers_get, peers_near, peers_release, peers_use, sockaddr, socklen_t,
 )
 
 from rserpool._fast.associations cimport (
@@ -30,7 +28,11 @@ from rserpool._fast.associations cimport (
 
 from rserpool._fast.options cimport allow_large_packets, check, close_at_once, hold_back, make_room, name_of, tune
 
-from rserpool._fast.packets cimport COMMON_HEADER, Refusal, next_refusal, token_of, window_of
+from rserpool._fast.outbox cimport outbox_close, outbox_flush, outbox_open
+
+from rserpool._fast.packets cimport COMMON_HEADER, Refusal, next_refusal, target_of, window_of
+
+from rserpool._fast.stack cimport SPACE, Pace, alias_of, find_peer, note_packet, stack, start, tick
 
 from rserpool.association import AssociationGone
 
@@ -39,11 +41,9 @@ cdef enum:
     BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop
     DATAGRAM = 1 << 16
     ASAP_PPID = 11
-    SENDS = 2                        # of a packet: the first may be told of what became of an earlier one
     CLOSED = 1500                    # a window of less lets the stack send probes only
-    MAX_CHUNKS = 1 << 14             # kept per association; the window bounds them first. Beyond, they are dropped
-    SPACE = 1 << 18                  # send and receive buffer of an association, octets,
-    LARGE_SPACE = 1 << 20            # where a message may have more than half of it
+    LARGE_SPACE = 1 << 20            # instead of SPACE, where a message may have more than half of that
+    EVENTS = 1024                    # per wake-up: a datagram may hold thousands of messages
     PIECE = 1 << 18                  # read at once of an association's own socket
     GET_SNDBUF_USE = 0x1101          # not in the stack's public header
 
@@ -52,31 +52,12 @@ cdef struct sndbuf_use:
     uint32_t sending
     uint32_t received
 
-cdef Peers _peers
-cdef bint _running = False
-cdef uint32_t _forks = 0              # that have left a running stack behind; the parents' sockets are dead here
-cdef uint64_t _ticked = 0
 cdef mmsghdr *_headers = NULL
-cdef uintptr_t _registered = 0       # handles up to here are known to the stack
 cdef char *_piece = NULL
 
 cdef frozenset GONE = frozenset(
     (codes.ENOENT, codes.ECONNRESET, codes.ECONNABORTED, codes.EPIPE, codes.ESHUTDOWN, codes.ENOTCONN, codes.EINVAL)
 )
-
-
-cdef int output(void *address, void *packet, size_t length, uint8_t tos, uint8_t whole) noexcept nogil:
-    """The stack has a packet for a peer. One that does not go out now is one that the network lost."""
-    cdef Peer *peer = peers_get(&_peers, <uintptr_t>address)
-    cdef int tries = SENDS
-    if peer == NULL:
-        return 0
-    peer.token = token_of(<const uint8_t *>packet, length) or peer.token
-    while sendto(peer.fd, packet, length, MSG_DONTWAIT, <const sockaddr *>peer.address, peer.length) < 0:
-        tries -= errno != EINTR
-        if errno == EAGAIN or not tries:
-            break
-    return 0
 
 
 cdef int allocate_batch() except -1:
@@ -101,95 +82,14 @@ cdef int allocate_batch() except -1:
     return 0
 
 
-cdef int start() except -1:
-    global _running, _ticked
-    if _running:
-        return 0
-    allocate_batch()
-    peers_init(&_peers, <uint32_t>int.from_bytes(os.urandom(4), "big"))
-    usrsctp_init_nothreads(0, output, NULL)
-    usrsctp_sysctl_set_sctp_no_csum_on_loopback(0)      # a kernel peer checks the CRC, on loopback too
-    usrsctp_sysctl_set_sctp_ecn_enable(0)               # UDP does not carry it
-    usrsctp_sysctl_set_sctp_asconf_enable(0)
-    usrsctp_sysctl_set_sctp_auto_asconf(0)
-    usrsctp_sysctl_set_sctp_auth_enable(0)
-    usrsctp_sysctl_set_sctp_blackhole(0)                # an unknown association is told so: restarts are seen at once
-    usrsctp_sysctl_set_sctp_max_chunks_on_queue(MAX_CHUNKS)
-    usrsctp_sysctl_set_sctp_recvspace(SPACE)
-    usrsctp_sysctl_set_sctp_sendspace(SPACE)
-    _running = True
-    _ticked = now_us()
-    return 0
-
-
-cdef uintptr_t find_peer(int fd, const sockaddr *address, socklen_t length) noexcept:
-    """The handle of a peer, which the stack knows as an address of its own too: that is how it takes in packets."""
-    global _registered
-    cdef uintptr_t peer = peers_find(&_peers, fd, address, length)
-    while _registered < peer:
-        _registered += 1
-        usrsctp_register_address(<void *>_registered)
-    return peer
-
-
-def finish() -> bool:
-    """Free the stack. False where a socket or an association still lives: turn the timers and try again."""
-    global _running, _registered
-    if not _running:
-        return True
-    if usrsctp_finish() != 0:
-        return False
-    peers_clear(&_peers)
-    _registered = 0
-    _running = False
-    return True
-
-
-cdef uint64_t now_us() noexcept:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <uint64_t>now.tv_sec * 1000000 + <uint64_t>(now.tv_nsec // 1000)
-
-
-def remembered() -> int:
-    """How many UDP addresses of peers are remembered, with or without association."""
-    return _peers.count
-
-
-def tick() -> None:
-    """Let the stack's timers run for the time that has passed since the last call."""
-    global _ticked
-    cdef uint64_t passed
-    if not _running:
-        return
-    passed = (now_us() - _ticked) // 1000
-    if passed:
-        _ticked += passed * 1000
-        usrsctp_handle_timers(<uint32_t>min(passed, <uint64_t>1000))
-
-
-def _after_fork() -> None:
-    """In the child: what the stack holds is the parent's. It stays, but hears nothing and is heard by nobody; only what
-    is opened from now on lives."""
-    global _forks
-    if not _running:
-        return
-    _forks += 1
-    peers_disown(&_peers)
-    events_disown()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
 cdef class Socket(Associations):
     """A one-to-many SCTP socket over UDP sockets of the same port number. A subclass brings it into a loop.
 
-    It owes, beside what Associations asks for: readers that call receive(fd), timers that call tick() and drain() while
-    ``count`` is not zero, and the hook wake().
+    It owes, beside what Associations asks for: readers that call receive(fd), a ``pace`` that calls tick() and drain()
+    while ``count`` is not zero, and the hook wake().
     """
 
-    cdef public bint busy
+    cdef public Pace pace
     cdef usocket *so
     cdef uint32_t slot
     cdef uint16_t number
@@ -203,8 +103,9 @@ cdef class Socket(Associations):
     def open_socket(self, int port, bint listen, tuning) -> None:
         """Bind to that SCTP port. OSError."""
         cdef sockaddr_conn name
+        allocate_batch()
         start()
-        self.forks = _forks
+        self.forks = stack.forks
         self.number = <uint16_t>port
         self.space = <uint32_t>(SPACE if self.max_message <= <size_t>(SPACE >> 1) else LARGE_SPACE)
         self.unwanted = []
@@ -233,7 +134,7 @@ cdef class Socket(Associations):
         """Abort what still lives and free the socket. Its UDP sockets may be closed after forget()."""
         if self.so == NULL:
             return
-        if self.forks == _forks:
+        if self.forks == stack.forks:
             for association in self.table.values():
                 self.released(<Association>association)
             close_at_once(self.so)
@@ -244,7 +145,7 @@ cdef class Socket(Associations):
         self.parted.clear()
 
     def __dealloc__(self) -> None:
-        if self.so != NULL and self.forks == _forks:
+        if self.so != NULL and self.forks == stack.forks:
             usrsctp_close(self.so)
             events_close(self.slot)
 
@@ -253,49 +154,73 @@ cdef class Socket(Associations):
 
     def forget(self, int fd) -> None:
         """That UDP socket is about to be closed."""
-        if _running and self.forks == _forks:
-            peers_forget(&_peers, fd)
+        if stack.running and self.forks == stack.forks:
+            outbox_flush()
+            peers_forget(&stack.peers, fd)
 
     def receive(self, int fd) -> None:
         """Take what waits on that UDP socket through the stack, and hand on what comes of it."""
-        cdef int _batch, i, n
+        cdef int _batch, n
+        cdef bint done
+        cdef uint64_t before = stack.traffic
+        if self.pace.calm:
+            tick()
+        outbox_open()
+        try:
+            done = self.hand_on()
+            for _batch in range(BATCHES):
+                if not done or self.so == NULL:
+                    break
+                n = self.take_batch(fd)
+                done = self.hand_on()
+                if self.heard:
+                    self.look_for_room()
+                outbox_flush()
+                if n < BATCH:
+                    break
+        finally:
+            outbox_close()
+        if self.pace.calm and stack.traffic != before:
+            self.pace.hurry()
+
+    cdef int take_batch(self, int fd) except -1:
+        """Give the stack what waits on a UDP socket; how many datagrams there were."""
+        cdef int i, n
         cdef msghdr *header
-        self.busy = True
-        for _batch in range(BATCHES):
-            for i in range(BATCH):
-                _headers[i].msg_hdr.msg_namelen = 28
+        for i in range(BATCH):
+            _headers[i].msg_hdr.msg_namelen = 28
+        n = recvmmsg(fd, _headers, BATCH, MSG_DONTWAIT, NULL)
+        if n < 0 and errno != EAGAIN:                   # what has come goes before what a packet of ours met
             n = recvmmsg(fd, _headers, BATCH, MSG_DONTWAIT, NULL)
-            if n < 0 and errno != EAGAIN:               # what has come goes before what a packet of ours met
-                n = recvmmsg(fd, _headers, BATCH, MSG_DONTWAIT, NULL)
-            if n < 0:
-                self.take_refusals(fd)
-            for i in range(n):
-                header = &_headers[i].msg_hdr
-                self.take_packet(
-                    fd, <const sockaddr *>header.msg_name, header.msg_namelen,
-                    <const uint8_t *>header.msg_iov.iov_base, _headers[i].msg_len,
-                )
-            self.drain()
-            if self.heard:
-                self.look_for_room()
-            if n < BATCH or self.so == NULL:
-                break
+        if n < 0:
+            self.take_refusals(fd)
+        for i in range(n):
+            header = &_headers[i].msg_hdr
+            self.take_packet(
+                fd, <const sockaddr *>header.msg_name, header.msg_namelen,
+                <const uint8_t *>header.msg_iov.iov_base, _headers[i].msg_len,
+            )
+        return n if n > 0 else 0
 
     cdef int take_packet(
         self, int fd, const sockaddr *source, socklen_t length, const uint8_t *packet, size_t size
     ) except -1:
-        cdef uintptr_t peer
-        if size < COMMON_HEADER or <uint16_t>(<uint16_t>packet[2] << 8 | packet[3]) != self.number or self.so == NULL:
+        cdef uintptr_t peer, alias
+        cdef uint16_t port
+        if size < COMMON_HEADER or target_of(packet, size) != self.number or self.so == NULL:
             return 0
-        peer = find_peer(fd, source, length)
+        port = <uint16_t>(<uint16_t>packet[0] << 8 | packet[1])
+        peer = find_peer(fd, source, length, port)
         if peer:
-            events_from(peer)
-            usrsctp_conninput(<void *>peer, packet, size, 0)
-            events_from(0)
+            alias = alias_of(peer)
+            note_packet(packet, size)
+            events_from(alias, port)
+            usrsctp_conninput(<void *>alias, packet, size, 0)
+            events_from(0, 0)
             if self.stuck:
                 self.heard.add(peer)
             if window_of(packet, size) < CLOSED:
-                self.greet(peer, <uint16_t>(<uint16_t>packet[0] << 8 | packet[1]))
+                self.greet(peer, port)
         return 0
 
     cdef int take_refusals(self, int fd) except -1:
@@ -307,8 +232,10 @@ cdef class Socket(Associations):
         for _i in range(BATCH):
             if not next_refusal(fd, &refusal):
                 break
-            place = find_peer(fd, <const sockaddr *>refusal.address, refusal.length) if refusal.token else 0
-            peer = peers_get(&_peers, place)
+            place = 0
+            if refusal.token:
+                place = find_peer(fd, <const sockaddr *>refusal.address, refusal.length, refusal.port)
+            peer = peers_get(&stack.peers, place)
             if peer != NULL and peer.token == refusal.token:
                 for assoc in [assoc for assoc, one in self.table.items() if (<Association>one).place == place]:
                     self.abort(assoc)
@@ -321,7 +248,7 @@ cdef class Socket(Associations):
         cdef sctp_status status
         cdef uint32_t assoc
         memset(&path, 0, sizeof(path))
-        name_of(<sockaddr_conn *>&path.spp_address, peer, port)
+        name_of(<sockaddr_conn *>&path.spp_address, alias_of(peer), port)
         assoc = usrsctp_getassocid(self.so, <sockaddr *>&path.spp_address) or self.parted_with(peer, port)
         if not self.ask(assoc, SCTP_STATUS, &status, sizeof(status)) or status.sstat_rwnd >= CLOSED:
             return 0
@@ -331,11 +258,20 @@ cdef class Socket(Associations):
         return 0
 
     def drain(self) -> None:
-        """Hand every waiting event to the handler."""
+        """Hand waiting events to the handler."""
+        outbox_open()
+        try:
+            self.hand_on()
+        finally:
+            outbox_close()
+
+    cdef bint hand_on(self) except -1:
+        """Hand so many waiting events to the handler; whether none are left. Those come when the loop has turned."""
         cdef Queue *queue
         cdef Event event
-        if self.draining or self.so == NULL or self.forks != _forks:
-            return
+        cdef int left = EVENTS
+        if self.draining or self.so == NULL or self.forks != stack.forks:
+            return True
         self.draining = True
         try:
             while self.so != NULL:
@@ -347,13 +283,17 @@ cdef class Socket(Associations):
                 if queue.overrun:
                     queue.overrun = False
                     raise MemoryError("events of the SCTP stack were lost")
+                if not left and queue.head != queue.tail:
+                    self.wake()
+                    return False
                 if not events_take(queue, &event):
                     break
+                left -= 1
                 try:
                     if event.flags == READABLE:
-                        self.read_own(self.parted.get(event.peer, 0), 0)
+                        self.read_own(self.parted.get(event.alias, 0), 0)
                     elif event.flags & MSG_NOTIFICATION:
-                        self.note(<sctp_notification *>event.data, event.port, event.peer, event.stray)
+                        self.note(<sctp_notification *>event.data, event.port, event.alias, event.stray)
                     else:
                         self.arrived(
                             event.assoc, <const char *>event.data, event.length, event.ppid, event.flags & MSG_EOR != 0
@@ -362,9 +302,18 @@ cdef class Socket(Associations):
                     free(event.data)
         finally:
             self.draining = False
+        return True
 
-    cdef int note(self, sctp_notification *note, uint16_t port, uintptr_t peer, bint stray) except -1:
+    cdef int stir(self) except -1:
+        """Before a call from outside the loop's receive() sets timers."""
+        if self.pace.calm:
+            tick()
+            self.pace.hurry()
+        return 0
+
+    cdef int note(self, sctp_notification *note, uint16_t port, uintptr_t alias, bint stray) except -1:
         cdef sctp_assoc_change *change = &note.sn_assoc_change
+        cdef uintptr_t peer
         cdef int kind = note.sn_header.sn_type
         if kind == SCTP_SHUTDOWN_EVENT:
             return self.changed(note.sn_shutdown_event.sse_assoc_id, SHUT_BY_PEER)
@@ -372,7 +321,8 @@ cdef class Socket(Associations):
             return 0
         if change.sac_state == SCTP_COMM_UP:
             if change.sac_assoc_id not in self.table:
-                self.enlist(change.sac_assoc_id, port, peer).over = stray
+                peer = peers_behind(&stack.peers, alias, port)
+                self.enlist(change.sac_assoc_id, port, peer).over = stray or not peer
             return self.changed(change.sac_assoc_id, UP)
         if change.sac_state == SCTP_RESTART:
             return self.changed(change.sac_assoc_id, RESTARTED)
@@ -386,19 +336,19 @@ cdef class Socket(Associations):
     cdef Association enlist(self, uint32_t assoc, uint16_t port, uintptr_t peer):
         cdef Association association = self.admit(assoc, port)
         association.place = peer
-        peers_use(&_peers, peer)
+        peers_use(&stack.peers, peer)
         self.widen(assoc, peer, port)
         return association
 
     cdef int widen(self, uint32_t assoc, uintptr_t peer, uint16_t port) except -1:
         """Large packets to a peer on this machine; elsewhere the stack's 1280 octets pass everywhere."""
-        cdef Peer *there = peers_get(&_peers, peer)
+        cdef Peer *there = peers_get(&stack.peers, peer)
         if there != NULL and peers_near(there):
-            allow_large_packets(self.so, assoc, peer, port)
+            allow_large_packets(self.so, assoc, alias_of(peer), port)
         return 0
 
     cdef int released(self, Association association) except -1:
-        peers_release(&_peers, association.place)
+        peers_release(&stack.peers, association.place)
         if association.own:
             self.parted.pop(association.own, None)
             usrsctp_set_upcall(<usocket *>association.own, NULL, NULL)
@@ -508,11 +458,13 @@ cdef class Socket(Associations):
         """Begin an association from that UDP socket to a packed sockaddr, and return its identifier. OSError."""
         cdef sockaddr_conn name
         cdef uint32_t assoc
-        cdef uintptr_t peer = find_peer(fd, <const sockaddr *>&address[0], <socklen_t>address.shape[0])
+        cdef uintptr_t peer = find_peer(
+            fd, <const sockaddr *>&address[0], <socklen_t>address.shape[0], <uint16_t>port
+        )
         if not peer:
             raise OSError(codes.ENOBUFS, "too many peers")
-        name_of(&name, peer, <uint16_t>port)
-        self.busy = True
+        name_of(&name, alias_of(peer), <uint16_t>port)
+        self.stir()
         assoc = usrsctp_getassocid(self.so, <sockaddr *>&name)
         if assoc not in self.table:
             assoc = self.parted_with(peer, <uint16_t>port)
@@ -543,7 +495,6 @@ cdef class Socket(Associations):
         return usrsctp_sendv(self.socket_of(assoc), data, length, NULL, 0, &info, sizeof(info), SCTP_SENDV_SNDINFO, 0)
 
     cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
-        self.busy = True
         return self.sendv(assoc, <const char *>answer, <size_t>len(answer), ASAP_PPID, 0) >= 0
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
@@ -552,7 +503,7 @@ cdef class Socket(Associations):
         cdef Association association
         self.living(assoc)
         self.checked(data)
-        self.busy = True
+        self.stir()
         if self.sendv(assoc, <const char *>data, <size_t>len(data), ppid, 0) >= 0:
             self.look()
             return True
@@ -583,7 +534,7 @@ cdef class Socket(Associations):
         return 0
 
     cdef int goodbye(self, uint32_t assoc, bint at_once) except -1:
-        self.busy = True
+        self.stir()
         cdef bint failed = self.sendv(assoc, b"", 0, 0, SCTP_ABORT if at_once else SCTP_EOF) < 0
         if at_once and (failed or self.socket_of(assoc) != self.so):
             self.unwanted.append(assoc)                 # the stack goes on connecting until it is tired of it
@@ -594,7 +545,7 @@ cdef class Socket(Associations):
         cdef Association association = self.table.get(assoc)
         cdef Peer *peer = NULL
         if association is not None:
-            peer = peers_get(&_peers, association.place)
+            peer = peers_get(&stack.peers, association.place)
         if peer == NULL:
             raise AssociationGone(f"association {assoc} is gone")
         return (<const char *>peer.address)[:peer.length]

@@ -11,7 +11,8 @@ import select
 import socket
 from collections.abc import Sequence
 
-from rserpool._fast import usrsctp as stack
+from rserpool._fast import stack
+from rserpool._fast.usrsctp import Socket
 from rserpool.transport.interface import MAX_MESSAGE, Address, Handler, Tuning, as_address
 from rserpool.transport.sctp_endpoint import SctpEndpoint
 from rserpool.transport.udp import UdpSockets, expand, pack, unpack
@@ -19,51 +20,67 @@ from rserpool.transport.udp import UdpSockets, expand, pack, unpack
 IP_RECVERR, IPV6_RECVERR = 11, 25
 TICK = 0.010
 """Seconds between two looks at SCTP's timers while there is traffic: their resolution."""
-IDLE_TICK = 0.050
-"""The same while there is none; the stack looks through all timers each time."""
-CALM = 100
-"""Ticks without traffic before the slower tick. Also how long the timers turn on after the last association."""
+PART = 1 / 16
+"""Of the time without traffic. What has not expired by then was set for longer: it is late by this part at most."""
+IDLE_TICK = 0.250
+"""The longest tick. The stack looks through all timers each time."""
+CALM = 1.0
+"""Seconds for which the timers turn on after the last association."""
 
 
-class Ticker:
+class Ticker(stack.Pace):
     """Turns the stack's timers on one loop while any endpoint there has an association."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, tuning: Tuning) -> None:
+        self.calm = True
         self._loop = loop
         self._endpoints: set[UsrsctpEndpoint] = set()
-        self._calm = 0
+        self._longest = min(IDLE_TICK, max(TICK, min(tuning.rto_max, tuning.heartbeat or tuning.rto_max) / 4))
+        self._traffic = 0
+        self._since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, endpoint: "UsrsctpEndpoint") -> None:
         self._endpoints.add(endpoint)
-        self._calm = 0
-        if self._timer is None:
+        if self.calm:
             stack.tick()
-            self._timer = self._loop.call_later(TICK, self._tick)
+            self.hurry()
 
     def discard(self, endpoint: "UsrsctpEndpoint") -> None:
         self._endpoints.discard(endpoint)
 
     def stop(self) -> None:
+        self.calm = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def hurry(self) -> None:
+        """See stack.Pace."""
+        self.stop()
+        self.calm = False
+        self._since = self._loop.time()
+        self._timer = self._loop.call_later(TICK, self._tick)
+
     def _tick(self) -> None:
+        self.calm = False
         stack.tick()
-        self._calm += 1
         for endpoint in tuple(self._endpoints):
             endpoint.drain()
-            if endpoint.busy:
-                endpoint.busy = False
-                self._calm = 0
-        if not self._endpoints and self._calm > CALM:
-            self._timer = None
+        now = self._loop.time()
+        traffic = stack.traffic()
+        if traffic != self._traffic:
+            self._traffic, self._since = traffic, now
+        quiet = now - self._since
+        if not self._endpoints and quiet > CALM:
+            self.stop()
             return
-        self._timer = self._loop.call_later(TICK if self._calm <= CALM else IDLE_TICK, self._tick)
+        tick = min(max(TICK, quiet * PART), self._longest)
+        self.calm = tick > TICK
+        self._timer = self._loop.call_later(tick, self._tick)
 
 
-class UsrsctpEndpoint(SctpEndpoint, stack.Socket):
+class UsrsctpEndpoint(SctpEndpoint, Socket):
     """One SCTP port of the in-process stack (interface.Endpoint, interface.DatagramSender)."""
 
     def __init__(
@@ -76,7 +93,7 @@ class UsrsctpEndpoint(SctpEndpoint, stack.Socket):
     ) -> None:
         super().__init__(handler, max_message)
         self._transport = transport
-        self._ticker = transport.ticker
+        self.pace = self._ticker = transport.ticker
         self._sockets = sockets
         self._port = sockets.port
         self._woken = False
@@ -163,7 +180,7 @@ class UsrsctpTransport:
     @property
     def ticker(self) -> Ticker:
         if self._ticker is None:
-            self._ticker = Ticker(asyncio.get_running_loop())
+            self._ticker = Ticker(asyncio.get_running_loop(), self.tuning)
         return self._ticker
 
     async def endpoint(

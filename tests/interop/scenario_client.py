@@ -6,6 +6,7 @@ Argument: the registrar, ``ours`` or ``rsplib``.
 import re
 import signal
 import sys
+import time
 
 from tests.interop import peers, programs, registrars
 from tests.interop.guest import finding, out_directory
@@ -17,6 +18,9 @@ THEIR_ECHO, THEIR_PINGPONG = 0xB1, 0xB2
 MIXED_OURS, MIXED_THEIRS = 0xC1, 0xC2
 MOVES = 3
 """Failovers of each user: from either kind of element to the other."""
+BETWEEN = 0.05
+"""Seconds after an answer at which an element is killed, half of the time between two of them: one that dies right
+after its answer, before it has sent the cookie, has its number given once more by the next, as it should be."""
 
 
 class Scene:
@@ -160,6 +164,7 @@ def move(mixed: Mixed, user: OurUser | TheirUser) -> tuple[int, int]:
     """Kill the element that serves, wait for the other, and let the first come back."""
     user.answers(8)
     before = user.served_by()
+    time.sleep(BETWEEN)
     mixed.kill(before)
     wait_until(lambda: user.served_by() != before, "failover", 30, 0.02)
     user.answers(5)

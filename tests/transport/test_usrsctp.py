@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from rserpool._fast import usrsctp as stack
+from rserpool._fast import stack
 from rserpool.transport import sctp_endpoint
 from rserpool.transport.interface import FAST, Down, Tuning
 from rserpool.transport.usrsctp import UsrsctpEndpoint
