@@ -90,7 +90,8 @@ cdef enum:
     RESTART = 2
     SHUTDOWN_COMP = 3
     BATCH = 32                       # messages per recvmmsg
-    BATCHES = 8                      # per wake-up, so that one busy socket does not starve the loop
+    BATCHES = 8                      # per wake-up, so that one busy socket does not starve the loop; but a message for
+    MOST_BATCHES = 128               # each association, as a loop full of busy TCP connections reads each of them once
     OWN_BATCH = 8                    # the same of an association's own socket: what pausing may leave to be held
     OWN_BATCHES = 32
     ROOM = 1 << 16                   # a longer message comes in pieces
@@ -282,7 +283,7 @@ cdef class Socket(Associations):
     def receive(self) -> None:
         """Take what waits and hand it to the handler."""
         cdef int _batch
-        for _batch in range(BATCHES):
+        for _batch in range(<int>min(max(len(self.table) // BATCH, BATCHES), MOST_BATCHES)):
             if self.fd < 0 or self.take(self.fd, BATCH) < BATCH:
                 return
 

@@ -38,7 +38,8 @@ from rserpool.association import AssociationGone
 
 cdef enum:
     BATCH = 64                       # datagrams per recvmmsg
-    BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop
+    BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop; but a datagram for
+    MOST_BATCHES = 64                # each association, as a loop full of busy TCP connections reads each of them once
     DATAGRAM = 1 << 16
     ASAP_PPID = 11
     CLOSED = 1500                    # a window of less lets the stack send probes only
@@ -161,6 +162,7 @@ cdef class Socket(Associations):
     def receive(self, int fd) -> None:
         """Take what waits on that UDP socket through the stack, and hand on what comes of it."""
         cdef int _batch, n
+        cdef int batches = <int>min(max(len(self.table) // BATCH, BATCHES), MOST_BATCHES)
         cdef bint done
         cdef uint64_t before = stack.traffic
         if self.pace.calm:
@@ -168,7 +170,7 @@ cdef class Socket(Associations):
         outbox_open()
         try:
             done = self.hand_on()
-            for _batch in range(BATCHES):
+            for _batch in range(batches):
                 if not done or self.so == NULL:
                     break
                 n = self.take_batch(fd)
