@@ -323,7 +323,9 @@ def lines() -> Outcome:
         f"| processor time: of who was downloaded from | {median('giving')} |",
     ]
     late = quantile([took for one in rounds for took in one["meanwhile"]], 0.99)  # type: ignore[union-attr]
-    return table, {12: f"{median('greeted')}, {median('download')}; {late:.1f} ms"}
+    return table, {
+        12: f"owned after {median('home')}, told after {median('greeted')}; {median('download')}; {late:.1f} ms"
+    }
 
 
 if __name__ == "__main__":
