@@ -64,10 +64,13 @@ cdef void link_node(Tree *tree, Node *node, Node *parent, int side) noexcept nog
     if parent is NULL:
         tree.root = node
         tree.least = node
+        tree.greatest = node
     else:
         parent.child[side] = node
         if side == 0 and parent == tree.least:
             tree.least = node
+        elif side == 1 and parent == tree.greatest:
+            tree.greatest = node
     if tree.summed:
         (<SumNode *>node).sum = (<SumNode *>node).value
         at = parent
@@ -127,6 +130,8 @@ cdef void remove(Tree *tree, Node *node) noexcept nogil:
     cdef bint was_red
     if node == tree.least:
         tree.least = next_of(node)
+    if node == tree.greatest:
+        tree.greatest = step(node, 0)
     if node.child[0] is not NULL and node.child[1] is not NULL:
         heir = next_of(node)
         was_red = is_red(heir)
@@ -238,6 +243,12 @@ cdef size_t black_height(const Tree *tree, const Node *node, size_t *count) exce
     return left + (not is_red(node))
 
 
+cdef const Node *rightmost(const Node *at) noexcept nogil:
+    while at is not NULL and at.child[1] is not NULL:
+        at = at.child[1]
+    return at
+
+
 cdef size_t check(const Tree *tree) except? 0:
     """The number of nodes; raises AssertionError where the tree is not a red-black tree with right sums and order."""
     cdef size_t count = 0
@@ -251,6 +262,8 @@ cdef size_t check(const Tree *tree) except? 0:
         at = at.child[0]
     if at != tree.least:
         raise AssertionError("the least node is not the leftmost")
+    if rightmost(tree.root) != tree.greatest:
+        raise AssertionError("the greatest node is not the rightmost")
     while at is not NULL:
         if last is not NULL and before(at, last):
             raise AssertionError("the nodes are out of order")
