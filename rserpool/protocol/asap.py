@@ -39,6 +39,7 @@ from rserpool.protocol.association import MICROSECONDS, Association, Peer, assoc
 from rserpool.protocol.coalescing import Coalescing
 from rserpool.protocol.complaints import Complaints
 from rserpool.protocol.custody import Custody
+from rserpool.protocol.refusals import because, deregistered, refused
 from rserpool.protocol.registration import Refusal, acceptable, life_microseconds, terms
 from rserpool.protocol.subscriptions import Subscriptions, unknown_pool
 from rserpool.settings import Settings
@@ -568,33 +569,6 @@ class AsapRegistrar:
     def _announce_due(self, now: int) -> list[Action]:
         self._now = now
         return self._announce()
-
-
-def because(code: int, information: bytes) -> ErrorCause:
-    """An error cause. Invalid Values must show the offending parameter (RFC 5354 3.12.4): without one that can be
-    shown, the error is unspecified."""
-    if code == Cause.INVALID_VALUES and not information:
-        return ErrorCause(code=Cause.UNSPECIFIED_ERROR)
-    return ErrorCause(code=code, information=information)
-
-
-def refused(peer: Association, message: Registration, causes: tuple[ErrorCause, ...]) -> Send:
-    """The answer to a registration that is refused."""
-    answer = RegistrationResponse(
-        reject=True,
-        pool_handle=message.pool_handle,
-        pe_identifier=message.pool_element.identifier,
-        operation_error=causes,
-    )
-    return Send(peer.number, answer.encode())
-
-
-def deregistered(peer: Association, message: Deregistration, causes: tuple[ErrorCause, ...] = ()) -> Send:
-    """The answer to a deregistration: granted, or refused for the given causes."""
-    answer = DeregistrationResponse(
-        pool_handle=message.pool_handle, pe_identifier=message.pe_identifier, operation_error=causes
-    )
-    return Send(peer.number, answer.encode())
 
 
 def ignored(registrar: AsapRegistrar, peer: Association, message: Message) -> list[Action]:

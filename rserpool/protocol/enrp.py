@@ -42,10 +42,11 @@ from rserpool.protocol.actions import (
     Send,
 )
 from rserpool.protocol.addresses import Address, usable
-from rserpool.protocol.asap import AsapRegistrar, Randomness, because
+from rserpool.protocol.asap import AsapRegistrar, Randomness
 from rserpool.protocol.association import MICROSECONDS, Peer
 from rserpool.protocol.mirror import Mirror
 from rserpool.protocol.peers import LET_BE, TABLE, EnrpLink, Event, PeerRegistrar, State
+from rserpool.protocol.refusals import because
 from rserpool.protocol.startup import Startup
 from rserpool.protocol.tables import Tables
 from rserpool.protocol.takeover import Takeovers
