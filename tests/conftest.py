@@ -1,8 +1,12 @@
 """What may run at once where there are several workers: a guest of tests/interop beside others, since it has a network
 of its own, but the tests on this host one after the other, since they share its ports and its time."""
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 class Scheduling(LoadScopeScheduling):

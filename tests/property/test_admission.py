@@ -97,7 +97,7 @@ def state(bench: Bench) -> object:
     return held, guests, bench.asap.counters, space.checksum(), bench.wheel.next_expiry(), len(bench.wheel)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(PROFILES)), steps)
 def test_both_ways_agree(profile: str, played: list[tuple[int, m.AsapMessage]]) -> None:
     fast, readable = registrar(profile, lane=True), registrar(profile, lane=False)

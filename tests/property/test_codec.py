@@ -32,7 +32,7 @@ def expected(octets: bytes, protocol: str) -> Outcome:
 
 @pytest.mark.parametrize("kind", [*ASAP_MESSAGES, *ENRP_MESSAGES], ids=lambda kind: kind.__name__)
 def test_both_write_the_same_octets_and_read_them_back(kind: type[Message]) -> None:
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
     @given(record=records_of(kind))
     def check(record: Message) -> None:
         octets = record.encode()
@@ -43,7 +43,7 @@ def test_both_write_the_same_octets_and_read_them_back(kind: type[Message]) -> N
     check()
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(record=all_messages, seed=st.integers(0, 2**32))
 def test_both_judge_a_mutated_record_alike(record: Message, seed: int) -> None:
     protocol = protocol_of(record)
@@ -53,7 +53,7 @@ def test_both_judge_a_mutated_record_alike(record: Message, seed: int) -> None:
         assert outcome(octets, protocol) == expected(octets, protocol), octets.hex()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(octets=st.binary(max_size=80), protocol=st.sampled_from(["asap", "enrp"]))
 def test_both_judge_random_octets_alike(octets: bytes, protocol: str) -> None:
     assert outcome(octets, protocol) == expected(octets, protocol)

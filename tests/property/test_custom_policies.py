@@ -67,7 +67,7 @@ class Model:
         self.order.append(head)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(script=st.lists(steps, min_size=5, max_size=40), window=st.integers(1, 6))
 def test_the_answer_is_the_rules_or_round_robins(script: list[tuple[str, int, Any]], window: int) -> None:
     shown: list[tuple[Candidate, ...]] = []

@@ -198,4 +198,4 @@ class Comparison(RuleBasedStateMachine):
 
 
 TestHandlespace = Comparison.TestCase
-TestHandlespace.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestHandlespace.settings = settings(max_examples=100, stateful_step_count=60)

@@ -31,7 +31,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(start=st.sampled_from([0, 1000, 2**20 - 25, 10**15]), taken=steps)
 def test_like_a_table(start: int, taken: list[tuple[str, tuple[int, Timer], int]]) -> None:
     space, now = Handlespace(OWN, seed=1, wheel=Wheel(start)), start

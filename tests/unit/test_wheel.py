@@ -30,7 +30,7 @@ operations = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(start=st.sampled_from([0, 1, 63, 4095, 10**15, 2**40 - 1]), steps=operations)
 def test_like_a_heap(start: int, steps: list[tuple[str, int]]) -> None:
     wheel, now, number = Wheel(start), start, 0
