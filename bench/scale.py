@@ -10,7 +10,10 @@ from random import Random
 from typing import NamedTuple
 
 from bench.memory import resident
+from rserpool._fast.admission import Guest, Terms
+from rserpool._fast.bucket import Bucket
 from rserpool._fast.handlespace import Handlespace, Timer
+from rserpool._fast.lanes import Lane, Tally
 from rserpool._fast.wheel import Wheel
 from tests.support import elements as e
 
@@ -19,12 +22,16 @@ FEWEST = 10_000
 """Elements whose memory is worth telling."""
 CALLS = 50_000
 ROUNDS = 5
-OWN, HANDLE = 7, b"Pool"
+MANY = 32
+"""Messages that one wake-up brings, where it brings many."""
+OWN, HANDLE, LINE = 7, b"Pool", 33
 MINUTE = 60_000_000
+PLENTY = 1e12
+TERMS = Terms(handle_octets=255, pools=9, elements_per_pool=9, elements_per_association=9, addresses=9, shortest_life=1)
 
 
 class Point(NamedTuple):
-    """One size. Octets of resident memory per element; nanoseconds of CPU time per call."""
+    """One size. Octets of memory per element; nanoseconds of CPU time per message, of one or of MANY at a wake-up."""
 
     elements: int
     octets: float
@@ -32,6 +39,8 @@ class Point(NamedTuple):
     resolve: float
     renew: float
     acknowledge: float
+    renew_many: float
+    acknowledge_many: float
 
 
 def messages(numbers: list[int], draw: Random) -> tuple[list[bytes], list[bytes]]:
@@ -41,14 +50,24 @@ def messages(numbers: list[int], draw: Random) -> tuple[list[bytes], list[bytes]
     return renewals, [e.message(8, handle, e.identifier_parameter(n + 1)) for n in numbers]
 
 
-def per_call(space: Handlespace, work: list[tuple[bytes, int]]) -> float:
-    answer = space.answer
+def lane_of(space: Handlespace) -> Lane:
+    """Of an association that may do what it likes."""
+    registrations, resolutions = (Bucket(PLENTY, PLENTY, 0) for _ in range(2))
+    return Lane(space, Tally(), LINE, TERMS, Guest(b"", b""), registrations, resolutions, set(), set(), {})
+
+
+def per_message(lane: Lane, space: Handlespace, messages: list[bytes], together: int) -> float:
+    """CPU time, so many messages being received at a time."""
+    received = [b"".join(messages[at : at + together]) for at in range(0, len(messages), together)]
+    serve, clear, seconds = lane.serve, space.updated.clear, MINUTE / 1e6
+    served = 0
     began = time.thread_time_ns()
-    for message, connection in work:
-        answer(message, connection, MINUTE)
+    for octets in received:
+        served += serve(octets, seconds)[1]
+        clear()
     spent = time.thread_time_ns() - began
-    space.updated.clear()
-    return spent / len(work)
+    assert served == sum(map(len, messages))
+    return spent / len(messages)
 
 
 def median(measure: Callable[[], float]) -> float:
@@ -63,23 +82,30 @@ def point(size: int) -> Point:
     before = resident()
     for number in range(size):
         octets = e.element(number + 1, e.LU, (draw.getrandbits(31),), asap=e.sctp(9))
-        space.register(HANDLE, octets, home=OWN, connection=number + 1)
+        space.register(HANDLE, octets, home=OWN, connection=LINE)
         space.arm(HANDLE, number + 1, Timer.KEEP_ALIVE, MINUTE + draw.randrange(5_000_000))
         space.arm(HANDLE, number + 1, Timer.LIFE, 10 * MINUTE)
     used = resident() - before
 
-    def work(which: int) -> list[tuple[bytes, int]]:
-        numbers = [draw.randrange(size) for _ in range(CALLS)]
-        return list(zip(messages(numbers, draw)[which], (n + 1 for n in numbers), strict=True))
-
+    lane = lane_of(space)
     resolution = e.message(5, e.handle_parameter(HANDLE), e.parameter(0x803F, (3).to_bytes(4)))
+
+    def cost(which: int, together: int) -> float:
+        def one_round() -> float:
+            numbers = [draw.randrange(size) for _ in range(CALLS)]
+            return per_message(lane, space, messages(numbers, draw)[which], together)
+
+        return median(one_round)
+
     return Point(
         elements=size,
         octets=used / size,
         megabytes=used / 1e6,
-        resolve=median(lambda: per_call(space, [(resolution, 1)] * CALLS)),
-        renew=median(lambda: per_call(space, work(0))),
-        acknowledge=median(lambda: per_call(space, work(1))),
+        resolve=median(lambda: per_message(lane, space, [resolution] * CALLS, 1)),
+        renew=cost(0, 1),
+        acknowledge=cost(1, 1),
+        renew_many=cost(0, MANY),
+        acknowledge_many=cost(1, MANY),
     )
 
 
@@ -101,21 +127,23 @@ def octets(one: Point) -> str:
 def table(found: list[Point]) -> list[str]:
     """Lines of Markdown."""
     lines = [
-        "| elements | octets per element | in all | resolve 3 | re-register | acknowledge |",
-        "|---|---|---|---|---|---|",
+        "| elements | octets per element | in all | resolve 3 | re-register | acknowledge "
+        f"| {MANY} at once: re-register | acknowledge |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {p.elements} | {octets(p)} | {p.resolve:.0f} ns | {p.renew:.0f} ns | {p.acknowledge:.0f} ns |"
+        f"| {p.elements} | {octets(p)} | {p.resolve:.0f} ns | {p.renew:.0f} ns | {p.acknowledge:.0f} ns "
+        f"| {p.renew_many:.0f} ns | {p.acknowledge_many:.0f} ns |"
         for p in found
     ]
     small = next(p for p in found if p.elements == 1_000)
     large = found[-1]
-    lines += [
+    ratios = [large[i] / small[i] for i in range(Point._fields.index("resolve"), len(Point._fields))]
+    return [
+        *lines,
         "",
-        f"{large.elements} over {small.elements} elements: resolve {large.resolve / small.resolve:.2f}, re-register "
-        f"{large.renew / small.renew:.2f}, acknowledge {large.acknowledge / small.acknowledge:.2f}.",
+        f"{large.elements} over {small.elements} elements: " + ", ".join(f"{ratio:.2f}" for ratio in ratios) + ".",
     ]
-    return lines
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
-from posix.time cimport timespec
+
+from rserpool._fast.sockets cimport MSG_DONTWAIT, MSG_NOSIGNAL, iovec, mmsghdr, recvmmsg, sendmmsg
 
 from bench.system.samples cimport (
     Pace, Samples, close_samples, due_at, now, open_samples, pace_of, percentile, sort, take,
@@ -23,23 +24,6 @@ from bench.system.sctp_packets cimport (
     ABORT, COMMON_HEADER, COOKIE_ACK, COOKIE_ECHO, DATA, HEARTBEAT, HEARTBEAT_ACK, INIT, INIT_ACK, SACK, STATE_COOKIE,
     WHOLE, WINDOW, Packet, begin, chunk, get16, get32, put16, put32, seal,
 )
-
-cdef extern from "<sys/uio.h>" nogil:
-    struct iovec:
-        void *iov_base
-        size_t iov_len
-
-cdef extern from "<sys/socket.h>" nogil:
-    struct msghdr:
-        iovec *msg_iov
-        size_t msg_iovlen
-    struct mmsghdr:
-        msghdr msg_hdr
-        unsigned int msg_len
-    int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, timespec *timeout)
-    int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
-    ssize_t send(int fd, const void *data, size_t size, int flags)
-    int MSG_DONTWAIT, MSG_NOSIGNAL
 
 cdef enum:
     BATCH = 64                        # packets sent or received at once

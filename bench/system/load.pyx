@@ -13,25 +13,12 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memmove
 from posix.unistd cimport close
 
+from rserpool._fast.epoll cimport EPOLL_CTL_ADD, EPOLLIN, epoll_create1, epoll_ctl, epoll_event, epoll_wait
+from rserpool._fast.sockets cimport MSG_DONTWAIT, MSG_NOSIGNAL, recv, send
+
 from bench.system.samples cimport (
     Pace, Samples, close_samples, due_at, now, open_samples, pace_of, percentile, sort, take,
 )
-
-cdef extern from "<sys/epoll.h>" nogil:
-    ctypedef union epoll_data:
-        uint32_t u32
-    struct epoll_event:
-        uint32_t events
-        epoll_data data
-    int epoll_create1(int flags)
-    int epoll_ctl(int epfd, int op, int fd, epoll_event *event)
-    int epoll_wait(int epfd, epoll_event *events, int count, int timeout)
-    int EPOLL_CTL_ADD, EPOLLIN
-
-cdef extern from "<sys/socket.h>" nogil:
-    ssize_t recv(int fd, void *buffer, size_t size, int flags)
-    ssize_t send(int fd, const void *data, size_t size, int flags)
-    int MSG_DONTWAIT, MSG_NOSIGNAL
 
 cdef enum:
     ROOM = 1 << 16

@@ -3,15 +3,22 @@
 from bench import scale
 from bench.system.report import RESULTS
 
-LABELS = {"resolve": "resolve 3", "renew": "re-register", "acknowledge": "acknowledge"}
+LABELS = {
+    "resolve": "resolve 3",
+    "renew": "re-register",
+    "acknowledge": "acknowledge",
+    "renew_many": f"re-register, {scale.MANY} at a wake-up",
+    "acknowledge_many": f"acknowledge, {scale.MANY} at a wake-up",
+}
 
 
 def figures(found: list[scale.Point]) -> dict[int, str]:
     """For the targets: octets of an element, and cost by number."""
     small, large = next(p for p in found if p.elements == 1_000), found[-1]
+    renewals = f"{large.renew_many / small.renew_many:.1f} with {scale.MANY} messages at a wake-up"
     return {
         10: f"{large.octets:.0f} each, {large.megabytes:.0f} MB in all",
-        11: f"{large.resolve / small.resolve:.1f}, {large.renew / small.renew:.1f}",
+        11: f"{large.resolve / small.resolve:.1f}, {renewals}, {large.renew / small.renew:.1f} with one",
     }
 
 

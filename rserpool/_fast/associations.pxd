@@ -3,6 +3,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t, uintptr_t
 
+from rserpool._fast.handlespace cimport Handlespace
 from rserpool._fast.lanes cimport Lane
 
 
@@ -31,6 +32,7 @@ cdef class Associations:
     cdef public object handler
     cdef public size_t max_message   # octets
     cdef public object clock         # seconds, as lanes count them
+    cdef Handlespace handlespace     # of the lanes, or None
     cdef dict table
     cdef dict parted                 # association by its own socket
     cdef dict late                   # the stack is done with them, the handler not yet

@@ -9,6 +9,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
+from rserpool._fast.ahead cimport MOST_AHEAD, Message, look_ahead
 from rserpool._fast.answers cimport resolution_of, table_part
 from rserpool._fast.args cimport as_u32, as_u64
 from rserpool._fast.inspect cimport inspect_space
@@ -104,6 +105,7 @@ cdef class Handlespace:
         self.space.keep_alive_interval = 5000000
         self.space.life_unit = 1000000
         self.space.most_candidates = 1024
+        self.space.large = 8192
 
     def __dealloc__(self):
         close_space(&self.space)
@@ -151,6 +153,16 @@ cdef class Handlespace:
     @most_candidates.setter
     def most_candidates(self, count: object) -> None:
         self.space.most_candidates = in_range(count, 1, 0xFFFFFFFF, "most_candidates")
+
+    @property
+    def large(self) -> int:
+        """PEs from which on the memory that the messages of a wake-up touch is fetched ahead: with fewer, that is in
+        the caches already, and looking costs more than it gains."""
+        return self.space.large
+
+    @large.setter
+    def large(self, count: object) -> None:
+        self.space.large = in_range(count, 0, 0xFFFFFFFF, "large")
 
     @property
     def complain(self) -> object:
@@ -269,6 +281,17 @@ cdef class Handlespace:
             &self.space, <const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data),
             as_u64(connection, "connection"), as_time(now, "now"), self.updated,
         )
+
+    def look_ahead(self, messages: list[bytes]) -> None:
+        """Fetch the memory that up to 32 messages will touch; nothing changes. Transports do it themselves."""
+        cdef Message found[MOST_AHEAD]
+        cdef bytes message
+        cdef int count = 0
+        for message in messages[:MOST_AHEAD]:
+            found[count].octets = <const uint8_t *>PyBytes_AS_STRING(message)
+            found[count].size = <size_t>PyBytes_GET_SIZE(message)
+            count += 1
+        look_ahead(&self.space, found, count)
 
     def connected(self, connection: object) -> list:
         """(pool handle, PE identifier) of the PEs of an association, sorted."""

@@ -4,6 +4,7 @@ from typing import Any
 from rserpool._fast.admission import Guest, Terms
 from rserpool._fast.bucket import Bucket
 from rserpool._fast.handlespace import Handlespace
+from rserpool._fast.pulse import Pulse
 
 class Tally:
     def take(self) -> tuple[int, int, int, int]: ...
@@ -11,6 +12,7 @@ class Tally:
 class Lane:
     renewed: Callable[[], None] | None
     used: bool
+    pulse: Pulse | None
     def __new__(
         cls,
         handlespace: Handlespace,

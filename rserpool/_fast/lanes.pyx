@@ -5,6 +5,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from rserpool._fast.admission cimport Guest, Terms, admit
+from rserpool._fast.ahead cimport MOST_AHEAD, Message, is_large, look_ahead
 from rserpool._fast.bucket cimport Bucket
 from rserpool._fast.cursor cimport load_u16, load_u32
 from rserpool._fast.handlespace cimport Handlespace
@@ -17,6 +18,7 @@ cdef enum:
     HANDLE_RESOLUTION = 0x05
     ENDPOINT_KEEP_ALIVE_ACK = 0x08
     HEADER = 4
+    STREAK = 4                 # who asks ten times a second at random is in haste at one message of 400
     ENOUGH = 1 << 18           # octets of answers at a time: a few requests could ask for gigabytes of them
 
 
@@ -121,9 +123,20 @@ cdef class Lane:
                 self.handlespace.updated.append(name)
         return 0
 
+    cdef int beat(self, uint64_t now) except -1:
+        """Tell of a message. It comes in haste where STREAK before it did not keep their distance either."""
+        if now - self.last < self.pulse.near:
+            self.streak += 1
+        else:
+            self.streak = 0
+        self.last = now
+        return self.pulse.beat(now, self.streak >= STREAK)
+
     cdef object serve_one(self, const uint8_t *octets, size_t size, uint64_t now):
         """The same, with what it leads to done."""
         cdef object answer = self.answer_to(octets, size, now)
+        if answer is not None and self.pulse is not None:
+            self.beat(now)
         if answer is not None and self.renewed is not None:
             if self.handlespace.space.wheel.early or (octets[0] == REGISTRATION and self.handlespace.updated):
                 self.renewed()
@@ -133,16 +146,42 @@ cdef class Lane:
         """The answer to one message; b"" where none is due, None for the readable way. ``now`` in microseconds."""
         return self.answer_to(<const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data), now)
 
+    cdef int look(self, const uint8_t *octets, size_t size) noexcept:
+        """Look ahead to what the next messages will touch; how many they are, an incomplete one among them."""
+        cdef Message messages[MOST_AHEAD]
+        cdef int count = 0
+        cdef size_t length, at = 0
+        while size - at >= HEADER and count < MOST_AHEAD:
+            length = (<size_t>load_u16(octets + at + 2) + 3) & ~<size_t>3
+            messages[count].octets = octets + at
+            messages[count].size = min(length, size - at)
+            count += 1
+            if length < HEADER or size - at < length:
+                break
+            at += length
+        look_ahead(&self.handlespace.space, messages, count)
+        return count
+
     def serve(self, bytes data not None, double seconds) -> tuple[bytes, int]:
         """The answers to the complete messages at the beginning of a stream's octets, up to the first that must go the
         readable way or comes after ENOUGH answers; and how many octets they were."""
-        cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
-        cdef size_t size = <size_t>PyBytes_GET_SIZE(data)
+        cdef size_t served = 0
+        cdef bytes answers = self.serve_octets(
+            <const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data), <uint64_t>(seconds * 1e6), &served
+        )
+        return answers, served
+
+    cdef bytes serve_octets(self, const uint8_t *octets, size_t size, uint64_t now, size_t *served):
         cdef size_t at = 0, answered = 0, length
-        cdef uint64_t now = <uint64_t>(seconds * 1e6)
         cdef bytes answer, only = b""
         cdef list answers = None
+        cdef bint large = is_large(&self.handlespace.space)
+        cdef int seen = 0
         while size - at >= HEADER and answered < ENOUGH:
+            if large:
+                if not seen:
+                    seen = self.look(octets + at, size - at)
+                seen -= 1
             length = (<size_t>load_u16(octets + at + 2) + 3) & ~<size_t>3
             if length < HEADER or size - at < length:
                 break
@@ -157,4 +196,5 @@ cdef class Lane:
                 answers = [only, answer]
             else:
                 only = answer
-        return (only if answers is None else b"".join(answers)), at
+        served[0] = at
+        return only if answers is None else b"".join(answers)

@@ -1,34 +1,9 @@
-"""What we use of libusrsctp and of the system, as C declares it."""
+"""What we use of libusrsctp, of clocks and byte orders, as C declares it."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from rserpool._fast.peers cimport sockaddr, socklen_t
-
-cdef extern from "<sys/socket.h>" nogil:
-    struct iovec:
-        void *iov_base
-        size_t iov_len
-    struct msghdr:
-        void *msg_name
-        socklen_t msg_namelen
-        iovec *msg_iov
-        size_t msg_iovlen
-        void *msg_control
-        size_t msg_controllen
-        int msg_flags
-    struct mmsghdr:
-        msghdr msg_hdr
-        unsigned int msg_len
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-    struct linger_t "linger":
-        int l_onoff
-        int l_linger
-    int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, timespec *timeout)
-    ssize_t sendto(int fd, const void *data, size_t length, int flags, const sockaddr *to, socklen_t tolen)
-    int SOL_SOCKET, SO_LINGER, SO_SNDBUF, SO_RCVBUF, MSG_DONTWAIT, MSG_EOR, MSG_TRUNC, SOCK_SEQPACKET
+from rserpool._fast.sockets cimport sockaddr, socklen_t, timespec
 
 cdef extern from "<time.h>" nogil:
     int clock_gettime(int clock, timespec *now)

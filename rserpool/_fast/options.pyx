@@ -9,7 +9,7 @@ from libc.stdint cimport uint16_t, uint32_t, uintptr_t
 from libc.string cimport memset
 
 from rserpool._fast.libusrsctp cimport *
-from rserpool._fast.peers cimport socklen_t
+from rserpool._fast.sockets cimport *
 
 cdef enum:
     STREAMS = 32                     # incoming streams we admit; a peer cannot make us reserve more

@@ -2,7 +2,7 @@
 
 from libc.stddef cimport size_t
 
-from rserpool._fast.peers cimport sockaddr, socklen_t
+from rserpool._fast.sockets cimport sockaddr, socklen_t
 
 
 cdef void outbox_open() noexcept nogil

@@ -10,22 +10,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
-from rserpool._fast.peers cimport ADDRESS_ROOM, sockaddr, socklen_t
-
-cdef extern from "<sys/socket.h>" nogil:
-    struct iovec:
-        void *iov_base
-        size_t iov_len
-    struct msghdr:
-        void *msg_name
-        socklen_t msg_namelen
-        iovec *msg_iov
-        size_t msg_iovlen
-    struct mmsghdr:
-        msghdr msg_hdr
-    int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
-    ssize_t sendto(int fd, const void *data, size_t length, int flags, const sockaddr *to, socklen_t tolen)
-    int MSG_DONTWAIT
+from rserpool._fast.peers cimport ADDRESS_ROOM
+from rserpool._fast.sockets cimport MSG_DONTWAIT, iovec, mmsghdr, msghdr, sendmmsg, sendto, sockaddr, socklen_t
 
 cdef enum:
     BATCH = 64                       # datagrams per sendmmsg

@@ -3,7 +3,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from rserpool._fast.peers cimport socklen_t
+from rserpool._fast.sockets cimport socklen_t
 
 cdef enum:
     COMMON_HEADER = 12

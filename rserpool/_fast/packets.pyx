@@ -5,17 +5,9 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
-from rserpool._fast.libusrsctp cimport iovec, msghdr, MSG_DONTWAIT
-
-cdef extern from "<sys/socket.h>" nogil:
-    struct cmsghdr:
-        int cmsg_level
-        int cmsg_type
-    cmsghdr *CMSG_FIRSTHDR(msghdr *message)
-    cmsghdr *CMSG_NXTHDR(msghdr *message, cmsghdr *control)
-    uint8_t *CMSG_DATA(cmsghdr *control)
-    ssize_t recvmsg(int fd, msghdr *message, int flags)
-    int MSG_ERRQUEUE
+from rserpool._fast.sockets cimport (
+    CMSG_DATA, CMSG_FIRSTHDR, CMSG_NXTHDR, MSG_DONTWAIT, MSG_ERRQUEUE, cmsghdr, iovec, msghdr, recvmsg,
+)
 
 cdef extern from *:
     """

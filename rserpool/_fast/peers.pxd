@@ -10,10 +10,7 @@ must compare it with where the packet came from.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uintptr_t
 
-cdef extern from "<netinet/in.h>" nogil:
-    ctypedef uint32_t socklen_t
-    struct sockaddr:
-        unsigned short sa_family
+from rserpool._fast.sockets cimport sockaddr, socklen_t
 
 
 cdef enum:

@@ -17,7 +17,7 @@ cdef enum:
 
 
 cdef const Policy *policy_of(uint32_t type) noexcept nogil
-cdef void enter_choice(Pool *pool, Element *element) noexcept nogil
+cdef void aim_choice(Pool *pool, Element *element) noexcept nogil
 cdef void leave_choice(Pool *pool, Element *element) noexcept nogil
 cdef void revise_choice(Pool *pool, Element *element) noexcept nogil
 cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except? 0

@@ -250,8 +250,8 @@ cdef void set_weight(Pool *pool, Element *element, uint64_t weight) noexcept nog
     pool.idle += weight == 0
 
 
-cdef void enter_choice(Pool *pool, Element *element) noexcept nogil:
-    """Link a PE into the selection; its policy values are in its run."""
+cdef void aim_choice(Pool *pool, Element *element) noexcept nogil:
+    """Set the key of a PE's place in the selection; its policy values are in its run."""
     element.counter = 0
     if pool.policy.family == SORTED:
         element.choice.node.key0 = merit(pool, element)
@@ -260,7 +260,6 @@ cdef void enter_choice(Pool *pool, Element *element) noexcept nogil:
         join_turns(pool, element, merit(pool, element))
     else:
         set_weight(pool, element, merit(pool, element))
-    insert(&pool.choice, &element.choice.node)
 
 
 cdef void leave_choice(Pool *pool, Element *element) noexcept nogil:
@@ -295,7 +294,8 @@ cdef void revise_choice(Pool *pool, Element *element) noexcept nogil:
     if pool.policy.family == TURNS:
         if not same_turns(element, merit(pool, element)):
             remove(&pool.choice, &element.choice.node)
-            enter_choice(pool, element)
+            aim_choice(pool, element)
+            insert(&pool.choice, &element.choice.node)
         return
     element.counter = 0
     if pool.policy.family == SORTED:

@@ -7,6 +7,11 @@ drawn by value in O(log n). Nodes belong to their owner; a tree never allocates.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint64_t, uintptr_t
 
+from rserpool._fast.rng cimport uint128_t
+
+cdef extern from *:
+    void prefetch "__builtin_prefetch"(const void *place) noexcept nogil
+
 
 cdef struct Node:
     Node *child[2]
@@ -28,6 +33,12 @@ cdef struct Tree:
     bint summed
 
 
+cdef struct Way:
+    const Node *at     # how far down; NULL at the end
+    uint64_t key0      # of the place that it leads to
+    uint64_t key1
+
+
 # Negative, zero or positive as the node of a pair with equal keys that comes first is the left, none or the right one.
 ctypedef int (*tie_order)(const Node *left, const Node *right) noexcept nogil
 
@@ -35,6 +46,7 @@ ctypedef int (*tie_order)(const Node *left, const Node *right) noexcept nogil
 cdef void link_node(Tree *tree, Node *node, Node *parent, int side) noexcept nogil
 cdef void remove(Tree *tree, Node *node) noexcept nogil
 cdef void insert_tied(Tree *tree, Node *node, tie_order tie) noexcept nogil
+cdef void approach(Way *ways, int count) noexcept nogil
 cdef void set_value(Node *node, uint64_t value) noexcept nogil
 cdef Node *draw(const Tree *tree, uint64_t at) noexcept nogil
 cdef size_t check(const Tree *tree) except? 0
@@ -86,6 +98,23 @@ cdef inline void insert(Tree *tree, Node *node) noexcept nogil:
     link_node(tree, node, parent, side)
 
 
+cdef inline Way way_to(const Tree *tree, uint64_t key0, uint64_t key1) noexcept nogil:
+    """That which insert() would search; none to the end, which it knows."""
+    cdef Way way
+    cdef Node wanted
+    wanted.key0 = way.key0 = key0
+    wanted.key1 = way.key1 = key1
+    way.at = tree.root if tree.root is not NULL and before(&wanted, tree.greatest) else NULL
+    return way
+
+
+cdef inline int side_of(const Way *way) noexcept nogil:
+    """Where the way goes on, without a branch: half of them would be guessed wrong."""
+    cdef uint128_t wanted = <uint128_t>way.key0 << 64 | way.key1
+    cdef uint128_t found = <uint128_t>way.at.key0 << 64 | way.at.key1
+    return wanted >= found
+
+
 cdef inline Node *lookup(const Tree *tree, uint64_t key0) noexcept nogil:
     """The node of ``key0`` in a tree whose key0 are unique."""
     cdef Node *at = tree.root
@@ -108,17 +137,17 @@ cdef inline Node *above(const Tree *tree, uint64_t key0, uint64_t key1) noexcept
 
 
 cdef inline void move(Tree *tree, Node *node, uint64_t key0, uint64_t key1) noexcept nogil:
-    """Give ``node`` another key. It stays linked where it is if its neighbours allow it."""
-    cdef Node *left
-    cdef Node *right
+    """Give ``node`` another key. It stays linked where it is if the neighbour on that side allows it."""
+    cdef Node *neighbour
     cdef Node wanted
-    if node.key0 == key0 and node.key1 == key1:  # each neighbour may be a cache miss
+    cdef int side
+    if node.key0 == key0 and node.key1 == key1:  # a neighbour may be a cache miss
         return
-    left = step(node, 0) if node != tree.least else NULL
-    right = step(node, 1)
     wanted.key0 = key0
     wanted.key1 = key1
-    if (left is NULL or before(left, &wanted)) and (right is NULL or before(&wanted, right)):
+    side = before(node, &wanted)
+    neighbour = step(node, side)
+    if neighbour is NULL or (before(&wanted, neighbour) if side else before(neighbour, &wanted)):
         node.key0 = key0
         node.key1 = key1
         return

@@ -120,6 +120,7 @@ cdef struct Space:
     uint32_t used_items        # of an answer, 0 counts as 1
     Index index            # the PEs by pool and identifier
     size_t most_candidates     # that a plugged-in rule is shown
+    size_t large               # PEs from which on memory is fetched ahead
     PyObject *complain         # called when such a rule fails; the owner's, or NULL
     bint choosing              # such a rule is running
     Slab elements

@@ -12,51 +12,14 @@ from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr
 from libc.stdlib cimport calloc, malloc
 from libc.string cimport memcpy, memset
 
+from rserpool._fast.ahead cimport MOST_AHEAD, Message, is_large, look_ahead
 from rserpool._fast.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations, State,
 )
-from rserpool._fast.peers cimport sockaddr, socklen_t
+from rserpool._fast.epoll cimport EPOLLIN, EPOLLOUT
+from rserpool._fast.sockets cimport *
 
 from rserpool.association import AssociationGone
-
-cdef extern from "<sys/socket.h>" nogil:
-    struct iovec:
-        void *iov_base
-        size_t iov_len
-    struct msghdr:
-        void *msg_name
-        socklen_t msg_namelen
-        iovec *msg_iov
-        size_t msg_iovlen
-        void *msg_control
-        size_t msg_controllen
-        int msg_flags
-    struct mmsghdr:
-        msghdr msg_hdr
-        unsigned int msg_len
-    struct cmsghdr:
-        size_t cmsg_len
-        int cmsg_level
-        int cmsg_type
-    struct timespec:
-        pass
-    struct linger_t "linger":
-        int l_onoff
-        int l_linger
-    cmsghdr *CMSG_FIRSTHDR(msghdr *message)
-    cmsghdr *CMSG_NXTHDR(msghdr *message, cmsghdr *last)
-    uint8_t *CMSG_DATA(cmsghdr *header)
-    size_t CMSG_LEN(size_t length)
-    size_t CMSG_SPACE(size_t length)
-    int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, timespec *timeout)
-    ssize_t sendmsg(int fd, const msghdr *message, int flags)
-    int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
-    int getsockopt(int fd, int level, int option, void *value, socklen_t *length)
-    int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
-    int MSG_DONTWAIT, MSG_NOSIGNAL, MSG_EOR, SOCK_NONBLOCK, SOCK_CLOEXEC, SOL_SOCKET, SO_LINGER
-
-cdef extern from "<sys/epoll.h>" nogil:
-    int EPOLLIN, EPOLLOUT
 
 cdef extern from "<unistd.h>" nogil:
     int close(int fd)
@@ -89,7 +52,7 @@ cdef enum:
     COMM_LOST = 1
     RESTART = 2
     SHUTDOWN_COMP = 3
-    BATCH = 32                       # messages per recvmmsg
+    BATCH = MOST_AHEAD               # messages per recvmmsg
     BATCHES = 8                      # per wake-up, so that one busy socket does not starve the loop; but a message for
     MOST_BATCHES = 128               # each association, as a loop full of busy TCP connections reads each of them once
     OWN_BATCH = 8                    # the same of an association's own socket: what pausing may leave to be held
@@ -303,6 +266,7 @@ cdef class Socket(Associations):
             if errno == EAGAIN or errno == EINTR or fd != self.fd:
                 return 0
             raise OSError(errno, os.strerror(errno))
+        self.look(n)
         try:
             for i in range(n):
                 if self.fd < 0:
@@ -315,6 +279,17 @@ cdef class Socket(Associations):
         finally:
             self.send_answers()
         return n
+
+    cdef void look(self, int count) noexcept:
+        """Ahead to what the messages will touch that were taken."""
+        cdef Message messages[BATCH]
+        cdef int i
+        if self.handlespace is None or not is_large(&self.handlespace.space):
+            return
+        for i in range(count):
+            messages[i].octets = <const uint8_t *>_headers[i].msg_hdr.msg_iov.iov_base
+            messages[i].size = _headers[i].msg_len
+        look_ahead(&self.handlespace.space, messages, count)
 
     def fd_of(self, assoc: int) -> int:
         """The descriptor on which to ask for an association."""

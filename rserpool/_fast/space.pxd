@@ -42,3 +42,7 @@ cdef void set_connection(Space *space, Element *element, uint64_t connection) no
 cdef size_t connected_to(Space *space, uint64_t connection, Element **found) noexcept nogil
 cdef uint32_t word_sum(const Element *element) noexcept nogil
 cdef uint16_t folded(uint32_t accumulator) noexcept nogil
+
+
+cdef inline uint64_t index_key(const Pool *pool, uint32_t identifier) noexcept nogil:
+    return pool.serial << 32 | identifier

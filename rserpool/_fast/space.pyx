@@ -7,8 +7,10 @@ from libc.string cimport memcmp, memcpy, memset
 
 from rserpool._fast.cursor cimport load_u16, load_u32, padded, store_u32
 from rserpool._fast.index cimport Index, close_index, enter_slot, leave_slot, open_index, place_of, reserve_slot
-from rserpool._fast.policies cimport DRAWN, enter_choice, leave_choice, policy_of, revise_choice
-from rserpool._fast.rbtree cimport Node, first, insert, insert_tied, lookup, next_of, remove
+from rserpool._fast.policies cimport DRAWN, aim_choice, leave_choice, policy_of, revise_choice
+from rserpool._fast.rbtree cimport (
+    Node, Way, approach, first, insert, insert_tied, lookup, next_of, remove, way_to,
+)
 from rserpool._fast.records cimport (
     AWAITED, CHOICE_AT, KEEP_ALIVE_AT, LIFE_AT, MARKED, NEVER_FITS, OWNED_AT, RUN_SLABS, RUN_STEP, Policy,
     identifier_of, octets_of,
@@ -180,10 +182,6 @@ cdef Pool *pool_after(Space *space, const uint8_t *name, size_t length) noexcept
 cdef Element *find_element(Space *space, const uint8_t *name, size_t length, uint32_t identifier) noexcept nogil:
     cdef Pool *pool = find_pool(space, name, length)
     return find_in(space, pool, identifier) if pool is not NULL else NULL
-
-
-cdef inline uint64_t index_key(const Pool *pool, uint32_t identifier) noexcept nogil:
-    return pool.serial << 32 | identifier
 
 
 cdef Element *find_in(Space *space, Pool *pool, uint32_t identifier) noexcept nogil:
@@ -463,14 +461,27 @@ cdef Element *add_element(
     element.node.key1 = space.registrations
     element.pool = pool
     element.run = run
+    aim_choice(pool, element)
+    if space.size >= 4 * space.large:                   # with fewer, walking costs as much as it gains
+        approach_places(element, owner)
     insert(&pool.elements, &element.node)
+    insert(&pool.choice, &element.choice.node)
     enter_slot(&space.index, index_key(pool, scan.identifier), element)
     pool.size += 1
     space.size += 1
-    enter_choice(pool, element)
     enter_home(element, owner)
     set_connection(space, element, connection)
     return element
+
+
+cdef void approach_places(const Element *element, const Home *owner) noexcept nogil:
+    """In the pool, in the selection and in the home."""
+    cdef const Pool *pool = element.pool
+    cdef Way ways[3]
+    ways[0] = way_to(&pool.elements, element.node.key0, element.node.key1)
+    ways[1] = way_to(&pool.choice, element.choice.node.key0, element.choice.node.key1)
+    ways[2] = way_to(&owner.owned, pool.serial, identifier_of(element))
+    approach(ways, 3)
 
 
 cdef int update_element(

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
 
-from rserpool._fast.peers cimport Peers, sockaddr, socklen_t
+from rserpool._fast.peers cimport Peers
+from rserpool._fast.sockets cimport sockaddr, socklen_t
 
 
 cdef enum:

@@ -13,8 +13,9 @@ from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.outbox cimport outbox_close, outbox_disown, outbox_open, outbox_put
 from rserpool._fast.packets cimport is_heartbeat, target_of, token_of
 from rserpool._fast.peers cimport (
-    SHARED, Peer, peers_behind, peers_clear, peers_disown, peers_find, peers_get, peers_init, sockaddr, socklen_t,
+    SHARED, Peer, peers_behind, peers_clear, peers_disown, peers_find, peers_get, peers_init,
 )
+from rserpool._fast.sockets cimport sockaddr, socklen_t, timespec
 
 cdef enum:
     MAX_CHUNKS = 1 << 14             # kept per association; the window bounds them first. Beyond, they are dropped

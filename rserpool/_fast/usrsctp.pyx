@@ -13,14 +13,16 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
+from rserpool._fast.ahead cimport MOST_AHEAD, Message, is_large, look_ahead
 from rserpool._fast.events cimport (
     READABLE, Event, Queue, events_close, events_from, events_key, events_of, events_open, events_receive, events_take,
     events_upcall,
 )
 from rserpool._fast.libusrsctp cimport *
 from rserpool._fast.peers cimport (
-    Peer, peers_behind, peers_forget, peers_get, peers_near, peers_release, peers_use, sockaddr, socklen_t,
+    Peer, peers_behind, peers_forget, peers_get, peers_near, peers_release, peers_use,
 )
+from rserpool._fast.sockets cimport *
 
 from rserpool._fast.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
@@ -271,7 +273,7 @@ cdef class Socket(Associations):
         """Hand so many waiting events to the handler; whether none are left. Those come when the loop has turned."""
         cdef Queue *queue
         cdef Event event
-        cdef int left = EVENTS
+        cdef int left = EVENTS, seen = 0
         if self.draining or self.so == NULL or self.forks != stack.forks:
             return True
         self.draining = True
@@ -288,8 +290,11 @@ cdef class Socket(Associations):
                 if not left and queue.head != queue.tail:
                     self.wake()
                     return False
+                if not seen:
+                    seen = self.look_on(queue)
                 if not events_take(queue, &event):
                     break
+                seen -= 1
                 left -= 1
                 try:
                     if event.flags == READABLE:
@@ -305,6 +310,20 @@ cdef class Socket(Associations):
         finally:
             self.draining = False
         return True
+
+    cdef int look_on(self, const Queue *queue) noexcept:
+        """Look ahead to what the next messages will touch; how many events they are."""
+        cdef Message messages[MOST_AHEAD]
+        cdef const Event *event
+        cdef int i, count = <int>min(queue.tail - queue.head, <size_t>MOST_AHEAD)
+        if self.handlespace is None or not is_large(&self.handlespace.space):
+            return count
+        for i in range(count):
+            event = &queue.events[queue.head + <size_t>i]
+            messages[i].octets = <const uint8_t *>event.data
+            messages[i].size = event.length if event.data != NULL else 0
+        look_ahead(&self.handlespace.space, messages, count)
+        return count
 
     cdef int stir(self) except -1:
         """Before a call from outside the loop's receive() sets timers."""
@@ -499,18 +518,13 @@ cdef class Socket(Associations):
     cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
         return self.sendv(assoc, <const char *>answer, <size_t>len(answer), ASAP_PPID, 0) >= 0
 
-    def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
-        """See interface.Endpoint.send."""
-        cdef int error
+    cdef bint put(self, uint32_t assoc, bytes data, uint32_t ppid) except -1:
+        """Give the stack a message; False where there is no room."""
         cdef Association association
-        self.living(assoc)
-        self.checked(data)
-        self.stir()
+        cdef int error
         if self.sendv(assoc, <const char *>data, <size_t>len(data), ppid, 0) >= 0:
-            self.look()
             return True
         error = errno
-        self.look()
         if error == EAGAIN:
             association = self.blockable(assoc)
             if association is not None:
@@ -520,13 +534,38 @@ cdef class Socket(Associations):
             raise AssociationGone(f"association {assoc} is gone")
         raise OSError(error, os.strerror(error))
 
-    def send_before(self, assoc: int, data: bytes, ppid: int) -> bool:
-        """See interface.Bundling.send_before. A keep-alive in a row of 50 costs about half of what it does alone."""
+    def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
+        """See interface.Endpoint.send."""
+        self.living(assoc)
+        self.checked(data)
+        self.stir()
+        try:
+            return self.put(assoc, data, ppid)
+        finally:
+            self.look()
+
+    def send_row(self, assoc: int, list messages not None, uint32_t ppid) -> int:
+        """See interface.Bundling.send_row. A keep-alive in a row of 50 costs a third of what it does alone."""
+        cdef bytes data
+        cdef Py_ssize_t sent = 0, last = len(messages) - 1
+        self.living(assoc)
+        for data in messages:
+            self.checked(data)
+        self.stir()
+        outbox_open()
         hold_back(self.so, True)
         try:
-            return self.send(assoc, data, ppid)
+            for data in messages:
+                if sent == last:
+                    hold_back(self.so, False)
+                if not self.put(assoc, data, ppid):
+                    break
+                sent += 1
         finally:
             hold_back(self.so, False)
+            outbox_close()
+            self.look()
+        return sent
 
     cdef int look(self) except -1:
         """Events may have come of a call from outside the loop's drain."""

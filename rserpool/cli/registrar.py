@@ -12,10 +12,12 @@ from typing import Any
 
 import uvloop
 
+from rserpool.cli.collector import settle
 from rserpool.cli.plugins import load_policies
 from rserpool.cli.readiness import notify
 from rserpool.registrar.config import OPTIONS, SECTIONS, Config, add_flags, load, spoken
 from rserpool.registrar.instruments import Instruments, Outputs
+from rserpool.registrar.moderation import moderation_of
 from rserpool.registrar.server import Server
 
 
@@ -48,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         stream=sys.stderr,
     )
     load_policies(logging.getLogger("rserpool.registrar"))
+    settle()
     loop_factory = uvloop.new_event_loop if config.server.uvloop else None
     with Outputs(config.server) as outputs, asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(serve(config, outputs))
@@ -59,7 +62,8 @@ async def serve(config: Config, outputs: Outputs) -> int:
     ended = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, ended.set)
-    server = Server(config)
+    moderation = moderation_of(config.server)
+    server = Server(config, moderation=moderation)
     instruments = Instruments(server, outputs)
     try:
         await server.start()
@@ -70,7 +74,10 @@ async def serve(config: Config, outputs: Outputs) -> int:
     finally:
         instruments.stop()
         await server.stop()
-    counted = ", ".join(f"{name} {count}" for name, count in sorted(server.registrar.counters.items()))
+    counters = dict(server.registrar.counters)
+    if moderation is not None and moderation.rests:
+        counters["rests"] = moderation.rests
+    counted = ", ".join(f"{name} {count}" for name, count in sorted(counters.items()))
     logging.getLogger("rserpool.registrar").info("ended; %s", counted or "nobody came")
     return 0
 

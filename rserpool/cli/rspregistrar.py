@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import uvloop
 
 from rserpool.cli import rsplib_log
+from rserpool.cli.collector import settle
 from rserpool.cli.daemon import detach
 from rserpool.cli.plugins import load_policies
 from rserpool.cli.readiness import notify
@@ -21,6 +22,7 @@ from rserpool.cli.rsplib_config import Setup
 from rserpool.cli.rsplib_options import parse, usage
 from rserpool.errors import RSerPoolError
 from rserpool.registrar.instruments import Instruments, Outputs
+from rserpool.registrar.moderation import moderation_of
 from rserpool.registrar.server import Server
 
 log = logging.getLogger("rserpool.registrar")
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         draws = random.SystemRandom()
         outputs = Outputs(setup.config(draws.randint).server)
         serving = detach(process.daemon_pid_file) if process.daemon_pid_file else None
+        settle()
         with outputs:
             Program(setup, outputs, draws, serving).run()
     except (RSerPoolError, OSError) as error:
@@ -134,7 +137,7 @@ class Program:
         """A registrar that serves; with another port where a random one is taken."""
         for left in reversed(range(PORT_DRAWS)):
             config = self._setup.config(self._draws.randint)
-            server = Server(config)
+            server = Server(config, moderation=moderation_of(config.server))
             try:
                 await server.start()
             except BaseException as error:

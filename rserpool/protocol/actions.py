@@ -25,8 +25,11 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class SendBefore(Send):
-    """Send one message; another one over the same association follows, with which it may share a packet."""
+class SendRow:
+    """Send messages over an association, in order, which may share packets."""
+
+    association: int
+    messages: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +117,17 @@ class Happened:
     event: Event
 
 
-Action = Send | Abort | Shutdown | Dial | Connect | Update | Announce | AnnouncePresence | Renumber | Happened | Note
+Action = (
+    Send
+    | SendRow
+    | Abort
+    | Shutdown
+    | Dial
+    | Connect
+    | Update
+    | Announce
+    | AnnouncePresence
+    | Renumber
+    | Happened
+    | Note
+)

@@ -13,6 +13,7 @@ from rserpool._fast.admission import Guest
 from rserpool._fast.bucket import Bucket
 from rserpool._fast.handlespace import Handlespace, Timer, Verdict
 from rserpool._fast.lanes import Lane, Tally
+from rserpool._fast.probing import probe
 from rserpool._fast.views import PoolElementView
 from rserpool._fast.wheel import Wheel
 from rserpool.errors import Cause, RemoteProtocolError
@@ -20,7 +21,6 @@ from rserpool.messages import (
     AsapError,
     Deregistration,
     DeregistrationResponse,
-    EndpointKeepAlive,
     EndpointKeepAliveAck,
     EndpointUnreachable,
     ErrorCause,
@@ -220,10 +220,11 @@ class AsapRegistrar:
         if not self.handlespace.updated:
             return actions
         mirrored = self.mirrored()
-        for name in self.handlespace.updated[:most]:
-            if mirrored and not self._updates.waits(name, now):
-                actions += self._update_of(name)
-            self.subscriptions.changed(name[0])
+        if mirrored or self.subscriptions.watchers:
+            for name in self.handlespace.updated[:most]:
+                if mirrored and not self._updates.waits(name, now):
+                    actions += self._update_of(name)
+                self.subscriptions.changed(name[0])
         del self.handlespace.updated[:most]
         return actions
 
@@ -405,15 +406,14 @@ class AsapRegistrar:
             self.counters["elements removed by reports"] += 1
             text = f"element 0x{identifier:08x} of pool {handle!r} is removed: too often reported unreachable"
             return [*self._cast_out(view), Note(Level.INFO, "reports", text)]
-        return self._probe_soon(view)
+        return self._probe_soon(handle, identifier)
 
-    def _probe_soon(self, view: PoolElementView) -> list[Action]:
+    def _probe_soon(self, handle: bytes, identifier: int) -> list[Action]:
         """A keep-alive now, unless the element has had as many as it may."""
         bucket = self._probes.setdefault(
-            (view.pool_handle, view.identifier),
-            Bucket(1 / self.settings.limits.probe_interval, PROBES_AT_ONCE, self._now),
+            (handle, identifier), Bucket(1 / self.settings.limits.probe_interval, PROBES_AT_ONCE, self._now)
         )
-        return self._probe(view) if bucket.take(self._now) else []
+        return self._probe(handle, identifier, again=True) if bucket.take(self._now) else []
 
     def _counts(self, peer: Association, handle: bytes, identifier: int) -> bool:
         """Whether one more report of this peer about this element counts."""
@@ -425,17 +425,14 @@ class AsapRegistrar:
         )
         return bucket.take(self._now)
 
-    def _probe(self, view: PoolElementView) -> list[Action]:
-        """A keep-alive with H=0; its acknowledgement is due within the time-out, unless one is due already."""
-        handle, identifier = view.pool_handle, view.identifier
-        if not view.probed:
-            view.probed = True
-            self.handlespace.arm(handle, identifier, Timer.KEEP_ALIVE, self._now + self.timeout)
-        self.counters["keep-alives"] += 1
-        message = EndpointKeepAlive(
-            server_identifier=self.settings.identifier, pool_handle=handle, pe_identifier=identifier
-        )
-        return [Send(view.connection, message.encode())]
+    def _probe(self, handle: bytes, identifier: int, again: bool = False) -> list[Action]:
+        """A keep-alive with H=0 for an element of ours; its acknowledgement is due within the time-out. Nothing if one
+        is due already; with ``again`` another keep-alive, and no more time."""
+        message = probe(self.handlespace, handle, identifier, self._now + self.timeout, again)
+        if message is None:
+            return []
+        self._counters["keep-alives"] += 1
+        return [Send(*message)]
 
     def _remove(self, handle: bytes, identifier: int, *, leaves: bool = False) -> list[Action]:
         """Take an element of ours out and tell the peers; nothing happens if it is not there. One that a peer has
@@ -473,6 +470,11 @@ class AsapRegistrar:
         self._now = now
         self.subscriptions.changed(handle)
 
+    def changed_among(self, names: list[tuple[bytes, int]], now: int) -> None:
+        """The same of all these elements' pools."""
+        self._now = now
+        self.subscriptions.changed_among(names)
+
     def moved_away(self, handle: bytes, identifier: int, previous: int) -> None:
         """An element has another home: its former association, if it had one here, is no business of its any more."""
         self._one_element_less(previous)
@@ -485,7 +487,7 @@ class AsapRegistrar:
         """A peer says that an element which is associated here is its: ask the element."""
         self._now = now
         self.custody.claim(view, claimant, parameter)
-        return self._probe_soon(view)
+        return self._probe_soon(view.pool_handle, view.identifier)
 
     def unreachable(self, addresses: tuple[Address, ...], port: int, now: int) -> list[Action]:
         """An association to elements that were taken over could not be opened: they are gone."""
@@ -522,11 +524,12 @@ class AsapRegistrar:
         return self._life_over(handle, identifier)
 
     def _keep_alive_due(self, handle: bytes, identifier: int) -> list[Action]:
+        asked = self._probe(handle, identifier)
+        if asked:
+            return asked
         view = self.handlespace.find(handle, identifier)
         if view is None or view.home_identifier != self.settings.identifier:
             return []
-        if not view.probed:
-            return self._probe(view)
         number = view.connection
         self.counters["elements silent"] += 1
         text = f"element 0x{identifier:08x} of pool {handle!r} is removed: no answer to a keep-alive"

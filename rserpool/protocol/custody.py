@@ -14,7 +14,7 @@ from rserpool._fast.bucket import Bucket
 from rserpool._fast.views import PoolElementView
 from rserpool._fast.wheel import Wheel
 from rserpool.messages import decode_transport
-from rserpool.protocol.actions import Action, Connect, Protocol, Send, SendBefore
+from rserpool.protocol.actions import Action, Connect, Protocol, SendRow
 from rserpool.protocol.addresses import Address, plain
 from rserpool.protocol.association import MICROSECONDS, Association
 
@@ -25,8 +25,9 @@ ADOPTION = 3
 """Keep-alive time-outs within which an element that was taken over must acknowledge: it has to be called first."""
 CALLED = 10
 """Places that are called at a time: less than 2 ms, most of it in the transport."""
-GREETED = 50
-"""Elements that are told of their new home at a time: about 1 ms, most of it in the transport."""
+GREETED = 100
+"""Elements at one place that are told of their new home at a time; then no other place is begun with. So it is less
+than twice as many, and less than 1 ms, and what fits is one row."""
 BREATH = 0.0
 """Seconds between two such times. What has come in meanwhile is served in between in any case."""
 TOLD = 50
@@ -76,7 +77,10 @@ class Custody:
     # Associations
 
     def arrived(self, known: Association, now: int) -> list[Action]:
-        """An association came up: elements that were taken over may be at its other end."""
+        """An association came up: elements that were taken over may be at its other end, but not of a user's TCP
+        connection, whose port may be the same."""
+        if not known.peer.sctp:
+            return []
         port = known.peer.port
         self._places.update(((address, port), known.number) for address in known.hosts)
         actions: list[Action] = []
@@ -99,12 +103,10 @@ class Custody:
         """This registrar has taken elements over, by their ASAP transports: tell them by keep-alives with H=1 over the
         association to there, if there is one or can be (RFC 5353 3.5.2). They must acknowledge in time."""
         asap = self._asap
-        actions: list[Action] = []
         for parameter, names in found.items():
             transport = decode_transport(parameter)
             self.unconfirmed.update(names)
-            for handle in dict.fromkeys(handle for handle, _ in names):
-                asap.changed(handle, now)
+            asap.changed_among(names, now)
             numbers = (self._places.get((address, transport.port)) for address in transport.addresses)
             number = next((number for number in numbers if number is not None), None)
             if number is not None:
@@ -114,7 +116,7 @@ class Custody:
         if not self._telling:
             self._telling = True
             self._wheel.insert(now + round(TELLING * MICROSECONDS), self._tell_due)
-        return [*actions, *self._greet(now), *self._call(now)]
+        return [*self._greet(now), *self._call(now)]
 
     def _tell_due(self, now: int) -> list[Action]:
         """Peers hear of the elements that have answered over the fast lane."""
@@ -188,11 +190,11 @@ class Custody:
         room = GREETED
         while self._to_greet and room > 0:
             number, names = self._to_greet.popleft()
-            if len(names) > room:
-                self._to_greet.appendleft((number, names[room:]))
-            actions += self._keep_alives(number, names[:room], now)
+            if len(names) > GREETED:
+                self._to_greet.appendleft((number, names[GREETED:]))
+            actions += self._keep_alives(number, names[:GREETED], now)
             room -= len(names)
-        if self._to_greet:
+        if room < GREETED:
             self._greeting = True
             self._wheel.insert(now + round(BREATH * MICROSECONDS), self._greet_due)
         return actions
@@ -209,11 +211,10 @@ class Custody:
         if peer is None:
             await_elements(asap.handlespace, names, deadline)
             return []
-        messages = greet(asap.handlespace, names, number, deadline)
-        peer.guest.elements += len(messages)
+        messages, joined = greet(asap.handlespace, names, number, deadline)
+        peer.guest.elements += joined
         asap.counters["keep-alives"] += len(messages)
-        row: list[Action] = [SendBefore(number, message) for message in messages[:-1]]
-        return row + [Send(number, message) for message in messages[-1:]]
+        return [SendRow(number, messages)] if messages else []
 
     def unreachable(self, addresses: tuple[Address, ...], port: int) -> list[Name]:
         """An association to elements that were taken over could not be opened; those of them that are still waited

@@ -52,6 +52,11 @@ class Subscriptions:
             self._pending.add(handle)
             self._arm(handle)
 
+    def changed_among(self, names: list[tuple[bytes, int]]) -> None:
+        """The pools of these elements have changed."""
+        for handle in dict.fromkeys(handle for handle, _ in names) if self.watchers else ():
+            self.changed(handle)
+
     def push(self, handle: bytes, associations: dict[int, Association]) -> list[Action]:
         """The gathering time is over: one update to each watcher. A pool that is gone ends its subscriptions."""
         self._pending.discard(handle)

@@ -21,8 +21,9 @@ from rserpool.registrar.server import Server
 from rserpool.resolved import ResolvedElement, resolved
 from rserpool.transport.interface import Transport
 
-OF_THE_PROGRAM: Final = frozenset({"log_level", "uvloop"})
-"""Options that only a registrar's own process has: logging and the loop are the program's."""
+OF_THE_PROGRAM: Final = frozenset({"log_level", "uvloop", "moderation"})
+"""Options that only a registrar's own process has: logging and the loop are the program's, and not ours to put to
+sleep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,13 +22,14 @@ from rserpool.protocol.actions import (
     Protocol,
     Renumber,
     Send,
-    SendBefore,
+    SendRow,
 )
 from rserpool.protocol.addresses import Address
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.registrar.config import Config
 from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
+from rserpool.registrar.moderation import Moderation
 from rserpool.registrar.multicast import Multicast, groups_of
 from rserpool.registrar.observe import MULTICAST, UNICAST, Channel, Observer
 from rserpool.registrar.schema import ConfigError
@@ -58,7 +59,8 @@ class Announcing(Typed):
 class Server:
     """One registrar. ``start`` binds and serves, ``stop`` ends it cleanly; in between it runs by itself.
 
-    Transports and announcers that are given are used instead of those that the configuration names.
+    Transports and announcers that are given are used instead of those that the configuration names. With a moderation
+    the loop belongs to the server, and may be put to sleep.
     """
 
     def __init__(
@@ -68,9 +70,11 @@ class Server:
         sctp: Transport | None = None,
         tcp: Transport | None = None,
         announcer: Announcing | None = None,
+        moderation: Moderation | None = None,
     ) -> None:
         self.config = config
         self.loop = asyncio.get_running_loop()
+        self.moderation = moderation
         self.registrar = self._registrar(config.settings)
         limits = config.settings.limits
         queued = {Protocol.ASAP: limits.queued_octets, Protocol.ENRP: limits.queued_octets_of_peers}
@@ -233,6 +237,8 @@ class Server:
         lane = self.registrar.lane(number)
         if lane is not None and not self.observers:
             lane.renewed = self._renewed
+            if self.moderation is not None:
+                self.moderation.attend(lane)
             self.links.attach(number, lane)
 
     def _renewed(self) -> None:
@@ -281,7 +287,11 @@ class Server:
                 case Send(number, data):
                     if self.observers:
                         self._observe_sent(UNICAST.get(self.links.protocol(number)), data)
-                    self._send(number, data, type(action) is SendBefore)
+                    self._send(number, data)
+                case SendRow(number, messages):
+                    for data in messages if self.observers else ():
+                        self._observe_sent(UNICAST.get(self.links.protocol(number)), data)
+                    self._sent(number, self.links.send_row(number, messages))
                 case Note():
                     self._notes.write(action, self.loop.time())
                 case Abort(number):
@@ -300,8 +310,12 @@ class Server:
             observer.settled()
         self._schedule()
 
-    def _send(self, number: int, data: bytes, more: bool = False) -> None:
-        if not self.links.send(number, data, more):
+    def _send(self, number: int, data: bytes) -> None:
+        self._sent(number, self.links.send(number, data))
+
+    def _sent(self, number: int, taken: bool) -> None:
+        """A message was sent, or it was one too many for a peer that does not read."""
+        if not taken:
             self.registrar.asap.counters["slow readers aborted"] += 1
             self.links.abort(number)
 

@@ -193,8 +193,8 @@ class Attaching(Protocol):
 class Bundling(Protocol):
     """An endpoint that can put several messages into one packet."""
 
-    def send_before(self, assoc: int, data: bytes, ppid: int) -> bool:
-        """As ``send``, where another message for the association follows at once: this one may wait for it."""
+    def send_row(self, assoc: int, messages: list[bytes], ppid: int) -> int:
+        """As ``send`` for each of them in order, until there is no room; how many were taken."""
 
 
 class DatagramSender(Protocol):

@@ -142,7 +142,9 @@ class UdpSockets:
 
     def choose(self, addresses: Iterable[Address]) -> tuple[socket.socket, Address]:
         """The socket and the destination that suit each other best. OSError where none do."""
-        for address in addresses:
+        addresses = tuple(addresses)
+        alone = len(addresses) == len(self.sockets) == 1  # to ask for the route takes 20 us
+        for address in () if alone else addresses:
             source = route_source(address)
             for own, sock in zip(self.addresses, self.sockets, strict=True):
                 if own == source:

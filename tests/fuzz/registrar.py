@@ -6,7 +6,7 @@ message, every bound holds, nothing takes long and nothing piles up.
 
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import replace
 from ipaddress import ip_address
 from itertools import islice
@@ -35,7 +35,7 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.profile import PROFILES
-from rserpool.protocol.actions import Abort, Action, Announce, AnnouncePresence, Connect, Protocol, Send
+from rserpool.protocol.actions import Abort, Action, Announce, AnnouncePresence, Connect, Protocol, Send, SendRow
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.settings import Settings
@@ -72,6 +72,8 @@ class Attack:
         settings = Settings(identifier=OWN, profile=profile, limits=LIMITS)
         self.registrar = Registrar(settings, self.random, seed=seed & 0xFFFFFFFF, now=0)
         self.space = self.registrar.handlespace
+        self.space.large = 0
+        self.recent: deque[bytes] = deque(maxlen=8)
         self.live: dict[int, Protocol] = {}
         self.number = 0
         self.outcomes: Counter[str] = Counter()
@@ -95,7 +97,10 @@ class Attack:
         else:
             number = self.random.choice(of_kind)
             self.now += self.random.randrange(20_000)
-            self.carry_out(self.registrar.received(number, self.message(protocol, number, octets, draw), self.now))
+            message = self.message(protocol, number, octets, draw)
+            self.recent.append(message)
+            self.space.look_ahead(list(self.recent))
+            self.carry_out(self.registrar.received(number, message, self.now))
 
     def message(self, protocol: str, number: int, octets: bytes, draw: float) -> bytes:
         """A hostile message as it came, or an honest one; a hostile one of ENRP mostly under its sender's own name."""
@@ -192,6 +197,9 @@ class Attack:
                 case Send(number, data):
                     protocol = known[number].name.lower()
                     self.outcomes[type(decode(data, protocol)).__name__] += 1  # type: ignore[arg-type]
+                case SendRow(number, messages):
+                    assert known[number] is Protocol.ASAP
+                    self.outcomes.update(type(decode(data, "asap")).__name__ for data in messages)
                 case Announce(data):
                     decode(data, "asap")
                 case AnnouncePresence(data):

@@ -17,6 +17,7 @@ from rserpool.protocol.actions import (
     Protocol,
     Renumber,
     Send,
+    SendRow,
 )
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
@@ -141,9 +142,10 @@ class Node(Process):
         for action in actions:
             match action:
                 case Send(number, data):
-                    side = self._sides.get(number)
-                    if side is not None and not self.network.send(side, data):
-                        self.network.abort(side)
+                    self._send(number, data)
+                case SendRow(number, messages):
+                    for data in messages:
+                        self._send(number, data)
                 case Note(level, _, text):
                     if level >= Level.INFO:
                         self.note(text)
@@ -163,6 +165,11 @@ class Node(Process):
                 case AnnouncePresence(data):
                     self.network.multicast("enrp", self.host, ENRP_PORT, data)
         self._schedule()
+
+    def _send(self, number: int, data: bytes) -> None:
+        side = self._sides.get(number)
+        if side is not None and not self.network.send(side, data):
+            self.network.abort(side)
 
     def _next(self) -> int | None:
         return self.registrar.wheel.next_expiry() if self.registrar is not None else None

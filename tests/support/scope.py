@@ -21,7 +21,7 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.profile import RFC
-from rserpool.protocol.actions import Action, Connect, Protocol, Send
+from rserpool.protocol.actions import Action, Connect, Protocol, Send, SendRow
 from rserpool.protocol.association import Peer
 from rserpool.protocol.registrar import Reachable, Registrar
 from rserpool.settings import Settings
@@ -83,18 +83,20 @@ class Scope:
                     message = decode(data, "enrp")
                     assert isinstance(message, EnrpMessage)
                     self.sent[number].append(message)
+                case SendRow(number, messages):
+                    self.others += [Send(number, data) for data in messages]
                 case Connect():
                     self.calls.append(action)
                 case _:
                     self.others.append(action)
         self.registrar.handlespace._check()
 
-    def associate(self, where: int, port: int = 9901, protocol: Protocol = Protocol.ENRP) -> int:
+    def associate(self, where: int, port: int = 9901, protocol: Protocol = Protocol.ENRP, *, sctp: bool = True) -> int:
         """An association of that host."""
         self.number += 1
         if protocol is Protocol.ENRP:
             self.sent[self.number] = []
-        peer = Peer(addresses=(host(where),), port=port, sctp=True)
+        peer = Peer(addresses=(host(where),), port=port, sctp=sctp)
         self.take(self.registrar.associated(self.number, protocol, peer, self.now))
         return self.number
 

@@ -24,6 +24,7 @@ OTHERS = 7
 def lane_of_one_pool() -> Lane:
     """Its answers differ from one to the next, as the pool's elements take turns."""
     space = Handlespace(7, seed=1, wheel=Wheel(0))
+    space.large = 0
     for number in range(1, 24):
         space.register(b"EchoPool", elements.element(number, elements.RR, ()), home=7, connection=1)
     return Lane(space, Tally(), 1, TERMS, Guest(b"", b""), Bucket(1e6, 1e6, 0), Bucket(1e6, 1e6, 0), set(), set(), {})

@@ -59,6 +59,7 @@ TERMS = Terms(handle_octets=255, pools=9, elements_per_pool=9, elements_per_asso
 
 def lane_of_one_pool() -> Lane:
     space = Handlespace(7, seed=1, wheel=Wheel(0))
+    space.large = 0
     space.register(b"EchoPool", elements.element(1, elements.LU, (1,)), home=7, connection=1)
     return Lane(space, Tally(), 1, TERMS, Guest(b"", b""), Bucket(1e6, 1e6, 0), Bucket(1e6, 1e6, 0), set(), set(), {})
 

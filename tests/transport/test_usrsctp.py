@@ -46,9 +46,7 @@ def test_a_row_of_messages_arrives_in_order(run: Run) -> None:
         async with pair("usrsctp") as p:
             assert isinstance(p.client, UsrsctpEndpoint)
             row = [b"%03d" % number + bytes(60) for number in range(60)]
-            for data in row[:-1]:
-                assert p.client.send_before(p.assoc, data, 11)
-            assert p.client.send(p.assoc, row[-1], 11)
+            assert p.client.send_row(p.assoc, row, 11) == len(row)
             await p.at_server.until(lambda: len(p.at_server.messages) >= len(row))
             assert [data for _, data, _ in p.at_server.messages] == row
 

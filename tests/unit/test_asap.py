@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from rserpool._fast.handlespace import Handlespace
 from rserpool.messages import (
     AsapError,
     DeregistrationResponse,
@@ -112,7 +111,7 @@ def test_the_fast_lane_and_the_readable_way_end_alike() -> None:
         bench = Bench()
         number = bench.associate()
         if slow:
-            bench.asap.handlespace = WithoutFastLane(bench.space)  # type: ignore[assignment]
+            bench.asap.associations[number].lane = NoLane()  # type: ignore[assignment]
         said = []
         for load in (5, 5, 9, 1):
             said.append(bench.send(number, registration(policy=replace(least_used, values=(load,)))))
@@ -125,17 +124,11 @@ def test_the_fast_lane_and_the_readable_way_end_alike() -> None:
     assert benches[0][2] == benches[1][2]
 
 
-class WithoutFastLane:
-    """A handlespace that has no fast lane."""
+class NoLane:
+    """Leaves everything to the readable way."""
 
-    def __init__(self, space: Handlespace) -> None:
-        self._space = space
-
-    def answer(self, data: bytes, connection: int, now: int) -> None:
+    def answer(self, data: bytes, now: int) -> None:
         return None
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._space, name)
 
 
 def test_messages_that_a_registrar_does_not_take_are_noted_only() -> None:

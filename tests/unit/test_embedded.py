@@ -115,6 +115,7 @@ def test_keep_alives_go_on_where_their_time_out_is_long() -> None:
         ({"colour": "red"}, "no option colour"),
         ({"log_level": "debug"}, "log_level: the program"),
         ({"uvloop": False}, "uvloop: the program"),
+        ({"moderation": 0}, "moderation: the program"),
         ({"tcp": "perhaps"}, "--tcp"),
         ({"limit_pools": 0}, "pools must be positive"),
         ({"keep_alive_interval": -1}, "keep_alive_interval"),

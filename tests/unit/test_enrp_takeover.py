@@ -17,10 +17,13 @@ from rserpool.messages import (
     ListResponse,
     PoolEntry,
     Presence,
+    Registration,
     ServerInformation,
     TakeoverServer,
 )
-from rserpool.protocol.actions import Protocol, Renumber
+from rserpool.protocol import custody
+from rserpool.protocol.actions import Protocol, Renumber, SendRow
+from rserpool.protocol.association import Peer
 from rserpool.registrar.config import load
 from rserpool.settings import Settings
 from tests.support.scope import HIGH, LOW, OWN, POOL, Scope, element, host, presence, update
@@ -126,6 +129,44 @@ def test_elements_that_do_not_answer_their_new_home_are_removed() -> None:
     assert (call.addresses, call.port) == ((host(9),), 17777)
     scope.take(scope.registrar.unreachable(call.protocol, call.addresses, call.port, scope.now))
     assert scope.homes() == {}
+
+
+def test_a_connection_of_the_same_host_and_port_leads_to_no_element() -> None:
+    scope = Scope(keep_alive_timeout=1000.0)
+    low = scope.join(LOW, 2)
+    scope.add(low, LOW, 1)
+    before = scope.associate(9, 17777, Protocol.ASAP, sctp=False)
+    scope.wait(16)
+    call = scope.calls[-1]
+    assert (call.addresses, call.port) == ((host(9),), 17777)
+    after = scope.associate(9, 17777, Protocol.ASAP, sctp=False)
+    own = scope.associate(9, 17777, Protocol.ASAP)
+    assert [scope.asked(number) for number in (before, after, own)] == [[], [], [1]]
+
+
+def test_elements_at_one_place_are_told_in_one_row_and_the_next_place_a_turn_later() -> None:
+    count = custody.GREETED
+    scope = Scope(keep_alive_timeout=1000.0)
+    low = scope.join(LOW, 2)
+    for where in (9, 10):
+        for identifier in range(1, count + 1):
+            scope.send(low, update(LOW, element(100 * where + identifier, LOW, where), b"at %d" % where))
+    scope.registrar.lost(low, scope.now)
+    scope.wait(30)
+    assert {call.addresses for call in scope.calls if call.protocol is Protocol.ASAP} == {(host(9),), (host(10),)}
+    peers = [Peer(addresses=(host(where),), port=17777, sctp=True) for where in (9, 10)]
+    first, second = (
+        scope.registrar.associated(number, Protocol.ASAP, peer, scope.now)
+        for number, peer in zip((98, 99), peers, strict=True)
+    )
+    (row,) = (action for action in first if isinstance(action, SendRow))
+    assert (row.association, len(row.messages)) == (98, count)
+    assert not second
+    eager = Registration(pool_handle=b"at 10", pool_element=element(1001, 0, 10)).encode()
+    scope.take(scope.registrar.received(99, eager, scope.now))
+    (row,) = (action for action in scope.registrar.advance(scope.now + 10_000) if isinstance(action, SendRow))
+    assert (row.association, len(row.messages)) == (99, count), "who has registered meanwhile is told too"
+    assert scope.registrar.asap.associations[99].guest.elements == count
 
 
 def test_the_life_of_an_element_that_answers_its_new_home_starts_anew() -> None:

@@ -373,6 +373,10 @@ def test_jitter_covers_half_the_interval_on_both_sides(space: Handlespace) -> No
     assert abs(sum(drawn) / len(drawn) - 6000) < 10
 
 
+UNUSED = 4 << 20
+"""Octets of huge pages that are not filled yet, one of the elements and one of what is encoded."""
+
+
 def resident() -> int:
     with open("/proc/self/statm") as statm:  # noqa: PTH123
         return int(statm.read().split()[1]) * 4096
@@ -392,7 +396,7 @@ def test_memory_per_element_and_its_reuse() -> None:
     full = resident()
     assert len(space) == 100_000
     if "libasan" not in sys.modules and full > before:
-        assert (full - before) / 100_000 < 400
+        assert (full - before - UNUSED) / 100_000 < 400
     for _ in range(3):
         for number in range(100_000):
             assert space.remove(b"pool %d" % (number % 1000), number)

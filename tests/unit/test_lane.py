@@ -190,7 +190,7 @@ def test_what_is_left_to_the_readable_way_changes_nothing(space: Handlespace, na
 VALID = [resolve(), resolve(items(2)), ack(1), renewal(1, 77), renewal(2, 1, asap=e.sctp(9), home=OWN)]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     data=st.sampled_from(VALID),
     changes=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 255)), max_size=3),

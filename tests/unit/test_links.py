@@ -9,8 +9,9 @@ import pytest
 from rserpool.protocol.actions import Protocol
 from rserpool.protocol.association import Peer
 from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
-from rserpool.transport.interface import Endpoint
+from rserpool.transport.interface import AssociationGone, Endpoint
 
+GONE = 8
 PEER = Peer(addresses=(ip_address("10.0.0.1"),), port=5, sctp=True)
 
 
@@ -48,30 +49,64 @@ def test_an_idle_association_is_closed_once(links: Links) -> None:
         assert endpoint.shut == [7]
 
 
-class Bundled(Remembering):
-    """An endpoint that can put messages together."""
+class Row(Remembering):
+    """An endpoint that has room for so many messages, and can put them together."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
         super().__init__()
-        self.sent: list[tuple[bytes, bool]] = []
+        self.room = room
+        self.rows: list[list[bytes]] = []
+        self.sent: list[bytes] = []
 
     def send(self, assoc: int, data: bytes, ppid: int) -> bool:
-        self.sent.append((data, False))
+        if not self.room:
+            return False
+        self.room -= 1
+        self.sent.append(data)
         return True
 
-    def send_before(self, assoc: int, data: bytes, ppid: int) -> bool:
-        self.sent.append((data, True))
-        return True
+    def send_row(self, assoc: int, messages: list[bytes], ppid: int) -> int:
+        if assoc == GONE:
+            raise AssociationGone
+        self.rows.append(messages)
+        taken = messages[: self.room]
+        self.room -= len(taken)
+        self.sent += taken
+        return len(taken)
 
 
-def test_messages_that_more_follow_share_packets_where_they_can(links: Links) -> None:
-    alone, together = Remembering(), Bundled()
-    for endpoint in (alone, together):
-        links.add(Protocol.ASAP, cast(Endpoint, endpoint), 7, PEER)
-    for number in (1, 2):
-        assert links.send(number, b"first", True)
-        assert links.send(number, b"last")
-    assert together.sent == [(b"first", True), (b"last", False)]
+def test_a_row_goes_out_at_once_and_what_has_no_room_behind_it(links: Links) -> None:
+    endpoint, face = Row(room=2), Face(links, Protocol.ASAP)
+    face.on_up(cast(Endpoint, endpoint), 7, PEER.addresses, PEER.port)
+    assert links.send_row(1, [b"1", b"2", b"3", b"4"])
+    assert links.send_row(1, [b"5"])
+    assert endpoint.rows == [[b"1", b"2", b"3", b"4"]]
+    assert endpoint.sent == [b"1", b"2"]
+    endpoint.room = 9
+    face.on_writable(cast(Endpoint, endpoint), 7)
+    assert endpoint.sent == [b"1", b"2", b"3", b"4", b"5"]
+    assert not links.send_row(1, [bytes(1000)] * 11)
+
+
+def test_a_row_goes_message_by_message_where_packets_are_not_shared(links: Links) -> None:
+    class Alone(Remembering):
+        def send(self, assoc: int, data: bytes, ppid: int) -> bool:
+            sent.append(data)
+            return True
+
+    sent: list[bytes] = []
+    face = Face(links, Protocol.ASAP)
+    face.on_up(cast(Endpoint, Alone()), 7, PEER.addresses, PEER.port)
+    assert links.send_row(1, [b"1", b"2"])
+    assert sent == [b"1", b"2"]
+
+
+def test_a_row_to_an_association_that_has_ended_is_swallowed(links: Links) -> None:
+    endpoint, face = Row(room=9), Face(links, Protocol.ASAP)
+    face.on_up(cast(Endpoint, endpoint), GONE, PEER.addresses, PEER.port)
+    assert links.send_row(1, [b"1"])
+    assert links.send_row(2, [b"1"])
+    assert endpoint.sent == []
 
 
 @pytest.mark.parametrize("way", ["sent", "received"])

@@ -304,7 +304,7 @@ def test_keys_are_options_of_rserpool_registrar() -> None:
         assert len(option.help) > 10
     # What rspregistrar does not reach, rserpool registrar alone decides.
     reached = {key for option in OPTIONS for key in option.keys}
-    ours = {"tcp", "uvloop", "update_delay", "peer_update_window", "announce_timeout"}
+    ours = {"tcp", "uvloop", "moderation", "update_delay", "peer_update_window", "announce_timeout"}
     assert {key for key in known - reached if not key.startswith("limit_")} == ours
 
 

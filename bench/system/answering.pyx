@@ -1,0 +1,69 @@
+# cython: language_level=3
+"""Pool elements that answer keep-alives, compiled: a benchmark of takeovers is to measure the registrar, not them.
+
+In there the elements of 160 hosts share one processor with the user.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
+
+from rserpool._fast.lanes cimport Lane
+
+from rserpool._fast.admission import Guest, Terms
+from rserpool._fast.bucket import Bucket
+from rserpool._fast.handlespace import Handlespace
+from rserpool._fast.lanes import Tally
+from rserpool._fast.wheel import Wheel
+
+cdef enum:
+    ENDPOINT_KEEP_ALIVE = 0x07
+    ENDPOINT_KEEP_ALIVE_ACK = 0x08
+    PARAMETERS = 8                    # where they begin: pool handle and PE identifier, which are what is acknowledged
+
+
+cdef class Answering(Lane):
+    """In the place of a registrar's lane: keeps the answers to keep-alives until somebody takes them; calls ``begun``
+    with the association when it has the first."""
+
+    cdef list answers
+    cdef object begun
+
+    cdef object serve_one(self, const uint8_t *octets, size_t size, uint64_t now):
+        cdef bytes answer
+        cdef uint8_t *at
+        cdef size_t length
+        if size < PARAMETERS or octets[0] != ENDPOINT_KEEP_ALIVE:
+            return None
+        length = size - PARAMETERS + 4
+        answer = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>length)
+        at = <uint8_t *>PyBytes_AS_STRING(answer)
+        at[0] = ENDPOINT_KEEP_ALIVE_ACK
+        at[1] = 0
+        at[2] = <uint8_t>(length >> 8)
+        at[3] = <uint8_t>length
+        memcpy(at + 4, octets + PARAMETERS, size - PARAMETERS)
+        if not self.answers:
+            self.begun(self)
+        self.answers.append(answer)
+        return b""
+
+    def take(self) -> list[bytes]:
+        """The answers since it was called last."""
+        cdef list answers = self.answers
+        self.answers = []
+        return answers
+
+
+def answering(begun) -> Answering:
+    """One for an association. ``begun`` is called with it when it has the first answer."""
+    wheel = Wheel(0)
+    made = Answering(
+        Handlespace(1, seed=1, wheel=wheel), Tally(), 1,
+        Terms(handle_octets=1, pools=1, elements_per_pool=1, elements_per_association=1, addresses=1, shortest_life=1),
+        Guest(b"", b""), Bucket(1, 1, 0), Bucket(1, 1, 0), set(), set(), {},
+    )
+    (<Answering>made).answers = []
+    (<Answering>made).begun = begun
+    return made

@@ -1,0 +1,185 @@
+"""TCP connections whose lanes serve all that comes, read together: what makes one of them leave, and what follows."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rserpool._fast.lanes import Lane
+from rserpool._fast.streams import Streams
+from rserpool.transport.interface import Attaching, Down, Endpoint
+from tests.support import elements
+from tests.transport.conftest import Run
+from tests.transport.support import HOST, Recorder, message, transport
+from tests.transport.test_tcp import REQUEST, dialled, lane_of_one_pool
+
+pytestmark = pytest.mark.needs_tcp
+
+OTHER = message(16)
+RENEWAL = elements.message(1, elements.handle_parameter(b"EchoPool"), elements.element(1, elements.LU, (5,)))
+ANSWER = lane_of_one_pool().answer(REQUEST, 0) or b""
+
+
+class Attached(Recorder):
+    """Gives each association a lane; the rest is sent back."""
+
+    def __init__(self) -> None:
+        super().__init__(echo=True)
+        self.lanes: dict[int, Lane] = {}
+
+    def on_up(self, endpoint: Endpoint, assoc: int, *where: object) -> None:
+        self.lanes[assoc] = lane_of_one_pool()
+        assert isinstance(endpoint, Attaching)
+        endpoint.attach(assoc, self.lanes[assoc])
+        super().on_up(endpoint, assoc, *where)  # type: ignore[arg-type]
+
+
+@contextlib.asynccontextmanager
+async def served() -> AsyncIterator[tuple[Attached, Endpoint]]:
+    """A server, and what it hears."""
+    async with transport("tcp") as made:
+        heard = Attached()
+        yield heard, await made.endpoint(heard, addresses=[HOST])
+
+
+async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, answer: bytes) -> None:
+    writer.write(request)
+    assert await reader.readexactly(len(answer)) == answer
+
+
+def test_requests_of_all_kinds_in_turn(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server):
+            async with dialled(server.port) as (reader, writer):
+                for _ in range(3):
+                    await answered(reader, writer, REQUEST, ANSWER)
+                    await answered(reader, writer, REQUEST * 3, ANSWER * 3)
+                    await answered(reader, writer, REQUEST + OTHER + REQUEST, ANSWER + OTHER + REQUEST)
+                    await answered(reader, writer, REQUEST + REQUEST[:7], ANSWER)
+                    await answered(reader, writer, REQUEST[7:], REQUEST)
+            await heard.until(lambda: heard.reasons == [Down.SHUTDOWN])
+
+    run(main())
+
+
+def test_what_is_sent_in_between_keeps_its_order(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server), dialled(server.port) as (reader, writer):
+            await answered(reader, writer, REQUEST, ANSWER)
+            (assoc,) = heard.up
+            server.send(assoc, OTHER, 11)
+            await answered(reader, writer, REQUEST, OTHER + ANSWER)
+            heard.lanes[assoc].renewed = lambda: server.send(assoc, OTHER, 11)
+            same = lane_of_one_pool()
+            await answered(reader, writer, RENEWAL, OTHER + (same.answer(RENEWAL, 0) or b""))
+            heard.lanes[assoc].renewed = None
+            await answered(reader, writer, REQUEST, same.answer(REQUEST, 0) or b"")
+
+    run(main())
+
+
+def test_a_reset_and_an_end(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server):
+            async with dialled(server.port) as (reader, writer):
+                await answered(reader, writer, REQUEST, ANSWER)
+                sock = writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await heard.until(lambda: heard.reasons == [Down.ABORTED])
+            async with dialled(server.port) as (reader, writer):
+                await answered(reader, writer, REQUEST, ANSWER)
+                writer.write_eof()
+                assert await reader.read() == b""
+            await heard.until(lambda: heard.reasons == [Down.ABORTED, Down.SHUTDOWN])
+
+    run(main())
+
+
+def test_our_own_end(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server):
+            async with dialled(server.port) as (one, to_one), dialled(server.port) as (other, to_other):
+                await answered(one, to_one, REQUEST, ANSWER)
+                await answered(other, to_other, REQUEST, ANSWER)
+                first, second = heard.up
+                server.shutdown(first)
+                server.abort(second)
+                await heard.until(lambda: len(heard.down) == 2)
+                assert set(heard.down) == {(first, Down.SHUTDOWN), (second, Down.ABORTED)}
+            async with dialled(server.port) as (one, to_one):
+                await answered(one, to_one, REQUEST, ANSWER)
+                await server.close()
+                assert await one.read() == b""
+
+    run(main())
+
+
+def test_one_that_is_paused(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server), dialled(server.port) as (reader, writer):
+            await answered(reader, writer, REQUEST, ANSWER)
+            (assoc,) = heard.up
+            server.pause(assoc)
+            heard.lanes[assoc].used = False
+            writer.write(REQUEST)
+            async with dialled(server.port) as others:  # whose answer comes when this could have been read
+                await answered(*others, REQUEST, ANSWER)
+            assert not heard.lanes[assoc].used
+            server.resume(assoc)
+            assert await reader.readexactly(len(ANSWER)) == ANSWER
+
+    run(main())
+
+
+def test_a_lane_that_fails_ends_its_connection_only() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        failures: list[object] = []
+        loop.set_exception_handler(lambda loop, context: failures.append(context["exception"]))
+        async with (
+            served() as (heard, server),
+            dialled(server.port) as (one, to_one),
+            dialled(server.port) as (other, to_other),
+        ):
+            await answered(one, to_one, REQUEST, ANSWER)
+            await answered(other, to_other, REQUEST, ANSWER)
+
+            def failing() -> None:
+                raise ArithmeticError
+
+            broken = next(iter(heard.up))
+            heard.lanes[broken].renewed = failing
+            to_one.write(RENEWAL)
+            await heard.until(lambda: heard.down == [(broken, Down.ABORTED)])
+            await answered(other, to_other, REQUEST, ANSWER)
+            with contextlib.suppress(ConnectionError):
+                await one.read()
+        assert [type(failure) for failure in failures] == [ArithmeticError]
+
+    asyncio.run(main())
+
+
+def test_more_than_are_read_at_once(run: Run) -> None:
+    count = 1_100
+
+    async def main() -> None:
+        async with served() as (_, server), contextlib.AsyncExitStack() as stack:
+            ends = [await stack.enter_async_context(dialled(server.port)) for _ in range(count)]
+            for _ in range(2):
+                for _, writer in ends:
+                    writer.write(REQUEST)
+                for reader, _ in ends:
+                    assert await reader.readexactly(len(ANSWER)) == ANSWER
+
+    run(main())
+
+
+def test_no_descriptor() -> None:
+    streams = Streams()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        streams.add(-1, lane_of_one_pool(), print)
+    streams.remove(-1)
+    streams.serve(0.0)

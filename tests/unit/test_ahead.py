@@ -1,0 +1,57 @@
+"""Memory fetched ahead: whatever the messages are, it changes nothing."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rserpool._fast.handlespace import Handlespace
+from rserpool._fast.wheel import Wheel
+from tests.support import elements as e
+
+OWN, LINE, SIZE, NOW = 7, 33, 60, 1_000_000
+POOLS = {b"Least": e.LU, b"Round": e.RR, b"Random": e.WRAND, b"Degraded": e.LUD, b"Turns": e.WRR}
+
+
+def full() -> Handlespace:
+    space = Handlespace(OWN, seed=1, wheel=Wheel(0))
+    for handle, policy in POOLS.items():
+        for identifier in range(1, SIZE):
+            values = tuple(identifier * 7 % 50 + 1 for _ in range(e.WORDS[policy]))
+            space.register(handle, e.element(identifier, policy, values, asap=e.sctp(9)), home=OWN, connection=LINE)
+    return space
+
+
+@st.composite
+def message(draw: st.DrawFn) -> bytes:
+    """What elements and users send, and what nobody should."""
+    handle = draw(st.sampled_from([*POOLS, b"Nobody"]))
+    policy = draw(st.sampled_from([*POOLS.values()]))
+    identifier = draw(st.integers(0, SIZE + 3))
+    values = tuple(draw(st.integers(0, 60)) for _ in range(e.WORDS[policy]))
+    octets = draw(
+        st.sampled_from(
+            [
+                e.message(1, e.handle_parameter(handle), e.element(identifier, policy, values)),
+                e.message(8, e.handle_parameter(handle), e.identifier_parameter(identifier)),
+                e.message(5, e.handle_parameter(handle)),
+            ]
+        )
+    )
+    if draw(st.booleans()):
+        return octets
+    at = draw(st.integers(0, len(octets) - 1))
+    changed = octets[:at] + bytes([draw(st.integers(0, 255))]) + octets[at + 1 :]
+    return changed[: draw(st.integers(0, len(changed)))]
+
+
+@given(st.lists(message(), max_size=40))
+def test_it_changes_nothing(messages: list[bytes]) -> None:
+    looking, plain = full(), full()
+    looking.large = 0
+    for at in range(len(messages)):
+        looking.look_ahead(messages[at:])
+        answer = looking.answer(messages[at], LINE, NOW)
+        assert answer == plain.answer(messages[at], LINE, NOW)
+    looking._check()
+    assert looking.updated == plain.updated
+    for handle in POOLS:
+        assert looking.select(handle, 5) == plain.select(handle, 5)

@@ -1,0 +1,180 @@
+"""Moderation of wake-ups: who lets others wait, and for how long."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from rserpool._fast.admission import Guest, Terms
+from rserpool._fast.bucket import Bucket
+from rserpool._fast.handlespace import Handlespace
+from rserpool._fast.lanes import Lane, Tally
+from rserpool._fast.wheel import Wheel
+from rserpool.cli.rsplib_config import Setup
+from rserpool.registrar.config import Config, ServerOptions, load
+from rserpool.registrar.moderation import Moderation, moderation_of
+from rserpool.registrar.schema import ConfigError
+from tests.support import elements as e
+
+INTERVAL = 0.00025
+TERMS = Terms(handle_octets=255, pools=9, elements_per_pool=9, elements_per_association=9, addresses=9, shortest_life=1)
+RESOLVE = e.message(5, e.handle_parameter(b"Echo1"))
+UNKNOWN = e.message(5, e.handle_parameter(b"Nobody"))
+ROUND = 256
+STREAK = 4
+
+
+class World:
+    """So many associations, a loop of which only call_soon is used, and a clock that stands still."""
+
+    def __init__(self, associations: int) -> None:
+        self.now = self.due = 1000.0
+        self.slept: list[float] = []
+        self.soon: list[Callable[[], None]] = []
+        self.moderation = Moderation(
+            cast(asyncio.AbstractEventLoop, self), INTERVAL, clock=lambda: self.now, sleep=self.sleep
+        )
+        self.space = Handlespace(7, seed=1, wheel=Wheel(0))
+        self.space.register(b"Echo1", e.element(1, e.LU, (1,), asap=e.sctp(9)), home=7, connection=1)
+        self.lanes = [self.lane(number) for number in range(1, associations + 1)]
+
+    def lane(self, number: int) -> Lane:
+        bucket = Bucket(1e9, 1e9, 0)
+        lane = Lane(self.space, Tally(), number, TERMS, Guest(b"", b""), bucket, bucket, set(), set(), {})
+        self.moderation.attend(lane)
+        return lane
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self.soon.append(call)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def ask(self, lane: Lane, request: bytes = RESOLVE) -> None:
+        lane.serve(request, self.now)
+
+    def arrive(self, seconds: float) -> None:
+        """Something comes so long after what came before, and is served in the next turn but with what came by then."""
+        self.due += seconds
+        if self.due > self.now:
+            self.turn()
+            self.now = max(self.now, self.due)
+
+    def turn(self) -> None:
+        soon, self.soon = self.soon, []
+        for call in soon:
+            call()
+
+    def asked(self, rate: float, messages: int) -> int:
+        """In turn by all associations, so many a second whether served or not; how often others had to wait."""
+        self.slept.clear()
+        for number in range(messages):
+            self.arrive(1 / rate)
+            self.ask(self.lanes[number % len(self.lanes)])
+        return len(self.slept)
+
+
+def test_many_who_ask_now_and_then_are_served_together() -> None:
+    world = World(2000)
+    assert world.asked(20_000, 2 * ROUND - 1) == 0
+    assert 40 < world.asked(20_000, ROUND) < 60  # five at a time
+    assert world.moderation.rests == len(world.slept)
+
+
+def test_below_5000_messages_a_second_nobody_waits() -> None:
+    assert World(2000).asked(4900, 4 * ROUND) == 0
+    assert World(2000).asked(5100, 4 * ROUND) > 0
+
+
+@pytest.mark.parametrize(("associations", "waits"), [(1, False), (50, False), (450, False), (550, True)])
+def test_who_asks_again_within_a_hundred_rests_does_not_wait(associations: int, waits: bool) -> None:
+    world = World(associations)
+    world.asked(20_000, (STREAK + 1) * associations + ROUND)
+    assert (world.asked(20_000, 4 * ROUND) > 0) == waits
+
+
+def test_one_who_awaits_each_answer_spares_all_of_them_the_rests() -> None:
+    world = World(2000)
+    assert world.asked(20_000, 4 * ROUND) > 0
+    client = world.lane(9999)
+    for number in range(6 * ROUND):
+        world.arrive(1 / 20_000)
+        world.ask(world.lanes[number % 2000])
+        if not world.soon or number % 5 == 0:
+            world.ask(client)
+        if number == 4 * ROUND:
+            world.slept.clear()
+    assert not world.slept
+
+
+def test_an_open_loop_may_ask_twice_within_a_short_time() -> None:
+    world = World(2000)
+    for number in range(4 * ROUND):
+        world.arrive(1 / 20_000)
+        world.ask(world.lanes[number % 2000])
+        world.ask(world.lanes[number % 2000])
+    assert world.slept
+
+
+def test_one_rest_a_turn_and_after_it_only() -> None:
+    world = World(2000)
+    for lane in world.lanes[: 3 * ROUND]:
+        world.ask(lane)
+    assert len(world.soon) == 1
+    assert not world.slept
+    world.turn()
+    assert len(world.slept) <= 1
+    assert not world.soon, "nothing came since"
+    world.ask(world.lanes[-1])
+    assert len(world.soon) == 1
+
+
+def test_a_rest_ends_an_interval_after_the_last() -> None:
+    world = World(2000)
+    for lane in world.lanes[: 3 * ROUND]:
+        world.ask(lane)
+    world.turn()
+    for served, slept in ((0.0, INTERVAL), (0.0001, INTERVAL - 0.0001), (INTERVAL, None), (0.01, None)):
+        world.slept.clear()
+        world.now += served
+        world.ask(world.lanes[-1])
+        world.turn()
+        assert world.slept == ([] if slept is None else [pytest.approx(slept)])
+
+
+def test_while_associations_come_up_nobody_waits() -> None:
+    world = World(2000)
+    assert world.asked(20_000, 3 * ROUND) > 0
+    world.turn()
+    world.lane(3000)
+    assert world.asked(20_000, 2 * ROUND - 1) == 0
+    assert world.asked(20_000, ROUND) > 0
+
+
+def test_what_the_lane_does_not_serve_does_not_count() -> None:
+    world = World(2000)
+    for lane in world.lanes:
+        world.ask(lane, UNKNOWN)
+    assert not world.soon
+
+
+def test_off() -> None:
+    assert moderation_of(ServerOptions(moderation=0.0)) is None
+
+
+def test_on_unless_switched_off() -> None:
+    async def moderated(options: ServerOptions) -> bool:
+        return moderation_of(options) is not None
+
+    given: list[Config] = [load({}, {}, None, 1), Setup({}, {}).config(random.Random(1).randint)]
+    for config in given:
+        assert asyncio.run(moderated(config.server))
+
+
+@pytest.mark.parametrize("value", ["-0.001", "0.02", "nan", "soon"])
+def test_out_of_range(value: str) -> None:
+    with pytest.raises(ConfigError, match="moderation"):
+        load({"moderation": value}, {}, None, 1)

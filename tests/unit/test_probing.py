@@ -1,0 +1,53 @@
+"""Keep-alives: their octets, and when another one is due."""
+
+import pytest
+
+from rserpool._fast.adoption import greet, unattended
+from rserpool._fast.handlespace import Handlespace, Timer
+from rserpool._fast.probing import probe
+from rserpool._fast.wheel import Wheel
+from rserpool.messages import EndpointKeepAlive
+from tests.support import elements as e
+
+OWN, OTHER, LINE = 7, 8, 33
+HANDLE, IDENTIFIER = b"Pool!", 0xFEDCBA98
+NAME = (HANDLE, IDENTIFIER)
+
+
+@pytest.fixture
+def space() -> Handlespace:
+    """One element of ours with an association."""
+    made = Handlespace(OWN, seed=1, wheel=Wheel(0))
+    made.register(HANDLE, e.element(IDENTIFIER, e.RR, asap=e.sctp(9)), home=OWN, connection=LINE)
+    return made
+
+
+def test_a_keep_alive_is_the_messages_octets(space: Handlespace) -> None:
+    expected = EndpointKeepAlive(server_identifier=OWN, pool_handle=HANDLE, pe_identifier=IDENTIFIER)
+    assert probe(space, *NAME, 1000) == (LINE, expected.encode())
+
+
+def test_one_with_the_home_bit_is_too() -> None:
+    space = Handlespace(OWN, seed=1, wheel=Wheel(0))
+    space.register(HANDLE, e.element(IDENTIFIER, e.RR, asap=e.sctp(9)), home=OTHER)
+    space.take_over(OTHER, OWN, 9)
+    unattended(space, None, 9)
+    expected = EndpointKeepAlive(server_identifier=OWN, pool_handle=HANDLE, pe_identifier=IDENTIFIER, home=True)
+    assert greet(space, [NAME], LINE, 1000) == ([expected.encode()], 1)
+    assert greet(space, [NAME], LINE, 1000) == ([expected.encode()], 0)
+    assert greet(space, [NAME], LINE + 1, 1000) == ([], 0)
+
+
+def test_its_time_ends_when_it_was_first_due(space: Handlespace) -> None:
+    first = probe(space, *NAME, 1_000_000)
+    assert first is not None
+    assert probe(space, *NAME, 2_000_000) is None
+    assert probe(space, *NAME, 3_000_000, again=True) == first
+    assert space.expire(1_100_000) == [(Timer.KEEP_ALIVE, *NAME)]
+
+
+def test_only_elements_of_ours_are_asked(space: Handlespace) -> None:
+    space.register(HANDLE, e.element(1, e.RR, asap=e.sctp(9)), home=OTHER)
+    for name in ((HANDLE, 1), (HANDLE, 2), (b"Nobody", IDENTIFIER)):
+        assert probe(space, *name, 1000, again=True) is None
+    assert space.expire(10_000_000) == []
