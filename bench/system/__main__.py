@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from bench import ratios
-from bench.system import alternatives, associations, grid, handover, lab, report, requests
+from bench.system import alternatives, associations, grid, handover, lab, large, report, requests
 from bench.system.plot import scaled
 from bench.system.report import Outcome
 from bench.system.takeover import download, renewals, takeover
@@ -32,6 +32,7 @@ PARTS: dict[str, tuple[str, Callable[[], Outcome]]] = {
     "usrsctp": ("Resolutions over usrsctp a second of processor time, beside an echo over it", associations.lines),
     "kernel": ("Over kernel SCTP in the peer lab a second of processor time, beside rsplib's registrar", lab.lines),
     "grid": ("3 000 elements re-registering 4 times and 2 000 users asking 10 times a second, at once", grid.lines),
+    "large": ("A re-registration among a million elements, and among a thousand", large.lines),
     "alternatives": ("3 of 10 000 from Redis and etcd", alternatives.lines),
     "handover": ("Download and takeover over loopback, and resolutions meanwhile", handover.lines),
     "mirror": ("Takeover and download", mirrored),

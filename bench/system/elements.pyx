@@ -1,6 +1,6 @@
 # cython: language_level=3
-"""Thousands of pool elements in one process: each with an SCTP association of its own, over one UDP socket (RFC 6951),
-each re-registering at a pace with ever new loads.
+"""Thousands of SCTP associations in one process, over one UDP socket (RFC 6951), each with a pool element of its own or
+with many, which are re-registered at a pace with ever new loads.
 
 This speaks just as much SCTP as a loopback needs: an association set up, one message on its way at a time, acknowledged
 with the next message or after 20 ms, repeated after half a second. A stack that does all of RFC 9260 would cost the
@@ -29,7 +29,7 @@ cdef enum:
     BATCH = 64                        # packets sent or received at once
     ROOM = 4096
     LARGEST = 512                     # octets of a registration
-    FIRST_PORT = 10000                # SCTP's; each element has the next
+    FIRST_PORT = 10000                # SCTP's; each association has the next
     ASAP = 11
     REGISTRATION_RESPONSE = 3
 
@@ -40,7 +40,7 @@ cdef enum:
 cdef enum Stage:
     CLOSED, CONNECTING, UP, LOST
 
-cdef struct Element:
+cdef struct Caller:                   # one association, and the elements that are registered over it
     Stage stage
     uint32_t own_tag
     uint32_t peer_tag
@@ -49,7 +49,7 @@ cdef struct Element:
     uint16_t ssn
     bint waiting                      # for an answer
     bint owing                        # a SACK
-    bint registered
+    int registered                    # elements
     uint64_t due                      # when the message on its way should have gone out
     uint64_t next_due
     int overdue                       # messages that have to wait for that one's answer
@@ -64,15 +64,18 @@ cdef struct Owed:
 cdef struct Crowd:
     int fd
     int count
+    int each                          # elements per association
     uint16_t port
     size_t load_at                    # where in a message the policy's value is
+    size_t identifier_at              # and where the element's
     uint32_t turn
-    Element *elements
+    Caller *callers
     Owed *owed                        # a ring of ``count``, oldest first: a SACK is owed once by each at most
     int first_owed
     int count_owed
     int up
-    int registered
+    int registered                    # elements
+    int complete                      # associations, with all of theirs
     int lost
     Pace pace
     uint64_t answers
@@ -113,62 +116,67 @@ cdef void end_packet(Crowd *crowd, Packet *packet) noexcept nogil:
 
 cdef void put_sack(Crowd *crowd, int number, Packet *packet) noexcept nogil:
     cdef uint8_t *at = chunk(packet, SACK, 0, 16)
-    put32(at, crowd.elements[number].heard)
+    put32(at, crowd.callers[number].heard)
     put32(at + 4, WINDOW)
     put32(at + 8, 0)                  # no gaps, no duplicates
-    crowd.elements[number].owing = False
+    crowd.callers[number].owing = False
 
 
 cdef void send_init(Crowd *crowd, int number) noexcept nogil:
-    cdef Element *element = &crowd.elements[number]
+    cdef Caller *caller = &crowd.callers[number]
     cdef Packet packet
     cdef uint8_t *at
     start_packet(crowd, number, 0, &packet)
     at = chunk(&packet, INIT, 0, 20)
-    put32(at, element.own_tag)
+    put32(at, caller.own_tag)
     put32(at + 4, WINDOW)
     put16(at + 8, 1)                  # streams out and in
     put16(at + 10, 1)
-    put32(at + 12, element.tsn)
+    put32(at + 12, caller.tsn)
     end_packet(crowd, &packet)
-    element.sent = now()
+    caller.sent = now()
 
 
 cdef void send_message(Crowd *crowd, int number) noexcept nogil:
     """The message on its way, for the first time or again."""
-    cdef Element *element = &crowd.elements[number]
+    cdef Caller *caller = &crowd.callers[number]
     cdef Packet packet
     cdef uint8_t *at
-    start_packet(crowd, number, element.peer_tag, &packet)
-    if element.owing:
+    start_packet(crowd, number, caller.peer_tag, &packet)
+    if caller.owing:
         put_sack(crowd, number, &packet)
-    at = chunk(&packet, DATA, WHOLE, 16 + element.size)
-    put32(at, element.tsn)
+    at = chunk(&packet, DATA, WHOLE, 16 + caller.size)
+    put32(at, caller.tsn)
     put16(at + 4, 0)
-    put16(at + 6, element.ssn)
+    put16(at + 6, caller.ssn)
     put32(at + 8, ASAP)
-    memcpy(at + 12, element.message, element.size)
+    memcpy(at + 12, caller.message, caller.size)
     end_packet(crowd, &packet)
-    element.sent = now()
+    caller.sent = now()
 
 
 cdef void renew(Crowd *crowd, int number, uint64_t due) noexcept nogil:
-    """A new load. The element is UP and waits for nothing."""
-    cdef Element *element = &crowd.elements[number]
+    """Of the association's next element, or of one of them if all are registered, with a new load. The association is
+    UP and waits for nothing."""
+    cdef Caller *caller = &crowd.callers[number]
+    cdef int which = caller.registered
     crowd.turn = crowd.turn + 2654435761u
-    put32(element.message + crowd.load_at, crowd.turn >> 1)
-    element.waiting = True
-    element.due = due
+    if which == crowd.each:
+        which = <int>((crowd.turn >> 8) % <uint32_t>crowd.each)
+    put32(caller.message + crowd.identifier_at, <uint32_t>(1 + number * crowd.each + which))
+    put32(caller.message + crowd.load_at, crowd.turn >> 1)
+    caller.waiting = True
+    caller.due = due
     send_message(crowd, number)
 
 
 cdef void renew_in_turn(Crowd *crowd, int number) noexcept nogil:
-    """At the element's own pace. The load is due, and the element is UP and waits for nothing."""
-    cdef Element *element = &crowd.elements[number]
-    renew(crowd, number, element.next_due)
+    """At the association's own pace. The load is due, and it is UP and waits for nothing."""
+    cdef Caller *caller = &crowd.callers[number]
+    renew(crowd, number, caller.next_due)
     crowd.pace.sent += 1
-    take(&crowd.delays, now() - element.next_due)
-    element.next_due += <uint64_t>(crowd.pace.interval * crowd.count)
+    take(&crowd.delays, now() - caller.next_due)
+    caller.next_due += <uint64_t>(crowd.pace.interval * crowd.count)
 
 
 cdef void pay(Crowd *crowd, uint64_t before) noexcept nogil:
@@ -179,17 +187,17 @@ cdef void pay(Crowd *crowd, uint64_t before) noexcept nogil:
         owed = &crowd.owed[crowd.first_owed]
         crowd.first_owed = (crowd.first_owed + 1) % (2 * crowd.count)
         crowd.count_owed -= 1
-        if crowd.elements[owed.number].owing and crowd.elements[owed.number].stage == UP:
-            start_packet(crowd, owed.number, crowd.elements[owed.number].peer_tag, &packet)
+        if crowd.callers[owed.number].owing and crowd.callers[owed.number].stage == UP:
+            start_packet(crowd, owed.number, crowd.callers[owed.number].peer_tag, &packet)
             put_sack(crowd, owed.number, &packet)
             end_packet(crowd, &packet)
 
 
 cdef void owe(Crowd *crowd, int number, uint64_t at) noexcept nogil:
     cdef Owed *owed
-    if crowd.elements[number].owing:
+    if crowd.callers[number].owing:
         return
-    crowd.elements[number].owing = True
+    crowd.callers[number].owing = True
     if crowd.count_owed == 2 * crowd.count:
         return                        # it goes with the next message
     owed = &crowd.owed[(crowd.first_owed + crowd.count_owed) % (2 * crowd.count)]
@@ -200,43 +208,47 @@ cdef void owe(Crowd *crowd, int number, uint64_t at) noexcept nogil:
 
 cdef void took_data(Crowd *crowd, int number, const uint8_t *at, size_t length, uint64_t moment) noexcept nogil:
     """A DATA chunk's value: TSN, stream, sequence number, protocol, message."""
-    cdef Element *element = &crowd.elements[number]
+    cdef Caller *caller = &crowd.callers[number]
     if length < 16:
         return
-    if get32(at) == element.heard + 1:
-        element.heard += 1
-        if at[12] == REGISTRATION_RESPONSE and at[13] == 0 and element.waiting:
-            element.waiting = False
-            element.tsn += 1
-            element.ssn += 1
+    if get32(at) == caller.heard + 1:
+        caller.heard += 1
+        if at[12] == REGISTRATION_RESPONSE and at[13] == 0 and caller.waiting:
+            caller.waiting = False
+            caller.tsn += 1
+            caller.ssn += 1
             crowd.answers += 1
-            take(&crowd.latencies, moment - element.due)
-            if not element.registered:
-                element.registered = True
+            take(&crowd.latencies, moment - caller.due)
+            if caller.registered < crowd.each:
+                caller.registered += 1
                 crowd.registered += 1
-            elif element.overdue:
-                element.overdue -= 1
+                if caller.registered < crowd.each:
+                    renew(crowd, number, moment)
+                else:
+                    crowd.complete += 1
+            elif caller.overdue:
+                caller.overdue -= 1
                 renew_in_turn(crowd, number)
     owe(crowd, number, moment)
 
 
 cdef void echo_cookie(Crowd *crowd, int number, const uint8_t *at, size_t length) noexcept nogil:
     """An INIT ACK's value: tag, window, streams, TSN, parameters."""
-    cdef Element *element = &crowd.elements[number]
+    cdef Caller *caller = &crowd.callers[number]
     cdef const uint8_t *end = at + length
     cdef size_t size
     cdef Packet packet
-    if length < 16 or element.stage != CONNECTING:
+    if length < 16 or caller.stage != CONNECTING:
         return
-    element.peer_tag = get32(at)
-    element.heard = get32(at + 12) - 1
+    caller.peer_tag = get32(at)
+    caller.heard = get32(at + 12) - 1
     at += 16
     while end - at >= 4:
         size = get16(at + 2)
         if size < 4 or <size_t>(end - at) < size:
             return
         if get16(at) == STATE_COOKIE and size < ROOM - 64:
-            start_packet(crowd, number, element.peer_tag, &packet)
+            start_packet(crowd, number, caller.peer_tag, &packet)
             memcpy(chunk(&packet, COOKIE_ECHO, 0, size), at + 4, size - 4)
             end_packet(crowd, &packet)
         at += size + 3 & ~<size_t>3
@@ -246,14 +258,14 @@ cdef void took_packet(Crowd *crowd, const uint8_t *packet, size_t size, uint64_t
     cdef int number
     cdef size_t at = COMMON_HEADER, length
     cdef const uint8_t *value
-    cdef Element *element
+    cdef Caller *caller
     cdef Packet answer
     if size < COMMON_HEADER:
         return
     number = <int>get16(packet + 2) - FIRST_PORT
-    if number < 0 or number >= crowd.count or get32(packet + 4) != crowd.elements[number].own_tag:
+    if number < 0 or number >= crowd.count or get32(packet + 4) != crowd.callers[number].own_tag:
         return
-    element = &crowd.elements[number]
+    caller = &crowd.callers[number]
     while at + 4 <= size:
         length = get16(packet + at + 2)
         if length < 4 or at + length > size:
@@ -263,16 +275,16 @@ cdef void took_packet(Crowd *crowd, const uint8_t *packet, size_t size, uint64_t
             took_data(crowd, number, value, length - 4, moment)
         elif packet[at] == INIT_ACK:
             echo_cookie(crowd, number, value, length - 4)
-        elif packet[at] == COOKIE_ACK and element.stage == CONNECTING:
-            element.stage = UP
+        elif packet[at] == COOKIE_ACK and caller.stage == CONNECTING:
+            caller.stage = UP
             crowd.up += 1
         elif packet[at] == HEARTBEAT and length < ROOM - 64:
-            start_packet(crowd, number, element.peer_tag, &answer)
+            start_packet(crowd, number, caller.peer_tag, &answer)
             memcpy(chunk(&answer, HEARTBEAT_ACK, 0, length), value, length - 4)
             end_packet(crowd, &answer)
         elif packet[at] == ABORT:
-            crowd.lost += element.stage != LOST
-            element.stage = LOST
+            crowd.lost += caller.stage != LOST
+            caller.stage = LOST
             return
         at += length + 3 & ~<size_t>3
 
@@ -294,28 +306,28 @@ cdef void repeat(Crowd *crowd) noexcept nogil:
         return
     crowd.looked = at
     for number in range(crowd.count):
-        if crowd.elements[number].sent + REPEAT > at:
+        if crowd.callers[number].sent + REPEAT > at:
             continue
-        if crowd.elements[number].stage == CONNECTING:
+        if crowd.callers[number].stage == CONNECTING:
             send_init(crowd, number)
-        elif crowd.elements[number].stage == UP and crowd.elements[number].waiting:
+        elif crowd.callers[number].stage == UP and crowd.callers[number].waiting:
             crowd.repeated += 1
             send_message(crowd, number)
 
 
 cdef bint connect_all(Crowd *crowd, uint64_t deadline) noexcept nogil:
-    """Associations, some at a time; then a registration over each. False if that takes too long."""
+    """Associations, some at a time; then registrations over each. False if that takes too long."""
     cdef int begun = 0, asked = 0
     cdef uint64_t at
-    while crowd.registered < crowd.count:
+    while crowd.complete < crowd.count:
         at = now()
         if at > deadline or crowd.lost:
             return False
-        if begun < crowd.count and begun - crowd.registered < BATCH:
-            crowd.elements[begun].stage = CONNECTING
+        if begun < crowd.count and begun - crowd.complete < BATCH:
+            crowd.callers[begun].stage = CONNECTING
             send_init(crowd, begun)
             begun += 1
-        while asked < begun and crowd.elements[asked].stage == UP:
+        while asked < begun and crowd.callers[asked].stage == UP:
             renew(crowd, asked, at)
             asked += 1
         repeat(crowd)
@@ -327,16 +339,16 @@ cdef bint connect_all(Crowd *crowd, uint64_t deadline) noexcept nogil:
 
 
 cdef bint step(Crowd *crowd) noexcept nogil:
-    """What is due is sent, what is there is received, without waiting. True at the end. An element that still waits for
-    its answer is given its next message only then, and that is late."""
+    """What is due is sent, what is there is received, without waiting. True at the end. Over an association that
+    still waits for an answer the next message goes only then, and that is late."""
     cdef Pace *pace = &crowd.pace
     cdef uint64_t at = now(), due = due_at(pace)
     cdef int number, burst = 0
     while due <= at and due < pace.deadline and burst < BATCH:
         number = <int>(pace.turn % <uint64_t>crowd.count)
-        if crowd.elements[number].waiting:
-            crowd.elements[number].overdue += 1
-        elif crowd.elements[number].stage == UP:
+        if crowd.callers[number].waiting:
+            crowd.callers[number].overdue += 1
+        elif crowd.callers[number].stage == UP:
             renew_in_turn(crowd, number)
         pace.turn += 1
         burst += 1
@@ -363,16 +375,18 @@ cdef mmsghdr *make_room() except NULL:
 
 
 cdef class Elements:
-    """So many elements at one registrar."""
+    """So many associations with one registrar, and so many elements over each."""
 
     cdef Crowd crowd
     cdef object sock
 
-    def __cinit__(self, int port, list registrations, size_t load_at) -> None:
-        """``registrations``: a message for each element, with the 32-bit value of its policy at octet ``load_at``."""
+    def __cinit__(
+        self, int port, bytes registration not None, size_t identifier_at, size_t load_at, int count, int each=1
+    ) -> None:
+        """``registration``: a message, with the element's identifier and its policy's 32-bit value at these octets."""
         cdef int number
-        cdef Element *element
-        cdef bytes message
+        cdef Caller *caller
+        assert max(load_at, identifier_at) + 4 <= <size_t>len(registration) <= LARGEST and count > 0 and each > 0
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF, 33):     # the last is SO_RCVBUFFORCE, for root alone
             try:
@@ -384,25 +398,26 @@ cdef class Elements:
         self.crowd.fd = self.sock.fileno()
         self.crowd.port = <uint16_t>port
         self.crowd.load_at = load_at
-        self.crowd.count = <int>len(registrations)
-        self.crowd.elements = <Element *>calloc(<size_t>self.crowd.count, sizeof(Element))
+        self.crowd.identifier_at = identifier_at
+        self.crowd.count = count
+        self.crowd.each = each
+        self.crowd.callers = <Caller *>calloc(<size_t>self.crowd.count, sizeof(Caller))
         self.crowd.owed = <Owed *>calloc(<size_t>(2 * self.crowd.count), sizeof(Owed))
-        if self.crowd.elements is NULL or self.crowd.owed is NULL:
+        if self.crowd.callers is NULL or self.crowd.owed is NULL:
             raise MemoryError
         self.crowd.incoming = make_room()
         self.crowd.outgoing = make_room()
         open_samples(&self.crowd.latencies)
         open_samples(&self.crowd.delays)
-        for number, message in enumerate(registrations):
-            assert load_at + 4 <= <size_t>len(message) <= LARGEST
-            element = &self.crowd.elements[number]
-            element.own_tag = <uint32_t>int.from_bytes(os.urandom(4), "big") | 1u
-            element.tsn = 1
-            element.size = <size_t>len(message)
-            memcpy(element.message, <const uint8_t *>message, element.size)
+        for number in range(count):
+            caller = &self.crowd.callers[number]
+            caller.own_tag = <uint32_t>int.from_bytes(os.urandom(4), "big") | 1u
+            caller.tsn = 1
+            caller.size = <size_t>len(registration)
+            memcpy(caller.message, <const uint8_t *>registration, caller.size)
 
     def __dealloc__(self) -> None:
-        free(self.crowd.elements)
+        free(self.crowd.callers)
         free(self.crowd.owed)
         free(self.crowd.incoming)
         free(self.crowd.outgoing)
@@ -410,25 +425,25 @@ cdef class Elements:
         close_samples(&self.crowd.delays)
 
     def register(self, double patience=60.0) -> None:
-        """Each over an association of its own. ConnectionError if not all are registered in so many seconds."""
+        """All of them. ConnectionError if not all are registered in so many seconds."""
         cdef bint done
         with nogil:
             done = connect_all(&self.crowd, now() + <uint64_t>(patience * 1e9))
         if not done:
             raise ConnectionError(
-                f"of {self.crowd.count} elements {self.crowd.up} were associated, {self.crowd.registered} registered, "
-                f"{self.crowd.lost} lost"
+                f"of {self.crowd.count} associations {self.crowd.up} came up and {self.crowd.lost} were lost; of "
+                f"{self.crowd.count * self.crowd.each} elements {self.crowd.registered} were registered"
             )
 
     def start(self, double rate, double seconds) -> None:
-        """From now on re-register so many times a second in all for so long, the elements in turn: by step()."""
+        """From now on re-register so many times a second in all for so long, the associations in turn: by step()."""
         cdef int number
         self.crowd.answers = self.crowd.repeated = 0
         self.crowd.latencies.count = self.crowd.delays.count = 0
         self.crowd.pace = pace_of(rate, seconds)
         for number in range(self.crowd.count):
-            self.crowd.elements[number].next_due = self.crowd.pace.began + <uint64_t>(number * self.crowd.pace.interval)
-            self.crowd.elements[number].overdue = 0
+            self.crowd.callers[number].next_due = self.crowd.pace.began + <uint64_t>(number * self.crowd.pace.interval)
+            self.crowd.callers[number].overdue = 0
 
     def step(self) -> bool:
         """False at the end, a second later at most."""
@@ -454,10 +469,10 @@ cdef class Elements:
         cdef int number
         cdef Packet packet
         for number in range(self.crowd.count):
-            if self.crowd.elements[number].stage == UP:
-                start_packet(&self.crowd, number, self.crowd.elements[number].peer_tag, &packet)
+            if self.crowd.callers[number].stage == UP:
+                start_packet(&self.crowd, number, self.crowd.callers[number].peer_tag, &packet)
                 chunk(&packet, ABORT, 0, 4)
                 end_packet(&self.crowd, &packet)
-                self.crowd.elements[number].stage = LOST
+                self.crowd.callers[number].stage = LOST
         flush(&self.crowd)
         self.sock.close()

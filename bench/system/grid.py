@@ -11,7 +11,9 @@ import os
 import subprocess
 import sys
 import time
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import pyximport
 
@@ -53,28 +55,63 @@ class Measured(NamedTuple):
         return int(sum(side["due"] - side["sent"] for side in (self.elements, self.users)))
 
 
-def load_offset() -> int:
-    """Where in a registration the load stands."""
-    unlike = zip(registration(HANDLE, 1, 0), registration(HANDLE, 1, 0xFFFFFFFF), strict=True)
-    return [one != other for one, other in unlike].index(True)
+def elements(port: int, count: int, each: int = 1) -> Elements:
+    """So many associations, and elements of each."""
+    known = registration(HANDLE, 0, 0)
+
+    def place(other: bytes) -> int:
+        return [a != b for a, b in zip(known, other, strict=True)].index(True)
+
+    last = 0xFFFFFFFF
+    places = place(registration(HANDLE, last, 0)), place(registration(HANDLE, 0, last))
+    return Elements(port, known, *places, count, each)
 
 
 def load(port: int, times: float) -> None:
     """Both sides, in a process of its own that never sleeps: to wake it would be the registrar's work."""
-    elements = Elements(port, [registration(HANDLE, n + 1, 0) for n in range(ELEMENTS)], load_offset())
-    elements.register()
+    callers = elements(port, ELEMENTS)
+    callers.register()
     users = Generator(connections(port, USERS), [[REQUEST]] * USERS, True)
     print("ready", flush=True)
     sys.stdin.readline()
-    elements.start(ELEMENTS * RENEWALS * times, SECONDS)
+    callers.start(ELEMENTS * RENEWALS * times, SECONDS)
     users.start(USERS * RESOLUTIONS * times, SECONDS)
-    sides = [elements.step, users.step]
+    sides = [callers.step, users.step]
     while sides:
         sides = [step for step in sides if step()]
         if SERVER == LOAD:
             os.sched_yield()
-    print(json.dumps([elements.result(), users.result()]), flush=True)
-    elements.close()
+    print(json.dumps([callers.result(), users.result()]), flush=True)
+    callers.close()
+
+
+@contextmanager
+def generator(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A load generator, once it says "ready"."""
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            pin(process.pid, LOAD)
+            if process.stdout.readline() != "ready\n":
+                raise RuntimeError("the load generator has ended")
+            yield process
+        finally:
+            process.kill()
+
+
+def turn(process: subprocess.Popen[str], order: str, registrar: int) -> tuple[float, float, Any]:
+    """What part of a processor the registrar of that process identifier takes while the load generator follows an
+    order, for what part others took it, and what the generator says at the end."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    spent, waited, began = processor_seconds(registrar), kept_waiting(registrar), time.monotonic()
+    print(order, file=process.stdin, flush=True)
+    time.sleep(SECONDS)
+    spent, waited = processor_seconds(registrar) - spent, kept_waiting(registrar) - waited
+    passed = time.monotonic() - began
+    return spent / passed, waited / passed, json.loads(process.stdout.readline())
 
 
 def measure(times: float = 1.0) -> Measured:
@@ -83,23 +120,9 @@ def measure(times: float = 1.0) -> Measured:
     command = [sys.executable, "-m", "bench.system.grid", "load", str(port), str(times)]
     with registrar(port, "--limit-associations=20000") as process:
         pin(process.pid, SERVER)
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        ) as generator:
-            try:
-                assert generator.stdout is not None
-                pin(generator.pid, LOAD)
-                if generator.stdout.readline() != "ready\n":
-                    raise RuntimeError("the load generator has ended")
-                spent, waited, began = processor_seconds(process.pid), kept_waiting(process.pid), time.monotonic()
-                print("go", file=generator.stdin, flush=True)
-                time.sleep(SECONDS)
-                spent, waited = processor_seconds(process.pid) - spent, kept_waiting(process.pid) - waited
-                passed = time.monotonic() - began
-                found: list[dict[str, float]] = json.loads(generator.communicate(timeout=60)[0])
-            finally:
-                generator.kill()
-    return Measured(times, spent / passed, waited / passed, *found)
+        with generator(command) as load_generator:
+            busy, waited, sides = turn(load_generator, "go", process.pid)
+        return Measured(times, busy, waited, *sides)
 
 
 def echoed() -> float:
