@@ -156,5 +156,6 @@ cdef object admit(
     element.flags &= <uint8_t>~PROBED
     rearm_life(space, element, now)
     arm(space.wheel, &element.keep_alive, jittered(space, now), KEEP_ALIVE_TAG)
-    updated.append((handle, identifier_of(element)))
+    if updated is not None:
+        updated.append((handle, identifier_of(element)))
     return registration_response(element)

@@ -8,6 +8,7 @@ cdef class Handlespace:
     cdef Space space
     cdef readonly Wheel wheel
     cdef readonly list updated
+    cdef public bint heeded    # what lanes renew goes to ``updated``: there is somebody to tell
     cdef object complaint      # keeps what space.complain points to
 
     cdef Element *element(self, bytes handle, object pe_identifier) except? NULL

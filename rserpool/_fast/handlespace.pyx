@@ -101,6 +101,7 @@ cdef class Handlespace:
         wheel.shared = True
         self.wheel = wheel
         self.updated = []
+        self.heeded = True
         self.space.life_limit = LONGEST
         self.space.keep_alive_interval = 5000000
         self.space.life_unit = 1000000

@@ -144,7 +144,8 @@ cdef bytes renew(
     if not differs_in_policy_only(space, element, &parameters[1]):
         return None
     answer = registration_response(element)
-    updated.append((<object>pool.handle, identifier_of(element)))
+    if updated is not None:
+        updated.append((<object>pool.handle, identifier_of(element)))
     run = element.run
     memcpy(octets_of(run) + run.policy_at, parameters[1].octets + run.policy_at, run.asap_length - run.policy_at)
     element.flags &= <uint8_t>~(MARKED | PROBED)

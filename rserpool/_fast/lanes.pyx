@@ -65,6 +65,7 @@ cdef class Lane:
         cdef object answer
         cdef bint added = False
         cdef uint8_t kind
+        cdef list updated = None
         if size < HEADER:
             return None
         kind = octets[0]
@@ -74,15 +75,16 @@ cdef class Lane:
             bucket = self.resolutions
         elif kind == REGISTRATION:
             bucket = self.registrations
+            if self.handlespace.heeded:
+                updated = self.handlespace.updated
         elif kind != ENDPOINT_KEEP_ALIVE_ACK or self.claims:
             return None
         if bucket is not None and not bucket.take_one(<int64_t>now):
             return None
-        answer = answer_fast(&self.handlespace.space, octets, size, self.number, now, self.handlespace.updated)
+        answer = answer_fast(&self.handlespace.space, octets, size, self.number, now, updated)
         if answer is None and kind == REGISTRATION and not self.claims:
             answer = admit(
-                &self.handlespace.space, self.terms, self.guest, octets, size, self.number, now,
-                self.handlespace.updated, &added,
+                &self.handlespace.space, self.terms, self.guest, octets, size, self.number, now, updated, &added,
             )
         if answer is None:
             if bucket is not None:

@@ -61,7 +61,8 @@ class Tuning:
     def found_busy(self) -> float:
         """Seconds within which a peer that has gone silent is LOST while data waits for it: every time-out the longest.
 
-        To that adds what the stack's clock is coarse, up to 10 ms or a sixteenth of a time-out.
+        To that adds what the stack's clock is coarse: up to 10 ms, with thousands of associations 30, or a sixteenth of
+        a time-out.
         """
         return (self.association_retransmissions + 1) * self.rto_max
 

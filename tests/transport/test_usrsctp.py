@@ -12,7 +12,7 @@ import pytest
 from rserpool._fast import stack
 from rserpool.transport import sctp_endpoint
 from rserpool.transport.interface import FAST, Down, Tuning
-from rserpool.transport.usrsctp import UsrsctpEndpoint
+from rserpool.transport.usrsctp import IDLE_TICK, Ticker, UsrsctpEndpoint
 from tests.transport.conftest import Run
 from tests.transport.support import HASTY, HOST, LIMIT, Recorder, message, pair, transport
 
@@ -39,6 +39,25 @@ def test_a_peer_that_vanishes_is_lost(run: Run) -> None:
             assert p.at_client.down == [(p.assoc, Down.LOST)]
 
     run(main())
+
+
+@pytest.mark.parametrize(("count", "milliseconds"), [(1, 10), (1000, 10), (2000, 20), (3000, 30), (100_000, 30)])
+def test_the_timers_get_coarser_with_thousands_of_associations(count: int, milliseconds: int) -> None:
+    loop = mock.Mock()
+    loop.time.return_value = 0.0
+    ticker = Ticker(loop, Tuning())
+    ticker.add(mock.Mock(count=count - 1))
+    ticker.add(mock.Mock(count=1))
+    ticker.hurry()
+    for _ in range(2):
+        delay, expire = loop.call_later.call_args.args
+        assert round(delay * 1000) == milliseconds
+        assert not ticker.calm
+        expire()
+    loop.time.return_value = 60.0
+    expire()
+    assert loop.call_later.call_args.args[0] == IDLE_TICK
+    assert ticker.calm
 
 
 def test_a_row_of_messages_arrives_in_order(run: Run) -> None:

@@ -1,5 +1,6 @@
 """Re-registrations that peers are not told of one by one."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from rserpool.messages import (
     Deregistration,
     EndpointKeepAliveAck,
+    HandleResolution,
     HandleUpdate,
     Policy,
     PolicyType,
@@ -192,3 +194,41 @@ def test_an_element_that_was_taken_over_is_told_of_at_once() -> None:
     del world.scope.sent[world.links[1]][:]
     world.say(EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=1).encode())
     assert any(isinstance(message, HandleUpdate) for message in world.scope.sent[world.links[1]])
+
+
+def a_peer(world: Watched) -> None:
+    world.scope.join(LOW, 2)
+
+
+def a_subscriber(world: Watched) -> None:
+    user = world.scope.associate(7, 5, Protocol.ASAP)
+    octets = HandleResolution(subscribe=True, pool_handle=POOL).encode()
+    world.scope.take(world.scope.registrar.received(user, octets, world.scope.now))
+
+
+@pytest.mark.parametrize("appear", [a_peer, a_subscriber])
+def test_lanes_tell_of_renewals_where_somebody_is_to_hear_of_them(appear: Callable[[Watched], None]) -> None:
+    world = Watched(peers=False)
+    world.register(1)
+    registrar = world.scope.registrar
+    lane = registrar.lane(world.line)
+    assert lane is not None
+    request = Registration(pool_handle=POOL, pool_element=replace(loaded(1, 2), home_identifier=0)).encode()
+    assert lane.answer(request, world.scope.now)
+    assert not registrar.handlespace.updated
+    appear(world)
+    assert lane.answer(request, world.scope.now)
+    assert registrar.handlespace.updated == [(POOL, 1)]
+
+
+def test_without_peers_nothing_is_gathered_any_more() -> None:
+    world = Watched()
+    world.register(1)
+    registrar = world.scope.registrar
+    for link in world.links:
+        world.scope.take(registrar.lost(link, world.scope.now))
+    world.scope.wait(60)
+    assert not registrar.enrp.peers
+    world.register(2)
+    assert not registrar.handlespace.updated
+    assert not registrar.handlespace.heeded

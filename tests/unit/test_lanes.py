@@ -137,6 +137,18 @@ def test_a_renewal_is_told_of_before_its_answer_goes_out() -> None:
     assert answers.count(e.identifier_parameter(1)) == 2
 
 
+def test_what_nobody_heeds_is_not_gathered() -> None:
+    world, heeded = World(), World()
+    world.space.heeded = False
+    calls: list[None] = []
+    world.lane.renewed = lambda: calls.append(None)
+    requests = renewal(5) + RESOLVE + renewal(6)
+    assert world.lane.serve(requests, SECONDS) == heeded.lane.serve(requests, SECONDS)
+    assert heeded.space.updated == 2 * [(b"Echo1", 1)]
+    assert not world.space.updated
+    assert not calls
+
+
 def test_a_flood_of_requests_makes_no_flood_of_answers() -> None:
     world = World(rate=1e9)
     for identifier in range(4, 1000):
