@@ -11,7 +11,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from posix.unistd cimport close
 
 from rserpool._fast.epoll cimport (
-    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, epoll_create1, epoll_ctl, epoll_event, epoll_wait,
+    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLRDHUP, epoll_create1, epoll_ctl,
+    epoll_event, epoll_wait,
 )
 from rserpool._fast.lanes cimport Lane
 from rserpool._fast.sockets cimport MSG_DONTWAIT, MSG_NOSIGNAL, recv, send
@@ -48,15 +49,21 @@ cdef class Streams:
 
     def add(self, int fd, Lane lane not None, leave not None) -> None:
         """A connection's descriptor, to which nobody else writes, and from which nobody else reads. OSError."""
-        cdef epoll_event event
         cdef _Member member = _Member()
         member.lane = lane
         member.leave = leave
-        event.events = <uint32_t>EPOLLIN
-        event.data.fd = fd
-        if epoll_ctl(self.descriptor, EPOLL_CTL_ADD, fd, &event) < 0:
-            raise OSError(errno, os.strerror(errno))
+        self.watch(fd, EPOLL_CTL_ADD)
         self.members[fd] = member
+
+    cdef int watch(self, int fd, int operation) except -1:
+        """Once for each time that something comes: to be told as long as there is something costs two looks more at the
+        connection, and 50 clients 3 % of their answers. What is there already counts as having come now."""
+        cdef epoll_event event
+        event.events = <uint32_t>(EPOLLIN | EPOLLRDHUP | EPOLLET)
+        event.data.fd = fd
+        if epoll_ctl(self.descriptor, operation, fd, &event) < 0:
+            raise OSError(errno, os.strerror(errno))
+        return 0
 
     def remove(self, int fd) -> None:
         """That descriptor is somebody else's again; it is not closed yet."""
@@ -69,6 +76,7 @@ cdef class Streams:
         cdef epoll_event events[READY]
         cdef _Member member
         cdef int i
+        cdef object failure = None
         cdef int ready = epoll_wait(self.descriptor, events, READY, 0)
         cdef uint64_t now = <uint64_t>(seconds * 1e6)
         for i in range(ready):
@@ -76,18 +84,24 @@ cdef class Streams:
             if member is None:
                 continue
             try:
-                self.read(events[i].data.fd, member, now)
-            except Exception:
+                self.read(events[i].data.fd, member, now, events[i].events != <uint32_t>EPOLLIN)
+            except Exception as error:                  # the others are not told of again
+                failure = error
                 self.part(events[i].data.fd, member, b"", b"", codes.EPROTO)
-                raise
+        if failure is not None:
+            raise failure
 
-    cdef int read(self, int fd, _Member member, uint64_t now) except -1:
+    cdef int read(self, int fd, _Member member, uint64_t now, bint ending) except -1:
         cdef ssize_t size = recv(fd, self.room, ROOM, MSG_DONTWAIT)
         if size > 0:
             self.answer(fd, member, self.room, <size_t>size, now)
+            if (size == ROOM or ending) and self.members.get(fd) is member:
+                self.watch(fd, EPOLL_CTL_MOD)           # there may be more, or the end
         elif size == 0:
             self.part(fd, member, b"", b"", 0)
-        elif errno != EAGAIN and errno != EINTR:
+        elif errno == EINTR:
+            self.watch(fd, EPOLL_CTL_MOD)
+        elif errno != EAGAIN:
             self.part(fd, member, b"", b"", errno)
         return 0
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -18,6 +19,8 @@ from tests.transport.test_tcp import REQUEST, dialled, lane_of_one_pool
 
 pytestmark = pytest.mark.needs_tcp
 
+READ = 1 << 16
+"""Octets read of a connection at a time."""
 OTHER = message(16)
 RENEWAL = elements.message(1, elements.handle_parameter(b"EchoPool"), elements.element(1, elements.LU, (5,)))
 ANSWER = lane_of_one_pool().answer(REQUEST, 0) or b""
@@ -175,6 +178,87 @@ def test_more_than_are_read_at_once(run: Run) -> None:
                     assert await reader.readexactly(len(ANSWER)) == ANSWER
 
     run(main())
+
+
+@contextlib.contextmanager
+def member(streams: Streams) -> Iterator[tuple[socket.socket, list[tuple[bytes, bytes, int]]]]:
+    """The other end of a connection among the streams, and what is told of it when it leaves."""
+    left: list[tuple[bytes, bytes, int]] = []
+    ours, other = socket.socketpair()
+    with ours, other:
+        streams.add(ours.fileno(), lane_of_one_pool(), lambda *told: left.append(told))
+        yield other, left
+        streams.remove(ours.fileno())
+
+
+def received(sock: socket.socket) -> bytes:
+    """All that is there."""
+    octets = b""
+    with contextlib.suppress(BlockingIOError):
+        while more := sock.recv(1 << 20, socket.MSG_DONTWAIT):
+            octets += more
+    return octets
+
+
+def test_what_is_longer_than_what_is_read_at_once() -> None:
+    streams, same = Streams(), lane_of_one_pool()
+    once = RENEWAL * (READ // len(RENEWAL)) + REQUEST
+    assert len(once) == READ, "no message is cut"
+    with member(streams) as (other, left):
+        assert other.send(once + RENEWAL) == READ + len(RENEWAL)
+        streams.serve(0.0)
+        assert received(other) == same.serve(once, 0.0)[0], "the others have their turn now"
+        streams.serve(0.0)
+        assert received(other) == same.answer(RENEWAL, 0)
+        assert not left
+
+
+def test_a_request_that_comes_with_the_end() -> None:
+    streams = Streams()
+    with member(streams) as (other, left):
+        other.send(REQUEST)
+        other.shutdown(socket.SHUT_WR)
+        streams.serve(0.0)
+        assert received(other) == ANSWER
+        assert not left
+        streams.serve(0.0)
+        assert left == [(b"", b"", 0)]
+
+
+def test_others_are_served_beside_a_lane_that_fails() -> None:
+    streams = Streams()
+    with contextlib.ExitStack() as stack:
+        ends = [stack.enter_context(member(streams)) for _ in range(3)]
+        lane = lane_of_one_pool()
+
+        def failing() -> None:
+            raise ArithmeticError
+
+        lane.renewed = failing
+        ours, other = socket.socketpair()
+        stack.enter_context(ours)
+        stack.enter_context(other).send(RENEWAL)
+        left: list[tuple[bytes, bytes, int]] = []
+        streams.add(ours.fileno(), lane, lambda *told: left.append(told))
+        for end, _ in ends:
+            end.send(REQUEST)
+        with pytest.raises(ArithmeticError):
+            streams.serve(0.0)
+        assert [received(end) for end, _ in ends] == 3 * [ANSWER]
+        assert left == [(b"", b"", errno.EPROTO)]
+
+
+def test_what_was_there_before_it_joined() -> None:
+    streams = Streams()
+    ours, other = socket.socketpair()
+    with ours, other:
+        other.send(REQUEST)
+        streams.add(ours.fileno(), lane_of_one_pool(), print)
+        streams.serve(0.0)
+        assert received(other) == ANSWER
+        streams.serve(0.0)
+        assert received(other) == b""
+        streams.remove(ours.fileno())
 
 
 def test_no_descriptor() -> None:
