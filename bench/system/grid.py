@@ -72,6 +72,7 @@ def load(port: int, times: float) -> None:
     callers = elements(port, ELEMENTS)
     callers.register()
     users = Generator(connections(port, USERS), [[REQUEST]] * USERS, True)
+    users.run(1.0)  # until all of them are accepted
     print("ready", flush=True)
     sys.stdin.readline()
     callers.start(ELEMENTS * RENEWALS * times, SECONDS)

@@ -172,6 +172,11 @@ class TcpChannel(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is of no common class
+        peer = transport.get_extra_info("peername")
+        if peer is None:  # it has been reset before we saw it
+            self.owner = None
+            transport.abort()
+            return
         transport.set_write_buffer_limits(high=HIGH_WATER, low=HIGH_WATER // 2)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -179,7 +184,6 @@ class TcpChannel(asyncio.BufferedProtocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)
         for option, value in KEEPALIVE:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
-        peer = transport.get_extra_info("peername")
         self.addresses, self.port = (as_address(peer[0].partition("%")[0]),), peer[1]
         self.ready = True
         if self.owner is not None:

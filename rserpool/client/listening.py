@@ -12,6 +12,7 @@ from rserpool.client.opening import SHARED
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import SCTPTransport, TCPTransport, UDPTransport
 from rserpool.session_settings import ServiceSettings
+from rserpool.transport.acceptor import Acceptor
 from rserpool.transport.interface import (
     MAX_USER_MESSAGE,
     Address,
@@ -23,7 +24,6 @@ from rserpool.transport.interface import (
     as_address,
 )
 
-BACKLOG = 1024
 MAX_ADDRESSES = 32
 """Addresses of one SCTP Transport parameter (RFC 5354 3.4)."""
 
@@ -124,21 +124,21 @@ class TcpListener:
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
 
     async def open(self, address: str, port: int) -> None:
         sock = bound(socket.SOCK_STREAM, address, port)
         self._where = sock.getsockname()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: TcpChannel(self._owner), sock=sock, backlog=BACKLOG)
+        self._acceptor = Acceptor(loop, sock, lambda: TcpChannel(self._owner))
 
     @property
     def user_transport(self) -> messages.Transport:
         return TCPTransport(port=self._where[1], address=as_address(self._where[0]))
 
     async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
             await asyncio.sleep(0)  # the loop closes aborted connections in its next round
 
 

@@ -1,6 +1,7 @@
 """How a pool user reaches pool elements: a channel to each, over what the element is served by."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Sequence
 
@@ -72,6 +73,8 @@ class Opener:
         local = (self._local[0], 0) if self._local else None
         if element.protocol == "tcp":
             _, tcp = await loop.create_connection(lambda: TcpChannel(None), host, port, local_addr=local)
+            if not tcp.ready:
+                raise ConnectionResetError(errno.ECONNRESET, f"{host} port {port}: reset at once")
             return tcp
         if element.protocol in ("udp", "udplite"):
             family = socket.AF_INET if element.addresses[0].version == 4 else socket.AF_INET6

@@ -16,6 +16,7 @@ from typing import cast
 from rserpool._fast.lanes import Lane
 from rserpool._fast.streams import Streams
 from rserpool.errors import LocalProtocolError
+from rserpool.transport.acceptor import Acceptor
 from rserpool.transport.interface import MAX_MESSAGE, Address, AssociationGone, Down, Handler, as_address
 from rserpool.transport.leaving import CLOSE_WAIT, Leaving
 from rserpool.transport.udp import expand
@@ -62,6 +63,12 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's is of no common class
+        peer = transport.get_extra_info("peername")
+        if peer is None:  # it has been reset before we saw it
+            transport.abort()
+            return
+        self.addresses = (as_address(peer[0].partition("%")[0]),)
+        self.port = peer[1]
         transport.set_write_buffer_limits(high=LOW_WATER, low=LOW_WATER // 2)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -69,9 +76,6 @@ class _Connection(asyncio.Protocol):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in KEEPALIVE:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
-        peer = transport.get_extra_info("peername")
-        self.addresses = (as_address(peer[0].partition("%")[0]),)
-        self.port = peer[1]
         self.endpoint.arrived(self)
 
     def data_received(self, data: bytes) -> None:
@@ -226,7 +230,7 @@ class TcpEndpoint:
         self._transport = transport
         self._addresses = addresses
         self._port = 0
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
         self._connections: dict[int, _Connection] = {}
         self._connecting: dict[int, asyncio.Task[None]] = {}
         self._last = 0
@@ -249,11 +253,11 @@ class TcpEndpoint:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 sock.bind((str(address), port))
                 port = sock.getsockname()[1]
-                self._servers.append(await loop.create_server(self._accept, sock=sock, backlog=1024))
+                self._acceptors.append(Acceptor(loop, sock, self._accept))
             except OSError as error:
                 sock.close()
-                for server in self._servers:
-                    server.close()
+                for acceptor in self._acceptors:
+                    acceptor.close()
                 text = f"TCP {address} port {port}: {os.strerror(error.errno or 0)}"
                 raise OSError(error.errno, text) from None
         self._port = port
@@ -309,7 +313,9 @@ class TcpEndpoint:
             for address in addresses:
                 with contextlib.suppress(OSError):
                     await loop.create_connection(lambda: connection, str(address), port)
-                    return
+                    if connection.addresses:
+                        return
+                    break
             self.tell(self.handler.on_down, connection.assoc, Down.CANT_START)
         finally:
             self._connecting.pop(connection.assoc, None)
@@ -393,8 +399,8 @@ class TcpEndpoint:
 
     async def _close(self) -> None:
         self.handler = Leaving()
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for assoc in (*self._connecting, *self._connections):
             self.shutdown(assoc)
         with contextlib.suppress(TimeoutError):

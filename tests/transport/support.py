@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Address
 
@@ -134,3 +136,9 @@ async def pair(
         both = Pair(made, server, client, at_server, at_client)
         await both.connect()
         yield both
+
+
+def reset(port: int) -> None:
+    """Connect, and reset the connection at once."""
+    with socket.create_connection((HOST, port)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

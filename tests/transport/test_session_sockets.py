@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from ipaddress import ip_address
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -17,7 +18,7 @@ from rserpool.messages import Policy, PolicyType, PoolElement, UDPLiteTransport
 from rserpool.resolved import resolved
 from rserpool.session_settings import ServiceSettings, SessionSettings
 from tests.support.pools import POOL, Handler, KnownPool, echo
-from tests.transport.support import HASTY
+from tests.transport.support import HASTY, reset
 
 HOST = "127.0.0.1"
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -158,6 +159,46 @@ def test_nobody_there_is_a_failure_to_start(protocol: str) -> None:
                 await session.send(b"x")
                 await asyncio.sleep(0.02)
             assert made.user.reports == [1]
+
+    run(play)
+
+
+def test_a_server_that_resets_at_once_is_a_failure_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(made: Site) -> None:
+        loop = asyncio.get_running_loop()
+        resetting, connect = (await made.element(1, "tcp")).user_transport.port, loop.create_connection
+
+        async def create_connection(factory: Callable[[], Any], host: str, port: int, **options: Any) -> Any:
+            if port != resetting:
+                return await connect(factory, host, port, **options)
+            channel = factory()
+            channel.connection_made(mock.Mock(**{"get_extra_info.return_value": None}))
+            channel.connection_lost(ConnectionResetError())
+            return None, channel
+
+        monkeypatch.setattr(loop, "create_connection", create_connection)
+        await made.element(2, "tcp")
+        async with open_session(POOL, user=made.user) as session:
+            await session.send(b"x")
+            assert await read(session, 1) == b"x"
+            assert made.serving(session) is made.services[2]
+            assert made.user.reports == [1]
+
+    run(play)
+
+
+def test_users_that_are_reset_before_they_are_seen_are_no_sessions() -> None:
+    async def play(made: Site) -> None:
+        failures: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+        service = await made.element(1, "tcp")
+        for _ in range(5):
+            reset(service.user_transport.port)
+        async with open_session(POOL, user=made.user) as session:
+            await session.send(b"x")
+            assert await read(session, 1) == b"x"
+        assert len(made.sessions[1]) == 1
+        assert not failures
 
     run(play)
 

@@ -5,13 +5,14 @@ import contextlib
 import errno
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
 from rserpool._fast.lanes import Lane
 from rserpool._fast.streams import Streams
 from rserpool.transport.interface import Attaching, Down, Endpoint
+from rserpool.transport.tcp import TcpEndpoint
 from tests.support import elements
 from tests.transport.conftest import Run
 from tests.transport.support import HOST, Recorder, message, transport
@@ -80,6 +81,73 @@ def test_what_is_sent_in_between_keeps_its_order(run: Run) -> None:
             await answered(reader, writer, RENEWAL, OTHER + (same.answer(RENEWAL, 0) or b""))
             heard.lanes[assoc].renewed = None
             await answered(reader, writer, REQUEST, same.answer(REQUEST, 0) or b"")
+
+    run(main())
+
+
+def test_another_lane_takes_the_place_of_the_first(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server), dialled(server.port) as (reader, writer):
+            await answered(reader, writer, REQUEST, ANSWER)
+            (assoc,) = heard.up
+            heard.lanes[assoc].used = False
+            lane = lane_of_one_pool()
+            assert isinstance(server, Attaching)
+            server.attach(assoc, lane)
+            await answered(reader, writer, REQUEST, ANSWER)
+            assert lane.used
+            assert not heard.lanes[assoc].used
+
+    run(main())
+
+
+@contextlib.asynccontextmanager
+async def joined() -> AsyncIterator[tuple[Attached, TcpEndpoint, int, socket.socket]]:
+    """A server, its association, and the other end, which is already served behind the one descriptor."""
+    loop = asyncio.get_running_loop()
+    async with served() as (heard, server):
+        assert isinstance(server, TcpEndpoint)
+        with socket.create_connection((HOST, server.port)) as other:
+            other.setblocking(False)
+            other.send(REQUEST)
+            assert await loop.sock_recv(other, 1000) == ANSWER
+            yield heard, server, next(iter(heard.up)), other
+
+
+def serve(server: TcpEndpoint) -> None:
+    """What the loop does when something has come, before it turns to anything else."""
+    assert server._streams is not None
+    server._serve(server._streams)
+
+
+def test_answers_wait_behind_what_the_transport_still_has(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with joined() as (_, server, assoc, other):
+            sent = b""
+            while not server._connections[assoc].queued:
+                assert server.send(assoc, message(60_000), 11)
+                sent += message(60_000)
+            got = received(other)
+            other.send(REQUEST)
+            serve(server)
+            while len(got) < len(sent) + len(ANSWER):
+                got += await loop.sock_recv(other, 1 << 20)
+            assert got == sent + ANSWER
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", [TcpEndpoint.shutdown, TcpEndpoint.abort])
+def test_after_our_end_nothing_is_answered(run: Run, end: Callable[[TcpEndpoint, int], None]) -> None:
+    async def main() -> None:
+        async with joined() as (heard, server, assoc, other):
+            heard.lanes[assoc].used = False
+            other.send(REQUEST)
+            end(server, assoc)
+            serve(server)
+            assert not heard.lanes[assoc].used
+            await heard.until(lambda: bool(heard.down))
 
     run(main())
 
