@@ -32,8 +32,7 @@ cdef class Pulse:
         return 0
 
     def newcomer(self) -> None:
-        """An association came up. Others may be about to, of which a loop may take one a turn: nobody waits until the
-        end of the next whole round."""
+        """An association came up. Others may be about to: nobody waits until the end of the next whole round."""
         self.dense = False
         self.count = self.hasty = 0
         self.began = 0
