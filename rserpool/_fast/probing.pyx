@@ -35,11 +35,12 @@ def probe(
     Handlespace handlespace not None, bytes handle not None, identifier: object, uint64_t deadline, bint again = False
 ) -> tuple:
     """The association of a PE and a keep-alive for it, to be acknowledged until ``deadline``. None where there is no
-    such PE of ours, or it was asked before and has not answered; with ``again`` it is asked once more, but its time
-    remains. An ordinary keep-alive costs half of what it did by a view and a record of the message: 2 us."""
+    such PE of ours or no way to it yet, or it was asked before and has not answered; with ``again`` it is asked once
+    more, but its time remains. An ordinary keep-alive costs half of what it did by a view and a record of the message:
+    2 us."""
     cdef Space *space = &handlespace.space
     cdef Element *element = handlespace.element(handle, identifier)
-    if element is NULL or element.home != space.own:
+    if element is NULL or element.home != space.own or not element.connection:
         return None
     if not element.flags & PROBED:
         element.flags |= PROBED

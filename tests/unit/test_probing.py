@@ -46,6 +46,18 @@ def test_its_time_ends_when_it_was_first_due(space: Handlespace) -> None:
     assert space.expire(1_100_000) == [(Timer.KEEP_ALIVE, *NAME)]
 
 
+def test_one_that_was_taken_over_is_not_asked_before_there_is_a_way_to_it() -> None:
+    space = Handlespace(OWN, seed=1, wheel=Wheel(0))
+    space.register(HANDLE, e.element(IDENTIFIER, e.RR, asap=e.sctp(9)), home=OTHER)
+    space.take_over(OTHER, OWN, 9)
+    for _ in range(2):
+        assert probe(space, *NAME, 1000, again=True) is None
+        assert space.expire(10_000_000) == []
+        unattended(space, None, 9)
+    greet(space, [NAME], LINE, 20_000_000)
+    assert probe(space, *NAME, 1000, again=True) is not None
+
+
 def test_only_elements_of_ours_are_asked(space: Handlespace) -> None:
     space.register(HANDLE, e.element(1, e.RR, asap=e.sctp(9)), home=OTHER)
     for name in ((HANDLE, 1), (HANDLE, 2), (b"Nobody", IDENTIFIER)):
