@@ -1,7 +1,7 @@
-"""The list of extension modules; everything else is in pyproject.toml.
+"""Lists the extension modules; everything else is in pyproject.toml.
 
-Every ``rserpool/_fast/*.pyx`` is one extension. A module that needs a C library is left out, aloud, where the
-library's header is missing: the package then works without that transport.
+Every ``.pyx`` file under ``rserpool/_fast`` is one extension. A module that needs a C library is left out, with a
+message, if the library's header is missing: the package then works without that transport.
 
 RSERPOOL_DEBUG=1 builds with assertions and without optimisation; RSERPOOL_SANITIZE=1 adds ASan and UBSan.
 """
@@ -14,9 +14,11 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 FAST = Path("rserpool/_fast")
-USRSCTP = "usrsctp.h", "usrsctp", "libusrsctp-dev"
-NEEDS = {"usrsctp": USRSCTP, "events": USRSCTP, "options": USRSCTP, "packets": USRSCTP, "stack": USRSCTP}
+USRSCTP = FAST / "io/usrsctp"
+WITHOUT_LIBRARY = {"outbox", "peers"}
+"""Modules in ``io/usrsctp`` that do not need libusrsctp."""
 DIRECTIVES = {"language_level": 3, "embedsignature": False, "freethreading_compatible": True}
+PROCESSORS = len(os.sched_getaffinity(0))
 
 
 def has_header(name: str) -> bool:
@@ -25,10 +27,9 @@ def has_header(name: str) -> bool:
 
 
 def compile_flags() -> list[str]:
-    flags = ["-O0", "-g"] if os.environ.get("RSERPOOL_DEBUG") else ["-O2"]
     if os.environ.get("RSERPOOL_SANITIZE"):
-        flags += ["-g", "-O1", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
-    return flags
+        return ["-g", "-O1", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
+    return ["-O0", "-g"] if os.environ.get("RSERPOOL_DEBUG") else ["-O2", "-g0"]
 
 
 def link_flags() -> list[str]:
@@ -37,17 +38,16 @@ def link_flags() -> list[str]:
 
 def extensions() -> list[Extension]:
     found = []
-    for source in sorted(FAST.glob("*.pyx")):
+    for source in sorted(FAST.rglob("*.pyx")):
         libraries = []
-        if source.stem in NEEDS:
-            header, library, package = NEEDS[source.stem]
-            if not has_header(header):
-                print(f"rserpool: {source} is left out: {header} not found (install {package})", file=sys.stderr)
+        if source.parent == USRSCTP and source.stem not in WITHOUT_LIBRARY:
+            if not has_header("usrsctp.h"):
+                print(f"rserpool: {source} is left out: usrsctp.h not found (install libusrsctp-dev)", file=sys.stderr)
                 continue
-            libraries = [library]
+            libraries = ["usrsctp"]
         found.append(
             Extension(
-                f"rserpool._fast.{source.stem}",
+                ".".join(source.with_suffix("").parts),
                 [str(source)],
                 libraries=libraries,
                 extra_compile_args=compile_flags(),
@@ -57,4 +57,7 @@ def extensions() -> list[Extension]:
     return found
 
 
-setup(ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES, build_dir="build/cython"))
+setup(
+    ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES, build_dir="build/cython", nthreads=PROCESSORS),
+    options={"build_ext": {"parallel": PROCESSORS}},
+)

@@ -3,8 +3,8 @@
 import gc
 from pathlib import Path
 
-from rserpool._fast.handlespace import Handlespace, Timer
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace, Timer
 from tests.support import elements as e
 
 ELEMENTS, POOLS = 100_000, 1_000

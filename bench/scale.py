@@ -10,11 +10,11 @@ from random import Random
 from typing import NamedTuple
 
 from bench.memory import resident
-from rserpool._fast.admission import Guest, Terms
-from rserpool._fast.bucket import Bucket
-from rserpool._fast.handlespace import Handlespace, Timer
-from rserpool._fast.lanes import Lane, Tally
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.bucket import Bucket
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace, Timer
+from rserpool._fast.lane.lane import Lane, Tally
+from rserpool._fast.lane.registration import Guest, Terms
 from tests.support import elements as e
 
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)

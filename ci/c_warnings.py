@@ -29,9 +29,13 @@ class Warned(NamedTuple):
     code: str
 
 
+def module_name(source: Path) -> str:
+    return ".".join(source.with_suffix("").parts)
+
+
 def generate(source: Path) -> Path:
     """The C file of one extension, in build/lint."""
-    target = BUILD / f"{source.stem}.c"
+    target = BUILD / f"{module_name(source)}.c"
     command = [sys.executable, "-m", "cython", "-3", "-X", "embedsignature=False", "-o", str(target), str(source)]
     subprocess.run(command, check=True)
     return target
@@ -75,7 +79,7 @@ def warnings(source: Path) -> list[Warned]:
 def state(source: Path) -> str:
     """Changes when anything changes that the extension's warnings depend on."""
     digest = hashlib.sha256(f"{importlib.metadata.version('cython')} {sys.version} {FLAGS}".encode())
-    for path in (source, Path(__file__), *sorted(FAST.glob("*.pxd")), *sorted(FAST.glob("*.h"))):
+    for path in (source, Path(__file__), *sorted(FAST.rglob("*.pxd"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -83,8 +87,8 @@ def state(source: Path) -> str:
 def main() -> int:
     BUILD.mkdir(parents=True, exist_ok=True)
     seen: set[tuple[str, int, str]] = set()
-    for source in sorted(FAST.glob("*.pyx")):
-        stamp = BUILD / f"{source.stem}.clean"
+    for source in sorted(FAST.rglob("*.pyx")):
+        stamp = BUILD / f"{module_name(source)}.clean"
         if stamp.exists() and stamp.read_text() == state(source):
             continue
         found = warnings(source)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, SupportsIndex
 
-from rserpool._fast.rules import FIRST_PRIVATE, MAX_RULES, MAX_VALUES, install, uninstall
+from rserpool._fast.handlespace.custom_policies import FIRST_PRIVATE, MAX_RULES, MAX_VALUES, install, uninstall
 from rserpool.errors import LocalProtocolError
-from rserpool.parameters import POLICY_VALUES, Policy, PolicyType
+from rserpool.messages.parameters import POLICY_VALUES, Policy, PolicyType
 
 __all__ = [
     "FIRST_PRIVATE",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 from bench.cases import Case, Subject
-from rserpool._fast.handlespace import Handlespace
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace
 from tests.support import elements as e
 
 OWN, NOW, HANDLE = 7, 10**12, b"Pool"

@@ -5,9 +5,8 @@ from ipaddress import IPv4Address
 from random import Random
 
 from bench.cases import Case, Subject
-from rserpool._fast.handlespace import Handlespace
-from rserpool._fast.wheel import Wheel
-from rserpool.limits import Limits
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace
 from rserpool.messages import (
     EndpointKeepAliveAck,
     HandleResolution,
@@ -17,9 +16,10 @@ from rserpool.messages import (
     Registration,
     SCTPTransport,
 )
-from rserpool.protocol.asap import AsapRegistrar
-from rserpool.protocol.association import Peer
-from rserpool.settings import Settings
+from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
+from rserpool.protocol.registrar.association import Peer
+from rserpool.settings.limits import Limits
+from rserpool.settings.registrar import Settings
 
 OWN = 0x22222222
 ELEMENTS = 1000

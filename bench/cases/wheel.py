@@ -4,7 +4,7 @@ import random
 from functools import partial
 
 from bench.cases import Case, Subject
-from rserpool._fast.wheel import Entry, Wheel
+from rserpool._fast.base.wheel import Entry, Wheel
 
 ARMED = 100_000
 SPREAD = 5_000_000

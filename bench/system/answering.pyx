@@ -9,13 +9,13 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from rserpool._fast.lanes cimport Lane
+from rserpool._fast.lane.lane cimport Lane
 
-from rserpool._fast.admission import Guest, Terms
-from rserpool._fast.bucket import Bucket
-from rserpool._fast.handlespace import Handlespace
-from rserpool._fast.lanes import Tally
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.lane.registration import Guest, Terms
+from rserpool._fast.base.bucket import Bucket
+from rserpool._fast.handlespace.handlespace import Handlespace
+from rserpool._fast.lane.lane import Tally
+from rserpool._fast.base.wheel import Wheel
 
 cdef enum:
     ENDPOINT_KEEP_ALIVE = 0x07

@@ -16,7 +16,7 @@ from bench.system.populate import Populator
 from bench.system.servers import HOST, echo, free_port, processor_seconds, registrar
 from rserpool.messages import HandleResolution
 from rserpool.transport.interface import Address, Down, Endpoint, Tuning
-from rserpool.transport.usrsctp import UsrsctpTransport
+from rserpool.transport.sctp.usrsctp import UsrsctpTransport
 
 HANDLE = b"ComputePool"
 ELEMENTS = 1_000

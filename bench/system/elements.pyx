@@ -15,7 +15,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from rserpool._fast.sockets cimport MSG_DONTWAIT, MSG_NOSIGNAL, iovec, mmsghdr, recvmmsg, sendmmsg
+from rserpool._fast.io.sockets cimport MSG_DONTWAIT, MSG_NOSIGNAL, iovec, mmsghdr, recvmmsg, sendmmsg
 
 from bench.system.samples cimport (
     Pace, Samples, close_samples, due_at, now, open_samples, pace_of, percentile, sort, take,

@@ -30,7 +30,7 @@ from rserpool.messages import HandleResolution
 from rserpool.registrar.embedded import Registrar
 from rserpool.registrar.server import Server
 from rserpool.transport.interface import Address, Down, Endpoint
-from rserpool.transport.usrsctp import UsrsctpEndpoint, UsrsctpTransport
+from rserpool.transport.sctp.usrsctp import UsrsctpEndpoint, UsrsctpTransport
 
 pyximport.install(language_level=3, build_dir="build/pyximport", inplace=False)
 from bench.system.answering import Answering, answering  # noqa: E402

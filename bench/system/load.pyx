@@ -13,8 +13,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memmove
 from posix.unistd cimport close
 
-from rserpool._fast.epoll cimport EPOLL_CTL_ADD, EPOLLIN, epoll_create1, epoll_ctl, epoll_event, epoll_wait
-from rserpool._fast.sockets cimport MSG_DONTWAIT, MSG_NOSIGNAL, recv, send
+from rserpool._fast.io.epoll cimport EPOLL_CTL_ADD, EPOLLIN, epoll_create1, epoll_ctl, epoll_event, epoll_wait
+from rserpool._fast.io.sockets cimport MSG_DONTWAIT, MSG_NOSIGNAL, recv, send
 
 from bench.system.samples cimport (
     Pace, Samples, close_samples, due_at, now, open_samples, pace_of, percentile, sort, take,

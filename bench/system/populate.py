@@ -15,7 +15,7 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.transport.interface import Address, Down, Endpoint
-from rserpool.transport.usrsctp import UsrsctpTransport
+from rserpool.transport.sctp.usrsctp import UsrsctpTransport
 
 ASAP = 11
 WINDOW = 256

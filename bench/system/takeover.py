@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from typing import Any, cast
 
 from rserpool.messages import PolicyType
-from rserpool.protocol.registrar import Registrar
+from rserpool.protocol.registrar.registrar import Registrar
 from tests.sim.clock import SECOND
 from tests.sim.element import Element, policy
 from tests.sim.network import Host

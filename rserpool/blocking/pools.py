@@ -10,8 +10,8 @@ from rserpool.blocking.sessions import ServiceSession
 from rserpool.client import ElementState, EventsDropped, Home, ResolvedElement, State
 from rserpool.client.pool_user import POLL_INTERVAL
 from rserpool.messages import Policy, Transport
-from rserpool.profile import ALL_ITEMS
-from rserpool.protocol.addresses import Address
+from rserpool.model.addresses import Address
+from rserpool.settings.profile import ALL_ITEMS
 
 
 class Node(Facade[client.Node]):

@@ -1,10 +1,10 @@
 """A registrar for programs with threads."""
 
 from rserpool.blocking.facade import Facade
-from rserpool.profile import ALL_ITEMS
+from rserpool.messages.resolved import ResolvedElement
 from rserpool.registrar import embedded
 from rserpool.registrar.embedded import PoolRecord
-from rserpool.resolved import ResolvedElement
+from rserpool.settings.profile import ALL_ITEMS
 
 
 class Registrar(Facade[embedded.Registrar]):

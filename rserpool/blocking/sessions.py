@@ -14,7 +14,7 @@ from rserpool import client
 from rserpool.blocking.background import background
 from rserpool.blocking.facade import Facade, unwrapped
 from rserpool.client import CookieRejected, Data, FailoverEvent, ResolvedElement, Resumed, SessionClosed
-from rserpool.protocol.addresses import Address
+from rserpool.model.addresses import Address
 
 if TYPE_CHECKING:
     from rserpool.blocking.pools import PoolElement

@@ -12,13 +12,13 @@ from typing import Any
 
 from rserpool.cli.proxying import Common, Ending, Options, log, node_of, parse_policy, place, required, run
 from rserpool.cli.readiness import notify
-from rserpool.locator import parse_address
 from rserpool.messages import POLICY_VALUES, TCPTransport
 from rserpool.policies import name_of
 from rserpool.proxy.checks import parse_check, parse_command
 from rserpool.proxy.element import ElementProxy, Watching
 from rserpool.proxy.pools import PoolRegistration
-from rserpool.registrar.schema import ConfigError
+from rserpool.settings.locator import parse_address
+from rserpool.settings.schema import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from rserpool.cli.readiness import notify
 from rserpool.client import PoolUser
 from rserpool.proxy.pools import WatchedPool
 from rserpool.proxy.user import Bounds, UserProxy
-from rserpool.registrar.schema import ConfigError
+from rserpool.settings.schema import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,10 @@ from rserpool import policies
 from rserpool.cli.plugins import load_policies
 from rserpool.client import ClientSettings, Node
 from rserpool.errors import LocalProtocolError
-from rserpool.locator import parse_address
 from rserpool.messages import POLICY_VALUES, Policy
 from rserpool.registrar.config import LEVELS, TRANSPORTS, spoken
-from rserpool.registrar.schema import ConfigError, Option, number, options_of
+from rserpool.settings.locator import parse_address
+from rserpool.settings.schema import ConfigError, Option, number, options_of
 from rserpool.transport.choose import choose
 
 log = logging.getLogger("rserpool.proxy")

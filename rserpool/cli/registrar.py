@@ -16,7 +16,7 @@ from rserpool.cli.collector import settle
 from rserpool.cli.plugins import load_policies
 from rserpool.cli.readiness import notify
 from rserpool.registrar.config import OPTIONS, SECTIONS, Config, add_flags, load, spoken
-from rserpool.registrar.instruments import Instruments, Outputs
+from rserpool.registrar.instruments.wiring import Instruments, Outputs
 from rserpool.registrar.moderation import moderation_of
 from rserpool.registrar.server import Server
 

@@ -9,7 +9,7 @@ from typing import Any
 from rserpool.cli.plugins import load_policies
 from rserpool.client import ClientSettings, PoolUser, ResolvedElement, resolve
 from rserpool.policies import name_of
-from rserpool.profile import ALL_ITEMS
+from rserpool.settings.profile import ALL_ITEMS
 
 
 def add_parser(commands: Any) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from rserpool.cli.rsplib_config import UNLIMITED, Process
-from rserpool.locator import parse_addresses
 from rserpool.registrar.config import Config
-from rserpool.settings import Scope, Settings
+from rserpool.settings.locator import parse_addresses
+from rserpool.settings.registrar import Scope, Settings
 from rserpool.transport.interface import Tuning
 
 VERSION = "1.00"

@@ -7,9 +7,9 @@ from typing import Any
 from rserpool.cli import rsplib_values as values
 from rserpool.cli.rsplib_options import ASAP_GROUP, BY_NAME, CSP_PORT
 from rserpool.cli.rsplib_values import ArgumentError, Where
-from rserpool.limits import Limits
-from rserpool.profile import RSPLIB, Profile
 from rserpool.registrar.config import OPTIONS, Config, ServerOptions, checked
+from rserpool.settings.limits import Limits
+from rserpool.settings.profile import RSPLIB, Profile
 
 FIRST_PORT, LAST_PORT = 10_000, 59_999
 UNLIMITED = 1e9

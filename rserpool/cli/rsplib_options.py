@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from rserpool.cli import rsplib_values as values
 from rserpool.cli.rsplib_values import ArgumentError, Value, Where
-from rserpool.profile import PROFILES
 from rserpool.registrar.config import TRANSPORTS
-from rserpool.settings import Scope
+from rserpool.settings.profile import PROFILES
+from rserpool.settings.registrar import Scope
 
 PROGRAM = "rspregistrar"
 ASAP_GROUP = Where(("239.0.0.50",), 3863)

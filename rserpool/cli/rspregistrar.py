@@ -21,7 +21,7 @@ from rserpool.cli.rsplib_banner import banner
 from rserpool.cli.rsplib_config import Setup
 from rserpool.cli.rsplib_options import parse, usage
 from rserpool.errors import RSerPoolError
-from rserpool.registrar.instruments import Instruments, Outputs
+from rserpool.registrar.instruments.wiring import Instruments, Outputs
 from rserpool.registrar.moderation import moderation_of
 from rserpool.registrar.server import Server
 

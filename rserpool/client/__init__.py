@@ -10,7 +10,6 @@ await serve("EchoPool", handler)  # with: async def handler(session): async for 
 Without ``registrars`` they are found by multicast (RFC 5352 3.6).
 """
 
-from rserpool.client.data import CookieRejected, Data, Resumed
 from rserpool.client.errors import (
     MissingExtra,
     NoElement,
@@ -23,18 +22,19 @@ from rserpool.client.errors import (
 )
 from rserpool.client.node import Node
 from rserpool.client.pool_element import PoolElement
-from rserpool.client.pool_socket import PoolSocket, Received, Send
 from rserpool.client.pool_user import PoolUser, getaddrinfo, resolve
 from rserpool.client.queue import EventsDropped
-from rserpool.client.sealing import Sealer
-from rserpool.client.service import Service, ServiceSession
-from rserpool.client.serving import serve
-from rserpool.client.session import FailoverEvent, Session, open_session
-from rserpool.client.streams import streams
-from rserpool.client_settings import FAST, ClientSettings
-from rserpool.protocol.events import ElementState, Home, State
-from rserpool.resolved import ResolvedElement
-from rserpool.session_settings import Failover, ServiceSettings, SessionSettings
+from rserpool.client.session.data import CookieRejected, Data, Resumed
+from rserpool.client.session.pool_socket import PoolSocket, Received, Send
+from rserpool.client.session.sealing import Sealer
+from rserpool.client.session.service import Service, ServiceSession
+from rserpool.client.session.serving import serve
+from rserpool.client.session.session import FailoverEvent, Session, open_session
+from rserpool.client.session.streams import streams
+from rserpool.messages.resolved import ResolvedElement
+from rserpool.protocol.client.events import ElementState, Home, State
+from rserpool.settings.client import FAST, ClientSettings
+from rserpool.settings.session import Failover, ServiceSettings, SessionSettings
 
 __all__ = [
     "FAST",

@@ -9,7 +9,7 @@ from typing import Any
 from rserpool.client.pool_user import PoolUser
 from rserpool.errors import RSerPoolError
 from rserpool.messages import BusinessCard, PoolElement
-from rserpool.resolved import ResolvedElement
+from rserpool.messages.resolved import ResolvedElement
 
 MAX_SUCCESSORS = 8
 """Elements on a card besides the one whose card it is: they share the users of one that fails."""

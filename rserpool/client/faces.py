@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rserpool.model.addresses import Address
 from rserpool.protocol.actions import Dial
-from rserpool.protocol.addresses import Address
-from rserpool.protocol.association import Peer
+from rserpool.protocol.registrar.association import Peer
 from rserpool.transport.interface import AssociationGone, Down, Endpoint
 
 PPID = 11

@@ -10,18 +10,18 @@ from typing import Self
 
 from rserpool.client.faces import Events, Face, Line
 from rserpool.client.places import announcement_groups, local_addresses, server_addresses, texts
-from rserpool.client_settings import ClientSettings
 from rserpool.errors import LocalProtocolError
-from rserpool.notes import Notes
-from rserpool.protocol import node as protocol
+from rserpool.model.addresses import Address
 from rserpool.protocol.actions import Abort, Action, Dial, Happened, Note, Send, Shutdown
-from rserpool.protocol.addresses import Address
-from rserpool.protocol.association import Peer
-from rserpool.protocol.events import ElementState, Event, Home, HomeChanged, PoolChanged, Resolution
-from rserpool.transport.announce import AnnounceListener
+from rserpool.protocol.client import node as protocol
+from rserpool.protocol.client.events import ElementState, Event, Home, HomeChanged, PoolChanged, Resolution
+from rserpool.protocol.registrar.association import Peer
+from rserpool.settings.client import ClientSettings
 from rserpool.transport.choose import choose
 from rserpool.transport.interface import Endpoint, Transport, Tuning
-from rserpool.transport.tcp import TcpTransport
+from rserpool.transport.notes import Notes
+from rserpool.transport.tcp.endpoint import TcpTransport
+from rserpool.transport.udp.announce import AnnounceListener
 
 log = logging.getLogger("rserpool.client")
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, ip_address
 
 from rserpool.errors import LocalProtocolError
-from rserpool.locator import ASAP_GROUPS, ASAP_PORT, parse_addresses, parse_peers
-from rserpool.protocol.addresses import Address
-from rserpool.protocol.candidates import ServerAddress
-from rserpool.settings import Scope
-from rserpool.transport.announce import Group, as_group
+from rserpool.model.addresses import Address
+from rserpool.protocol.client.candidates import ServerAddress
+from rserpool.settings.locator import ASAP_GROUPS, ASAP_PORT, parse_addresses, parse_peers
+from rserpool.settings.registrar import Scope
 from rserpool.transport.host import host_addresses
-from rserpool.transport.udp import interface_addresses, route_source
+from rserpool.transport.udp.announce import Group, as_group
+from rserpool.transport.udp.sockets import interface_addresses, route_source
 
 TCP = "tcp:"
 ANYWHERE = (IPv4Address("192.0.2.1"), IPv4Address("224.0.1.185"))

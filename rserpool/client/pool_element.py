@@ -14,9 +14,8 @@ from rserpool.client.leaving import leaver
 from rserpool.client.node import Node
 from rserpool.client.pool_user import PoolUser, octets
 from rserpool.client.queue import EventQueue
-from rserpool.client.sealing import Sealer
-from rserpool.client.service import Service, ServiceSession
-from rserpool.client_settings import ClientSettings
+from rserpool.client.session.sealing import Sealer
+from rserpool.client.session.service import Service, ServiceSession
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import (
     POLICY_VALUES,
@@ -32,9 +31,10 @@ from rserpool.messages import (
     UDPTransport,
 )
 from rserpool.messages import PoolElement as Parameter
-from rserpool.protocol.addresses import Address
-from rserpool.protocol.events import ElementState, Home, State
-from rserpool.protocol.pe import Element, wire_life
+from rserpool.model.addresses import Address
+from rserpool.protocol.client.element import Element, wire_life
+from rserpool.protocol.client.events import ElementState, Home, State
+from rserpool.settings.client import ClientSettings
 from rserpool.transport import interface
 
 log = logging.getLogger("rserpool.client")

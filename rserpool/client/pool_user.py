@@ -7,11 +7,11 @@ from typing import Self
 
 from rserpool.client.errors import NoElement, NoRegistrar, Overload, refusal
 from rserpool.client.node import Node
-from rserpool.client_settings import ClientSettings
 from rserpool.errors import LocalProtocolError
-from rserpool.profile import ALL_ITEMS
-from rserpool.protocol.events import Failure, PoolChanged, Resolution
-from rserpool.resolved import ResolvedElement
+from rserpool.messages.resolved import ResolvedElement
+from rserpool.protocol.client.events import Failure, PoolChanged, Resolution
+from rserpool.settings.client import ClientSettings
+from rserpool.settings.profile import ALL_ITEMS
 from rserpool.transport import interface
 
 POLL_INTERVAL = 5.0

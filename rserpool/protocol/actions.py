@@ -3,8 +3,8 @@
 import enum
 from dataclasses import dataclass
 
-from rserpool.protocol.addresses import Address
-from rserpool.protocol.events import Event
+from rserpool.model.addresses import Address
+from rserpool.protocol.client.events import Event
 
 
 class Level(enum.IntEnum):

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from typing import Protocol
 
 from rserpool.errors import LocalProtocolError
+from rserpool.messages.resolved import ResolvedElement
 from rserpool.proxy.relay import Side
-from rserpool.resolved import ResolvedElement
 
 log = logging.getLogger("rserpool.proxy")
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from rserpool.limits import Limits
-from rserpool.locator import ASAP_GROUPS
-from rserpool.profile import PROFILES
-from rserpool.registrar.schema import ConfigError, Option, options_of
-from rserpool.settings import Scope, Settings
+from rserpool.settings.limits import Limits
+from rserpool.settings.locator import ASAP_GROUPS
+from rserpool.settings.profile import PROFILES
+from rserpool.settings.registrar import Scope, Settings
+from rserpool.settings.schema import ConfigError, Option, options_of
 
 MAX_IDENTIFIER = 0xFFFFFFFF
 MAX_MODERATION = 0.01

@@ -12,13 +12,13 @@ from typing import Final, Self
 
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import BusinessCard, HandleResolutionResponse, decode
-from rserpool.profile import ALL_ITEMS
+from rserpool.messages.resolved import ResolvedElement, resolved
 from rserpool.protocol.actions import Protocol
 from rserpool.registrar.config import OPTIONS, Config, load
-from rserpool.registrar.instruments import Instruments, Outputs
-from rserpool.registrar.schema import ConfigError
+from rserpool.registrar.instruments.wiring import Instruments, Outputs
 from rserpool.registrar.server import Server
-from rserpool.resolved import ResolvedElement, resolved
+from rserpool.settings.profile import ALL_ITEMS
+from rserpool.settings.schema import ConfigError
 from rserpool.transport.interface import Transport
 
 OF_THE_PROGRAM: Final = frozenset({"log_level", "uvloop", "moderation"})

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import cast
 
-from rserpool._fast.lanes import Lane
+from rserpool._fast.lane.lane import Lane
+from rserpool.model.addresses import Address
 from rserpool.protocol.actions import Connect, Protocol
-from rserpool.protocol.addresses import Address
-from rserpool.protocol.association import Peer
+from rserpool.protocol.registrar.association import Peer
 from rserpool.transport.interface import AssociationGone, Attaching, Bundling, Down, Endpoint
 
 IDLE_ROUNDS = 4

@@ -1,7 +1,7 @@
 """Fewer wake-ups under much traffic, as network cards moderate their interrupts.
 
 A server that has time to sleep is woken for nearly every message, which costs more than to serve it. So where messages
-are dense (_fast/pulse.pyx) the loop rests after a turn in which some were served, until so much time has passed since
+are dense (load_meter.pyx) the loop rests after a turn in which some were served, until so much time has passed since
 it began to serve them; what comes meanwhile is served in the next turn, together. A client that waits for each answer
 would pay for that: so an association whose messages come less than NEAR rests apart is in haste, and where more than a
 few messages come in haste nobody rests.
@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from rserpool._fast.lanes import Lane
-from rserpool._fast.pulse import Pulse
+from rserpool._fast.lane.lane import Lane
+from rserpool._fast.lane.load_meter import Pulse
 from rserpool.registrar.config import ServerOptions
 
 NEAR: Final = 100

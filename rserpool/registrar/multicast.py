@@ -6,11 +6,11 @@ from typing import cast
 
 import ifaddr
 
-from rserpool.locator import parse_addresses
-from rserpool.protocol.addresses import Address
-from rserpool.registrar.schema import ConfigError
-from rserpool.transport.announce import AnnounceListener, Announcer, Callback, Group, as_group
+from rserpool.model.addresses import Address
+from rserpool.settings.locator import parse_addresses
+from rserpool.settings.schema import ConfigError
 from rserpool.transport.interface import DatagramSender, Endpoint
+from rserpool.transport.udp.announce import AnnounceListener, Announcer, Callback, Group, as_group
 
 log = logging.getLogger("rserpool.registrar")
 

@@ -10,8 +10,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Protocol as Typed
 
-from rserpool.locator import ASAP_PORT, ENRP_PORT, parse_addresses, parse_peers
-from rserpool.notes import Notes
+from rserpool.model.addresses import Address
 from rserpool.protocol.actions import (
     Abort,
     Action,
@@ -24,20 +23,21 @@ from rserpool.protocol.actions import (
     Send,
     SendRow,
 )
-from rserpool.protocol.addresses import Address
-from rserpool.protocol.association import Peer
-from rserpool.protocol.registrar import Reachable, Registrar
+from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.registrar.registrar import Reachable, Registrar
 from rserpool.registrar.config import Config
+from rserpool.registrar.instruments.observers import MULTICAST, UNICAST, Channel, Observer
 from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.registrar.moderation import Moderation
 from rserpool.registrar.multicast import Multicast, groups_of
-from rserpool.registrar.observe import MULTICAST, UNICAST, Channel, Observer
-from rserpool.registrar.schema import ConfigError
-from rserpool.settings import Settings
+from rserpool.settings.locator import ASAP_PORT, ENRP_PORT, parse_addresses, parse_peers
+from rserpool.settings.registrar import Settings
+from rserpool.settings.schema import ConfigError
 from rserpool.transport.choose import choose
 from rserpool.transport.host import host_addresses
 from rserpool.transport.interface import Endpoint, Transport
-from rserpool.transport.tcp import TcpTransport
+from rserpool.transport.notes import Notes
+from rserpool.transport.tcp.endpoint import TcpTransport
 
 log = logging.getLogger("rserpool.registrar")
 

@@ -43,18 +43,18 @@ def _kernel(tuning: Tuning) -> Transport:
         raise TransportUnavailable("this kernel has no SCTP: modprobe sctp, or use --transport=usrsctp")
     if not _has("sctp"):
         raise TransportUnavailable("kernel SCTP needs pysctp: pip install rserpool[kernel]")
-    from rserpool.transport.kernel import KernelTransport
+    from rserpool.transport.sctp.kernel import KernelTransport
 
     return KernelTransport(tuning)
 
 
 def _usrsctp(tuning: Tuning) -> Transport:
     try:
-        importlib.import_module("rserpool._fast.usrsctp")
+        importlib.import_module("rserpool._fast.io.usrsctp.socket")
     except ImportError as error:
         raise TransportUnavailable(
             f"no SCTP: modprobe sctp and pip install rserpool[kernel], or install libusrsctp ({error})"
         ) from None
-    from rserpool.transport.usrsctp import UsrsctpTransport
+    from rserpool.transport.sctp.usrsctp import UsrsctpTransport
 
     return UsrsctpTransport(tuning)

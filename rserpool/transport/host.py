@@ -4,8 +4,8 @@ from ipaddress import ip_address
 
 import ifaddr
 
-from rserpool.protocol.addresses import scope
-from rserpool.settings import Scope
+from rserpool.model.addresses import scope
+from rserpool.settings.registrar import Scope
 
 
 def host_addresses(least: Scope, only: int | None = None) -> list[str]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from rserpool._fast.lanes import Lane
-from rserpool.association import MAX_MESSAGE, MAX_USER_MESSAGE, AssociationGone, Down
+from rserpool._fast.lane.lane import Lane
 from rserpool.errors import RSerPoolError
+from rserpool.model.association_ends import MAX_MESSAGE, MAX_USER_MESSAGE, AssociationGone, Down
 
 __all__ = [
     "FAST",

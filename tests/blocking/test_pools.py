@@ -26,10 +26,10 @@ from rserpool.blocking import (
 from rserpool.client import Data, NoElement, NoRegistrar, Resumed, SessionClosed, State, UnknownPool
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Policy, PolicyType, TCPTransport
-from rserpool.registrar.schema import ConfigError
+from rserpool.settings.schema import ConfigError
 from tests.support.processes import HOST, PATIENCE, Process, until
 
-pytest.importorskip("rserpool._fast.usrsctp", reason="libusrsctp-dev is missing (ci/setup)")
+pytest.importorskip("rserpool._fast.io.usrsctp.socket", reason="libusrsctp-dev is missing (ci/setup)")
 
 SERVICE = TCPTransport(port=80, address=ip_address(HOST))
 LEAST_USED = Policy(policy_type=PolicyType.LEAST_USED)

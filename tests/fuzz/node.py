@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from itertools import islice
 
-from rserpool.client_settings import ClientSettings
 from rserpool.errors import Cause
 from rserpool.messages import (
     AsapError,
@@ -29,13 +28,14 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.protocol.actions import Abort, Action, Dial, Happened, Send, Shutdown
-from rserpool.protocol.association import Peer
-from rserpool.protocol.candidates import ServerAddress
-from rserpool.protocol.events import ElementState, PoolChanged, Resolution, State
-from rserpool.protocol.hunt import AT_ONCE
-from rserpool.protocol.link import Stage
-from rserpool.protocol.node import Node
-from rserpool.protocol.pe import Element
+from rserpool.protocol.client.candidates import ServerAddress
+from rserpool.protocol.client.element import Element
+from rserpool.protocol.client.events import ElementState, PoolChanged, Resolution, State
+from rserpool.protocol.client.hunt import AT_ONCE
+from rserpool.protocol.client.link import Stage
+from rserpool.protocol.client.node import Node
+from rserpool.protocol.registrar.association import Peer
+from rserpool.settings.client import ClientSettings
 from tests.fuzz.command import command
 from tests.fuzz.growth import Growth
 from tests.fuzz.mutate import Mutator

@@ -11,7 +11,6 @@ from dataclasses import replace
 from ipaddress import ip_address
 from itertools import islice
 
-from rserpool.limits import Limits
 from rserpool.messages import (
     Deregistration,
     EndpointKeepAliveAck,
@@ -34,11 +33,12 @@ from rserpool.messages import (
     TakeoverServer,
     decode,
 )
-from rserpool.profile import PROFILES
 from rserpool.protocol.actions import Abort, Action, Announce, AnnouncePresence, Connect, Protocol, Send, SendRow
-from rserpool.protocol.association import Peer
-from rserpool.protocol.registrar import Reachable, Registrar
-from rserpool.settings import Settings
+from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.registrar.registrar import Reachable, Registrar
+from rserpool.settings.limits import Limits
+from rserpool.settings.profile import PROFILES
+from rserpool.settings.registrar import Settings
 from tests.fuzz.command import command
 from tests.fuzz.growth import Growth
 from tests.fuzz.mutate import Mutator

@@ -2,10 +2,10 @@
 
 import pytest
 
-from rserpool.protocol.candidates import Candidates
-from rserpool.protocol.hunt import Hunt
-from rserpool.protocol.node import Node
-from rserpool.protocol.pe import Element
+from rserpool.protocol.client.candidates import Candidates
+from rserpool.protocol.client.element import Element
+from rserpool.protocol.client.hunt import Hunt
+from rserpool.protocol.client.node import Node
 from tests.fuzz import node
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rserpool.protocol import asap
-from rserpool.protocol.asap import AsapRegistrar
-from rserpool.protocol.association import Association
+from rserpool.protocol.registrar.asap import dispatch as asap
+from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
+from rserpool.protocol.registrar.association import Association
 from tests.fuzz import registrar
 
 

@@ -14,10 +14,10 @@ import time
 from dataclasses import replace
 
 from rserpool.client import FAST, PoolElement, PoolUser
-from rserpool.client.data import Data, Resumed
 from rserpool.client.errors import SessionClosed
-from rserpool.client.service import ServiceSession
-from rserpool.client.session import Session, open_session
+from rserpool.client.session.data import Data, Resumed
+from rserpool.client.session.service import ServiceSession
+from rserpool.client.session.session import Session, open_session
 
 PPID_NONE, PPID_PINGPONG = 0, 33
 PING, PONG = 1, 2

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-from rserpool.transport.announce import AnnounceListener, as_group
 from rserpool.transport.interface import Transport, Tuning
-from rserpool.transport.kernel import KernelTransport
+from rserpool.transport.sctp.kernel import KernelTransport
+from rserpool.transport.udp.announce import AnnounceListener, as_group
 from tests.interop.guest import finding, out_directory
 from tests.interop.network import LATE, capture
 from tests.scenarios.asap import ASAP_ROWS

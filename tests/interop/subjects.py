@@ -8,7 +8,7 @@ import pytest
 from tests.interop import guest
 
 PROGRAMS = ("rspserver", "rspregistrar", "rspterminal", "pingpongclient", "calcappclient", "tshark", "tcpdump")
-TRANSPORTS = {"kernel": "rserpool._fast.sctp", "usrsctp": "rserpool._fast.usrsctp"}
+TRANSPORTS = {"kernel": "rserpool._fast.io.kernel", "usrsctp": "rserpool._fast.io.usrsctp.socket"}
 CONTROL = ("rsplib",) if os.environ.get("RSERPOOL_LAB_CONTROL") else ()
 SUBJECTS = (*CONTROL, *TRANSPORTS)
 OURS = "10.44.0.1"

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rserpool import messages as m
-from rserpool.profile import PROFILES
 from rserpool.protocol.actions import Action, Note
-from rserpool.protocol.association import Peer
+from rserpool.protocol.registrar.association import Peer
+from rserpool.settings.profile import PROFILES
 from tests.support.bench import Bench
 
 OURS = tuple(map(ip_address, ("10.44.0.1", "10.44.0.2", "fec0::1")))

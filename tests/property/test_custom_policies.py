@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rserpool import policies
-from rserpool._fast.handlespace import Handlespace
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace
 from rserpool.policies import Candidate, CustomPolicy
 from tests.support import elements as e
 

@@ -5,8 +5,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rserpool._fast.handlespace import Handlespace, Timer
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace, Timer
 from rserpool.errors import LocalProtocolError
 from tests.oracle import handlespace as oracle
 from tests.support import elements as e

@@ -9,8 +9,8 @@ from unittest import mock
 import pytest
 
 from rserpool import messages as m
-from rserpool.profile import PROFILES
 from rserpool.protocol.actions import Action, Protocol
+from rserpool.settings.profile import PROFILES
 from tests.support import elements as e
 from tests.support.scope import HIGH, LOW, OWN, Scope, element, presence
 
@@ -152,7 +152,7 @@ class World:
         if not self.readable:
             return nullcontext()
         self.scope.registrar.enrp.mirror.merger = mock.Mock(update=lambda *_: False)
-        return mock.patch("rserpool.protocol.enrp.ordinary_table", return_value=False)
+        return mock.patch("rserpool.protocol.registrar.enrp.dispatch.ordinary_table", return_value=False)
 
     def play(self, what: str, who: int, given: object) -> None:
         scope = self.scope
@@ -211,7 +211,7 @@ def test_octets_are_what_is_compared() -> None:
     told = m.HandleUpdate(
         sender_identifier=LOW, receiver_identifier=0, update_action=0, pool_handle=b"Pool", pool_element=element(1, LOW)
     )
-    with mock.patch("rserpool.protocol.enrp.decode", side_effect=AssertionError("the readable way")):
+    with mock.patch("rserpool.protocol.registrar.enrp.dispatch.decode", side_effect=AssertionError("the readable way")):
         world.scope.send(world.numbers[LOW], told)
     assert world.scope.registrar.handlespace.home_size(LOW) == 1
     world.play("differ", HIGH, None)

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rserpool._fast.handlespace import Handlespace, Timer
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace, Timer
 from tests.support import elements as e
 
 OWN, POOL, ELEMENTS = 7, b"Pool", 2

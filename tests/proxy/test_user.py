@@ -14,9 +14,9 @@ import uvloop
 
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Policy, PolicyType, TCPTransport
+from rserpool.messages.resolved import ResolvedElement
 from rserpool.proxy import relay
 from rserpool.proxy.user import Bounds, UserProxy
-from rserpool.resolved import ResolvedElement
 from tests.support.virtual_time import VirtualLoop
 
 HOST = "127.0.0.1"

@@ -6,10 +6,10 @@ counted apart (TRANSPORT, and ``element``).
 
 from math import ceil
 
-from rserpool.client_settings import ClientSettings
-from rserpool.protocol.hunt import AT_ONCE
-from rserpool.session_settings import SessionSettings
-from rserpool.settings import Settings
+from rserpool.protocol.client.hunt import AT_ONCE
+from rserpool.settings.client import ClientSettings
+from rserpool.settings.registrar import Settings
+from rserpool.settings.session import SessionSettings
 from tests.sim.element import HUNT_PAUSE, RESPONSE_PATIENCE
 from tests.sim.network import CONNECT_PATIENCE, HEARTBEAT, LOSS_PATIENCE
 

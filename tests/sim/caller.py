@@ -1,4 +1,4 @@
-"""A pool user's session that goes on for ever: rserpool.protocol.session over simulated associations, and what its
+"""A pool user's session that goes on for ever: UserSession over simulated associations, and what its
 application asks the counter service."""
 
 import math
@@ -8,12 +8,13 @@ from functools import partial
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from rserpool.association import Down
 from rserpool.errors import Cause
 from rserpool.messages import Cookie, CookieEcho, decode
+from rserpool.messages.resolved import ResolvedElement
+from rserpool.model.association_ends import Down
 from rserpool.protocol.actions import Abort, Shutdown
-from rserpool.protocol.events import Resolution
-from rserpool.protocol.session import (
+from rserpool.protocol.client.events import Resolution
+from rserpool.protocol.session.user_session import (
     Confirm,
     Ended,
     FailoverEvent,
@@ -25,9 +26,8 @@ from rserpool.protocol.session import (
     SessionAction,
     UserSession,
 )
-from rserpool.protocol.session_table import State
-from rserpool.resolved import ResolvedElement
-from rserpool.session_settings import Failover, SessionSettings
+from rserpool.protocol.session.user_table import State
+from rserpool.settings.session import Failover, SessionSettings
 from tests.sim.clock import SECOND
 from tests.sim.frames import COOKIE, PPID, QUESTION, REPLY, frame, unframe
 from tests.sim.ledger import DOWNS, Ledger, Violation

@@ -1,4 +1,4 @@
-"""A simulated process of pool elements and a pool user: rserpool.protocol.node between the simulated network and its
+"""A simulated process of pool elements and a pool user: protocol.client.node between the simulated network and its
 own clock."""
 
 from collections import Counter, deque
@@ -8,14 +8,14 @@ from functools import partial
 from ipaddress import IPv4Address
 from random import Random
 
-from rserpool.client_settings import ClientSettings
 from rserpool.messages import EndpointUnreachable, decode
 from rserpool.protocol.actions import Abort, Action, Dial, Happened, Level, Note, Send, Shutdown
-from rserpool.protocol.association import Peer
-from rserpool.protocol.candidates import ServerAddress
-from rserpool.protocol.events import ElementState, Event, PoolChanged, Resolution
-from rserpool.protocol.hunt import AT_ONCE
-from rserpool.protocol.node import Node
+from rserpool.protocol.client.candidates import ServerAddress
+from rserpool.protocol.client.events import ElementState, Event, PoolChanged, Resolution
+from rserpool.protocol.client.hunt import AT_ONCE
+from rserpool.protocol.client.node import Node
+from rserpool.protocol.registrar.association import Peer
+from rserpool.settings.client import ClientSettings
 from tests.sim.caller import Caller
 from tests.sim.ledger import Violation
 from tests.sim.member import Member

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from rserpool.association import Down
+from rserpool.model.association_ends import Down
 from tests.sim.network import End, Side
 
 DOWNS = {

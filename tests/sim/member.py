@@ -1,11 +1,11 @@
-"""A simulated pool element of ours: rserpool.protocol.pe on the node of a process, and the service beside it."""
+"""A simulated pool element of ours: protocol.client.element on the node of a process, and the service beside it."""
 
 from functools import partial
 from typing import TYPE_CHECKING
 
 from rserpool.messages import BusinessCard, Policy, PoolElement, SCTPTransport
-from rserpool.protocol.events import ElementState, State
-from rserpool.protocol.pe import Element
+from rserpool.protocol.client.element import Element
+from rserpool.protocol.client.events import ElementState, State
 from tests.sim.ledger import Ledger
 from tests.sim.network import Endpoint, Host, Side
 from tests.sim.service import Service

@@ -5,8 +5,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rserpool.protocol.peers import State as PeerState
-from rserpool.settings import Settings
+from rserpool.protocol.registrar.enrp.peers import State as PeerState
+from rserpool.settings.registrar import Settings
 from tests.sim import bounds, usage
 from tests.sim.client import Client
 from tests.sim.clock import Clock

@@ -19,9 +19,9 @@ from rserpool.protocol.actions import (
     Send,
     SendRow,
 )
-from rserpool.protocol.association import Peer
-from rserpool.protocol.registrar import Reachable, Registrar
-from rserpool.settings import Settings
+from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.registrar.registrar import Reachable, Registrar
+from rserpool.settings.registrar import Settings
 from tests.sim.network import Endpoint, Side
 from tests.sim.process import Process
 

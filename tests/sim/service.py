@@ -1,4 +1,4 @@
-"""The counter service of a pool element: rserpool.protocol.element_session over simulated associations."""
+"""The counter service of a pool element: rserpool.protocol.session.element_session over simulated associations."""
 
 from collections import deque
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from functools import partial
 
 from rserpool.messages import BusinessCard
 from rserpool.protocol.actions import Abort, Shutdown
-from rserpool.protocol.element_session import Echoed, ElementSession, Ended, SessionAction, State
-from rserpool.session_settings import ServiceSettings
+from rserpool.protocol.session.element_session import Echoed, ElementSession, Ended, SessionAction, State
+from rserpool.settings.session import ServiceSettings
 from tests.sim.frames import COOKIE, PPID, QUESTION, REPLY, frame, unframe
 from tests.sim.ledger import DOWNS, Ledger, Violation
 from tests.sim.network import End, Endpoint, Side

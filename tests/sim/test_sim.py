@@ -10,23 +10,28 @@ from typing import Any
 
 import pytest
 
-from rserpool.association import Down
-from rserpool.client_settings import FAST
-from rserpool.protocol import custody, hunt, pe, session_table, tables, takeover
-from rserpool.protocol.asap import AsapRegistrar
-from rserpool.protocol.candidates import FOREVER, Candidate
-from rserpool.protocol.events import State as ElementStage
-from rserpool.protocol.hunt import Hunt
-from rserpool.protocol.mirror import Mirror
-from rserpool.protocol.node import Node
-from rserpool.protocol.outbox import Outbox
-from rserpool.protocol.pe import Element, Input
-from rserpool.protocol.pu import User
-from rserpool.protocol.session import Report, SessionAction, UserSession
-from rserpool.protocol.session_table import Event as SessionEvent
-from rserpool.protocol.session_table import State as SessionState
-from rserpool.protocol.tables import Tables
-from rserpool.protocol.takeover import Takeovers
+from rserpool.model.association_ends import Down
+from rserpool.protocol.client import element as pe
+from rserpool.protocol.client import hunt
+from rserpool.protocol.client.candidates import FOREVER, Candidate
+from rserpool.protocol.client.element import Element, Input
+from rserpool.protocol.client.events import State as ElementStage
+from rserpool.protocol.client.hunt import Hunt
+from rserpool.protocol.client.node import Node
+from rserpool.protocol.client.user import User
+from rserpool.protocol.registrar import ownership as custody
+from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
+from rserpool.protocol.registrar.enrp import handle_tables as tables
+from rserpool.protocol.registrar.enrp import takeover
+from rserpool.protocol.registrar.enrp.handle_tables import Tables
+from rserpool.protocol.registrar.enrp.handle_updates import Mirror
+from rserpool.protocol.registrar.enrp.takeover import Takeovers
+from rserpool.protocol.session import user_table as session_table
+from rserpool.protocol.session.outbox import Outbox
+from rserpool.protocol.session.user_session import Report, SessionAction, UserSession
+from rserpool.protocol.session.user_table import Event as SessionEvent
+from rserpool.protocol.session.user_table import State as SessionState
+from rserpool.settings.client import FAST
 from tests.sim.__main__ import one
 from tests.sim.clock import Clock
 from tests.sim.ledger import Violation

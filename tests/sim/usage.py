@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rserpool.protocol.session_table import State
+from rserpool.protocol.session.user_table import State
 from tests.sim.caller import Caller
 from tests.sim.client import Client
 from tests.sim.clock import SECOND

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from random import Random
 
-from rserpool.client_settings import FAST, ClientSettings
-from rserpool.limits import Limits
 from rserpool.messages import PolicyType
-from rserpool.profile import RFC, RSPLIB, Profile
-from rserpool.protocol.candidates import ServerAddress
-from rserpool.session_settings import Failover, SessionSettings
-from rserpool.settings import Settings
+from rserpool.protocol.client.candidates import ServerAddress
+from rserpool.settings.client import FAST, ClientSettings
+from rserpool.settings.limits import Limits
+from rserpool.settings.profile import RFC, RSPLIB, Profile
+from rserpool.settings.registrar import Settings
+from rserpool.settings.session import Failover, SessionSettings
 from tests.sim.caller import Caller
 from tests.sim.client import Client
 from tests.sim.clock import Clock

@@ -4,9 +4,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 from random import Random
 
-from rserpool._fast.handlespace import Handlespace
-from rserpool._fast.wheel import Wheel
-from rserpool.limits import Limits
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace
 from rserpool.messages import (
     AsapMessage,
     HandleResolution,
@@ -20,9 +19,10 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.protocol.actions import Action, Send
-from rserpool.protocol.asap import AsapRegistrar
-from rserpool.protocol.association import Peer
-from rserpool.settings import Settings
+from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
+from rserpool.protocol.registrar.association import Peer
+from rserpool.settings.limits import Limits
+from rserpool.settings.registrar import Settings
 
 OWN = 0x22222222
 HOST = ip_address("10.44.0.1")

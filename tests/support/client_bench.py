@@ -4,7 +4,6 @@ from ipaddress import ip_address
 from random import Random
 from typing import TypeVar
 
-from rserpool.client_settings import ClientSettings
 from rserpool.errors import Cause
 from rserpool.messages import (
     AsapError,
@@ -24,11 +23,12 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.protocol.actions import Abort, Action, Dial, Happened, Send, Shutdown
-from rserpool.protocol.association import Peer
-from rserpool.protocol.candidates import ServerAddress
-from rserpool.protocol.events import ElementState, Event, PoolChanged, Resolution, State
-from rserpool.protocol.node import Node
-from rserpool.protocol.pe import Element
+from rserpool.protocol.client.candidates import ServerAddress
+from rserpool.protocol.client.element import Element
+from rserpool.protocol.client.events import ElementState, Event, PoolChanged, Resolution, State
+from rserpool.protocol.client.node import Node
+from rserpool.protocol.registrar.association import Peer
+from rserpool.settings.client import ClientSettings
 
 SECOND = 1_000_000
 POOL = b"EchoPool"

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from rserpool.association import Down
 from rserpool.messages import BusinessCard, Policy, PolicyType, PoolElement, SCTPTransport, TCPTransport, Transport
-from rserpool.protocol.session import Select, SessionAction, UserSession
-from rserpool.protocol.session_table import State
-from rserpool.resolved import ResolvedElement, resolved
-from rserpool.session_settings import SessionSettings
+from rserpool.messages.resolved import ResolvedElement, resolved
+from rserpool.model.association_ends import Down
+from rserpool.protocol.session.user_session import Select, SessionAction, UserSession
+from rserpool.protocol.session.user_table import State
+from rserpool.settings.session import SessionSettings
 
 POOL = b"EchoPool"
 SECOND = 1_000_000

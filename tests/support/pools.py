@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rserpool.client.errors import NoElement
-from rserpool.client.service import Service, ServiceSession
-from rserpool.client.session import Session, open_session
+from rserpool.client.session.service import Service, ServiceSession
+from rserpool.client.session.session import Session, open_session
 from rserpool.messages import BusinessCard, Policy, PolicyType, PoolElement
-from rserpool.resolved import ResolvedElement, resolved
-from rserpool.session_settings import ServiceSettings
+from rserpool.messages.resolved import ResolvedElement, resolved
+from rserpool.settings.session import ServiceSettings
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
 from tests.support.virtual_time import run_virtually
 

@@ -50,9 +50,9 @@ def main() -> None:
     import rserpool.transport.choose
 
     with contextlib.suppress(ImportError):
-        import rserpool.transport.kernel
+        import rserpool.transport.sctp.kernel
     with contextlib.suppress(ImportError):
-        import rserpool.transport.usrsctp
+        import rserpool.transport.sctp.usrsctp
 
     rserpool.client.Sealer({1: bytes(32)})
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

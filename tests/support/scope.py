@@ -4,7 +4,6 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from random import Random
 
-from rserpool.limits import Limits
 from rserpool.messages import (
     EndpointKeepAlive,
     EnrpMessage,
@@ -20,11 +19,12 @@ from rserpool.messages import (
     ServerInformation,
     decode,
 )
-from rserpool.profile import RFC
 from rserpool.protocol.actions import Action, Connect, Protocol, Send, SendRow
-from rserpool.protocol.association import Peer
-from rserpool.protocol.registrar import Reachable, Registrar
-from rserpool.settings import Settings
+from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.registrar.registrar import Reachable, Registrar
+from rserpool.settings.limits import Limits
+from rserpool.settings.profile import RFC
+from rserpool.settings.registrar import Settings
 
 OWN = 0x22222222
 LOW, HIGH = 0x11111111, 0x33333333

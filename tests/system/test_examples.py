@@ -18,7 +18,7 @@ import pytest
 from rserpool.blocking import PoolUser, Registrar, open_session
 from tests.support.processes import HOST, PATIENCE, Process, until
 
-pytest.importorskip("rserpool._fast.usrsctp", reason="libusrsctp-dev is missing (ci/setup)")
+pytest.importorskip("rserpool._fast.io.usrsctp.socket", reason="libusrsctp-dev is missing (ci/setup)")
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

@@ -13,7 +13,7 @@ from rserpool.blocking import PoolElement
 from rserpool.messages import Policy, TCPTransport
 from tests.support.processes import HOST, PATIENCE, REGISTRAR, Process
 
-pytest.importorskip("rserpool._fast.usrsctp", reason="libusrsctp-dev is missing (ci/setup)")
+pytest.importorskip("rserpool._fast.io.usrsctp.socket", reason="libusrsctp-dev is missing (ci/setup)")
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = """

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.processes import HOST, PATIENCE, Process, registrar, rserpool, until
 
-pytest.importorskip("rserpool._fast.usrsctp", reason="libusrsctp-dev is missing (ci/setup)")
+pytest.importorskip("rserpool._fast.io.usrsctp.socket", reason="libusrsctp-dev is missing (ci/setup)")
 USRSCTP = "--transport=usrsctp"
 
 

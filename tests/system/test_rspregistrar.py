@@ -18,7 +18,7 @@ import pytest
 
 from rserpool.client import PoolElement, PoolUser
 from rserpool.messages import TCPTransport
-from rserpool.registrar import csp
+from rserpool.registrar.instruments import csp
 from tests.system.test_registrar import HOST, PATIENCE, free_port
 
 SERVICE = TCPTransport(port=80, address=ip_address(HOST))

@@ -80,14 +80,14 @@ def make(back_end: str, tuning: Tuning | None = None) -> Transport:
         loop = asyncio.get_running_loop()
         return MemoryTransport(MemoryNetwork(lambda source, target, callback: void(loop.call_soon(callback))))
     if back_end == "tcp":
-        from rserpool.transport.tcp import TcpTransport
+        from rserpool.transport.tcp.endpoint import TcpTransport
 
         return TcpTransport()
     if back_end == "kernel":
-        from rserpool.transport.kernel import KernelTransport
+        from rserpool.transport.sctp.kernel import KernelTransport
 
         return KernelTransport(tuning)
-    from rserpool.transport.usrsctp import UsrsctpTransport
+    from rserpool.transport.sctp.usrsctp import UsrsctpTransport
 
     return UsrsctpTransport(tuning)
 

@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 
-from rserpool.transport import acceptor
-from rserpool.transport.acceptor import AT_ONCE, Acceptor
+from rserpool.transport.tcp import acceptor
+from rserpool.transport.tcp.acceptor import AT_ONCE, Acceptor
 from tests.transport.conftest import Run
 from tests.transport.support import HOST, Recorder, reset, transport
 from tests.transport.test_tcp import REQUEST, dialled

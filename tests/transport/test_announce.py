@@ -4,9 +4,9 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from rserpool.transport.announce import AnnounceListener, Announcer, as_group
 from rserpool.transport.interface import Address
-from rserpool.transport.udp import UdpSockets
+from rserpool.transport.udp.announce import AnnounceListener, Announcer, as_group
+from rserpool.transport.udp.sockets import UdpSockets
 from tests.transport.conftest import Run
 from tests.transport.support import HOST, LOOPBACK, Recorder, transport
 

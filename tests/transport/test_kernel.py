@@ -12,7 +12,7 @@ import pytest
 
 import rserpool
 from rserpool.transport.interface import MAX_MESSAGE, Down
-from rserpool.transport.udp import interface_addresses
+from rserpool.transport.udp.sockets import interface_addresses
 from tests.transport.conftest import Run
 from tests.transport.support import HASTY, HOST, Recorder, message, pair, transport
 from tests.transport.test_usrsctp import vanish

@@ -4,11 +4,11 @@ from collections import deque
 
 import pytest
 
-from rserpool._fast.admission import Guest, Terms
-from rserpool._fast.bucket import Bucket
-from rserpool._fast.handlespace import Handlespace
-from rserpool._fast.lanes import Lane, Tally
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.bucket import Bucket
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace
+from rserpool._fast.lane.lane import Lane, Tally
+from rserpool._fast.lane.registration import Guest, Terms
 from rserpool.transport.interface import Attaching, Endpoint
 from tests.support import elements
 from tests.transport.conftest import Run

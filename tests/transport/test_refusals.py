@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rserpool.transport.interface import Down, Endpoint, Tuning
-from rserpool.transport.usrsctp import UsrsctpEndpoint
+from rserpool.transport.sctp.usrsctp import UsrsctpEndpoint
 from tests.transport.conftest import Run
 from tests.transport.support import HOST, LIMIT, Recorder, message, pair, transport
 from tests.transport.test_usrsctp import init, relay, vanish

@@ -10,13 +10,13 @@ from unittest import mock
 
 import pytest
 
-from rserpool.client.data import Data
-from rserpool.client.service import Service, ServiceSession
-from rserpool.client.session import Session, open_session
+from rserpool.client.session.data import Data
+from rserpool.client.session.service import Service, ServiceSession
+from rserpool.client.session.session import Session, open_session
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Policy, PolicyType, PoolElement, UDPLiteTransport
-from rserpool.resolved import resolved
-from rserpool.session_settings import ServiceSettings, SessionSettings
+from rserpool.messages.resolved import resolved
+from rserpool.settings.session import ServiceSettings, SessionSettings
 from tests.support.pools import POOL, Handler, KnownPool, echo
 from tests.transport.support import HASTY, reset
 

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from rserpool._fast.lanes import Lane
-from rserpool._fast.streams import Streams
+from rserpool._fast.io.tcp import Streams
+from rserpool._fast.lane.lane import Lane
 from rserpool.transport.interface import Attaching, Down, Endpoint
-from rserpool.transport.tcp import TcpEndpoint
+from rserpool.transport.tcp.endpoint import TcpEndpoint
 from tests.support import elements
 from tests.transport.conftest import Run
 from tests.transport.support import HOST, Recorder, message, transport

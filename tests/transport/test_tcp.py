@@ -8,13 +8,13 @@ from unittest import mock
 
 import pytest
 
-from rserpool._fast.admission import Guest, Terms
-from rserpool._fast.bucket import Bucket
-from rserpool._fast.handlespace import Handlespace
-from rserpool._fast.lanes import Lane, Tally
-from rserpool._fast.wheel import Wheel
-from rserpool.transport import tcp
+from rserpool._fast.base.bucket import Bucket
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace
+from rserpool._fast.lane.lane import Lane, Tally
+from rserpool._fast.lane.registration import Guest, Terms
 from rserpool.transport.interface import Down
+from rserpool.transport.tcp import endpoint as tcp
 from tests.support import elements
 from tests.transport.conftest import Run
 from tests.transport.support import HOST, Recorder, message, transport

@@ -9,10 +9,10 @@ from unittest import mock
 
 import pytest
 
-from rserpool._fast import stack
-from rserpool.transport import sctp_endpoint
+from rserpool._fast.io.usrsctp import stack
 from rserpool.transport.interface import FAST, Down, Tuning
-from rserpool.transport.usrsctp import IDLE_TICK, Ticker, UsrsctpEndpoint
+from rserpool.transport.sctp import endpoint as sctp_endpoint
+from rserpool.transport.sctp.usrsctp import IDLE_TICK, Ticker, UsrsctpEndpoint
 from tests.transport.conftest import Run
 from tests.transport.support import HASTY, HOST, LIMIT, Recorder, message, pair, transport
 

@@ -4,8 +4,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from rserpool.protocol.addresses import scope, usable
-from rserpool.settings import Scope
+from rserpool.model.addresses import scope, usable
+from rserpool.settings.registrar import Scope
 
 
 @pytest.mark.parametrize(

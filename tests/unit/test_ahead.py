@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rserpool._fast.handlespace import Handlespace
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace
 from tests.support import elements as e
 
 OWN, LINE, SIZE, NOW = 7, 33, 60, 1_000_000

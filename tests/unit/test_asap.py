@@ -16,8 +16,8 @@ from rserpool.messages import (
     PolicyType,
     RegistrationResponse,
 )
-from rserpool.profile import RSPLIB
 from rserpool.protocol.actions import Abort, Announce, Note, Send, Update
+from rserpool.settings.profile import RSPLIB
 from tests.support.bench import (
     HOST,
     OTHER_HOST,

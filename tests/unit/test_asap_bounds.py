@@ -12,9 +12,9 @@ from rserpool.messages import (
     HandleResolution,
     HandleResolutionResponse,
 )
-from rserpool.profile import RFC
 from rserpool.protocol.actions import Abort
-from rserpool.protocol.association import Peer
+from rserpool.protocol.registrar.association import Peer
+from rserpool.settings.profile import RFC
 from tests.support.bench import (
     HOST,
     OTHER_HOST,

@@ -21,9 +21,9 @@ from rserpool.messages import (
     Transport,
     UDPTransport,
 )
-from rserpool.profile import RFC, RSPLIB
 from rserpool.protocol.actions import Send, Update
-from rserpool.settings import Scope
+from rserpool.settings.profile import RFC, RSPLIB
+from rserpool.settings.registrar import Scope
 from tests.support.bench import (
     HOST,
     OTHER_HOST,

@@ -1,6 +1,6 @@
 """The token bucket."""
 
-from rserpool._fast.bucket import Bucket
+from rserpool._fast.base.bucket import Bucket
 
 SECOND = 1_000_000
 

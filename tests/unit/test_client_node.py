@@ -32,7 +32,7 @@ from rserpool.messages import (
 )
 from rserpool.protocol.actions import Protocol
 from rserpool.registrar.server import Server
-from rserpool.settings import Scope
+from rserpool.settings.registrar import Scope
 from rserpool.transport.host import host_addresses
 from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, Scripted, World, eventually, in_world
 

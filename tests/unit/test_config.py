@@ -8,11 +8,11 @@ import pytest
 
 from rserpool.cli.registrar import documented_defaults
 from rserpool.errors import LocalProtocolError
-from rserpool.limits import Limits
-from rserpool.profile import RSPLIB
 from rserpool.registrar.config import OPTIONS, add_flags, load
-from rserpool.registrar.schema import ConfigError
-from rserpool.settings import Scope
+from rserpool.settings.limits import Limits
+from rserpool.settings.profile import RSPLIB
+from rserpool.settings.registrar import Scope
+from rserpool.settings.schema import ConfigError
 
 DRAWN = 0xABCDEF01
 

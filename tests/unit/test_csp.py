@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rserpool.registrar.csp import (
+from rserpool.registrar.instruments.csp import (
     HEADER,
     MAX_ASSOCIATIONS,
     AssociationReport,

@@ -10,13 +10,13 @@ import pytest
 
 from rserpool import messages as m
 from rserpool import policies
-from rserpool._fast.handlespace import Handlespace, Verdict
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace, Verdict
 from rserpool.errors import Cause, LocalProtocolError, RemoteProtocolError
+from rserpool.messages.resolved import resolved
 from rserpool.policies import Candidate, CustomPolicy
 from rserpool.protocol.actions import Level, Note
-from rserpool.protocol.cache import Cache, Entry
-from rserpool.resolved import resolved
+from rserpool.protocol.client.cache import Cache, Entry
 from tests.support import elements as e
 from tests.support.bench import Bench, cause_of
 from tests.support.client_bench import NodeBench

@@ -2,13 +2,13 @@
 
 import pytest
 
-from rserpool.association import Down
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import AsapError, Cookie, CookieEcho, ErrorCause, decode
+from rserpool.model.association_ends import Down
 from rserpool.protocol.actions import Abort, Shutdown
-from rserpool.protocol.element_session import Carded, Echoed, ElementSession, Ended
-from rserpool.protocol.outbox import Outbox
-from rserpool.session_settings import ASAP_PPID, ENTRY_COST, MAX_COOKIE, MAX_MALFORMED, ServiceSettings
+from rserpool.protocol.session.element_session import Carded, Echoed, ElementSession, Ended
+from rserpool.protocol.session.outbox import Outbox
+from rserpool.settings.session import ASAP_PPID, ENTRY_COST, MAX_COOKIE, MAX_MALFORMED, ServiceSettings
 from tests.support.machines import card
 
 

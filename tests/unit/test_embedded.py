@@ -15,7 +15,7 @@ from rserpool import Registrar
 from rserpool.client import PoolElement, PoolUser
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Policy, PolicyType, SCTPTransport, TCPTransport
-from rserpool.registrar.schema import ConfigError
+from rserpool.settings.schema import ConfigError
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
 from tests.support.virtual_time import run_virtually
 
@@ -163,7 +163,7 @@ def test_it_keeps_out_of_logging_and_writes_its_files(tmp_path: Path) -> None:
 
 
 def test_real_sockets_on_free_ports() -> None:
-    pytest.importorskip("rserpool._fast.usrsctp")
+    pytest.importorskip("rserpool._fast.io.usrsctp.socket")
 
     async def main() -> None:
         options = {"transport": "usrsctp", "address_scope": "loopback", "announce": (), "enrp": "off"}

@@ -18,7 +18,7 @@ from rserpool.messages import (
     PoolEntry,
 )
 from rserpool.protocol.actions import Abort, Level, Note
-from rserpool.protocol.peers import TABLE, Event, State
+from rserpool.protocol.registrar.enrp.peers import TABLE, Event, State
 from tests.support.scope import EMPTY, HIGH, LOW, OWN, POOL, Scope, element, presence, update
 
 

@@ -12,7 +12,7 @@ from rserpool.messages import (
     ServerInformation,
 )
 from rserpool.protocol.actions import Protocol
-from rserpool.protocol.enrp import CALL_PATIENCE
+from rserpool.protocol.registrar.enrp.dispatch import CALL_PATIENCE
 from tests.support.scope import HIGH, LOW, OWN, POOL, SECOND, Scope, element, host, presence, update
 
 

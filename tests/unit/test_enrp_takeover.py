@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from rserpool.client_settings import ClientSettings
 from rserpool.messages import (
     EndpointKeepAliveAck,
     HandleTableRequest,
@@ -21,11 +20,12 @@ from rserpool.messages import (
     ServerInformation,
     TakeoverServer,
 )
-from rserpool.protocol import custody
 from rserpool.protocol.actions import Protocol, Renumber, SendRow
-from rserpool.protocol.association import Peer
+from rserpool.protocol.registrar import ownership as custody
+from rserpool.protocol.registrar.association import Peer
 from rserpool.registrar.config import load
-from rserpool.settings import Settings
+from rserpool.settings.client import ClientSettings
+from rserpool.settings.registrar import Settings
 from tests.support.scope import HIGH, LOW, OWN, POOL, Scope, element, host, presence, update
 
 

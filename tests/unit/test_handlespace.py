@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from rserpool._fast.handlespace import Handlespace, Timer, Verdict
-from rserpool._fast.views import PoolElementView, PoolView
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace, Timer, Verdict
+from rserpool._fast.handlespace.views import PoolElementView, PoolView
 from rserpool.errors import LocalProtocolError
 from tests.support import elements as e
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from rserpool import messages as m
-from rserpool.registrar import actionlog, statistics
-from rserpool.registrar.actionlog import ActionLog
-from rserpool.registrar.observe import Channel, Sizes, Totals
-from rserpool.registrar.output import Output
-from rserpool.registrar.statistics import Averages, PeerTraffic
+from rserpool.registrar.instruments import action_log as actionlog
+from rserpool.registrar.instruments import statistics
+from rserpool.registrar.instruments.action_log import ActionLog
+from rserpool.registrar.instruments.observers import Channel, Sizes, Totals
+from rserpool.registrar.instruments.output import Output
+from rserpool.registrar.instruments.statistics import Averages, PeerTraffic
 from tests.unit.test_messages import EVERY_MESSAGE
 
 OURS, THEIRS = 0x11111111, 0x22222222

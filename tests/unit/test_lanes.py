@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rserpool._fast.admission import Guest, Terms
-from rserpool._fast.bucket import Bucket
-from rserpool._fast.handlespace import Handlespace, Timer
-from rserpool._fast.lanes import Lane, Tally
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.bucket import Bucket
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace, Timer
+from rserpool._fast.lane.lane import Lane, Tally
+from rserpool._fast.lane.registration import Guest, Terms
 from tests.support import elements as e
 
 OWN, SECONDS, LINE = 7, 1000.0, 33

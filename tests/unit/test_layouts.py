@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from rserpool import messages as m
-from rserpool._fast import layouts
-from rserpool.parameters import PARAMETERS
+from rserpool._fast.codec import layouts
+from rserpool.messages.parameters import PARAMETERS
 
 RECORDS: tuple[type, ...] = (*PARAMETERS, *m.ASAP_MESSAGES, *m.ENRP_MESSAGES)
 
@@ -32,6 +32,6 @@ def test_an_unknown_record_is_refused() -> None:
 
 
 def test_the_core_alone_says_what_is_missing() -> None:
-    code = "from rserpool._fast import wire; wire.decode(bytes.fromhex('0a00000800000001'), 'asap')"
+    code = "from rserpool._fast.codec import decode; decode.decode(bytes.fromhex('0a00000800000001'), 'asap')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert "LocalProtocolError: rserpool.messages has not been imported" in run.stderr

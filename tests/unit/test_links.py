@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from rserpool.protocol.actions import Protocol
-from rserpool.protocol.association import Peer
+from rserpool.protocol.registrar.association import Peer
 from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.transport.interface import AssociationGone, Endpoint
 

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from rserpool.errors import LocalProtocolError
-from rserpool.locator import parse_addresses, parse_peers
+from rserpool.settings.locator import parse_addresses, parse_peers
 
 
 def test_every_form() -> None:

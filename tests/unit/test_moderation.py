@@ -7,15 +7,15 @@ from typing import cast
 
 import pytest
 
-from rserpool._fast.admission import Guest, Terms
-from rserpool._fast.bucket import Bucket
-from rserpool._fast.handlespace import Handlespace
-from rserpool._fast.lanes import Lane, Tally
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.bucket import Bucket
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace
+from rserpool._fast.lane.lane import Lane, Tally
+from rserpool._fast.lane.registration import Guest, Terms
 from rserpool.cli.rsplib_config import Setup
 from rserpool.registrar.config import Config, ServerOptions, load
 from rserpool.registrar.moderation import Moderation, moderation_of
-from rserpool.registrar.schema import ConfigError
+from rserpool.settings.schema import ConfigError
 from tests.support import elements as e
 
 INTERVAL = 0.00025

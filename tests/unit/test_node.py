@@ -21,8 +21,8 @@ from rserpool.messages import (
     ServerAnnounce,
 )
 from rserpool.protocol.actions import Shutdown
-from rserpool.protocol.association import Peer
-from rserpool.protocol.link import Stage
+from rserpool.protocol.client.link import Stage
+from rserpool.protocol.registrar.association import Peer
 from tests.support.bench import registration
 from tests.support.client_bench import POOL, NodeBench, listed, registrations, sent_to, server
 

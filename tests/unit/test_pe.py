@@ -13,8 +13,8 @@ from rserpool.messages import (
     UDPTransport,
 )
 from rserpool.protocol.actions import Abort, Dial
-from rserpool.protocol.events import State
-from rserpool.protocol.pe import TABLE, Input, reregistration_interval
+from rserpool.protocol.client.element import TABLE, Input, reregistration_interval
+from rserpool.protocol.client.events import State
 from tests.support.client_bench import (
     ERROR,
     POOL,

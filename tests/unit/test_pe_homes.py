@@ -14,7 +14,7 @@ from rserpool.messages import (
     SCTPTransport,
 )
 from rserpool.protocol.actions import Abort, Dial, Shutdown
-from rserpool.protocol.events import HomeChanged, State
+from rserpool.protocol.client.events import HomeChanged, State
 from tests.support.client_bench import (
     ERROR,
     POOL,

@@ -6,8 +6,8 @@ from itertools import pairwise, permutations
 
 import pytest
 
-from rserpool._fast.handlespace import Handlespace, Verdict
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace, Verdict
 from tests.support import elements as e
 
 POOL = b"Pool"

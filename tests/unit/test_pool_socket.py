@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from rserpool.client.data import Data
 from rserpool.client.errors import SessionClosed, SessionFailed
-from rserpool.client.pool_socket import MAX_LINES, MAX_UNREAD, PoolSocket, Received, Send
-from rserpool.client.service import ServiceSession
+from rserpool.client.session.data import Data
+from rserpool.client.session.pool_socket import MAX_LINES, MAX_UNREAD, PoolSocket, Received, Send
+from rserpool.client.session.service import ServiceSession
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Cookie
 from rserpool.transport.interface import MAX_USER_MESSAGE

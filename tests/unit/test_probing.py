@@ -2,10 +2,10 @@
 
 import pytest
 
-from rserpool._fast.adoption import greet, unattended
-from rserpool._fast.handlespace import Handlespace, Timer
-from rserpool._fast.probing import probe
-from rserpool._fast.wheel import Wheel
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace, Timer
+from rserpool._fast.lane.keep_alive import probe
+from rserpool._fast.lane.takeover import greet, unattended
 from rserpool.messages import EndpointKeepAlive
 from tests.support import elements as e
 

@@ -20,10 +20,10 @@ from rserpool.messages import (
     UDPLiteTransport,
     UDPTransport,
 )
-from rserpool.profile import ALL_ITEMS
 from rserpool.protocol.actions import Abort, Dial, Shutdown
-from rserpool.protocol.cache import CHOICES
-from rserpool.protocol.events import Failure
+from rserpool.protocol.client.cache import CHOICES
+from rserpool.protocol.client.events import Failure
+from rserpool.settings.profile import ALL_ITEMS
 from tests.support.client_bench import (
     POOL,
     NodeBench,

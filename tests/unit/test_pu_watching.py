@@ -8,9 +8,9 @@ from rserpool.messages import (
     ErrorCause,
     HandleResolution,
 )
-from rserpool.profile import ALL_ITEMS
 from rserpool.protocol.actions import Dial
-from rserpool.protocol.events import Failure
+from rserpool.protocol.client.events import Failure
+from rserpool.settings.profile import ALL_ITEMS
 from tests.support.client_bench import (
     POOL,
     SECOND,

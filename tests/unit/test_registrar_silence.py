@@ -3,7 +3,7 @@
 import pytest
 
 from rserpool.client.node import tuning_for
-from rserpool.client_settings import FAST, ClientSettings
+from rserpool.settings.client import FAST, ClientSettings
 from rserpool.transport.interface import Tuning
 
 

@@ -11,7 +11,7 @@ from rserpool.registrar.config import add_flags, load
 from rserpool.registrar.server import Server
 from rserpool.transport.interface import Endpoint, Handler
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
-from rserpool.transport.tcp import TcpTransport
+from rserpool.transport.tcp.endpoint import TcpTransport
 from tests.scenarios.asap import ASAP_ROWS, t22_tcp
 from tests.scenarios.enrp import ENRP_ROWS, profiles_of
 from tests.scenarios.tester import SOON, Counterpart, Lab, exchange

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rserpool.client.errors import MissingExtra
-from rserpool.client.sealing import HEADER, LIFE, MAX_STATE, OVERHEAD, Opened, Reason, SealBroken, Sealer
+from rserpool.client.session.sealing import HEADER, LIFE, MAX_STATE, OVERHEAD, Opened, Reason, SealBroken, Sealer
 from rserpool.errors import LocalProtocolError
-from rserpool.session_settings import MAX_COOKIE
+from rserpool.settings.session import MAX_COOKIE
 
 POOL = b"EchoPool"
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))

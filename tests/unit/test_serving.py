@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from rserpool.client import PoolElement
-from rserpool.client.data import Data, Resumed
 from rserpool.client.errors import SessionFailed
-from rserpool.client.sealing import Sealer
-from rserpool.client.service import Service, ServiceSession
-from rserpool.client.serving import serve
-from rserpool.client.session import Session, open_session
+from rserpool.client.session.data import Data, Resumed
+from rserpool.client.session.sealing import Sealer
+from rserpool.client.session.service import Service, ServiceSession
+from rserpool.client.session.serving import serve
+from rserpool.client.session.session import Session, open_session
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import OpaqueTransport
 from rserpool.transport.memory import MemoryTransport

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from rserpool.association import Down
-from rserpool.client.data import Data, Resumed
 from rserpool.client.errors import NoElement, SessionClosed, SessionFailed
-from rserpool.client.service import ServiceSession
-from rserpool.client.session import FailoverEvent, Session
+from rserpool.client.session.data import Data, Resumed
+from rserpool.client.session.service import ServiceSession
+from rserpool.client.session.session import FailoverEvent, Session
 from rserpool.errors import LocalProtocolError
-from rserpool.protocol.session import Confirm, Ended
-from rserpool.protocol.session_table import State
-from rserpool.session_settings import ServiceSettings, SessionSettings
+from rserpool.model.association_ends import Down
+from rserpool.protocol.session.user_session import Confirm, Ended
+from rserpool.protocol.session.user_table import State
+from rserpool.settings.session import ServiceSettings, SessionSettings
 from rserpool.transport.interface import MAX_USER_MESSAGE
 from tests.support.machines import Machine, element
 from tests.support.pools import POOL, SMALL, World, card_of, echo, eventually, in_world, silent

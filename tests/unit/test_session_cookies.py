@@ -6,14 +6,14 @@ import random
 
 import pytest
 
-from rserpool.client.data import CookieRejected, Data, Resumed
 from rserpool.client.errors import SessionClosed
-from rserpool.client.sealing import MAX_STATE, Sealer
-from rserpool.client.service import ServiceSession
-from rserpool.client.session import Session
+from rserpool.client.session.data import CookieRejected, Data, Resumed
+from rserpool.client.session.sealing import MAX_STATE, Sealer
+from rserpool.client.session.service import ServiceSession
+from rserpool.client.session.session import Session
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Cookie, CookieEcho
-from rserpool.session_settings import MAX_COOKIE, ServiceSettings, SessionSettings
+from rserpool.settings.session import MAX_COOKIE, ServiceSettings, SessionSettings
 from rserpool.transport.interface import AssociationGone, Endpoint
 from tests.support.machines import card, element
 from tests.support.pools import POOL, SMALL, Element, World, card_of, echo, eventually, in_world

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 
-from rserpool.client.channels import Channel
-from rserpool.client.data import Data
-from rserpool.client.service import ServiceSession
-from rserpool.resolved import ResolvedElement
-from rserpool.session_settings import SessionSettings
+from rserpool.client.session.channels import Channel
+from rserpool.client.session.data import Data
+from rserpool.client.session.service import ServiceSession
+from rserpool.messages.resolved import ResolvedElement
+from rserpool.settings.session import SessionSettings
 from tests.support.pools import SMALL, World, echo, eventually, in_world, silent
 from tests.unit.test_session import fill
 

@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 
-from rserpool.association import Down
 from rserpool.errors import LocalProtocolError
-from rserpool.protocol import element_session
-from rserpool.protocol.element_session import ElementSession
-from rserpool.protocol.session_table import LET_BE, TABLE, Event, State
-from rserpool.session_settings import ServiceSettings
+from rserpool.model.association_ends import Down
+from rserpool.protocol.session import element_session
+from rserpool.protocol.session.element_session import ElementSession
+from rserpool.protocol.session.user_table import LET_BE, TABLE, Event, State
+from rserpool.settings.session import ServiceSettings
 from tests.support.machines import SECOND, Machine, element
 
 

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from rserpool.client.data import Data
 from rserpool.client.errors import SessionFailed
-from rserpool.client.service import ServiceSession
-from rserpool.client.streams import CHUNK, streams
+from rserpool.client.session.data import Data
+from rserpool.client.session.service import ServiceSession
+from rserpool.client.session.streams import CHUNK, streams
 from tests.support.pools import SMALL, World, eventually, in_world
 
 

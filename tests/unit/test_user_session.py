@@ -2,13 +2,13 @@
 
 import pytest
 
-from rserpool.association import Down
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import AsapError, BusinessCard, Cookie, CookieEcho, ErrorCause, HandleResolution, decode
+from rserpool.model.association_ends import Down
 from rserpool.protocol.actions import Abort, Shutdown
-from rserpool.protocol.session import Ended, Happened, Open, Report, Resolve, Select
-from rserpool.protocol.session_table import State
-from rserpool.session_settings import MAX_COOKIE, MAX_MALFORMED, Failover, SessionSettings
+from rserpool.protocol.session.user_session import Ended, Happened, Open, Report, Resolve, Select
+from rserpool.protocol.session.user_table import State
+from rserpool.settings.session import MAX_COOKIE, MAX_MALFORMED, Failover, SessionSettings
 from tests.support.machines import POOL, SECOND, Machine, card, data_only, element
 
 

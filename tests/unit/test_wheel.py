@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rserpool._fast.wheel import Entry, Wheel
+from rserpool._fast.base.wheel import Entry, Wheel
 from rserpool.errors import LocalProtocolError
 
 LATEST = 2**64 - 1

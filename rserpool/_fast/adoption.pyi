@@ -1,9 +1,0 @@
-from rserpool._fast.handlespace import Handlespace
-
-def unattended(
-    handlespace: Handlespace, after: tuple[int, int] | None, most: int
-) -> tuple[dict[bytes, list[tuple[bytes, int]]], tuple[int, int] | None]: ...
-def await_elements(handlespace: Handlespace, names: list[tuple[bytes, int]], deadline: int) -> int: ...
-def greet(
-    handlespace: Handlespace, names: list[tuple[bytes, int]], connection: int, deadline: int
-) -> tuple[list[bytes], int]: ...

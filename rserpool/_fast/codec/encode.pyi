@@ -1,0 +1,3 @@
+from rserpool.messages.parameters import Record
+
+def encode(record: Record) -> bytes: ...

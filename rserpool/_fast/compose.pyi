@@ -1,3 +1,0 @@
-from rserpool.parameters import Record
-
-def encode(record: Record) -> bytes: ...

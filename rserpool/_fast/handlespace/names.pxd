@@ -1,0 +1,23 @@
+"""Lists of pool elements, gathered in C before any Python object is made that could run code of others."""
+
+from cpython.ref cimport PyObject
+from libc.stddef cimport size_t
+from libc.stdint cimport uint32_t
+
+from rserpool._fast.handlespace.records cimport Element
+
+
+cdef struct Named:
+    # A pool element, or with ENTRY_TAG a wheel's entry, that outlives its record.
+    PyObject *held
+    uint32_t identifier
+    unsigned int tag
+
+
+cdef class Names:
+    cdef Named *named
+    cdef size_t count
+
+    cdef void add(self, object held, uint32_t identifier, unsigned int tag) noexcept
+    cdef void add_element(self, const Element *element) noexcept
+    cdef list pairs(self)

@@ -1,0 +1,1 @@
+"""libusrsctp in this process, over UDP (RFC 6951)."""

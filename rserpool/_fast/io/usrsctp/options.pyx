@@ -1,0 +1,117 @@
+# cython: freethreading_compatible=False
+"""How libusrsctp's sockets are set up and ended: time-outs, streams, buffers, events, names."""
+
+import os
+
+from libc.errno cimport errno
+from libc.stddef cimport size_t
+from libc.stdint cimport uint16_t, uint32_t, uintptr_t
+from libc.string cimport memset
+
+from rserpool._fast.io.usrsctp.libusrsctp cimport *
+from rserpool._fast.io.sockets cimport *
+
+cdef enum:
+    STREAMS = 32                     # incoming streams we admit; a peer cannot make us reserve more
+    NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; few larger fit into its buffers
+    SACK_DELAY = 20                  # milliseconds, unless told otherwise
+
+cdef tuple EVENTS = (SCTP_ASSOC_CHANGE, SCTP_SHUTDOWN_EVENT)
+
+
+cdef int check(int result) except -1:
+    if result < 0:
+        raise OSError(errno, os.strerror(errno))
+    return 0
+
+
+cdef int make_room(usocket *so, uint32_t octets) except -1:
+    """Buffers for the longest message, which is delivered whole."""
+    cdef int space = <int>octets
+    cdef uint32_t whole = octets >> 1
+    check(usrsctp_setsockopt(so, SOL_SOCKET, SO_SNDBUF, &space, sizeof(space)))
+    check(usrsctp_setsockopt(so, SOL_SOCKET, SO_RCVBUF, &space, sizeof(space)))
+    return set_option(so, SCTP_PARTIAL_DELIVERY_POINT, &whole, sizeof(whole))
+
+
+cdef int set_option(usocket *so, int option, const void *value, size_t length) except -1:
+    return check(usrsctp_setsockopt(so, IPPROTO_SCTP, option, value, <socklen_t>length))
+
+
+cdef int switch(usocket *so, int option, int value) except -1:
+    return set_option(so, option, &value, sizeof(value))
+
+
+cdef int hold_back(usocket *so, bint on) except -1:
+    """Whether a small message waits while others are on their way, to share a packet with those that follow."""
+    return switch(so, SCTP_NODELAY, not on)
+
+
+cdef int subscribe(usocket *so, int kind) except -1:
+    cdef sctp_event event
+    memset(&event, 0, sizeof(event))
+    event.se_type = <uint16_t>kind
+    event.se_on = 1
+    return set_option(so, SCTP_EVENT, &event, sizeof(event))
+
+
+cdef int tune(usocket *so, object tuning) except -1:
+    cdef sctp_initmsg init
+    cdef sctp_rtoinfo rto
+    cdef sctp_assocparams patience
+    cdef sctp_paddrparams path
+    cdef sctp_sack_info sack
+    memset(&init, 0, sizeof(init))
+    memset(&rto, 0, sizeof(rto))
+    memset(&patience, 0, sizeof(patience))
+    memset(&path, 0, sizeof(path))
+    memset(&sack, 0, sizeof(sack))
+    switch(so, SCTP_NODELAY, 1)
+    switch(so, SCTP_RECVRCVINFO, 1)
+    for kind in EVENTS:
+        subscribe(so, kind)
+    init.sinit_num_ostreams = 1
+    init.sinit_max_instreams = STREAMS
+    init.sinit_max_attempts = tuning.init_retransmissions
+    init.sinit_max_init_timeo = int(tuning.rto_max * 1000)
+    set_option(so, SCTP_INITMSG, &init, sizeof(init))
+    rto.srto_initial = int(tuning.rto_initial * 1000)
+    rto.srto_min = int(tuning.rto_min * 1000)
+    rto.srto_max = int(tuning.rto_max * 1000)
+    set_option(so, SCTP_RTOINFO, &rto, sizeof(rto))
+    patience.sasoc_asocmaxrxt = tuning.association_retransmissions
+    set_option(so, SCTP_ASSOCINFO, &patience, sizeof(patience))
+    path.spp_hbinterval = int(tuning.heartbeat * 1000)
+    path.spp_flags = <uint32_t>(SPP_HB_ENABLE if tuning.heartbeat else SPP_HB_DISABLE)
+    path.spp_pathmaxrxt = tuning.association_retransmissions      # the only path
+    set_option(so, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
+    sack.sack_delay = SACK_DELAY if tuning.sack_delay is None else int(tuning.sack_delay * 1000)
+    sack.sack_freq = 2 if sack.sack_delay else 1
+    return set_option(so, SCTP_DELAYED_SACK, &sack, sizeof(sack))
+
+
+cdef int allow_large_packets(usocket *so, uint32_t assoc, uintptr_t peer, uint16_t port) noexcept:
+    """As large as fit into one datagram on the loopback."""
+    cdef sctp_paddrparams path
+    memset(&path, 0, sizeof(path))
+    name_of(<sockaddr_conn *>&path.spp_address, peer, port)
+    path.spp_assoc_id = assoc
+    path.spp_pathmtu = NEAR_MTU
+    path.spp_flags = <uint32_t>SPP_PMTUD_DISABLE
+    return usrsctp_setsockopt(so, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
+
+
+cdef void name_of(sockaddr_conn *name, uintptr_t peer, uint16_t port) noexcept:
+    memset(name, 0, sizeof(sockaddr_conn))
+    name.sconn_family = <uint16_t>AF_CONN
+    name.sconn_port = htons(port)
+    name.sconn_addr = <void *>peer
+
+
+cdef void close_at_once(usocket *so) noexcept:
+    """Close a socket of the stack, and abort what still lives on it."""
+    cdef linger_t linger
+    linger.l_onoff = 1
+    linger.l_linger = 0
+    usrsctp_setsockopt(so, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
+    usrsctp_close(so)

@@ -1,0 +1,14 @@
+"""UDP datagrams on their way out, many per call."""
+
+from libc.stddef cimport size_t
+
+from rserpool._fast.io.sockets cimport sockaddr, socklen_t
+
+
+cdef void outbox_open() noexcept nogil
+cdef void outbox_close() noexcept nogil
+cdef void outbox_flush() noexcept nogil
+cdef void outbox_disown() noexcept nogil
+cdef void outbox_put(
+    int fd, const sockaddr *to, socklen_t tolen, const void *packet, size_t length
+) noexcept nogil

@@ -1,7 +1,0 @@
-from typing import SupportsIndex
-
-from rserpool._fast.handlespace import Handlespace
-
-def probe(
-    handlespace: Handlespace, handle: bytes, identifier: SupportsIndex, deadline: int, again: bool = False
-) -> tuple[int, bytes] | None: ...

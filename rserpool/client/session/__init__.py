@@ -1,0 +1,1 @@
+"""Sessions between pool users and pool elements, for applications."""

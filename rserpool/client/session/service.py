@@ -1,0 +1,320 @@
+"""The pool element's side: a service that listens, and its sessions with pool users.
+
+async with Service() as service:
+    async for session in service.sessions():
+        ...
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from rserpool import messages
+from rserpool.client.errors import SessionClosed
+from rserpool.client.session.channels import Channel
+from rserpool.client.session.conversation import Conversation
+from rserpool.client.session.data import CookieRejected, Resumed
+from rserpool.client.session.listening import Listener, listen
+from rserpool.client.session.sealing import SealBroken, Sealer
+from rserpool.messages import BusinessCard
+from rserpool.protocol.actions import Abort, Shutdown
+from rserpool.protocol.session.element_session import Carded, Echoed, ElementSession, Ended, SessionAction
+from rserpool.settings.session import ENTRY_COST, ServiceSettings
+from rserpool.transport.interface import Address, Down, Transport, Tuning
+
+__all__ = ["Service", "ServiceSession"]
+
+
+ANYWHERE = ("0.0.0.0",)
+
+
+class ServiceSession(Conversation[Resumed | CookieRejected, SessionAction]):
+    """A session with one pool user. It yields Data, and before it Resumed where the user was with another element
+    before, or CookieRejected where what it brings is not to be trusted."""
+
+    _machine: ElementSession
+
+    def __init__(self, service: "Service", channel: Channel, number: int) -> None:
+        settings = service.settings
+        super().__init__(ElementSession(number, settings, control=channel.control), settings.max_unread)
+        self._service = service
+        self._channel = channel
+        self._max_message = channel.max_message
+        self._peer = channel.addresses, channel.port
+        self._cookie: bytes | None = None
+        self._sequence = 0
+        self.restored: bytes | None = None
+        """The state that the user brought from another element, if it can be trusted."""
+        self.card: BusinessCard | None = None
+        """The latest business card of a user that is a pool element too (RFC 5352 3.9)."""
+        self.failed = False
+        """Whether the session ended otherwise than in order."""
+
+    @property
+    def peer_addresses(self) -> tuple[Address, ...]:
+        """The addresses of the user."""
+        return self._peer[0]
+
+    @property
+    def peer_port(self) -> int:
+        """The user's port."""
+        return self._peer[1]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Control messages by what they were; ``malformed``, ``unexpected`` and ``surplus echoes`` are the ignored."""
+        return dict(self._machine.counters)
+
+    @property
+    def cookie(self) -> bytes | None:
+        """The state that was left with the user last. To set it sends it, sealed if the service has a sealer; of two
+        that wait, only the later one is sent.
+
+        LocalProtocolError where there is no control channel, and for a state of no octets or too many.
+        """
+        return self._cookie
+
+    @cookie.setter
+    def cookie(self, state: bytes) -> None:
+        self._check_open()
+        seal = self._service.seal
+        cookie = bytes(state)
+        if seal is not None and self._machine.control_channel:
+            service = self._service
+            sequence = self._sequence + 1
+            cookie = seal.seal(service.pool_handle, cookie, sequence=sequence, identifier=service.identifier)
+            self._sequence = sequence
+        self._machine.send_cookie(cookie)
+        self._cookie = bytes(state)
+        self._pump()
+
+    def send_card(self) -> None:
+        """Send the service's business card, as the order of failover has changed (RFC 5352 3.9)."""
+        card = self._service.card()
+        if card is not None:
+            self._machine.send_card(card)
+            self._pump()
+
+    def abort(self) -> None:
+        """End at once: the user goes on with another element."""
+        self._perform(self._machine.leave(self._now()))
+
+    def _perform(self, actions: Sequence[SessionAction]) -> None:
+        for action in actions:
+            match action:
+                case Shutdown() if self._channel is not None:
+                    self._channel.shutdown()
+                case Abort() if self._channel is not None:
+                    self._channel.owner = None
+                    self._channel.abort()
+                case Echoed():
+                    self._deliver(self._restore(action.cookie), ENTRY_COST + len(action.cookie), first=True)
+                case Carded():
+                    self.card = action.card
+                    self._service.learn(action.card)
+                case Ended():
+                    self.failed = action.failed
+                    self._finish(None)
+                    self._service.ended(self)
+
+    def _restore(self, cookie: bytes) -> Resumed | CookieRejected:
+        """What the user's cookie is worth."""
+        service = self._service
+        if service.seal is None:
+            self.restored = cookie
+            return Resumed(cookie=cookie)
+        try:
+            opened = service.seal.open(service.pool_handle, cookie, at_least=self._sequence)
+        except SealBroken as broken:
+            service.counters["cookies rejected"] += 1
+            return CookieRejected(reason=broken.reason.value)
+        self._sequence = opened.sequence
+        self.restored = opened.state
+        return Resumed(cookie=opened.state)
+
+    def _taken(self, item: Resumed | CookieRejected) -> None:
+        self._machine.echo_taken()
+
+    def _control(self, data: bytes, now: int) -> Sequence[SessionAction]:
+        return self._machine.control(data, now)
+
+    # The channel's calls
+
+    def channel_up(self, channel: Channel) -> None:
+        """It was up before the session was."""
+
+    def channel_restarted(self) -> None:
+        """Another user is at the other end: that is another session."""
+        channel = self._channel
+        self._perform(self._machine.restarted(self._now()))
+        if channel is not None:
+            self._service.channel_up(channel)
+
+    def channel_down(self, reason: Down) -> None:
+        self._perform(self._machine.down(reason, self._now()))
+
+
+class Service:
+    """Listens for pool users. Entering it opens the port; leaving it aborts the sessions that are left, so that their
+    users go on with another element at once.
+
+    ``protocol`` is ``sctp``, ``tcp`` or ``udp``; the last two are data only, so without cookies and business cards, as
+    is SCTP without ``control``. ``addresses`` and ``port`` are where to listen (any, and 0 for any port; a pool element
+    puts the addresses in that it registers with). ``transport`` carries SCTP; without it one is chosen, with
+    ``tuning``. ``seal`` seals the cookies. A pool element opens its service itself, and registers what it returns.
+    """
+
+    def __init__(
+        self,
+        *,
+        protocol: str = "sctp",
+        addresses: Sequence[str] = (),
+        port: int = 0,
+        control: bool = True,
+        transport: Transport | None = None,
+        tuning: Tuning | None = None,
+        settings: ServiceSettings | None = None,
+        seal: Sealer | None = None,
+    ) -> None:
+        self.settings = settings or ServiceSettings()
+        self.pool_handle = b""
+        self.identifier = 0
+        """The pool element that serves: it stands in sealed cookies."""
+        self.seal = seal
+        self.card: Callable[[], BusinessCard | None] = lambda: None
+        """What each user gets, where there is a control channel."""
+        self.learn: Callable[[BusinessCard], None] = lambda card: None
+        """Told of the business cards of users that are pool elements too."""
+        self.counters: Counter[str] = Counter()
+        """``sessions``, ``refused``, ``cookies rejected``."""
+        self._where = protocol, tuple(addresses), port
+        self._control = control and protocol == "sctp"
+        self._given = transport, tuning or Tuning()
+        self._listener: Listener | None = None
+        self._active: set[ServiceSession] = set()
+        self._arrived: deque[ServiceSession] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._number = 0
+        self._closed = False
+
+    async def open(
+        self,
+        pool_handle: bytes = b"",
+        addresses: Sequence[str] = (),
+        *,
+        transport: Transport | None = None,
+        card: Callable[[], BusinessCard | None] | None = None,
+    ) -> messages.Transport:
+        """Listen, for a pool, and return where. What the service was made with comes before what is given here.
+
+        OSError with address and port in its text, TransportUnavailable; LocalProtocolError for an unknown protocol.
+        """
+        self.pool_handle = pool_handle
+        self.card = card or self.card
+        protocol, own, port = self._where
+        given, tuning = self._given
+        self._listener = await listen(
+            protocol,
+            self,
+            own or tuple(addresses) or ANYWHERE,
+            port,
+            self.settings,
+            control=self._control,
+            transport=given or transport,
+            tuning=tuning,
+        )
+        return self._listener.user_transport
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def user_transport(self) -> messages.Transport:
+        """Where the service is, as it is registered."""
+        if self._listener is None:
+            raise SessionClosed("the service is not open")
+        return self._listener.user_transport
+
+    @property
+    def active(self) -> int:
+        """How many sessions there are."""
+        return len(self._active)
+
+    async def accept(self) -> ServiceSession:
+        """The next session. SessionClosed once the service is closed."""
+        while not self._arrived:
+            if self._closed:
+                raise SessionClosed("the service is closed")
+            waiting = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            try:
+                await waiting
+            finally:
+                self._waiting.remove(waiting)
+        return self._arrived.popleft()
+
+    async def sessions(self) -> AsyncIterator[ServiceSession]:
+        """The sessions as they come, until the service is closed."""
+        while True:
+            try:
+                session = await self.accept()
+            except SessionClosed:
+                return
+            yield session
+
+    async def close(self) -> None:
+        """Abort the sessions that are left, and close the port."""
+        self._closed = True
+        for session in tuple(self._active):
+            session.abort()
+        self._arrived.clear()
+        self._wake()
+        if self._listener is not None:
+            await self._listener.close()
+
+    def _wake(self) -> None:
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    def ended(self, session: ServiceSession) -> None:
+        """A session is over. What it had received can still be read."""
+        self._active.discard(session)
+        if session in self._arrived and not session.unread:
+            self._arrived.remove(session)
+
+    def channel_up(self, channel: Channel) -> None:
+        """A user has come (channels.Owner, of channels that have no session yet)."""
+        if self._closed or max(len(self._active), len(self._arrived)) >= self.settings.max_sessions:
+            self.counters["refused"] += 1
+            channel.owner = None
+            channel.abort()
+            return
+        self._number += 1
+        self.counters["sessions"] += 1
+        session = ServiceSession(self, channel, self._number)
+        channel.owner = session
+        self._active.add(session)
+        self._arrived.append(session)
+        session.send_card()
+        self._wake()
+
+    def channel_data(self, data: bytes, ppid: int) -> None:
+        """Every channel has a session from its first event on."""
+
+    def channel_writable(self) -> None:
+        """See channel_data."""
+
+    def channel_restarted(self) -> None:
+        """See channel_data."""
+
+    def channel_down(self, reason: Down) -> None:
+        """See channel_data."""

@@ -1,0 +1,56 @@
+"""A whole pool element in one call: one task for each session.
+
+async def echo(session):
+    async for item in session:
+        if isinstance(item, Data):
+            await session.send(item, item.ppid)
+
+await serve("EchoPool", echo, registrars=["10.0.0.1"])
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from rserpool.client.errors import SessionClosed
+from rserpool.client.pool_element import PoolElement
+from rserpool.client.session.service import ServiceSession
+
+log = logging.getLogger("rserpool.session")
+
+Handler = Callable[[ServiceSession], Awaitable[None]]
+
+
+async def serve(what: str | bytes | PoolElement, handler: Handler, **options: Any) -> None:
+    """Serve a pool until cancelled, or until SIGTERM ends the process.
+
+    ``what`` is the pool handle, and ``options`` are PoolElement's; or an element that is not entered yet. ``handler``
+    runs once for each session, which is closed when it returns; what it raises is logged and aborts its session alone.
+    Raises as entering a PoolElement does.
+    """
+    element = what if isinstance(what, PoolElement) else PoolElement(what, **options)
+    tasks: set[asyncio.Task[None]] = set()
+    async with element:
+        try:
+            async for session in element.sessions():
+                task = asyncio.create_task(_run(handler, session))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _run(handler: Handler, session: ServiceSession) -> None:
+    try:
+        await handler(session)
+        await session.close()
+    except SessionClosed:
+        return
+    except Exception:
+        log.exception("the handler of the session with %s port %d failed", session.peer_addresses, session.peer_port)
+    finally:
+        if not session.closed:
+            session.abort()

@@ -1,0 +1,312 @@
+"""The pool user's session: it goes on with another pool element where one fails (RFC 5352 3.8, 3.9, 6.5).
+
+async with open_session("EchoPool", registrars=["10.0.0.1"]) as session:
+    await session.send(b"hello")
+    print(await session.receive())
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any
+
+from rserpool.client.errors import SessionFailed, UnknownPool
+from rserpool.client.places import texts
+from rserpool.client.pool_element import PoolElement
+from rserpool.client.pool_user import PoolUser, octets
+from rserpool.client.session.channels import Channel
+from rserpool.client.session.conversation import Conversation
+from rserpool.client.session.data import Data
+from rserpool.client.session.opening import Opener
+from rserpool.errors import RSerPoolError
+from rserpool.messages import BusinessCard
+from rserpool.messages.resolved import ResolvedElement
+from rserpool.protocol.actions import Abort, Shutdown
+from rserpool.protocol.session.user_session import (
+    Confirm,
+    Ended,
+    FailoverEvent,
+    Happened,
+    Open,
+    Report,
+    Resolve,
+    Select,
+    SessionAction,
+    UserSession,
+)
+from rserpool.protocol.session.user_table import State
+from rserpool.settings.session import ENTRY_COST, Failover, SessionSettings
+from rserpool.transport.interface import FAST, Down, Transport, Tuning
+
+__all__ = ["FailoverEvent", "Session", "open_session"]
+
+MAX_EVENTS = 64
+"""FailoverEvents that wait for the application: with more, the latest one is replaced."""
+REPORT_WAIT = 1.0
+"""Seconds that the end of a session waits for its reports to leave."""
+
+
+class Session(Conversation[FailoverEvent, SessionAction]):
+    """A session with one pool element at a time. It is made by open_session()."""
+
+    _machine: UserSession
+
+    def __init__(
+        self,
+        handle: bytes,
+        user: PoolUser,
+        opener: Opener,
+        settings: SessionSettings,
+        card: Callable[[], BusinessCard | None] = lambda: None,
+    ) -> None:
+        super().__init__(UserSession(handle, settings, random.random, card), settings.max_unread)
+        self._user = user
+        self._opener = opener
+        self._opened = asyncio.Event()
+        self._work: set[asyncio.Task[None]] = set()
+        self._reports: set[asyncio.Task[None]] = set()
+        self._opening: asyncio.Task[None] | None = None
+        self._events = 0
+        self._why: Exception | None = None
+
+    @property
+    def pool_handle(self) -> bytes:
+        return self._machine.pool_handle
+
+    @property
+    def element(self) -> ResolvedElement | None:
+        """The element that serves, or None while there is none."""
+        return self._machine.element if self._machine.state in (State.OPEN, State.CLOSING) else None
+
+    @property
+    def cookie(self) -> bytes | None:
+        """The latest cookie that an element has left here."""
+        return self._machine.cookie
+
+    @property
+    def failovers(self) -> int:
+        """How often another element took over."""
+        return self._machine.failovers
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Control messages by what they were; ``malformed`` and ``unexpected`` are the ignored ones."""
+        return dict(self._machine.counters)
+
+    async def start(self) -> None:
+        """Find an element, and wait until it serves. SessionFailed where none does for as long as patience lasts."""
+        self._perform(self._machine.start(self._now()))
+        self._arm()
+        await self._opened.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def force_failover(self, *, report: bool = False) -> None:
+        """Leave this element for another, and wait until one serves; ``report`` tells the registrar that this one
+        cannot be reached. SessionFailed where none serves."""
+        self._check_open()
+        self._opened.clear()
+        self._perform(self._machine.force(self._now(), report=report))
+        self._arm()
+        await self._opened.wait()
+        self._check_open()
+
+    def send_card(self) -> None:
+        """Send the business card of the pool element that this user is too, as it has changed (RFC 5352 3.9)."""
+        self._machine.send_card(self._now())
+        self._pump()
+
+    async def close(self) -> None:
+        await super().close()
+        if self._reports:
+            await asyncio.wait(self._reports, timeout=REPORT_WAIT)
+        tasks = self._work | self._reports
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._opener.close()
+
+    aclose = close
+
+    # What the protocol asks for
+
+    def _perform(self, actions: Sequence[SessionAction]) -> None:
+        for action in actions:
+            match action:
+                case Select():
+                    self._spawn(self._select(action.exclude), self._work)
+                case Open():
+                    self._opening = self._spawn(self._open(action), self._work)
+                case Resolve():
+                    self._spawn(self._resolve_card(action.pool_handle), self._work)
+                case Confirm():
+                    self._spawn(self._confirm(action.element), self._work)
+                case Report():
+                    self._spawn(self._report(action.element), self._reports)
+                case Abort():
+                    self._leave_channel()
+                case Shutdown():
+                    if self._channel is not None:
+                        self._channel.shutdown()
+                case Happened():
+                    self._tell(action.event)
+                case Ended():
+                    self._end(action)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        among.add(task)
+        task.add_done_callback(among.discard)
+        return task
+
+    async def _select(self, exclude: frozenset[int]) -> None:
+        try:
+            element = await self._user.select(self.pool_handle, exclude=exclude)
+        except RSerPoolError as error:
+            self._why = error
+            self._perform(self._machine.nothing_selected(self._now()))
+        else:
+            self._perform(self._machine.selected(element, self._now()))
+        self._arm()
+
+    async def _open(self, action: Open) -> None:
+        try:
+            channel = await self._opener.open(action.element)
+        except (OSError, RSerPoolError) as error:
+            self._why = error
+            tried = isinstance(error, ConnectionError | TimeoutError)
+            self._perform(self._machine.down(action.channel, Down.CANT_START, self._now(), tried=tried))
+            self._arm()
+            return
+        if self._machine.channel != action.channel or self._machine.state is not State.CONNECTING:
+            channel.abort()
+            return
+        self._channel = channel
+        channel.owner = self
+        if channel.ready:
+            self.channel_up(channel)
+            channel.resume()
+
+    async def _resolve_card(self, handle: bytes) -> None:
+        with contextlib.suppress(RSerPoolError):
+            await self._user.resolve(handle)
+
+    async def _confirm(self, element: ResolvedElement) -> None:
+        """Where no registrar answers, the element's own word counts: it has ended the session."""
+        try:
+            elements = await self._user.resolve(self.pool_handle, fresh_within=0.0)
+            listed = element.identifier in {one.identifier for one in elements}
+        except UnknownPool:
+            listed = False
+        except RSerPoolError:
+            listed = True
+        self._perform(self._machine.confirmed(element, listed=listed, now=self._now()))
+        self._arm()
+
+    async def _report(self, element: ResolvedElement) -> None:
+        with contextlib.suppress(RSerPoolError):
+            await self._user.report_unreachable(element)
+
+    def _leave_channel(self) -> None:
+        channel = self._channel
+        self._release_channel()
+        if channel is not None:
+            channel.abort()
+        elif self._opening is not None:
+            self._opening.cancel()
+
+    def _tell(self, event: FailoverEvent) -> None:
+        if self._events < MAX_EVENTS:
+            self._events += 1
+            self._deliver(event, ENTRY_COST)
+            return
+        for place in range(len(self._inbox) - 1, -1, -1):
+            if isinstance(self._inbox[place][0], FailoverEvent):
+                del self._inbox[place]
+                self._inbox.append((event, ENTRY_COST))
+                return
+
+    def _end(self, action: Ended) -> None:
+        error = None
+        if action.reason is not None:
+            error = SessionFailed(action.reason, tuple(Data(one.data, one.ppid) for one in action.unsent))
+            error.__cause__ = self._why
+        for task in self._work:
+            if task is not asyncio.current_task():
+                task.cancel()
+        self._finish(error)
+        self._opened.set()
+
+    def _taken(self, item: FailoverEvent) -> None:
+        self._events -= 1
+
+    def _halted(self, halted: bool) -> None:
+        (self._machine.hold if halted else self._machine.release)(self._now())
+
+    def _heard(self, now: int) -> None:
+        self._machine.heard(now)
+
+    def _control(self, data: bytes, now: int) -> Sequence[SessionAction]:
+        return self._machine.control(self._machine.channel, data, now)
+
+    # The channel's calls
+
+    def channel_up(self, channel: Channel) -> None:
+        if channel is not self._channel or self._machine.state is not State.CONNECTING:
+            return
+        self._max_message = channel.max_message
+        self._perform(self._machine.up(self._machine.channel, self._now()))
+        self._opened.set()
+        self._pump()
+
+    def channel_restarted(self) -> None:
+        self._perform(self._machine.restarted(self._machine.channel, self._now()))
+        self._arm()
+
+    def channel_down(self, reason: Down) -> None:
+        self._release_channel()
+        self._perform(self._machine.down(self._machine.channel, reason, self._now()))
+        self._arm()
+
+
+@contextlib.asynccontextmanager
+async def open_session(
+    handle: str | bytes,
+    *,
+    user: PoolUser | None = None,
+    registrars: Sequence[str] = (),
+    failover: str | Failover = Failover.SILENT,
+    silence: float | None = None,
+    reopen: bool | None = None,
+    patience: float = 30.0,
+    max_unread: int = 262_144,
+    settings: SessionSettings | None = None,
+    pool_element: PoolElement | None = None,
+    transport: Transport | None = None,
+    tuning: Tuning = FAST,
+    local: str | Sequence[str] | None = None,
+) -> AsyncIterator[Session]:
+    """A session with a pool, open until the context is left.
+
+    ``user`` selects the elements. Without it a pool user of the session's own does: on the node of ``pool_element``, if
+    this user is a pool element too, whose business card each element is then sent; else with ``registrars``, without
+    which they are found by multicast. ``failover``, ``silence``, ``reopen``, ``patience``, ``max_unread`` are those of
+    SessionSettings; ``settings`` sets all at once instead. ``transport`` carries the data over SCTP; without it one is
+    chosen, with ``tuning``: FAST asks that no element keeps its loop from turning for 0.3 s, where SCTP runs in its
+    process. ``local`` are the addresses to speak from.
+
+    SessionFailed where no element serves for as long as patience lasts.
+    """
+    settings = settings or SessionSettings(
+        failover=Failover(failover), silence=silence, reopen=reopen, patience=patience, max_unread=max_unread
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        if user is None:
+            own = PoolUser(node=pool_element.node) if pool_element else PoolUser(registrars=registrars, local=local)
+            user = await stack.enter_async_context(own)
+        card = pool_element.business_card if pool_element is not None else lambda: None
+        session = Session(octets(handle), user, Opener(transport, tuning, texts(local)), settings, card)
+        stack.push_async_callback(session.close)
+        await session.start()
+        yield session

@@ -1,0 +1,232 @@
+"""The records of RFC 5354 parameters and RFC 5356 policies."""
+
+import enum
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from rserpool._fast.codec.encode import encode
+
+
+class PolicyType(enum.IntEnum):
+    """Pool member selection policies: RFC 5356 4 and 5; from 0xb0000000 on, rsplib's own."""
+
+    ROUND_ROBIN = 0x00000001
+    WEIGHTED_ROUND_ROBIN = 0x00000002
+    RANDOM = 0x00000003
+    WEIGHTED_RANDOM = 0x00000004
+    PRIORITY = 0x00000005
+    LEAST_USED = 0x40000001
+    LEAST_USED_WITH_DEGRADATION = 0x40000002
+    PRIORITY_LEAST_USED = 0x40000003
+    RANDOMIZED_LEAST_USED = 0x40000004
+    RANDOMIZED_PRIORITY_LEAST_USED = 0xB0001001
+    RANDOMIZED_LEAST_USED_WITH_DEGRADATION = 0xB0001002
+    PRIORITY_LEAST_USED_WITH_DEGRADATION = 0xB0001003
+    RANDOMIZED_PRIORITY_LEAST_USED_WITH_DEGRADATION = 0xB0001004
+    WEIGHTED_RANDOM_WITH_DPF = 0xB0002001
+    LEAST_USED_WITH_DPF = 0xB0002002
+    LEAST_USED_WITH_DEGRADATION_AND_DPF = 0xB0002003
+    PRIORITY_LEAST_USED_WITH_DPF = 0xB0002004
+    PRIORITY_LEAST_USED_WITH_DEGRADATION_AND_DPF = 0xB0002005
+
+
+_LOAD = ("load",)
+_DEGRADING_LOAD = ("load", "load_degradation")
+_DISTANT_DEGRADING_LOAD = ("load", "load_degradation", "load_dpf", "distance")
+
+POLICY_VALUES: dict[int, tuple[str, ...]] = {
+    PolicyType.ROUND_ROBIN: (),
+    PolicyType.WEIGHTED_ROUND_ROBIN: ("weight",),
+    PolicyType.RANDOM: (),
+    PolicyType.WEIGHTED_RANDOM: ("weight",),
+    PolicyType.PRIORITY: ("priority",),
+    PolicyType.LEAST_USED: _LOAD,
+    PolicyType.LEAST_USED_WITH_DEGRADATION: _DEGRADING_LOAD,
+    PolicyType.PRIORITY_LEAST_USED: _DEGRADING_LOAD,
+    PolicyType.RANDOMIZED_LEAST_USED: _LOAD,
+    PolicyType.RANDOMIZED_PRIORITY_LEAST_USED: _DEGRADING_LOAD,
+    PolicyType.RANDOMIZED_LEAST_USED_WITH_DEGRADATION: _DEGRADING_LOAD,
+    PolicyType.PRIORITY_LEAST_USED_WITH_DEGRADATION: _DEGRADING_LOAD,
+    PolicyType.RANDOMIZED_PRIORITY_LEAST_USED_WITH_DEGRADATION: _DEGRADING_LOAD,
+    PolicyType.WEIGHTED_RANDOM_WITH_DPF: ("weight", "weight_dpf", "distance"),
+    PolicyType.LEAST_USED_WITH_DPF: ("load", "load_dpf", "distance"),
+    PolicyType.LEAST_USED_WITH_DEGRADATION_AND_DPF: _DISTANT_DEGRADING_LOAD,
+    PolicyType.PRIORITY_LEAST_USED_WITH_DPF: _DISTANT_DEGRADING_LOAD,
+    PolicyType.PRIORITY_LEAST_USED_WITH_DEGRADATION_AND_DPF: _DISTANT_DEGRADING_LOAD,
+}
+"""The names of the 32-bit values behind each policy type, in the order of the wire. ``rserpool.policies`` adds those of
+custom policies."""
+
+
+class Record:
+    """What every record can do."""
+
+    __slots__ = ()
+
+    def encode(self) -> bytes:
+        """The octets with their final padding: a whole message, parameter or error cause.
+
+        Raises LocalProtocolError for values that the wire cannot carry.
+        """
+        return encode(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SCTPTransport(Record):
+    """SCTP Transport (RFC 5354 3.4): 1 to 32 addresses. ``transport_use`` is 0 for data only, 1 for data plus control;
+    other values decode, for the receiver to refuse."""
+
+    port: int
+    transport_use: int = 0
+    addresses: tuple[IPv4Address | IPv6Address, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TCPTransport(Record):
+    """TCP Transport (RFC 5354 3.5). ``reserved`` is sent as 0; rsplib puts the transport use there."""
+
+    port: int
+    address: IPv4Address | IPv6Address
+    reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UDPTransport(Record):
+    """UDP Transport (RFC 5354 3.6)."""
+
+    port: int
+    address: IPv4Address | IPv6Address
+    reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UDPLiteTransport(Record):
+    """UDP-Lite Transport (RFC 5354 3.7)."""
+
+    port: int
+    address: IPv4Address | IPv6Address
+    reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DCCPTransport(Record):
+    """DCCP Transport (RFC 5354 3.3). ``service_code`` is a 32-bit number."""
+
+    port: int
+    service_code: int
+    address: IPv4Address | IPv6Address
+    reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpaqueTransport(Record):
+    """Opaque Transport (RFC 5354 3.16): at most 1024 octets that only the pool's users understand."""
+
+    value: bytes
+
+
+Transport = SCTPTransport | TCPTransport | UDPTransport | UDPLiteTransport | DCCPTransport | OpaqueTransport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy(Record):
+    """Pool Member Selection Policy (RFC 5354 3.8, RFC 5356).
+
+    ``values`` are the 32-bit numbers that POLICY_VALUES names. A policy of unknown type has none of them but its
+    octets behind the type as ``data``, which is empty for all others. Loads, degradations and delay penalty factors
+    are fractions of 0xffffffff, distances milliseconds. A property that the type lacks raises AttributeError.
+    """
+
+    policy_type: int
+    values: tuple[int, ...] = ()
+    data: bytes = b""
+
+    def value(self, name: str) -> int:
+        """The value of that name. Raises AttributeError where the policy has none."""
+        names = POLICY_VALUES.get(self.policy_type, ())
+        if name not in names:
+            raise AttributeError(f"policy 0x{self.policy_type:08x} has no {name}")
+        return self.values[names.index(name)]
+
+    @property
+    def weight(self) -> int:
+        return self.value("weight")
+
+    @property
+    def priority(self) -> int:
+        return self.value("priority")
+
+    @property
+    def load(self) -> int:
+        return self.value("load")
+
+    @property
+    def load_degradation(self) -> int:
+        return self.value("load_degradation")
+
+    @property
+    def load_dpf(self) -> int:
+        return self.value("load_dpf")
+
+    @property
+    def weight_dpf(self) -> int:
+        return self.value("weight_dpf")
+
+    @property
+    def distance(self) -> int:
+        return self.value("distance")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolElement(Record):
+    """Pool Element (RFC 5354 3.10).
+
+    ``home_identifier`` is 0 while undetermined; ``registration_life`` a signed 32-bit number in the unit of the
+    profile (the RFC's is the second), -1 for ever.
+    """
+
+    identifier: int
+    home_identifier: int = 0
+    registration_life: int
+    user_transport: Transport
+    policy: Policy
+    asap_transport: SCTPTransport | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerInformation(Record):
+    """Server Information (RFC 5354 3.11)."""
+
+    server_identifier: int
+    transport: SCTPTransport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorCause(Record):
+    """One cause of an Operation Error (RFC 5354 3.12). ``code`` may be one that errors.Cause does not know."""
+
+    code: int
+    information: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolEntry(Record):
+    """A pool in an ENRP_HANDLE_TABLE_RESPONSE (RFC 5353 2.3): its handle and at least one pool element."""
+
+    pool_handle: bytes
+    pool_elements: tuple[PoolElement, ...]
+
+
+PARAMETERS: tuple[type[Record], ...] = (
+    SCTPTransport,
+    TCPTransport,
+    UDPTransport,
+    UDPLiteTransport,
+    DCCPTransport,
+    OpaqueTransport,
+    Policy,
+    PoolElement,
+    ServerInformation,
+    ErrorCause,
+    PoolEntry,
+)

@@ -1,0 +1,1 @@
+"""The registrar's state machines: ASAP and ENRP over one handlespace."""

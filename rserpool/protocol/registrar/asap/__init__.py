@@ -1,0 +1,1 @@
+"""The registrar's side of ASAP (RFC 5352)."""

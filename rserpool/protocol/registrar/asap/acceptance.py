@@ -1,0 +1,145 @@
+"""Whether a registration is acceptable in itself, and the Pool Element parameter to store for it (RFC 5352 3.1)."""
+
+from dataclasses import replace
+
+from rserpool._fast.lane.registration import Terms
+from rserpool.errors import Cause
+from rserpool.messages import (
+    POLICY_VALUES,
+    OpaqueTransport,
+    Policy,
+    PolicyType,
+    PoolElement,
+    Registration,
+    SCTPTransport,
+    Transport,
+)
+from rserpool.model.addresses import usable
+from rserpool.protocol.registrar.association import Association
+from rserpool.settings.limits import Limits
+from rserpool.settings.profile import Profile
+from rserpool.settings.registrar import Scope, Settings
+
+INFINITE_LIFE = -1
+DATA_ONLY = 0
+TRANSPORT_USES = (0, 1)
+
+DISTANCE_POLICIES = frozenset(
+    {
+        PolicyType.WEIGHTED_RANDOM_WITH_DPF,
+        PolicyType.LEAST_USED_WITH_DPF,
+        PolicyType.LEAST_USED_WITH_DEGRADATION_AND_DPF,
+        PolicyType.PRIORITY_LEAST_USED_WITH_DPF,
+        PolicyType.PRIORITY_LEAST_USED_WITH_DEGRADATION_AND_DPF,
+    }
+)
+UNENCODABLE_BY_RSPLIB = frozenset(
+    {PolicyType.PRIORITY_LEAST_USED_WITH_DPF, PolicyType.PRIORITY_LEAST_USED_WITH_DEGRADATION_AND_DPF}
+)
+
+
+class Refusal(Exception):
+    """Why a request is refused: the cause to answer with."""
+
+    def __init__(self, reason: str, cause: Cause, information: bytes = b"") -> None:
+        super().__init__(reason)
+        self.cause = cause
+        self.information = information
+
+
+def life_microseconds(life: int, profile: Profile, limits: Limits) -> int | None:
+    """How long a registration lasts that asks for ``life`` units; None for ever (RFC 5354 3.10)."""
+    if life == INFINITE_LIFE:
+        return None
+    return min(life * profile.registration_life_unit, int(limits.max_registration_life * 1_000_000))
+
+
+def check_policy(policy: Policy, profile: Profile) -> None:
+    """Refuse a policy that is not known (ASAP has no cause of its own for it: Invalid Values), or that would end a
+    peer which must be able to hold it."""
+    if policy.policy_type not in POLICY_VALUES:
+        raise Refusal(f"policy type 0x{policy.policy_type:08x} is unknown", Cause.INVALID_VALUES, policy.encode())
+    if profile.refuse_peer_killers:
+        weightless = policy.policy_type == PolicyType.WEIGHTED_RANDOM and policy.weight == 0
+        if weightless or policy.policy_type in UNENCODABLE_BY_RSPLIB:
+            reason = f"policy type 0x{policy.policy_type:08x} with these values would end an rsplib peer"
+            raise Refusal(reason, Cause.INVALID_VALUES, policy.encode())
+
+
+def own_addresses(transport: Transport, association: Association, scope: Scope, limits: Limits) -> Transport:
+    """The user transport with just those addresses that are the association's own and reach far enough
+    (RFC 5352 2.2.1). Refused where none is left."""
+    if isinstance(transport, OpaqueTransport):
+        return transport
+    if transport.port == 0:
+        raise Refusal("the user transport has port 0", Cause.INVALID_VALUES, transport.encode())
+    if not isinstance(transport, SCTPTransport):
+        if usable([transport.address], scope) and usable([transport.address], scope)[0] in association.hosts:
+            return transport
+        raise Refusal("the user transport's address is not the association's", Cause.INVALID_VALUES, transport.encode())
+    if transport.transport_use not in TRANSPORT_USES:
+        raise Refusal("the transport use is neither 0 nor 1", Cause.INVALID_VALUES, transport.encode())
+    if len(transport.addresses) > limits.addresses_per_transport:
+        raise Refusal("the user transport has too many addresses", Cause.INVALID_VALUES, transport.encode())
+    kept = tuple(address for address in usable(transport.addresses, scope) if address in association.hosts)
+    if not kept:
+        raise Refusal("no user transport address is the association's", Cause.INVALID_VALUES, transport.encode())
+    return transport if kept == transport.addresses else replace(transport, addresses=kept)
+
+
+def with_distance(policy: Policy, association: Association, step: float) -> Policy:
+    """A delay-penalty policy with the measured distance to the element added: half the round trip, in milliseconds, in
+    multiples of ``step`` seconds, so that jitter does not reorder pools."""
+    if policy.policy_type not in DISTANCE_POLICIES:
+        return policy
+    round_trip = association.peer.round_trip() or 0.0
+    distance = round(1000 * step * round(round_trip / 2 / step))
+    *values, announced = policy.values
+    return replace(policy, values=(*values, min(announced + distance, 0xFFFFFFFF)))
+
+
+def acceptable(request: Registration, association: Association, settings: Settings) -> PoolElement:
+    """The pool element as it is to be stored: ours, reachable where the association reaches it. Raises Refusal."""
+    element = request.pool_element
+    limits = settings.limits
+    if not association.peer.sctp:
+        reason = "pool elements register over SCTP only"
+        raise Refusal(reason, Cause.REJECTED_DUE_TO_SECURITY_CONSIDERATIONS)
+    if len(request.pool_handle) > settings.profile.max_pool_handle:
+        handle = b"\x00\x09" + (len(request.pool_handle) + 4).to_bytes(2, "big") + request.pool_handle
+        raise Refusal(f"the pool handle has {len(request.pool_handle)} octets", Cause.INVALID_VALUES, handle)
+    if element.identifier == 0:
+        raise Refusal("pool element identifier 0", Cause.INVALID_VALUES, element.encode())
+    check_policy(element.policy, settings.profile)
+    life = life_microseconds(element.registration_life, settings.profile, limits)
+    if life is not None and life < limits.min_registration_life * 1_000_000:
+        reason = f"a registration life of {element.registration_life} is too short"
+        raise Refusal(reason, Cause.INVALID_VALUES, element.encode())
+    user_transport = own_addresses(element.user_transport, association, settings.address_scope, limits)
+    if not association.reachable:
+        reason = "no address of the association reaches far enough"
+        raise Refusal(reason, Cause.INVALID_VALUES, element.user_transport.encode())
+    return PoolElement(
+        identifier=element.identifier,
+        home_identifier=settings.identifier,
+        registration_life=element.registration_life,
+        user_transport=user_transport,
+        policy=with_distance(element.policy, association, settings.distance_step),
+        asap_transport=SCTPTransport(
+            port=association.peer.port, transport_use=DATA_ONLY, addresses=association.reachable
+        ),
+    )
+
+
+def terms(settings: Settings) -> Terms:
+    """What the fast lane must know to accept by itself what ``acceptable`` would not change."""
+    limits, profile = settings.limits, settings.profile
+    shortest = -(-round(limits.min_registration_life * 1_000_000) // profile.registration_life_unit)
+    return Terms(
+        handle_octets=min(profile.max_pool_handle, limits.pool_handle_octets),
+        pools=limits.pools,
+        elements_per_pool=limits.elements_per_pool,
+        elements_per_association=limits.elements_per_association,
+        addresses=limits.addresses_per_transport,
+        shortest_life=max(shortest, 1),
+    )

@@ -1,0 +1,1 @@
+"""ENRP between registrars (RFC 5353)."""

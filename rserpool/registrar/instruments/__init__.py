@@ -1,0 +1,1 @@
+"""The registrar's instruments: statistics, action log, scalars and status reports."""

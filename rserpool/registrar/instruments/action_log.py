@@ -1,0 +1,187 @@
+"""The action log: a line for each message sent or received, in rsplib's columns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rserpool.errors import RemoteProtocolError
+from rserpool.messages import (
+    AsapError,
+    Deregistration,
+    DeregistrationResponse,
+    EndpointKeepAlive,
+    EndpointKeepAliveAck,
+    EndpointUnreachable,
+    EnrpError,
+    HandleResolution,
+    HandleResolutionResponse,
+    HandleTableResponse,
+    HandleUpdate,
+    ListResponse,
+    Message,
+    Registration,
+    RegistrationResponse,
+    ServerAnnounce,
+    decode,
+)
+from rserpool.registrar.instruments.observers import Channel
+
+HEADER = (
+    "AbsTime RelTime   Direction Protocol Action Reason   Flags Counter Time   PoolHandle PoolElementID   "
+    "SenderID ReceiverID TargetID   ErrorCode\n"
+)
+MAX_OUTSTANDING = 65_536
+"""Keep-alives whose acknowledgements are timed; elements that never answer must not fill the memory."""
+ADD = 0
+
+NAMES: dict[type[Message], str] = {
+    ServerAnnounce: "Announce",
+    HandleUpdate: "Update",
+    AsapError: "Error",
+    EnrpError: "Error",
+}
+"""Those whose name in the log is not the record's."""
+REQUESTED = (
+    Registration,
+    RegistrationResponse,
+    Deregistration,
+    DeregistrationResponse,
+    HandleResolution,
+    HandleResolutionResponse,
+)
+MULTICAST = (Channel.MULTICAST_ASAP, Channel.MULTICAST_ENRP)
+OURS = (Registration, RegistrationResponse, Deregistration, DeregistrationResponse)
+"""The messages whose sender column shows this registrar, whoever sent them."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """The columns that a message fills."""
+
+    action: str
+    reason: str = ""
+    counter: int = 0
+    seconds: float = 0.0
+    handle: bytes = b""
+    element: int = 0
+    sender: int = 0
+    receiver: int = 0
+    target: int = 0
+    error: int = 0
+
+
+def quoted(octets: bytes) -> str:
+    """A pool handle as one word of printable ASCII in quotation marks, other octets as \\xHH."""
+    shown = (chr(o) if 0x20 <= o < 0x7F and o not in b'"\\' else f"\\x{o:02x}" for o in octets)
+    return f'"{"".join(shown)}"'
+
+
+class ActionLog:
+    """An observer that hands on one line per message, without its number; what this registrar sent by multicast and
+    hears itself is left out. ``identifier`` tells this registrar's own;
+    ``elapsed`` and ``wall`` are clocks in seconds: since the start, which never goes back, and since 1970."""
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        identifier: Callable[[], int],
+        keep_alive_interval: float,
+        *,
+        wall: Callable[[], float],
+        elapsed: Callable[[], float],
+    ) -> None:
+        self._write = write
+        self._identifier = identifier
+        self._interval = keep_alive_interval
+        self._wall = wall
+        self._elapsed = elapsed
+        self._outstanding: dict[tuple[bytes, int], float] = {}
+
+    def sent(self, channel: Channel, data: bytes) -> None:
+        """See Observer."""
+        self._log("Send", channel, data)
+
+    def received(self, channel: Channel, data: bytes) -> None:
+        """See Observer."""
+        self._log("Recv", channel, data)
+
+    def settled(self) -> None:
+        """See Observer; sizes are not logged."""
+
+    def _log(self, direction: str, channel: Channel, data: bytes) -> None:
+        try:
+            message = decode(data, "enrp" if channel in (Channel.ENRP, Channel.MULTICAST_ENRP) else "asap")
+            if direction == "Recv" and channel in MULTICAST and self._is_ours(message):
+                return
+            row = self._row(message)
+        except RemoteProtocolError as error:
+            row = Row(action="Malformed", error=int(error.cause))
+        flags = data[1] if len(data) > 1 else 0
+        self._write(
+            f'  {self._wall():.6f} {self._elapsed():.6f}   "{direction}" "{channel}" "{row.action}" "{row.reason}"   '
+            f"{flags:#x} {row.counter} {row.seconds:.6f}   {quoted(row.handle)} {row.element:#x}   "
+            f"{row.sender:#x} {row.receiver:#x} {row.target:#x}   {row.error:x}"
+        )
+
+    def _is_ours(self, message: Message) -> bool:
+        sender = getattr(message, "sender_identifier", getattr(message, "server_identifier", 0))
+        return bool(sender == self._identifier())
+
+    def _row(self, message: Message) -> Row:
+        causes = getattr(message, "operation_error", ())
+        row = Row(
+            action=NAMES.get(type(message), type(message).__name__),
+            reason="Requested" if isinstance(message, REQUESTED) else "",
+            handle=getattr(message, "pool_handle", b""),
+            element=element_of(message),
+            counter=count_of(message),
+            sender=getattr(message, "sender_identifier", getattr(message, "server_identifier", 0)),
+            receiver=getattr(message, "receiver_identifier", 0),
+            target=getattr(message, "target_identifier", 0),
+            error=causes[0].code if causes else 0,
+        )
+        match message:
+            case EndpointKeepAlive():
+                row.reason = "TakeOver" if message.home else "KeepAliveTransmissionTimer"
+                row.seconds = 0.0 if message.home else self._interval
+                self._remember((row.handle, row.element))
+            case EndpointKeepAliveAck():
+                row.reason = "InTime"
+                asked = self._outstanding.pop((row.handle, row.element), None)
+                row.seconds = self._elapsed() - asked if asked is not None else 0.0
+            case HandleUpdate():
+                row.reason = "AddPE" if message.update_action == ADD else "DelPE"
+            case EndpointUnreachable():
+                row.reason = "EndpointUnreachable"
+            case _ if isinstance(message, OURS):
+                row.sender = self._identifier()
+        return row
+
+    def _remember(self, element: tuple[bytes, int]) -> None:
+        self._outstanding.pop(element, None)
+        if len(self._outstanding) >= MAX_OUTSTANDING:
+            del self._outstanding[next(iter(self._outstanding))]
+        self._outstanding[element] = self._elapsed()
+
+
+def element_of(message: Message) -> int:
+    """The pool element that a message is about: of several the first, 0 of none."""
+    match message:
+        case Registration() | HandleUpdate():
+            return message.pool_element.identifier
+        case HandleResolutionResponse() if message.pool_elements:
+            return message.pool_elements[0].identifier
+    return getattr(message, "pe_identifier", None) or 0
+
+
+def count_of(message: Message) -> int:
+    """How many things a message asks for or lists."""
+    match message:
+        case HandleResolution():
+            return message.items or 0
+        case HandleResolutionResponse():
+            return len(message.pool_elements)
+        case ListResponse():
+            return len(message.servers)
+        case HandleTableResponse():
+            return sum(len(entry.pool_elements) for entry in message.pool_entries)
+    return 0

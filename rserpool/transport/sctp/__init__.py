@@ -1,0 +1,1 @@
+"""SCTP: the kernel's, or libusrsctp over UDP."""

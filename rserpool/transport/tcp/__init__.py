@@ -1,0 +1,1 @@
+"""TCP for pool users."""

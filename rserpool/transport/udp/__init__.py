@@ -1,0 +1,1 @@
+"""UDP sockets, and announcements by multicast."""
