@@ -7,7 +7,7 @@ import pytest
 
 from tests.interop import guest
 
-SUITE = guest.ROOT / "tests/transport"
+SUITE = guest.ROOT / "tests/unit/transport"
 TIMEOUT = 150
 
 pytestmark = [

@@ -1,1 +1,0 @@
-"""The blocking face: threads, forks, interrupts, the end of the interpreter."""

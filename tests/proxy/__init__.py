@@ -1,1 +1,0 @@
-"""The proxies for programs that know nothing of pools."""

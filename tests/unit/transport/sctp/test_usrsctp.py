@@ -1,0 +1,409 @@
+"""What only SCTP in the process can show: peers that vanish without a word, forged packets, forks."""
+
+import asyncio
+import multiprocessing
+import os
+import socket
+import struct
+from unittest import mock
+
+import pytest
+
+from rserpool._fast.io.usrsctp import stack
+from rserpool.transport.interface import FAST, Down, Tuning
+from rserpool.transport.sctp import endpoint as sctp_endpoint
+from rserpool.transport.sctp.usrsctp import IDLE_TICK, Ticker, UsrsctpEndpoint
+from tests.unit.transport.conftest import Run
+from tests.unit.transport.support import HASTY, HOST, LIMIT, Recorder, message, pair, transport
+
+pytestmark = pytest.mark.needs_usrsctp
+
+
+def vanish(endpoint: UsrsctpEndpoint, *, machine: bool = False) -> None:
+    """End as a killed process does, or as its ``machine``: nothing more leaves, not even word of the closed port."""
+    for sock in endpoint._sockets.sockets:
+        endpoint.forget(sock.fileno())
+    endpoint.close_socket()
+    endpoint.vacant()
+    if not machine:
+        endpoint.release()
+
+
+def test_a_peer_that_vanishes_is_lost(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp", tuning=HASTY) as p:
+            assert isinstance(p.server, UsrsctpEndpoint)
+            vanish(p.server, machine=True)
+            assert p.client.send(p.assoc, message(), 11)
+            await p.at_client.until(lambda: bool(p.at_client.down))
+            assert p.at_client.down == [(p.assoc, Down.LOST)]
+
+    run(main())
+
+
+@pytest.mark.parametrize(("count", "milliseconds"), [(1, 10), (1000, 10), (2000, 20), (3000, 30), (100_000, 30)])
+def test_the_timers_get_coarser_with_thousands_of_associations(count: int, milliseconds: int) -> None:
+    loop = mock.Mock()
+    loop.time.return_value = 0.0
+    ticker = Ticker(loop, Tuning())
+    ticker.add(mock.Mock(count=count - 1))
+    ticker.add(mock.Mock(count=1))
+    ticker.hurry()
+    for _ in range(2):
+        delay, expire = loop.call_later.call_args.args
+        assert round(delay * 1000) == milliseconds
+        assert not ticker.calm
+        expire()
+    loop.time.return_value = 60.0
+    expire()
+    assert loop.call_later.call_args.args[0] == IDLE_TICK
+    assert ticker.calm
+
+
+def test_a_row_of_messages_arrives_in_order(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp") as p:
+            assert isinstance(p.client, UsrsctpEndpoint)
+            row = [b"%03d" % number + bytes(60) for number in range(60)]
+            assert p.client.send_row(p.assoc, row, 11) == len(row)
+            await p.at_server.until(lambda: len(p.at_server.messages) >= len(row))
+            assert [data for _, data, _ in p.at_server.messages] == row
+
+    run(main())
+
+
+def test_a_peer_that_comes_back_without_memory_aborts(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp") as p:
+            assert isinstance(p.server, UsrsctpEndpoint)
+            port = p.server.port
+            vanish(p.server)
+            await p.transport.endpoint(Recorder(), addresses=[HOST], port=port)
+            assert p.client.send(p.assoc, message(), 11)
+            await p.at_client.until(lambda: bool(p.at_client.down))
+            assert p.at_client.down == [(p.assoc, Down.ABORTED)]
+
+    run(main())
+
+
+def test_a_peer_that_restarts_keeps_its_association(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp", echo=True) as p:
+            assert isinstance(p.client, UsrsctpEndpoint)
+            port = p.client.port
+            vanish(p.client)
+            said = Recorder()
+            again = await p.transport.endpoint(said, addresses=[HOST], port=port)
+            assoc = again.connect([HOST], p.server.port)
+            await said.until(lambda: assoc in said.up)
+            assert again.send(assoc, message(), 11)
+            await said.until(lambda: bool(said.messages))
+            assert p.at_server.restarted == [p.server_assoc]
+            assert p.at_server.order == ["up", "restart", "message"]
+
+    run(main())
+
+
+def test_messages_for_another_port_and_rubbish_are_dropped(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp", echo=True) as p:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                ports = p.client.port.to_bytes(2), p.server.port.to_bytes(2)
+                for packet in (b"", b"\0" * 11, b"".join(ports) + b"\0" * 60, ports[1] * 2 + os.urandom(400)):
+                    stranger.sendto(packet, (HOST, p.server.port))
+            assert p.client.send(p.assoc, message(), 11)
+            await p.at_client.until(lambda: bool(p.at_client.messages))
+            assert p.at_server.order == ["up", "message"]
+
+    run(main())
+
+
+def crc32c(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for octet in data:
+        crc ^= octet
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def init(source: int, target: int) -> bytes:
+    """An SCTP packet with an INIT chunk (RFC 9260 3.3.2)."""
+    chunk = struct.pack("!BBHIIHHI", 1, 0, 20, 0x01020304, 65536, 1, 1, 1)
+    header = struct.pack("!HHI", source, target, 0)
+    return header + struct.pack("<I", crc32c(header + bytes(4) + chunk)) + chunk
+
+
+def test_a_socket_takes_packets_for_its_own_port_only(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp") as p:
+            loop = asyncio.get_running_loop()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as stranger:
+                stranger.bind((HOST, 0))
+                for port in (p.client.port, p.server.port):
+                    stranger.sendto(init(5, port), (HOST, p.server.port))
+                answer = await asyncio.wait_for(loop.sock_recv(stranger, 65536), LIMIT)
+                assert struct.unpack_from("!HH", answer) == (p.server.port, 5)
+                assert answer[12] == 2
+
+    run(main())
+
+
+def test_forged_sources_push_out_each_other_only(run: Run) -> None:
+    limit = 1 << 14
+
+    async def main() -> None:
+        async with pair("usrsctp", echo=True) as p:
+            packet = bytes(2) + p.server.port.to_bytes(2) + bytes(60)
+            for number in range(limit + 500):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                    stranger.bind((f"127.1.{number >> 8}.{number & 255}", 0))
+                    stranger.sendto(packet, (HOST, p.server.port))
+                if number % 256 == 0:
+                    await asyncio.sleep(0)
+            assert p.client.send(p.assoc, message(), 11)
+            await p.at_client.until(lambda: bool(p.at_client.messages))
+            assert limit <= stack.remembered() <= limit + 2
+            assert not p.at_client.down
+
+    run(main())
+
+
+def test_peers_behind_another_udp_port_are_told_apart(run: Run) -> None:
+    """Same address, same SCTP port, other UDP port: two peers, and answers go where the packets came from."""
+
+    async def main() -> None:
+        async with relay() as middle, transport("usrsctp") as made:
+            heard, said = Recorder(echo=True), Recorder()
+            server = await made.endpoint(heard, addresses=[HOST])
+            client = await made.endpoint(said, addresses=[HOST])
+            middle.target = HOST, server.port
+            assoc = client.connect([HOST], server.port, udp_port=middle.port)
+            await said.until(lambda: assoc in said.up)
+            assert client.send(assoc, message(), 11)
+            await said.until(lambda: bool(said.messages))
+            ((server_assoc, (_, sctp_port)),) = heard.up.items()
+            assert sctp_port == client.port
+            assert isinstance(server, UsrsctpEndpoint)
+            assert server.peer_udp_port(server_assoc) not in (client.port, middle.port)
+
+    run(main())
+
+
+def test_a_closed_window_is_no_lost_peer(run: Run) -> None:
+    """The sender's probes are answered, but it gives up after 4 of them, or after 30 of the same chunk."""
+    restless = Tuning(rto_initial=0.02, rto_min=0.02, rto_max=0.02, association_retransmissions=3)
+    probes = 300
+
+    async def main() -> None:
+        async with relay() as middle, transport("usrsctp", restless) as made:
+            heard, said = Recorder(), Recorder()
+            server = await made.endpoint(heard, addresses=[HOST])
+            client = await made.endpoint(said, addresses=[HOST])
+            middle.target = HOST, server.port
+            assoc = client.connect([HOST], server.port, udp_port=middle.port)
+            await said.until(lambda: assoc in said.up)
+            await heard.until(lambda: bool(heard.up))
+            (server_assoc,) = heard.up
+            server.pause(server_assoc)
+            number = 0
+            async with asyncio.timeout(LIMIT):
+                while middle.forwarded < 500 + probes:
+                    while client.send(assoc, message(1000, number), 11):
+                        number += 1
+                    middle.news.clear()
+                    await middle.news.wait()
+            assert not said.down
+            assert not heard.messages
+            server.resume(server_assoc)
+            await heard.until(lambda: len(heard.messages) == number)
+            assert [int.from_bytes(data[4:8]) for _, data, _ in heard.messages] == list(range(number))
+
+    with mock.patch.object(sctp_endpoint, "SIP", 0.1):
+        run(main())
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_silent_peer_is_found_in_time(run: Run, busy: bool) -> None:
+    async def main() -> None:
+        async with relay() as middle, transport("usrsctp", FAST) as made:
+            heard, said = Recorder(echo=True), Recorder()
+            server = await made.endpoint(heard, addresses=[HOST])
+            client = await made.endpoint(said, addresses=[HOST])
+            middle.target = HOST, server.port
+            assoc = client.connect([HOST], server.port, udp_port=middle.port)
+            await said.until(lambda: assoc in said.up)
+            assert client.send(assoc, message(), 11)
+            await said.until(lambda: bool(said.messages))
+            middle.cut = True
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            if busy:
+                assert client.send(assoc, message(), 11)
+            await said.until(lambda: bool(said.down))
+            assert said.down == [(assoc, Down.LOST)]
+            assert loop.time() - began < 2 * (FAST.found_busy if busy else FAST.found_idle)
+            await heard.until(lambda: bool(heard.down))
+            assert heard.reasons == [Down.LOST]
+
+    run(main())
+
+
+class relay:  # noqa: N801
+    """A UDP relay in front of a target, as a NAT is."""
+
+    def __init__(self) -> None:
+        self.cut = False
+        self.forwarded = 0
+        self.news = asyncio.Event()
+        self.target = self.source = (HOST, 0)
+        self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    async def __aenter__(self) -> "relay":
+        self.front.bind((HOST, 0))
+        self.back.bind((HOST, 0))
+        self.loop = asyncio.get_running_loop()
+        self.loop.add_reader(self.front, self.forward)
+        self.loop.add_reader(self.back, self.backward)
+        return self
+
+    @property
+    def port(self) -> int:
+        port: int = self.front.getsockname()[1]
+        return port
+
+    def forward(self) -> None:
+        data, self.source = self.front.recvfrom(65536)
+        if not self.cut:
+            self.back.sendto(data, self.target)
+        self.forwarded += 1
+        self.news.set()
+
+    def backward(self) -> None:
+        data, _ = self.back.recvfrom(65536)
+        if not self.cut:
+            self.front.sendto(data, self.source)
+
+    async def __aexit__(self, *_: object) -> None:
+        for sock in (self.front, self.back):
+            self.loop.remove_reader(sock)
+            sock.close()
+
+
+def test_both_families(run: Run) -> None:
+    async def main() -> None:
+        async with transport("usrsctp") as made:
+            heard, said = Recorder(echo=True), Recorder()
+            server = await made.endpoint(heard, addresses=[HOST, "::1"])
+            client = await made.endpoint(said, addresses=["::1"])
+            assoc = client.connect([HOST, "::1"], server.port)
+            await said.until(lambda: assoc in said.up)
+            assert [str(a) for a in client.peer_addresses(assoc)] == ["::1"]
+
+    run(main())
+
+
+def _in_child(inherited: UsrsctpEndpoint, assoc: int, queue: "multiprocessing.Queue[object]") -> None:
+    """Use what the parent has left and something of its own."""
+
+    async def main() -> None:
+        inherited.send(assoc, message(number=99), 11)
+        async with pair("usrsctp", echo=True) as p:
+            for number in range(3):
+                assert p.client.send(p.assoc, message(number=number), 11)
+            await p.at_client.until(lambda: len(p.at_client.messages) == 3)
+            inherited.abort(assoc)
+            inherited.close_socket()
+            queue.put([data for _, data, _ in p.at_client.messages] == [message(number=i) for i in range(3)])
+
+    asyncio.run(main())
+
+
+def test_a_fork_cannot_disturb_its_parent(run: Run) -> None:
+    async def main() -> None:
+        async with pair("usrsctp", echo=True) as p:
+            context = multiprocessing.get_context("fork")
+            queue: multiprocessing.Queue[object] = context.Queue()
+            child = context.Process(target=_in_child, args=(p.client, p.assoc, queue))
+            child.start()
+            await asyncio.to_thread(child.join)
+            assert child.exitcode == 0
+            assert queue.get() is True
+            assert p.client.send(p.assoc, message(), 11)
+            await p.at_client.until(lambda: bool(p.at_client.messages))
+            assert [data for _, data, _ in p.at_client.messages] == [message()]
+            assert not p.at_client.down
+
+    run(main())
+
+
+def test_two_loops_one_stack() -> None:
+    """Endpoints of two loops in two threads share the stack; the calls stay on their own loops."""
+
+    async def one(port: asyncio.Future[int], done: asyncio.Event) -> None:
+        async with transport("usrsctp") as made:
+            server = await made.endpoint(Recorder(echo=True), addresses=[HOST])
+            port.get_loop().call_soon_threadsafe(port.set_result, server.port)
+            await done.wait()
+
+    async def both() -> None:
+        loop = asyncio.get_running_loop()
+        port: asyncio.Future[int] = loop.create_future()
+        other: dict[str, object] = {}
+
+        def thread() -> None:
+            async def body() -> None:
+                other["loop"], other["done"] = asyncio.get_running_loop(), asyncio.Event()
+                await one(port, other["done"])  # type: ignore[arg-type]
+
+            asyncio.run(body())
+
+        work = loop.run_in_executor(None, thread)
+        async with transport("usrsctp") as made:
+            said = Recorder()
+            client = await made.endpoint(said, addresses=[HOST])
+            assoc = client.connect([HOST], await port)
+            await said.until(lambda: assoc in said.up)
+            for number in range(200):
+                assert client.send(assoc, message(16, number), 11)
+            await said.until(lambda: len(said.messages) == 200)
+        other["loop"].call_soon_threadsafe(other["done"].set)  # type: ignore[attr-defined]
+        await work
+
+    asyncio.run(both())
+
+
+def test_a_fast_sender_cannot_fill_a_receiver_that_has_not_caught_up(run: Run) -> None:
+    """What is held comes first after resume(), and from the loop: until then the window stays closed, however much
+    arrives within one turn of the loop."""
+
+    async def main() -> None:
+        async with pair("usrsctp") as p:
+            assert isinstance(p.server, UsrsctpEndpoint)
+            assert isinstance(p.client, UsrsctpEndpoint)
+            p.server.pause(p.server_assoc)
+            sent, filling = 0, bytes(60_000)
+
+            def turn() -> None:
+                nonlocal sent
+                while p.client.send(p.assoc, sent.to_bytes(4) + filling, 11):
+                    sent += 1
+                for endpoint in (p.server, p.client):
+                    for sock in endpoint._sockets.sockets:
+                        endpoint.receive(sock.fileno())
+
+            loop = asyncio.get_running_loop()
+            until = loop.time() + 0.5
+            while loop.time() < until:
+                turn()
+                await asyncio.sleep(0)
+            p.server.resume(p.server_assoc)
+            for _ in range(3000):
+                turn()
+            assert sent < 1000
+            await p.at_server.until(lambda: len(p.at_server.messages) >= sent)
+            assert [int.from_bytes(data[:4]) for _, data, _ in p.at_server.messages] == list(range(sent))
+            assert not p.at_server.down
+
+    run(main())

@@ -1,0 +1,337 @@
+"""TCP connections whose lanes serve all that comes, read together: what makes one of them leave, and what follows."""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from rserpool._fast.io.tcp import Streams
+from rserpool._fast.lane.lane import Lane
+from rserpool.transport.interface import Attaching, Down, Endpoint
+from rserpool.transport.tcp.endpoint import TcpEndpoint
+from tests.support import elements
+from tests.unit.transport.conftest import Run
+from tests.unit.transport.support import HOST, Recorder, message, transport
+from tests.unit.transport.tcp.test_endpoint import REQUEST, dialled, lane_of_one_pool
+
+pytestmark = pytest.mark.needs_tcp
+
+READ = 1 << 16
+"""Octets read of a connection at a time."""
+OTHER = message(16)
+RENEWAL = elements.message(1, elements.handle_parameter(b"EchoPool"), elements.element(1, elements.LU, (5,)))
+ANSWER = lane_of_one_pool().answer(REQUEST, 0) or b""
+
+
+class Attached(Recorder):
+    """Gives each association a lane; the rest is sent back."""
+
+    def __init__(self) -> None:
+        super().__init__(echo=True)
+        self.lanes: dict[int, Lane] = {}
+
+    def on_up(self, endpoint: Endpoint, assoc: int, *where: object) -> None:
+        self.lanes[assoc] = lane_of_one_pool()
+        assert isinstance(endpoint, Attaching)
+        endpoint.attach(assoc, self.lanes[assoc])
+        super().on_up(endpoint, assoc, *where)  # type: ignore[arg-type]
+
+
+@contextlib.asynccontextmanager
+async def served() -> AsyncIterator[tuple[Attached, Endpoint]]:
+    """A server, and what it hears."""
+    async with transport("tcp") as made:
+        heard = Attached()
+        yield heard, await made.endpoint(heard, addresses=[HOST])
+
+
+async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, answer: bytes) -> None:
+    writer.write(request)
+    assert await reader.readexactly(len(answer)) == answer
+
+
+def test_requests_of_all_kinds_in_turn(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server):
+            async with dialled(server.port) as (reader, writer):
+                for _ in range(3):
+                    await answered(reader, writer, REQUEST, ANSWER)
+                    await answered(reader, writer, REQUEST * 3, ANSWER * 3)
+                    await answered(reader, writer, REQUEST + OTHER + REQUEST, ANSWER + OTHER + REQUEST)
+                    await answered(reader, writer, REQUEST + REQUEST[:7], ANSWER)
+                    await answered(reader, writer, REQUEST[7:], REQUEST)
+            await heard.until(lambda: heard.reasons == [Down.SHUTDOWN])
+
+    run(main())
+
+
+def test_what_is_sent_in_between_keeps_its_order(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server), dialled(server.port) as (reader, writer):
+            await answered(reader, writer, REQUEST, ANSWER)
+            (assoc,) = heard.up
+            server.send(assoc, OTHER, 11)
+            await answered(reader, writer, REQUEST, OTHER + ANSWER)
+            heard.lanes[assoc].renewed = lambda: server.send(assoc, OTHER, 11)
+            same = lane_of_one_pool()
+            await answered(reader, writer, RENEWAL, OTHER + (same.answer(RENEWAL, 0) or b""))
+            heard.lanes[assoc].renewed = None
+            await answered(reader, writer, REQUEST, same.answer(REQUEST, 0) or b"")
+
+    run(main())
+
+
+def test_another_lane_takes_the_place_of_the_first(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server), dialled(server.port) as (reader, writer):
+            await answered(reader, writer, REQUEST, ANSWER)
+            (assoc,) = heard.up
+            heard.lanes[assoc].used = False
+            lane = lane_of_one_pool()
+            assert isinstance(server, Attaching)
+            server.attach(assoc, lane)
+            await answered(reader, writer, REQUEST, ANSWER)
+            assert lane.used
+            assert not heard.lanes[assoc].used
+
+    run(main())
+
+
+@contextlib.asynccontextmanager
+async def joined() -> AsyncIterator[tuple[Attached, TcpEndpoint, int, socket.socket]]:
+    """A server, its association, and the other end, which is already served behind the one descriptor."""
+    loop = asyncio.get_running_loop()
+    async with served() as (heard, server):
+        assert isinstance(server, TcpEndpoint)
+        with socket.create_connection((HOST, server.port)) as other:
+            other.setblocking(False)
+            other.send(REQUEST)
+            assert await loop.sock_recv(other, 1000) == ANSWER
+            yield heard, server, next(iter(heard.up)), other
+
+
+def serve(server: TcpEndpoint) -> None:
+    """What the loop does when something has come, before it turns to anything else."""
+    assert server._streams is not None
+    server._serve(server._streams)
+
+
+def test_answers_wait_behind_what_the_transport_still_has(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with joined() as (_, server, assoc, other):
+            sent = b""
+            while not server._connections[assoc].queued:
+                assert server.send(assoc, message(60_000), 11)
+                sent += message(60_000)
+            got = received(other)
+            other.send(REQUEST)
+            serve(server)
+            while len(got) < len(sent) + len(ANSWER):
+                got += await loop.sock_recv(other, 1 << 20)
+            assert got == sent + ANSWER
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", [TcpEndpoint.shutdown, TcpEndpoint.abort])
+def test_after_our_end_nothing_is_answered(run: Run, end: Callable[[TcpEndpoint, int], None]) -> None:
+    async def main() -> None:
+        async with joined() as (heard, server, assoc, other):
+            heard.lanes[assoc].used = False
+            other.send(REQUEST)
+            end(server, assoc)
+            serve(server)
+            assert not heard.lanes[assoc].used
+            await heard.until(lambda: bool(heard.down))
+
+    run(main())
+
+
+def test_a_reset_and_an_end(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server):
+            async with dialled(server.port) as (reader, writer):
+                await answered(reader, writer, REQUEST, ANSWER)
+                sock = writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await heard.until(lambda: heard.reasons == [Down.ABORTED])
+            async with dialled(server.port) as (reader, writer):
+                await answered(reader, writer, REQUEST, ANSWER)
+                writer.write_eof()
+                assert await reader.read() == b""
+            await heard.until(lambda: heard.reasons == [Down.ABORTED, Down.SHUTDOWN])
+
+    run(main())
+
+
+def test_our_own_end(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server):
+            async with dialled(server.port) as (one, to_one), dialled(server.port) as (other, to_other):
+                await answered(one, to_one, REQUEST, ANSWER)
+                await answered(other, to_other, REQUEST, ANSWER)
+                first, second = heard.up
+                server.shutdown(first)
+                server.abort(second)
+                await heard.until(lambda: len(heard.down) == 2)
+                assert set(heard.down) == {(first, Down.SHUTDOWN), (second, Down.ABORTED)}
+            async with dialled(server.port) as (one, to_one):
+                await answered(one, to_one, REQUEST, ANSWER)
+                await server.close()
+                assert await one.read() == b""
+
+    run(main())
+
+
+def test_one_that_is_paused(run: Run) -> None:
+    async def main() -> None:
+        async with served() as (heard, server), dialled(server.port) as (reader, writer):
+            await answered(reader, writer, REQUEST, ANSWER)
+            (assoc,) = heard.up
+            server.pause(assoc)
+            heard.lanes[assoc].used = False
+            writer.write(REQUEST)
+            async with dialled(server.port) as others:  # whose answer comes when this could have been read
+                await answered(*others, REQUEST, ANSWER)
+            assert not heard.lanes[assoc].used
+            server.resume(assoc)
+            assert await reader.readexactly(len(ANSWER)) == ANSWER
+
+    run(main())
+
+
+def test_a_lane_that_fails_ends_its_connection_only() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        failures: list[object] = []
+        loop.set_exception_handler(lambda loop, context: failures.append(context["exception"]))
+        async with (
+            served() as (heard, server),
+            dialled(server.port) as (one, to_one),
+            dialled(server.port) as (other, to_other),
+        ):
+            await answered(one, to_one, REQUEST, ANSWER)
+            await answered(other, to_other, REQUEST, ANSWER)
+
+            def failing() -> None:
+                raise ArithmeticError
+
+            broken = next(iter(heard.up))
+            heard.lanes[broken].renewed = failing
+            to_one.write(RENEWAL)
+            await heard.until(lambda: heard.down == [(broken, Down.ABORTED)])
+            await answered(other, to_other, REQUEST, ANSWER)
+            with contextlib.suppress(ConnectionError):
+                await one.read()
+        assert [type(failure) for failure in failures] == [ArithmeticError]
+
+    asyncio.run(main())
+
+
+def test_more_than_are_read_at_once(run: Run) -> None:
+    count = 1_100
+
+    async def main() -> None:
+        async with served() as (_, server), contextlib.AsyncExitStack() as stack:
+            ends = [await stack.enter_async_context(dialled(server.port)) for _ in range(count)]
+            for _ in range(2):
+                for _, writer in ends:
+                    writer.write(REQUEST)
+                for reader, _ in ends:
+                    assert await reader.readexactly(len(ANSWER)) == ANSWER
+
+    run(main())
+
+
+@contextlib.contextmanager
+def member(streams: Streams) -> Iterator[tuple[socket.socket, list[tuple[bytes, bytes, int]]]]:
+    """The other end of a connection among the streams, and what is told of it when it leaves."""
+    left: list[tuple[bytes, bytes, int]] = []
+    ours, other = socket.socketpair()
+    with ours, other:
+        streams.add(ours.fileno(), lane_of_one_pool(), lambda *told: left.append(told))
+        yield other, left
+        streams.remove(ours.fileno())
+
+
+def received(sock: socket.socket) -> bytes:
+    """All that is there."""
+    octets = b""
+    with contextlib.suppress(BlockingIOError):
+        while more := sock.recv(1 << 20, socket.MSG_DONTWAIT):
+            octets += more
+    return octets
+
+
+def test_what_is_longer_than_what_is_read_at_once() -> None:
+    streams, same = Streams(), lane_of_one_pool()
+    once = RENEWAL * (READ // len(RENEWAL)) + REQUEST
+    assert len(once) == READ, "no message is cut"
+    with member(streams) as (other, left):
+        assert other.send(once + RENEWAL) == READ + len(RENEWAL)
+        streams.serve(0.0)
+        assert received(other) == same.serve(once, 0.0)[0], "the others have their turn now"
+        streams.serve(0.0)
+        assert received(other) == same.answer(RENEWAL, 0)
+        assert not left
+
+
+def test_a_request_that_comes_with_the_end() -> None:
+    streams = Streams()
+    with member(streams) as (other, left):
+        other.send(REQUEST)
+        other.shutdown(socket.SHUT_WR)
+        streams.serve(0.0)
+        assert received(other) == ANSWER
+        assert not left
+        streams.serve(0.0)
+        assert left == [(b"", b"", 0)]
+
+
+def test_others_are_served_beside_a_lane_that_fails() -> None:
+    streams = Streams()
+    with contextlib.ExitStack() as stack:
+        ends = [stack.enter_context(member(streams)) for _ in range(3)]
+        lane = lane_of_one_pool()
+
+        def failing() -> None:
+            raise ArithmeticError
+
+        lane.renewed = failing
+        ours, other = socket.socketpair()
+        stack.enter_context(ours)
+        stack.enter_context(other).send(RENEWAL)
+        left: list[tuple[bytes, bytes, int]] = []
+        streams.add(ours.fileno(), lane, lambda *told: left.append(told))
+        for end, _ in ends:
+            end.send(REQUEST)
+        with pytest.raises(ArithmeticError):
+            streams.serve(0.0)
+        assert [received(end) for end, _ in ends] == 3 * [ANSWER]
+        assert left == [(b"", b"", errno.EPROTO)]
+
+
+def test_what_was_there_before_it_joined() -> None:
+    streams = Streams()
+    ours, other = socket.socketpair()
+    with ours, other:
+        other.send(REQUEST)
+        streams.add(ours.fileno(), lane_of_one_pool(), print)
+        streams.serve(0.0)
+        assert received(other) == ANSWER
+        streams.serve(0.0)
+        assert received(other) == b""
+        streams.remove(ours.fileno())
+
+
+def test_no_descriptor() -> None:
+    streams = Streams()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        streams.add(-1, lane_of_one_pool(), print)
+    streams.remove(-1)
+    streams.serve(0.0)
