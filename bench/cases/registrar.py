@@ -16,8 +16,8 @@ from rserpool.messages import (
     Registration,
     SCTPTransport,
 )
+from rserpool.protocol.peer import Peer
 from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
-from rserpool.protocol.registrar.association import Peer
 from rserpool.settings.limits import Limits
 from rserpool.settings.registrar import Settings
 

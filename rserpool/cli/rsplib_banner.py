@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from rserpool.cli.rsplib_config import UNLIMITED, Process
+from rserpool.model.addresses import Scope
 from rserpool.registrar.config import Config
 from rserpool.settings.locator import parse_addresses
-from rserpool.settings.registrar import Scope, Settings
+from rserpool.settings.registrar import Settings
 from rserpool.transport.interface import Tuning
 
 VERSION = "1.00"

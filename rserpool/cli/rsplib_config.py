@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rserpool.cli import rsplib_values as values
-from rserpool.cli.rsplib_options import ASAP_GROUP, BY_NAME, CSP_PORT
+from rserpool.cli.rsplib_options import ASAP_GROUP, BY_NAME
 from rserpool.cli.rsplib_values import ArgumentError, Where
+from rserpool.model.numbers import CSP_PORT
 from rserpool.registrar.config import OPTIONS, Config, ServerOptions, checked
 from rserpool.settings.limits import Limits
 from rserpool.settings.profile import RSPLIB, Profile

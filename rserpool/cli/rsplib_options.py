@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from rserpool.cli import rsplib_values as values
 from rserpool.cli.rsplib_values import ArgumentError, Value, Where
+from rserpool.model.addresses import Scope
+from rserpool.model.numbers import CSP_PORT
 from rserpool.registrar.config import TRANSPORTS
 from rserpool.settings.profile import PROFILES
-from rserpool.settings.registrar import Scope
 
 PROGRAM = "rspregistrar"
 ASAP_GROUP = Where(("239.0.0.50",), 3863)
 ENRP_GROUP = Where(("239.0.0.51",), 9901)
-CSP_PORT = 2960
 MAX_LOG_LEVEL = 9
 SCOPES = {"loopback": Scope.LOOPBACK, "sitelocal": Scope.SITE_LOCAL, "global": Scope.GLOBAL}
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rserpool.model.addresses import Address
-from rserpool.protocol.actions import Dial
-from rserpool.protocol.registrar.association import Peer
+from rserpool.model.numbers import ASAP_PPID
+from rserpool.protocol.client.actions import Dial
+from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import AssociationGone, Down, Endpoint
 
-PPID = 11
 QUEUED = 1 << 18
 """Octets that wait for a registrar that does not read: beyond, its association is aborted."""
 
@@ -69,7 +69,7 @@ class Face:
         way."""
         assert self._endpoint is not None
         try:
-            if not line.waiting and self._endpoint.send(line.assoc, data, PPID):
+            if not line.waiting and self._endpoint.send(line.assoc, data, ASAP_PPID):
                 return
         except AssociationGone:
             return
@@ -102,7 +102,7 @@ class Face:
 
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
         line = self._by_association.get(assoc)
-        if line is not None and ppid == PPID:
+        if line is not None and ppid == ASAP_PPID:
             self._events.message(line.number, data)
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
@@ -116,7 +116,7 @@ class Face:
         if line is None:
             return
         try:
-            while line.waiting and endpoint.send(assoc, line.waiting[0], PPID):
+            while line.waiting and endpoint.send(assoc, line.waiting[0], ASAP_PPID):
                 line.octets -= len(line.waiting.popleft())
         except AssociationGone:
             line.waiting.clear()

@@ -12,10 +12,11 @@ from rserpool.client.faces import Events, Face, Line
 from rserpool.client.places import announcement_groups, local_addresses, server_addresses, texts
 from rserpool.errors import LocalProtocolError
 from rserpool.model.addresses import Address
-from rserpool.protocol.actions import Abort, Action, Dial, Happened, Note, Send, Shutdown
+from rserpool.protocol.actions import Abort, Note, Send, Shutdown
 from rserpool.protocol.client import node as protocol
+from rserpool.protocol.client.actions import Action, Dial, Happened
 from rserpool.protocol.client.events import ElementState, Event, Home, HomeChanged, PoolChanged, Resolution
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.peer import Peer
 from rserpool.settings.client import ClientSettings
 from rserpool.transport.choose import choose
 from rserpool.transport.interface import Endpoint, Transport, Tuning

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, ip_address
 
 from rserpool.errors import LocalProtocolError
-from rserpool.model.addresses import Address
+from rserpool.model.addresses import Address, Scope
+from rserpool.model.numbers import ASAP_PORT
 from rserpool.protocol.client.candidates import ServerAddress
-from rserpool.settings.locator import ASAP_GROUPS, ASAP_PORT, parse_addresses, parse_peers
-from rserpool.settings.registrar import Scope
+from rserpool.settings.locator import ASAP_GROUPS, parse_addresses, parse_peers
 from rserpool.transport.host import host_addresses
 from rserpool.transport.udp.announce import Group, as_group
 from rserpool.transport.udp.sockets import interface_addresses, route_source

@@ -1,10 +1,9 @@
 """Which addresses of a transport parameter may be registered: scope and the subset rule (RFC 5352 2.2.1)."""
 
+import enum
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-
-from rserpool.settings.registrar import Scope
 
 Address = IPv4Address | IPv6Address
 
@@ -15,6 +14,14 @@ LINK_LOCAL = 4
 UNUSABLE = 0
 KEPT = 4096
 """Addresses whose scope is remembered: telling it takes longer than all else of a registration."""
+
+
+class Scope(enum.IntEnum):
+    """The least reach an address must have to be registered. A wider scope is a larger number."""
+
+    LOOPBACK = 2
+    SITE_LOCAL = 6
+    GLOBAL = 10
 
 
 @lru_cache(maxsize=KEPT)

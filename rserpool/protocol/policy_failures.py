@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from rserpool._fast.base.wheel import Wheel
-from rserpool.protocol.actions import Action, Level, Note
+from rserpool.protocol.actions import Level, Note
 
 COUNTER = "failures of custom policies"
 
@@ -27,7 +27,7 @@ class Complaints:
         text = f"the rule of policy 0x{policy_type:08x} failed for pool {handle!r}; round robin goes on: {reason}"
         self._waiting[policy_type] = Note(Level.ERROR, f"policy 0x{policy_type:08x}", text)
 
-    def _due(self, now: int) -> list[Action]:
-        notes: list[Action] = list(self._waiting.values())
+    def _due(self, now: int) -> list[Note]:
+        notes = list(self._waiting.values())
         self._waiting.clear()
         return notes

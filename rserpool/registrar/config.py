@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from rserpool.model.addresses import Scope
 from rserpool.settings.limits import Limits
 from rserpool.settings.locator import ASAP_GROUPS
 from rserpool.settings.profile import PROFILES
-from rserpool.settings.registrar import Scope, Settings
+from rserpool.settings.registrar import Settings
 from rserpool.settings.schema import ConfigError, Option, options_of
 
 MAX_IDENTIFIER = 0xFFFFFFFF

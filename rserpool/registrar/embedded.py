@@ -13,7 +13,7 @@ from typing import Final, Self
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import BusinessCard, HandleResolutionResponse, decode
 from rserpool.messages.resolved import ResolvedElement, resolved
-from rserpool.protocol.actions import Protocol
+from rserpool.protocol.registrar.actions import Protocol
 from rserpool.registrar.config import OPTIONS, Config, load
 from rserpool.registrar.instruments.wiring import Instruments, Outputs
 from rserpool.registrar.server import Server

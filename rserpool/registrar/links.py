@@ -11,8 +11,8 @@ from typing import cast
 
 from rserpool._fast.lane.lane import Lane
 from rserpool.model.addresses import Address
-from rserpool.protocol.actions import Connect, Protocol
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.peer import Peer
+from rserpool.protocol.registrar.actions import Connect, Protocol
 from rserpool.transport.interface import AssociationGone, Attaching, Bundling, Down, Endpoint
 
 IDLE_ROUNDS = 4

@@ -11,26 +11,17 @@ from ipaddress import ip_address
 from typing import Protocol as Typed
 
 from rserpool.model.addresses import Address
-from rserpool.protocol.actions import (
-    Abort,
-    Action,
-    Announce,
-    AnnouncePresence,
-    Connect,
-    Note,
-    Protocol,
-    Renumber,
-    Send,
-    SendRow,
-)
-from rserpool.protocol.registrar.association import Peer
+from rserpool.model.numbers import ASAP_PORT, ENRP_PORT
+from rserpool.protocol.actions import Abort, Note, Send
+from rserpool.protocol.peer import Peer
+from rserpool.protocol.registrar.actions import Action, Announce, AnnouncePresence, Connect, Protocol, Renumber, SendRow
 from rserpool.protocol.registrar.registrar import Reachable, Registrar
 from rserpool.registrar.config import Config
 from rserpool.registrar.instruments.observers import MULTICAST, UNICAST, Channel, Observer
 from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.registrar.moderation import Moderation
 from rserpool.registrar.multicast import Multicast, groups_of
-from rserpool.settings.locator import ASAP_PORT, ENRP_PORT, parse_addresses, parse_peers
+from rserpool.settings.locator import parse_addresses, parse_peers
 from rserpool.settings.registrar import Settings
 from rserpool.settings.schema import ConfigError
 from rserpool.transport.choose import choose

@@ -5,10 +5,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from rserpool.errors import LocalProtocolError
 
-ASAP_PORT = 3863
-"""The port of ASAP over SCTP, TCP and UDP (RFC 5352 8.2)."""
-ENRP_PORT = 9901
-"""The port of ENRP over SCTP and UDP (RFC 5353 5.3)."""
 ASAP_GROUPS = ("224.0.1.185:3863", "239.0.0.50:3863", "[ff05::133]:3863")
 """Where registrars announce themselves: IANA's groups (RFC 5352 8.4), and rsplib's between them."""
 

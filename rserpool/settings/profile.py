@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-MICROSECONDS = 1_000_000
+from rserpool.model.numbers import MICROSECONDS
+
 ALL_ITEMS = 0xFFFFFFFF
 
 

@@ -1,9 +1,9 @@
 """What an operator may set of a registrar's ASAP behaviour, in seconds, with the effect of each."""
 
-import enum
 from dataclasses import dataclass, field, replace
 
 from rserpool.errors import LocalProtocolError
+from rserpool.model.addresses import Scope
 from rserpool.settings.limits import Limits
 from rserpool.settings.profile import RFC, Profile
 
@@ -19,14 +19,6 @@ DURATIONS = (
     "mentor_discovery_timeout",
     "takeover_expiry",
 )
-
-
-class Scope(enum.IntEnum):
-    """The least reach an address must have to be registered. A wider scope is a larger number."""
-
-    LOOPBACK = 2
-    SITE_LOCAL = 6
-    GLOBAL = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,6 @@ from typing import Final
 
 from rserpool.errors import LocalProtocolError
 
-ASAP_PPID: Final = 11
-"""The payload protocol identifier of the control channel (RFC 5352 5); data never has it."""
 MAX_COOKIE: Final = 0xFFFF - 8
 """Octets of the longest cookie: the 16-bit Message Length counts two headers besides it (RFC 5352 2.2.11)."""
 MAX_MALFORMED: Final = 16

@@ -4,8 +4,7 @@ from ipaddress import ip_address
 
 import ifaddr
 
-from rserpool.model.addresses import scope
-from rserpool.settings.registrar import Scope
+from rserpool.model.addresses import Scope, scope
 
 
 def host_addresses(least: Scope, only: int | None = None) -> list[str]:

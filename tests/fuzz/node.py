@@ -27,14 +27,15 @@ from rserpool.messages import (
     ServerAnnounce,
     decode,
 )
-from rserpool.protocol.actions import Abort, Action, Dial, Happened, Send, Shutdown
+from rserpool.protocol.actions import Abort, Send, Shutdown
+from rserpool.protocol.client.actions import Action, Dial, Happened
 from rserpool.protocol.client.candidates import ServerAddress
 from rserpool.protocol.client.element import Element
 from rserpool.protocol.client.events import ElementState, PoolChanged, Resolution, State
 from rserpool.protocol.client.hunt import AT_ONCE
 from rserpool.protocol.client.link import Stage
 from rserpool.protocol.client.node import Node
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.peer import Peer
 from rserpool.settings.client import ClientSettings
 from tests.fuzz.command import command
 from tests.fuzz.growth import Growth

@@ -33,8 +33,9 @@ from rserpool.messages import (
     TakeoverServer,
     decode,
 )
-from rserpool.protocol.actions import Abort, Action, Announce, AnnouncePresence, Connect, Protocol, Send, SendRow
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.actions import Abort, Send
+from rserpool.protocol.peer import Peer
+from rserpool.protocol.registrar.actions import Action, Announce, AnnouncePresence, Connect, Protocol, SendRow
 from rserpool.protocol.registrar.registrar import Reachable, Registrar
 from rserpool.settings.limits import Limits
 from rserpool.settings.profile import PROFILES

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rserpool import messages as m
-from rserpool.protocol.actions import Action, Note
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.actions import Note
+from rserpool.protocol.peer import Peer
+from rserpool.protocol.registrar.actions import Action
 from rserpool.settings.profile import PROFILES
 from tests.support.bench import Bench
 

@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from rserpool import messages as m
-from rserpool.protocol.actions import Action, Protocol
+from rserpool.protocol.registrar.actions import Action, Protocol
 from rserpool.settings.profile import PROFILES
 from tests.support import elements as e
 from tests.support.scope import HIGH, LOW, OWN, Scope, element, presence

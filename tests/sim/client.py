@@ -9,12 +9,13 @@ from ipaddress import IPv4Address
 from random import Random
 
 from rserpool.messages import EndpointUnreachable, decode
-from rserpool.protocol.actions import Abort, Action, Dial, Happened, Level, Note, Send, Shutdown
+from rserpool.protocol.actions import Abort, Level, Note, Send, Shutdown
+from rserpool.protocol.client.actions import Action, Dial, Happened
 from rserpool.protocol.client.candidates import ServerAddress
 from rserpool.protocol.client.events import ElementState, Event, PoolChanged, Resolution
 from rserpool.protocol.client.hunt import AT_ONCE
 from rserpool.protocol.client.node import Node
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.peer import Peer
 from rserpool.settings.client import ClientSettings
 from tests.sim.caller import Caller
 from tests.sim.ledger import Violation

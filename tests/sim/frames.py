@@ -5,7 +5,7 @@ The service counts: it numbers its replies, and after each it leaves the next nu
 
 from struct import Struct
 
-from rserpool.settings.session import ASAP_PPID
+from rserpool.model.numbers import ASAP_PPID
 
 PPID = 33
 QUESTION = Struct(">QQ")

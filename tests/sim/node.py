@@ -6,20 +6,9 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from random import Random
 
-from rserpool.protocol.actions import (
-    Abort,
-    Action,
-    Announce,
-    AnnouncePresence,
-    Connect,
-    Level,
-    Note,
-    Protocol,
-    Renumber,
-    Send,
-    SendRow,
-)
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.actions import Abort, Level, Note, Send
+from rserpool.protocol.peer import Peer
+from rserpool.protocol.registrar.actions import Action, Announce, AnnouncePresence, Connect, Protocol, Renumber, SendRow
 from rserpool.protocol.registrar.registrar import Reachable, Registrar
 from rserpool.settings.registrar import Settings
 from tests.sim.network import Endpoint, Side

@@ -18,9 +18,10 @@ from rserpool.messages import (
     SCTPTransport,
     decode,
 )
-from rserpool.protocol.actions import Action, Send
+from rserpool.protocol.actions import Send
+from rserpool.protocol.peer import Peer
+from rserpool.protocol.registrar.actions import Action
 from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
-from rserpool.protocol.registrar.association import Peer
 from rserpool.settings.limits import Limits
 from rserpool.settings.registrar import Settings
 

@@ -22,12 +22,13 @@ from rserpool.messages import (
     ServerAnnounce,
     decode,
 )
-from rserpool.protocol.actions import Abort, Action, Dial, Happened, Send, Shutdown
+from rserpool.protocol.actions import Abort, Send, Shutdown
+from rserpool.protocol.client.actions import Action, Dial, Happened
 from rserpool.protocol.client.candidates import ServerAddress
 from rserpool.protocol.client.element import Element
 from rserpool.protocol.client.events import ElementState, Event, PoolChanged, Resolution, State
 from rserpool.protocol.client.node import Node
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.peer import Peer
 from rserpool.settings.client import ClientSettings
 
 SECOND = 1_000_000

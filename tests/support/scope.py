@@ -19,8 +19,9 @@ from rserpool.messages import (
     ServerInformation,
     decode,
 )
-from rserpool.protocol.actions import Action, Connect, Protocol, Send, SendRow
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.actions import Send
+from rserpool.protocol.peer import Peer
+from rserpool.protocol.registrar.actions import Action, Connect, Protocol, SendRow
 from rserpool.protocol.registrar.registrar import Reachable, Registrar
 from rserpool.settings.limits import Limits
 from rserpool.settings.profile import RFC

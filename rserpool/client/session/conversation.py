@@ -10,8 +10,9 @@ from rserpool.client.errors import SessionClosed
 from rserpool.client.session.channels import Channel
 from rserpool.client.session.data import Data
 from rserpool.errors import LocalProtocolError
+from rserpool.model.numbers import ASAP_PPID
 from rserpool.protocol.session.outbox import Waiting
-from rserpool.settings.session import ASAP_PPID, ENTRY_COST
+from rserpool.settings.session import ENTRY_COST
 from rserpool.transport.interface import MAX_USER_MESSAGE, AssociationGone, Down
 
 log = logging.getLogger("rserpool.session")

@@ -17,8 +17,9 @@ from rserpool.client.session.data import Data
 from rserpool.client.session.opening import Opener
 from rserpool.errors import LocalProtocolError, RSerPoolError
 from rserpool.messages.resolved import ResolvedElement
+from rserpool.model.numbers import ASAP_PPID
 from rserpool.protocol.session.outbox import check_ppid
-from rserpool.settings.session import ASAP_PPID, ENTRY_COST
+from rserpool.settings.session import ENTRY_COST
 from rserpool.transport.interface import FAST, MAX_USER_MESSAGE, AssociationGone, Down, Transport, Tuning
 
 MAX_LINES: Final = 64

@@ -12,7 +12,7 @@ from typing import Any
 from rserpool._fast.handlespace.custom_policies import FIRST_PRIVATE, failure, follow
 from rserpool.messages import Policy, PolicyType
 from rserpool.messages.resolved import ResolvedElement
-from rserpool.protocol.registrar.asap.dispatch import Randomness
+from rserpool.protocol.randomness import Randomness
 
 USES_KEPT = 65_536
 """Pool elements that are remembered as handed out, so that a failure of theirs may be reported. Answers of a registrar

@@ -7,12 +7,11 @@ from rserpool._fast.base.bucket import Bucket
 from rserpool.errors import RemoteProtocolError
 from rserpool.messages import SCTPTransport, ServerAnnounce, decode
 from rserpool.model.addresses import LINK_LOCAL, UNUSABLE, Address, scope
+from rserpool.model.numbers import ASAP_PORT, MICROSECONDS
 from rserpool.settings.client import ClientSettings
 
-ASAP_PORT = 3863
 FORGET = 12
 """Times its time-out after which even the period of a registrar that no longer announces itself is forgotten."""
-MICROSECONDS = 1_000_000
 FOREVER = 1 << 62
 
 

@@ -22,8 +22,8 @@ from rserpool.messages import (
     RegistrationResponse,
     Transport,
 )
+from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Level
-from rserpool.protocol.client.candidates import MICROSECONDS
 from rserpool.protocol.client.events import ElementState, State
 from rserpool.protocol.timers import Alarm
 

@@ -7,7 +7,8 @@ failed. While there is a home, the hunt looks for another one beside it (RFC 535
 
 import typing
 
-from rserpool.protocol.client.candidates import FOREVER, MICROSECONDS, Candidate
+from rserpool.model.numbers import MICROSECONDS
+from rserpool.protocol.client.candidates import FOREVER, Candidate
 from rserpool.protocol.client.link import Link, Stage
 from rserpool.protocol.timers import Alarm
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rserpool._fast.base.bucket import Bucket
 from rserpool.protocol.client.candidates import Candidate
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.peer import Peer
 
 ERRORS = 4
 """ASAP_ERRORs sent over one association, at once and per second: two nodes must not drown each other in complaints."""

@@ -31,17 +31,19 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.model.addresses import Address
-from rserpool.protocol.actions import Abort, Action, Dial, Happened, Level, Note, Send, Shutdown
-from rserpool.protocol.client.candidates import MICROSECONDS, Candidate, Candidates, ServerAddress
+from rserpool.model.numbers import MAX_MESSAGE_LENGTH, MICROSECONDS
+from rserpool.protocol.actions import Abort, Level, Note, Send, Shutdown
+from rserpool.protocol.client.actions import Action, Dial, Happened
+from rserpool.protocol.client.candidates import Candidate, Candidates, ServerAddress
 from rserpool.protocol.client.element import Element, Input
 from rserpool.protocol.client.events import Event, Home, HomeChanged, State
 from rserpool.protocol.client.hunt import Hunt
 from rserpool.protocol.client.link import Link, Stage, new_link
 from rserpool.protocol.client.silence import Silence
 from rserpool.protocol.client.user import Query, User
+from rserpool.protocol.peer import Peer
 from rserpool.protocol.policy_failures import COUNTER as FAILED_RULES
-from rserpool.protocol.registrar.asap.dispatch import MAX_MESSAGE, Randomness
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.randomness import Randomness
 from rserpool.protocol.timers import Alarm
 from rserpool.settings.client import ClientSettings
 
@@ -450,7 +452,7 @@ class Node:
         if not link.errors.take(now):
             self.counters["errors not sent"] += 1
             return
-        if sum(len(cause.information) + 8 for cause in causes) + 8 > MAX_MESSAGE:
+        if sum(len(cause.information) + 8 for cause in causes) + 8 > MAX_MESSAGE_LENGTH:
             causes = tuple(ErrorCause(code=cause.code) for cause in causes)
         self._act(Send(link.number, AsapError(operation_error=causes).encode()))
 

@@ -2,7 +2,7 @@
 
 import typing
 
-from rserpool.protocol.client.candidates import MICROSECONDS
+from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.timers import Alarm
 
 if typing.TYPE_CHECKING:

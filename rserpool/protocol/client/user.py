@@ -18,8 +18,8 @@ from rserpool.messages import (
     HandleResolutionResponse,
 )
 from rserpool.messages.resolved import ResolvedElement, resolved
+from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.client.cache import Cache, Entry
-from rserpool.protocol.client.candidates import MICROSECONDS
 from rserpool.protocol.client.events import Failure, PoolChanged, Resolution
 from rserpool.protocol.client.link import Link
 from rserpool.protocol.timers import Alarm

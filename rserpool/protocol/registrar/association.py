@@ -8,25 +8,8 @@ from rserpool._fast.lane.lane import Lane
 from rserpool._fast.lane.registration import Guest
 from rserpool.messages import SCTPTransport, TCPTransport
 from rserpool.model.addresses import Address, plain, usable
+from rserpool.protocol.peer import Peer
 from rserpool.settings.registrar import Settings
-
-MICROSECONDS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
-    """Who is at the other end."""
-
-    addresses: tuple[Address, ...]
-    port: int
-    sctp: bool
-    """Whether it is an SCTP association: pool elements may use nothing else (RFC 5352 2.1)."""
-    round_trip: Callable[[], float | None] = lambda: None
-    """The smoothed round trip time in seconds, where the transport knows it."""
-
-    def __str__(self) -> str:
-        host = str(self.addresses[0]) if self.addresses else "?"
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
 @dataclass(slots=True)

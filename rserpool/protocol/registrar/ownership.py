@@ -15,8 +15,9 @@ from rserpool._fast.handlespace.views import PoolElementView
 from rserpool._fast.lane.takeover import await_elements, greet
 from rserpool.messages import decode_transport
 from rserpool.model.addresses import Address, plain
-from rserpool.protocol.actions import Action, Connect, Protocol, SendRow
-from rserpool.protocol.registrar.association import MICROSECONDS, Association
+from rserpool.model.numbers import MICROSECONDS
+from rserpool.protocol.registrar.actions import Action, Connect, Protocol, SendRow
+from rserpool.protocol.registrar.association import Association
 
 if TYPE_CHECKING:
     from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar

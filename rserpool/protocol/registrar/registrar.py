@@ -10,9 +10,10 @@ from rserpool._fast.lane.lane import Lane
 from rserpool.errors import RemoteProtocolError
 from rserpool.messages import ServerAnnounce, decode
 from rserpool.model.addresses import Address, usable
-from rserpool.protocol.actions import Action, Protocol, Update
-from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar, Randomness
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.peer import Peer
+from rserpool.protocol.randomness import Randomness
+from rserpool.protocol.registrar.actions import Action, Protocol, Update
+from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
 from rserpool.protocol.registrar.enrp.dispatch import EnrpRegistrar, Place
 from rserpool.settings.registrar import Settings
 

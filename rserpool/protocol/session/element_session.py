@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from rserpool.errors import LocalProtocolError, RemoteProtocolError
 from rserpool.messages import AsapError, BusinessCard, Cookie, CookieEcho, decode
 from rserpool.model.association_ends import Down
+from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.session.outbox import Outbox, Waiting, check_ppid
 from rserpool.settings.session import MAX_COOKIE, MAX_MALFORMED, ServiceSettings
-
-MICROSECONDS = 1_000_000
 
 
 class State(enum.Enum):

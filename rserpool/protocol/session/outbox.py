@@ -4,7 +4,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from rserpool.errors import LocalProtocolError
-from rserpool.settings.session import ASAP_PPID, ENTRY_COST
+from rserpool.model.numbers import ASAP_PPID
+from rserpool.settings.session import ENTRY_COST
 
 MAX_PPID = 0xFFFFFFFF
 

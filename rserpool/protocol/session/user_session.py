@@ -12,12 +12,11 @@ from rserpool.errors import LocalProtocolError, RemoteProtocolError
 from rserpool.messages import AsapError, BusinessCard, Cookie, CookieEcho, decode
 from rserpool.messages.resolved import ResolvedElement, resolved
 from rserpool.model.association_ends import Down
+from rserpool.model.numbers import ASAP_PPID, MICROSECONDS
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.session.outbox import Outbox, Waiting, check_ppid
 from rserpool.protocol.session.user_table import LET_BE, TABLE, Event, State
-from rserpool.settings.session import ASAP_PPID, MAX_MALFORMED, Failover, SessionSettings
-
-MICROSECONDS = 1_000_000
+from rserpool.settings.session import MAX_MALFORMED, Failover, SessionSettings
 
 
 @dataclass(frozen=True, slots=True)

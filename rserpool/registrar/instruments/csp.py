@@ -5,10 +5,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rserpool.model.addresses import Address, scope
-from rserpool.settings.registrar import Scope
+from rserpool.model.addresses import Address, Scope, scope
+from rserpool.model.numbers import ENRP_PPID
 
-CSP_PORT = 2960
 REPORT = 1
 FINAL = 0x01
 VERSION = 0x0200
@@ -22,7 +21,6 @@ OBJECT = (1 << 56) - 1
 MAX_ASSOCIATIONS = (65_507 - HEADER.size) // ENTRY.size
 """As many as one UDP datagram has room for."""
 SCTP = 132
-ENRP_PPID = 12
 
 
 class Group(enum.IntEnum):

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol as Typed
 
-from rserpool.protocol.actions import Action, Announce, AnnouncePresence, Protocol
+from rserpool.protocol.registrar.actions import Action, Announce, AnnouncePresence, Protocol
 
 
 class Channel(enum.StrEnum):

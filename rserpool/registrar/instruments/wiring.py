@@ -7,7 +7,8 @@ import socket
 import time
 from collections.abc import Callable
 
-from rserpool.protocol.actions import Protocol
+from rserpool.model.numbers import CSP_PORT, MICROSECONDS
+from rserpool.protocol.registrar.actions import Protocol
 from rserpool.protocol.registrar.registrar import Registrar
 from rserpool.registrar.config import ServerOptions
 from rserpool.registrar.instruments import action_log as actionlog
@@ -21,7 +22,6 @@ log = logging.getLogger("rserpool.registrar")
 
 FLUSH_SECONDS = 1.0
 """How long a line may wait before it is in its file."""
-MICROSECONDS = 1_000_000
 
 
 class Outputs:
@@ -110,7 +110,7 @@ class Instruments:
         self._running = True
         outputs.runs += 1
         if options.csp_interval:
-            self._monitor = parse_address(options.csp_server, csp.CSP_PORT)
+            self._monitor = parse_address(options.csp_server, CSP_PORT)
             self._every(options.csp_interval, self._report)
         if outputs.statistics is not None or outputs.scalars is not None:
             self._server.observers.append(self._traffic)

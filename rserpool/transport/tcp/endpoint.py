@@ -16,12 +16,12 @@ from typing import cast
 from rserpool._fast.io.tcp import Streams
 from rserpool._fast.lane.lane import Lane
 from rserpool.errors import LocalProtocolError
+from rserpool.model.numbers import ASAP_PPID
 from rserpool.transport.closing import CLOSE_WAIT, Leaving
 from rserpool.transport.interface import MAX_MESSAGE, Address, AssociationGone, Down, Handler, as_address
 from rserpool.transport.tcp.acceptor import Acceptor
 from rserpool.transport.udp.sockets import expand
 
-ASAP_PPID = 11
 HEADER = 4
 
 READ_TIMEOUT = 10.0

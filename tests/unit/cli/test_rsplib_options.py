@@ -11,10 +11,10 @@ from rserpool.cli.rsplib_banner import banner
 from rserpool.cli.rsplib_config import FIRST_PORT, LAST_PORT, UNLIMITED, Setup
 from rserpool.cli.rsplib_options import OPTIONS, SAME, parse, usage
 from rserpool.cli.rsplib_values import ArgumentError, Where, split_port
+from rserpool.model.addresses import Scope
 from rserpool.registrar import config as registrar_config
 from rserpool.registrar.config import Config, ServerOptions
 from rserpool.settings.profile import RFC
-from rserpool.settings.registrar import Scope
 
 DRAW = random.Random(1).randint
 

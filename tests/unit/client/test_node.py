@@ -30,9 +30,9 @@ from rserpool.messages import (
     ServerAnnounce,
     TCPTransport,
 )
-from rserpool.protocol.actions import Protocol
+from rserpool.model.addresses import Scope
+from rserpool.protocol.registrar.actions import Protocol
 from rserpool.registrar.server import Server
-from rserpool.settings.registrar import Scope
 from rserpool.transport.host import host_addresses
 from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, Scripted, World, eventually, in_world
 

@@ -4,8 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from rserpool.model.addresses import scope, usable
-from rserpool.settings.registrar import Scope
+from rserpool.model.addresses import Scope, scope, usable
 
 
 @pytest.mark.parametrize(

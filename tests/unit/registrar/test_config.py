@@ -8,10 +8,10 @@ import pytest
 
 from rserpool.cli.registrar import documented_defaults
 from rserpool.errors import LocalProtocolError
+from rserpool.model.addresses import Scope
 from rserpool.registrar.config import OPTIONS, add_flags, load
 from rserpool.settings.limits import Limits
 from rserpool.settings.profile import RSPLIB
-from rserpool.settings.registrar import Scope
 from rserpool.settings.schema import ConfigError
 
 DRAWN = 0xABCDEF01

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from rserpool.protocol.actions import Protocol
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.peer import Peer
+from rserpool.protocol.registrar.actions import Protocol
 from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.transport.interface import AssociationGone, Endpoint
 

@@ -14,11 +14,11 @@ from rserpool.messages import (
     SCTPTransport,
     Transport,
 )
-from rserpool.model.addresses import usable
+from rserpool.model.addresses import Scope, usable
 from rserpool.protocol.registrar.association import Association
 from rserpool.settings.limits import Limits
 from rserpool.settings.profile import Profile
-from rserpool.settings.registrar import Scope, Settings
+from rserpool.settings.registrar import Settings
 
 INFINITE_LIFE = -1
 DATA_ONLY = 0

@@ -3,7 +3,7 @@
 from rserpool._fast.base.bucket import Bucket
 from rserpool.messages import SCTPTransport, ServerAnnounce, TCPTransport
 from rserpool.model.addresses import Address
-from rserpool.protocol.registrar.association import MICROSECONDS
+from rserpool.model.numbers import MICROSECONDS
 from rserpool.settings.registrar import Settings
 
 JITTER = 0.125

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rserpool._fast.base.wheel import Wheel
-from rserpool.protocol.actions import Action
+from rserpool.protocol.registrar.actions import Action
 
 Name = tuple[bytes, int]
 """Pool handle and PE identifier."""

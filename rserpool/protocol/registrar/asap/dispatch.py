@@ -4,7 +4,6 @@ Rules that no table shows: an answer goes out on the association that asked; pee
 registrant is; an input that is wrong changes nothing, and is counted and noted.
 """
 
-import typing
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -33,31 +32,28 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.model.addresses import Address
-from rserpool.protocol.actions import Abort, Action, Announce, Level, Note, Send, Update
+from rserpool.model.numbers import MAX_MESSAGE_LENGTH, MICROSECONDS
+from rserpool.protocol.actions import Abort, Level, Note, Send
+from rserpool.protocol.peer import Peer
 from rserpool.protocol.policy_failures import Complaints
+from rserpool.protocol.randomness import Randomness
+from rserpool.protocol.registrar.actions import Action, Announce, Update
 from rserpool.protocol.registrar.asap.acceptance import Refusal, acceptable, life_microseconds, terms
 from rserpool.protocol.registrar.asap.announcing import Announcing
 from rserpool.protocol.registrar.asap.answers import because, deregistered, refused
 from rserpool.protocol.registrar.asap.coalescing import Coalescing
 from rserpool.protocol.registrar.asap.subscriptions import Subscriptions, unknown_pool
-from rserpool.protocol.registrar.association import MICROSECONDS, Association, Peer, association
+from rserpool.protocol.registrar.association import Association, association
 from rserpool.protocol.registrar.ownership import Custody
 from rserpool.settings.registrar import Settings
 
 PROBES_AT_ONCE = 3
 RESOLUTION = HandleResolution.TYPE
-MAX_MESSAGE = 65_535
 MAX_INFORMATION = 4096
 """Octets of the offending parameter that go back in a refusal: what is longer is no honest mistake."""
 REPORTS_KEPT = 512
 """Reports of one association whose rates are remembered before those that no longer count are dropped."""
 NEVER_ANSWERED = frozenset({0x0E})
-
-
-class Randomness(typing.Protocol):
-    """The one thing needed of a random generator."""
-
-    def random(self) -> float: ...
 
 
 class AsapRegistrar:
@@ -247,7 +243,7 @@ class AsapRegistrar:
         if not peer.errors.take(self._now):
             self.counters["errors not sent"] += 1
             return []
-        if sum(len(cause.information) + 8 for cause in causes) + 8 > MAX_MESSAGE:
+        if sum(len(cause.information) + 8 for cause in causes) + 8 > MAX_MESSAGE_LENGTH:
             causes = tuple(ErrorCause(code=cause.code) for cause in causes)
         self.counters["errors sent"] += 1
         return [Send(peer.number, AsapError(operation_error=causes).encode())]

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from rserpool._fast.handlespace.handlespace import Handlespace
 from rserpool.errors import Cause
 from rserpool.messages import ErrorCause, HandleResolutionResponse
-from rserpool.protocol.actions import Action, Send
+from rserpool.protocol.actions import Send
+from rserpool.protocol.registrar.actions import Action
 from rserpool.protocol.registrar.association import Association
 from rserpool.settings.profile import ALL_ITEMS
 

@@ -31,20 +31,13 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.model.addresses import Address, usable
-from rserpool.protocol.actions import (
-    Abort,
-    Action,
-    AnnouncePresence,
-    Connect,
-    Level,
-    Note,
-    Protocol,
-    Renumber,
-    Send,
-)
+from rserpool.model.numbers import MICROSECONDS
+from rserpool.protocol.actions import Abort, Level, Note, Send
+from rserpool.protocol.peer import Peer
+from rserpool.protocol.randomness import Randomness
+from rserpool.protocol.registrar.actions import Action, AnnouncePresence, Connect, Protocol, Renumber
 from rserpool.protocol.registrar.asap.answers import because
-from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar, Randomness
-from rserpool.protocol.registrar.association import MICROSECONDS, Peer
+from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
 from rserpool.protocol.registrar.enrp.handle_tables import Tables
 from rserpool.protocol.registrar.enrp.handle_updates import Mirror
 from rserpool.protocol.registrar.enrp.mentor import Startup

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rserpool._fast.base.wheel import Entry
 from rserpool.messages import HandleTableRequest, HandleTableResponse, PoolElement
+from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Level, Send
-from rserpool.protocol.registrar.association import MICROSECONDS
 from rserpool.protocol.registrar.enrp.peers import EnrpLink, PeerRegistrar, Upload
 
 if TYPE_CHECKING:

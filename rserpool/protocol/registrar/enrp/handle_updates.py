@@ -6,7 +6,8 @@ from rserpool._fast.handlespace.handlespace import Verdict
 from rserpool._fast.lane.merge import Merger
 from rserpool.errors import Cause
 from rserpool.messages import HandleUpdate, PoolElement
-from rserpool.protocol.actions import Level, Send, Update
+from rserpool.protocol.actions import Level, Send
+from rserpool.protocol.registrar.actions import Update
 from rserpool.protocol.registrar.asap.acceptance import INFINITE_LIFE, Refusal, check_policy
 from rserpool.protocol.registrar.enrp.peers import EnrpLink, Event, PeerRegistrar, State
 

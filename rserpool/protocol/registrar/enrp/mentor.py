@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rserpool._fast.base.wheel import Entry
 from rserpool.messages import HandleTableRequest, HandleTableResponse, ListRequest, ListResponse
+from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Level
-from rserpool.protocol.registrar.association import MICROSECONDS
 from rserpool.protocol.registrar.enrp.peers import EnrpLink
 
 if TYPE_CHECKING:

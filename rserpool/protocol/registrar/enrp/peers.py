@@ -6,7 +6,7 @@ from typing import Any
 
 from rserpool._fast.base.wheel import Entry
 from rserpool.model.addresses import Address
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.peer import Peer
 
 
 class State(enum.Enum):

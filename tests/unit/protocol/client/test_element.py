@@ -12,7 +12,8 @@ from rserpool.messages import (
     SCTPTransport,
     UDPTransport,
 )
-from rserpool.protocol.actions import Abort, Dial
+from rserpool.protocol.actions import Abort
+from rserpool.protocol.client.actions import Dial
 from rserpool.protocol.client.element import TABLE, Input, reregistration_interval
 from rserpool.protocol.client.events import State
 from tests.support.client_bench import (

@@ -13,7 +13,8 @@ from rserpool.messages import (
     Registration,
     SCTPTransport,
 )
-from rserpool.protocol.actions import Abort, Dial, Shutdown
+from rserpool.protocol.actions import Abort, Shutdown
+from rserpool.protocol.client.actions import Dial
 from rserpool.protocol.client.events import HomeChanged, State
 from tests.support.client_bench import (
     ERROR,

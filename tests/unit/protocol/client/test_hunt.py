@@ -12,7 +12,8 @@ from rserpool.messages import (
     SCTPTransport,
     TCPTransport,
 )
-from rserpool.protocol.actions import Abort, Dial, Shutdown
+from rserpool.protocol.actions import Abort, Shutdown
+from rserpool.protocol.client.actions import Dial
 from tests.support.client_bench import POOL, SECOND, NodeBench, registrations, sent, sent_to, server
 
 

@@ -22,7 +22,7 @@ from rserpool.messages import (
 )
 from rserpool.protocol.actions import Shutdown
 from rserpool.protocol.client.link import Stage
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.peer import Peer
 from tests.support.bench import registration
 from tests.support.client_bench import POOL, NodeBench, listed, registrations, sent_to, server
 

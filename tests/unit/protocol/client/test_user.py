@@ -20,7 +20,8 @@ from rserpool.messages import (
     UDPLiteTransport,
     UDPTransport,
 )
-from rserpool.protocol.actions import Abort, Dial, Shutdown
+from rserpool.protocol.actions import Abort, Shutdown
+from rserpool.protocol.client.actions import Dial
 from rserpool.protocol.client.cache import CHOICES
 from rserpool.protocol.client.events import Failure
 from rserpool.settings.profile import ALL_ITEMS

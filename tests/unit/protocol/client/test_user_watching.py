@@ -8,7 +8,7 @@ from rserpool.messages import (
     ErrorCause,
     HandleResolution,
 )
-from rserpool.protocol.actions import Dial
+from rserpool.protocol.client.actions import Dial
 from rserpool.protocol.client.events import Failure
 from rserpool.settings.profile import ALL_ITEMS
 from tests.support.client_bench import (

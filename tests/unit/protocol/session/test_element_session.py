@@ -5,10 +5,11 @@ import pytest
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import AsapError, Cookie, CookieEcho, ErrorCause, decode
 from rserpool.model.association_ends import Down
+from rserpool.model.numbers import ASAP_PPID
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.session.element_session import Carded, Echoed, ElementSession, Ended
 from rserpool.protocol.session.outbox import Outbox
-from rserpool.settings.session import ASAP_PPID, ENTRY_COST, MAX_COOKIE, MAX_MALFORMED, ServiceSettings
+from rserpool.settings.session import ENTRY_COST, MAX_COOKIE, MAX_MALFORMED, ServiceSettings
 from tests.support.machines import card
 
 

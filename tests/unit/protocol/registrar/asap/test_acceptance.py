@@ -21,9 +21,10 @@ from rserpool.messages import (
     Transport,
     UDPTransport,
 )
-from rserpool.protocol.actions import Send, Update
+from rserpool.model.addresses import Scope
+from rserpool.protocol.actions import Send
+from rserpool.protocol.registrar.actions import Update
 from rserpool.settings.profile import RFC, RSPLIB
-from rserpool.settings.registrar import Scope
 from tests.support.bench import (
     HOST,
     OTHER_HOST,

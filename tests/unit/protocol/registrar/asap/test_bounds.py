@@ -13,7 +13,7 @@ from rserpool.messages import (
     HandleResolutionResponse,
 )
 from rserpool.protocol.actions import Abort
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.peer import Peer
 from rserpool.settings.profile import RFC
 from tests.support.bench import (
     HOST,

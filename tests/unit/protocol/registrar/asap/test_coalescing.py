@@ -15,7 +15,7 @@ from rserpool.messages import (
     PoolElement,
     Registration,
 )
-from rserpool.protocol.actions import Protocol
+from rserpool.protocol.registrar.actions import Protocol
 from tests.support.scope import HIGH, LOW, OWN, POOL, Scope, element, update
 
 WINDOW = 0.1

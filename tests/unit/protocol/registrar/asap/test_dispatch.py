@@ -16,7 +16,8 @@ from rserpool.messages import (
     PolicyType,
     RegistrationResponse,
 )
-from rserpool.protocol.actions import Abort, Announce, Note, Send, Update
+from rserpool.protocol.actions import Abort, Note, Send
+from rserpool.protocol.registrar.actions import Announce, Update
 from rserpool.settings.profile import RSPLIB
 from tests.support.bench import (
     HOST,

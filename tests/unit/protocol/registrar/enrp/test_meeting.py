@@ -11,7 +11,7 @@ from rserpool.messages import (
     Presence,
     ServerInformation,
 )
-from rserpool.protocol.actions import Protocol
+from rserpool.protocol.registrar.actions import Protocol
 from rserpool.protocol.registrar.enrp.dispatch import CALL_PATIENCE
 from tests.support.scope import HIGH, LOW, OWN, POOL, SECOND, Scope, element, host, presence, update
 

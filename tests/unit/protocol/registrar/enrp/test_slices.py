@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from rserpool.messages import InitTakeover, InitTakeoverAck, SCTPTransport, TakeoverServer
-from rserpool.protocol.actions import Protocol
 from rserpool.protocol.registrar import ownership as custody
+from rserpool.protocol.registrar.actions import Protocol
 from rserpool.protocol.registrar.enrp import handle_tables as tables
 from rserpool.protocol.registrar.enrp import takeover
 from tests.support.scope import HIGH, LOW, OWN, POOL, Scope, element, host, presence, update

@@ -3,7 +3,7 @@
 import pytest
 
 from rserpool.messages import EndpointKeepAliveAck, HandleUpdate
-from rserpool.protocol.actions import Protocol
+from rserpool.protocol.registrar.actions import Protocol
 from tests.support.scope import HIGH, LOW, OWN, POOL, Scope, element, update
 
 

@@ -20,9 +20,9 @@ from rserpool.messages import (
     ServerInformation,
     TakeoverServer,
 )
-from rserpool.protocol.actions import Protocol, Renumber, SendRow
+from rserpool.protocol.peer import Peer
 from rserpool.protocol.registrar import ownership as custody
-from rserpool.protocol.registrar.association import Peer
+from rserpool.protocol.registrar.actions import Protocol, Renumber, SendRow
 from rserpool.registrar.config import load
 from rserpool.settings.client import ClientSettings
 from rserpool.settings.registrar import Settings

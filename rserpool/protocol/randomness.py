@@ -1,0 +1,10 @@
+"""The randomness that state machines are given."""
+
+import typing
+
+
+class Randomness(typing.Protocol):
+    """A source of random numbers: random.Random, or random.SystemRandom."""
+
+    def random(self) -> float:
+        """Return a number of at least 0.0 and less than 1.0."""
