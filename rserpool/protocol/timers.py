@@ -1,19 +1,23 @@
-"""Timers that can be called off up to the moment at which they are acted upon."""
+"""The timer of the protocol's state machines."""
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from rserpool._fast.base.wheel import Entry, Wheel
 
+Result = TypeVar("Result", covariant=True)
 
-class Alarm:
-    """One timer. Of several that a wheel finds due at once, what the first does may call off the others: a wheel's own
-    entries can no longer be cancelled then."""
 
-    __slots__ = ("_act", "_entry")
+class Timer(Generic[Result]):
+    """A one-shot timer on a wheel. It can be cancelled until it fires, even by another timer that expires in the same
+    Wheel.expire; a bare wheel entry cannot."""
 
-    def __init__(self, wheel: Wheel, deadline: int, act: Callable[[int], None]) -> None:
-        """``act`` is called with the time in microseconds, at the deadline or later."""
-        self._act: Callable[[int], None] | None = act
+    __slots__ = ("_act", "_entry", "_wheel")
+
+    def __init__(self, wheel: Wheel, deadline: int, act: Callable[[int], Result]) -> None:
+        """Call ``act`` with the time at ``deadline`` or later. Both times are microseconds."""
+        self._act: Callable[[int], Result] | None = act
+        self._wheel = wheel
         self._entry: Entry = wheel.insert(deadline, self)
 
     @property
@@ -23,16 +27,15 @@ class Alarm:
 
     @property
     def armed(self) -> bool:
-        """Whether it is still to come."""
+        """True until it fires or is cancelled."""
         return self._act is not None
 
-    def cancel(self, wheel: Wheel) -> None:
-        """Call it off, if it is still to come."""
+    def cancel(self) -> None:
+        """Prevent it from firing. Has no effect once it has fired."""
         self._act = None
-        wheel.cancel(self._entry)
+        self._wheel.cancel(self._entry)
 
-    def go_off(self, now: int) -> None:
-        """It is due."""
+    def fire(self, now: int) -> Result | None:
+        """Run the action and return its result; None if the timer was cancelled. For the owner of the wheel."""
         act, self._act = self._act, None
-        if act is not None:
-            act(now)
+        return None if act is None else act(now)

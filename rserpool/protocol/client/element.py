@@ -25,7 +25,7 @@ from rserpool.messages import (
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Level
 from rserpool.protocol.client.events import ElementState, State
-from rserpool.protocol.timers import Alarm
+from rserpool.protocol.timers import Timer
 
 if typing.TYPE_CHECKING:
     from rserpool.protocol.client.node import Node
@@ -130,7 +130,7 @@ class Element:
         self.policy = policy
         if (handle, self.identifier) in node.elements:
             raise LocalProtocolError(f"pool {handle!r} has an element 0x{self.identifier:08x} on this node already")
-        self._timer: Alarm | None = None
+        self._timer: Timer[None] | None = None
         self._dirty = False
         self._asked = False
         """Whether any registrar may know it."""
@@ -416,11 +416,11 @@ class Element:
 
     def _arm_at(self, deadline: int) -> None:
         self._cancel()
-        self._timer = Alarm(self._node.wheel, deadline, self._due)
+        self._timer = Timer(self._node.wheel, deadline, self._due)
 
     def _cancel(self) -> None:
         if self._timer is not None:
-            self._timer.cancel(self._node.wheel)
+            self._timer.cancel()
             self._timer = None
 
     def _due(self, now: int) -> None:

@@ -10,7 +10,7 @@ import typing
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.client.candidates import FOREVER, Candidate
 from rserpool.protocol.client.link import Link, Stage
-from rserpool.protocol.timers import Alarm
+from rserpool.protocol.timers import Timer
 
 if typing.TYPE_CHECKING:
     from rserpool.protocol.client.node import Node
@@ -31,9 +31,9 @@ class Hunt:
         self.rounds = 0
         """Rounds begun since the node was made."""
         self._length = 0
-        self._t5: Alarm | None = None
-        self._retry: Alarm | None = None
-        self._gathering: Alarm | None = None
+        self._t5: Timer[None] | None = None
+        self._retry: Timer[None] | None = None
+        self._gathering: Timer[None] | None = None
 
     def start(self, now: int) -> None:
         """Begin, if it has not begun; who has come up beside a home that is lost becomes home."""
@@ -59,7 +59,7 @@ class Hunt:
 
     def _begin_round(self, now: int) -> None:
         self.rounds += 1
-        self._t5 = Alarm(self._node.wheel, now + self._length, self._round_over)
+        self._t5 = Timer(self._node.wheel, now + self._length, self._round_over)
         self.fill(now)
 
     def _round_over(self, now: int) -> None:
@@ -87,7 +87,7 @@ class Hunt:
             self._node.dial(candidate, now)
         waiting = [one.tried + pause for one in self._mine(now) if one.tried + pause > now]
         if waiting:
-            self._retry = Alarm(self._node.wheel, min(waiting), self.fill)
+            self._retry = Timer(self._node.wheel, min(waiting), self.fill)
 
     def _mine(self, now: int) -> list[Candidate]:
         """The candidates of a transport that this node may use."""
@@ -133,7 +133,7 @@ class Hunt:
         elif not self._dialing():
             self._choose(now)
         elif self._gathering is None:
-            self._gathering = Alarm(self._node.wheel, now + GATHER, self._choose)
+            self._gathering = Timer(self._node.wheel, now + GATHER, self._choose)
 
     def _choose(self, now: int) -> None:
         self._cancel("_gathering")
@@ -156,7 +156,7 @@ class Hunt:
         return [link for link in self._node.links.values() if link.stage is Stage.DIALING]
 
     def _cancel(self, name: str) -> None:
-        alarm: Alarm | None = getattr(self, name)
+        alarm: Timer[None] | None = getattr(self, name)
         if alarm is not None:
-            alarm.cancel(self._node.wheel)
+            alarm.cancel()
             setattr(self, name, None)

@@ -44,7 +44,7 @@ from rserpool.protocol.client.user import Query, User
 from rserpool.protocol.peer import Peer
 from rserpool.protocol.policy_failures import COUNTER as FAILED_RULES
 from rserpool.protocol.randomness import Randomness
-from rserpool.protocol.timers import Alarm
+from rserpool.protocol.timers import Timer
 from rserpool.settings.client import ClientSettings
 
 NOT_OUR_BUSINESS = (ServerAnnounce, Cookie, CookieEcho, BusinessCard)
@@ -93,7 +93,7 @@ class Node:
         self._numbers = itertools.count(1)
         self._element_numbers = itertools.count(1)
         self._turns: dict[Element, None] = {}
-        self._turn: Alarm | None = None
+        self._turn: Timer[None] | None = None
         self._asking: dict[Asker, set[int]] = {}
         self._actions: list[Action] = []
 
@@ -119,7 +119,7 @@ class Node:
         self.elements.clear()
         self._turns.clear()
         if self._turn is not None:
-            self._turn.cancel(self.wheel)
+            self._turn.cancel()
         self.user.stop()
         return self.drain()
 
@@ -191,7 +191,7 @@ class Node:
     def advance(self, now: int) -> list[Action]:
         """Everything that is due by now."""
         for alarm in self.wheel.expire(now):
-            alarm.go_off(now)
+            alarm.fire(now)
         return self.drain()
 
     @property
@@ -272,7 +272,7 @@ class Node:
 
     def _await_turn(self, now: int) -> None:
         if self._turns and (self._turn is None or not self._turn.armed):
-            self._turn = Alarm(self.wheel, now + round(MICROSECONDS / self.settings.update_rate), self._next_turns)
+            self._turn = Timer(self.wheel, now + round(MICROSECONDS / self.settings.update_rate), self._next_turns)
 
     def _next_turns(self, now: int) -> None:
         while self._turns and self._updates.take(now):

@@ -3,7 +3,7 @@
 import typing
 
 from rserpool.model.numbers import MICROSECONDS
-from rserpool.protocol.timers import Alarm
+from rserpool.protocol.timers import Timer
 
 if typing.TYPE_CHECKING:
     from rserpool.protocol.client.node import Node
@@ -26,7 +26,7 @@ class Silence:
         self._count = 0
         self._last = 0
         self._longest = 0
-        self._alarm: Alarm | None = None
+        self._alarm: Timer[None] | None = None
 
     def heard(self, now: int) -> None:
         """A keep-alive of the home registrar."""
@@ -36,14 +36,14 @@ class Silence:
         self._last = now
         if self._count >= LEARNT:
             if self._alarm is not None:
-                self._alarm.cancel(self._node.wheel)
-            self._alarm = Alarm(self._node.wheel, now + max(LEAST, round(PATIENCE * self._longest)), self._fell)
+                self._alarm.cancel()
+            self._alarm = Timer(self._node.wheel, now + max(LEAST, round(PATIENCE * self._longest)), self._fell)
 
     def forget(self) -> None:
         """Another home, or none."""
         self._count = self._longest = 0
         if self._alarm is not None:
-            self._alarm.cancel(self._node.wheel)
+            self._alarm.cancel()
             self._alarm = None
 
     def _fell(self, now: int) -> None:

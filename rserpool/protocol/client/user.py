@@ -22,7 +22,7 @@ from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.client.cache import Cache, Entry
 from rserpool.protocol.client.events import Failure, PoolChanged, Resolution
 from rserpool.protocol.client.link import Link
-from rserpool.protocol.timers import Alarm
+from rserpool.protocol.timers import Timer
 from rserpool.settings.profile import ALL_ITEMS
 
 if typing.TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Query:
     repeats: int = 0
     began: int = 0
     """When it was first sent to the present home."""
-    t1: Alarm | None = None
+    t1: Timer[None] | None = None
     following: "Query | None" = None
     """What is to be asked after it, because it wants more."""
 
@@ -71,7 +71,7 @@ class Watch:
     subscribed: bool = False
     known: object = None
     """What was told last."""
-    timer: Alarm | None = None
+    timer: Timer[None] | None = None
 
     def due(self, now: int) -> None:
         """Time for another look."""
@@ -295,7 +295,7 @@ class User:
 
     def _look_later(self, watch: Watch, now: int) -> None:
         self._cancel(watch)
-        watch.timer = Alarm(self._node.wheel, now + watch.interval, watch.due)
+        watch.timer = Timer(self._node.wheel, now + watch.interval, watch.due)
 
     def _changed(self, watch: Watch, elements: tuple[ResolvedElement, ...], entry: Entry | None, now: int) -> None:
         if watch.subscribed:
@@ -311,7 +311,7 @@ class User:
 
     def _cancel(self, watch: Watch) -> None:
         if watch.timer is not None:
-            watch.timer.cancel(self._node.wheel)
+            watch.timer.cancel()
             watch.timer = None
 
     # Queries
@@ -342,7 +342,7 @@ class User:
         if home is None:
             self._node.hunt(now)
             return
-        query.t1 = Alarm(self._node.wheel, now + self._t1, query.due)
+        query.t1 = Timer(self._node.wheel, now + self._t1, query.due)
         if home.number not in self._node.asked(query):
             query.began = now
         elif not again:
@@ -368,7 +368,7 @@ class User:
 
     def _stop_t1(self, query: Query) -> None:
         if query.t1 is not None:
-            query.t1.cancel(self._node.wheel)
+            query.t1.cancel()
             query.t1 = None
 
     def _tell(self, ticket: int, handle: bytes, elements: tuple[ResolvedElement, ...], entry: Entry) -> None:
