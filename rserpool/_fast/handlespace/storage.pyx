@@ -6,7 +6,9 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from rserpool._fast.codec.cursor cimport load_u16, load_u32, padded, store_u32
-from rserpool._fast.handlespace.index cimport Index, close_index, enter_slot, leave_slot, open_index, place_of, reserve_slot
+from rserpool._fast.handlespace.index cimport (
+    Index, close_index, enter_slot, leave_slot, open_index, place_of, reserve_slot,
+)
 from rserpool._fast.handlespace.policies cimport DRAWN, aim_choice, leave_choice, policy_of, revise_choice
 from rserpool._fast.handlespace.rbtree cimport (
     Node, Way, approach, first, insert, insert_tied, lookup, next_of, remove, way_to,

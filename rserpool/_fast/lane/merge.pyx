@@ -1,8 +1,8 @@
 """What peers tell of their elements, taken in as octets: the common case of RFC 5353 2.3 and 2.4.
 
-Whatever would be refused, disputed or is not as we would encode it is left to protocol/registrar/enrp/handle_updates.py, which alone knows
-why; what is taken here it would take, with the same octets. A table of 50 elements costs 0.15 of what it does that way,
-an update 0.35.
+Whatever would be refused, disputed or is not as we would encode it is left to
+protocol/registrar/enrp/handle_updates.py, which alone knows why; what is taken here it would take, with the same
+octets. A table of 50 elements costs 0.15 of what it does that way, an update 0.35.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

@@ -1,7 +1,8 @@
 """Registrations that can be accepted as they stand: the common case of RFC 5352 3.1, without a Python object.
 
-Whatever would be refused, changed or questioned is left, untouched, to protocol/registrar/asap/acceptance.py and protocol/registrar/asap/dispatch.py,
-which alone know why; what is accepted here they would accept, with the same octets.
+Whatever would be refused, changed or questioned is left, untouched, to protocol/registrar/asap/acceptance.py and
+protocol/registrar/asap/dispatch.py, which alone know why; what is accepted here they would accept, with the same
+octets.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

@@ -1,7 +1,7 @@
 """Pool elements that were taken over, many at a time (RFC 5353 3.5.2): who has not been told yet, and what to tell.
 
-protocol/registrar/ownership.py decides, once for all such elements at one place; what is done for each of them is here, and costs
-0.4 us.
+protocol/registrar/ownership.py decides, once for all such elements at one place; what is done for each of them is here,
+and costs 0.4 us.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize

@@ -28,7 +28,9 @@ from rserpool._fast.io.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
 )
 
-from rserpool._fast.io.usrsctp.options cimport allow_large_packets, check, close_at_once, hold_back, make_room, name_of, tune
+from rserpool._fast.io.usrsctp.options cimport (
+    allow_large_packets, check, close_at_once, hold_back, make_room, name_of, tune,
+)
 
 from rserpool._fast.io.usrsctp.outbox cimport outbox_close, outbox_flush, outbox_open
 
