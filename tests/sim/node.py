@@ -10,6 +10,7 @@ from rserpool.protocol.actions import Abort, Level, Note, Send
 from rserpool.protocol.peer import Peer
 from rserpool.protocol.registrar.actions import Action, Announce, AnnouncePresence, Connect, Protocol, Renumber, SendRow
 from rserpool.protocol.registrar.registrar import Reachable, Registrar
+from rserpool.protocol.registrar.slices import DEFAULT_SLICES, Slices
 from rserpool.settings.registrar import Settings
 from tests.sim.network import Endpoint, Side
 from tests.sim.process import Process
@@ -30,6 +31,7 @@ class Node(Process):
     _sides: dict[int, Side] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _static_peers: tuple[Place, ...] = ()
+    slices: Slices = DEFAULT_SLICES
 
     def other_end(self, number: int) -> Side | None:
         """The other end of one of the registrar's associations."""
@@ -66,7 +68,14 @@ class Node(Process):
 
     def _begin(self, settings: Settings, seed: int) -> None:
         own = (self.host.address,)
-        self.registrar = Registrar(settings, Random(seed), seed=seed, now=self.now(), static_peers=self._static_peers)
+        self.registrar = Registrar(
+            settings,
+            Random(seed),
+            seed=seed,
+            now=self.now(),
+            static_peers=self._static_peers,
+            slices=self.slices,
+        )
         asap = Reachable(sctp=own, port=ASAP_PORT, tcp=())
         self._due = None
         self._carry_out(self.registrar.start(self.now(), asap, Reachable(sctp=own, port=ENRP_PORT, tcp=())))

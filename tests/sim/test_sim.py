@@ -19,13 +19,11 @@ from rserpool.protocol.client.events import State as ElementStage
 from rserpool.protocol.client.hunt import Hunt
 from rserpool.protocol.client.node import Node
 from rserpool.protocol.client.user import User
-from rserpool.protocol.registrar import ownership as custody
 from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
-from rserpool.protocol.registrar.enrp import handle_tables as tables
-from rserpool.protocol.registrar.enrp import takeover
 from rserpool.protocol.registrar.enrp.handle_tables import Tables
 from rserpool.protocol.registrar.enrp.handle_updates import Mirror
 from rserpool.protocol.registrar.enrp.takeover import Takeovers
+from rserpool.protocol.registrar.slices import Slices
 from rserpool.protocol.session import user_table as session_table
 from rserpool.protocol.session.outbox import Outbox
 from rserpool.protocol.session.user_session import Report, SessionAction, UserSession
@@ -53,13 +51,10 @@ def test_seeds() -> None:
     assert not failed, "\n\n".join(failed)
 
 
-def test_walks_may_be_cut_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (takeover, tables, custody):
-        monkeypatch.setattr(module, "BREATH", 0.03)
-    for module, size in ((takeover, "MOVED"), (takeover, "LOOKED_AT"), (tables, "LOOKED_AT"), (custody, "GREETED")):
-        monkeypatch.setattr(module, size, 1)
-    failed = [what for _, what in map(one, range(SLICED)) if what]
-    assert not failed, "\n\n".join(failed)
+def test_walks_may_be_cut_anywhere() -> None:
+    smallest = Slices(pause=0.03, taken_over=1, scanned=1, audited=1, keep_alives=1)
+    for seed in range(SLICED):
+        Scenario(seed, replace(shape(seed), slices=smallest)).run()
 
 
 def test_one_seed_is_one_history() -> None:

@@ -6,6 +6,7 @@ from random import Random
 
 from rserpool.messages import PolicyType
 from rserpool.protocol.client.candidates import ServerAddress
+from rserpool.protocol.registrar.slices import DEFAULT_SLICES, Slices
 from rserpool.settings.client import FAST, ClientSettings
 from rserpool.settings.limits import Limits
 from rserpool.settings.profile import RFC, RSPLIB, Profile
@@ -89,6 +90,8 @@ class Shape:
     """What else may happen (scenario.DISTURBANCES); anything if empty."""
     disturbances: int = 8
     """The most of it in one phase."""
+    slices: Slices = DEFAULT_SLICES
+    """How registrars cut their walks over many elements."""
 
     @property
     def patience(self) -> float:
@@ -188,7 +191,7 @@ class World:
     def _node(self, number: int) -> Node:
         host = Host(f"R{number}", IPv4Address(f"10.1.0.{number + 1}"))
         self.network.add(host)
-        return Node(self.network, host, self.random, self.history)
+        return Node(self.network, host, self.random, self.history, slices=self.shape.slices)
 
     def _client(self, host: Host) -> Client:
         self.network.add(host)

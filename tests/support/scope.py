@@ -23,6 +23,7 @@ from rserpool.protocol.actions import Send
 from rserpool.protocol.peer import Peer
 from rserpool.protocol.registrar.actions import Action, Connect, Protocol, SendRow
 from rserpool.protocol.registrar.registrar import Reachable, Registrar
+from rserpool.protocol.registrar.slices import DEFAULT_SLICES, Slices
 from rserpool.settings.limits import Limits
 from rserpool.settings.profile import RFC
 from rserpool.settings.registrar import Settings
@@ -56,7 +57,7 @@ def element(identifier: int, home: int, where: int = 9) -> PoolElement:
 class Scope:
     """The registrar, and what it has sent to whom."""
 
-    def __init__(self, *, static_peers: int = 0, **changes: object) -> None:
+    def __init__(self, *, static_peers: int = 0, slices: Slices = DEFAULT_SLICES, **changes: object) -> None:
         limits = {name: value for name, value in changes.items() if name in Limits.__dataclass_fields__}
         rest = {"profile": replace(RFC, max_time_last_heard=5.0, peer_heartbeat_cycle=2.0)}
         rest |= {name: value for name, value in changes.items() if name not in limits}
@@ -68,7 +69,7 @@ class Scope:
         self.calls: list[Connect] = []
         self.others: list[Action] = []
         places = [((host(number),), 9901) for number in range(2, 2 + static_peers)]
-        self.registrar = Registrar(settings, Random(1), seed=1, now=0, static_peers=places)
+        self.registrar = Registrar(settings, Random(1), seed=1, now=0, static_peers=places, slices=slices)
         here = Reachable(sctp=(HERE,), port=3863)
         self.take(self.registrar.start(0, here, replace(here, port=9901)))
 

@@ -18,25 +18,13 @@ from rserpool.model.addresses import Address, plain
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.registrar.actions import Action, Connect, Protocol, SendRow
 from rserpool.protocol.registrar.association import Association
+from rserpool.protocol.registrar.slices import Slices
 
 if TYPE_CHECKING:
     from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
 
 ADOPTION = 3
 """Keep-alive time-outs within which an element that was taken over must acknowledge: it has to be called first."""
-CALLED = 10
-"""Places that are called at a time: less than 2 ms, most of it in the transport."""
-GREETED = 100
-"""Elements at one place that are told of their new home at a time; then no other place is begun with. So it is less
-than twice as many, and less than 1 ms, and what fits is one row."""
-BREATH = 0.0
-"""Seconds between two such times. What has come in meanwhile is served in between in any case."""
-TOLD = 50
-"""Elements that have acknowledged their new home of which peers are told at a time: less than 2 ms with some peers."""
-TELLING = 0.01
-"""Seconds between two such times: each acknowledgement by itself would cost three times as much."""
-PAUSE = 0.02
-"""Seconds until places are called again, where the rate allows no more for now."""
 
 Name = tuple[bytes, int]
 """Pool handle and PE identifier."""
@@ -56,10 +44,11 @@ class Call:
 class Custody:
     """Elements whose home is not certain yet."""
 
-    def __init__(self, asap: "AsapRegistrar", wheel: Wheel) -> None:
+    def __init__(self, asap: "AsapRegistrar", wheel: Wheel, slices: Slices) -> None:
         limits = asap.settings.limits
         self._asap = asap
         self._wheel = wheel
+        self._slices = slices
         self._places: dict[tuple[Address, int], int] = {}
         self._calls: dict[Place, Call] = {}
         self._places_at: dict[tuple[Address, int], list[Place]] = {}
@@ -116,16 +105,16 @@ class Custody:
                 self._enlist((transport.addresses, transport.port), names, now)
         if not self._telling:
             self._telling = True
-            self._wheel.insert(now + round(TELLING * MICROSECONDS), self._tell_due)
+            self._wheel.insert(now + round(self._slices.confirmed_pause * MICROSECONDS), self._tell_due)
         return [*self._greet(now), *self._call(now)]
 
     def _tell_due(self, now: int) -> list[Action]:
         """Peers hear of the elements that have answered over the fast lane."""
         asap = self._asap
-        actions = asap.renewed(now, TOLD)
+        actions = asap.renewed(now, self._slices.confirmed)
         self._telling = bool(self.unconfirmed or asap.handlespace.updated)
         if self._telling:
-            pause = BREATH if asap.handlespace.updated else TELLING
+            pause = self._slices.pause if asap.handlespace.updated else self._slices.confirmed_pause
             self._wheel.insert(now + round(pause * MICROSECONDS), self._tell_due)
         return actions
 
@@ -160,11 +149,11 @@ class Custody:
         if self._waiting:
             return actions
         deadline = now + ADOPTION * self._asap.timeout
-        pause = BREATH
-        while self._to_call and len(actions) < CALLED:
+        pause = self._slices.pause
+        while self._to_call and len(actions) < self._slices.connects:
             call = self._calls.get(self._to_call[0])
             if call is not None and not self._rate.take(now):
-                pause = PAUSE
+                pause = self._slices.connect_retry
                 break
             place = self._to_call.popleft()
             if call is None:
@@ -188,16 +177,16 @@ class Custody:
         actions: list[Action] = []
         if self._greeting:
             return actions
-        room = GREETED
+        most = room = self._slices.keep_alives
         while self._to_greet and room > 0:
             number, names = self._to_greet.popleft()
-            if len(names) > GREETED:
-                self._to_greet.appendleft((number, names[GREETED:]))
-            actions += self._keep_alives(number, names[:GREETED], now)
+            if len(names) > most:
+                self._to_greet.appendleft((number, names[most:]))
+            actions += self._keep_alives(number, names[:most], now)
             room -= len(names)
-        if room < GREETED:
+        if room < most:
             self._greeting = True
-            self._wheel.insert(now + round(BREATH * MICROSECONDS), self._greet_due)
+            self._wheel.insert(now + round(self._slices.pause * MICROSECONDS), self._greet_due)
         return actions
 
     def _greet_due(self, now: int) -> list[Action]:

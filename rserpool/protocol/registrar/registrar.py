@@ -15,6 +15,7 @@ from rserpool.protocol.randomness import Randomness
 from rserpool.protocol.registrar.actions import Action, Protocol, Update
 from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
 from rserpool.protocol.registrar.enrp.dispatch import EnrpRegistrar, Place
+from rserpool.protocol.registrar.slices import DEFAULT_SLICES, Slices
 from rserpool.settings.registrar import Settings
 
 
@@ -39,12 +40,15 @@ class Registrar:
         seed: int,
         now: int,
         static_peers: Iterable[Place] = (),
+        slices: Slices = DEFAULT_SLICES,
     ) -> None:
         self.settings = settings
         self.wheel = Wheel(now)
         self.handlespace = Handlespace(settings.identifier, seed=seed, wheel=self.wheel)
-        self.asap = AsapRegistrar(settings, self.handlespace, self.wheel, randomness)
-        self.enrp = EnrpRegistrar(settings, self.handlespace, self.wheel, randomness, self.asap, tuple(static_peers))
+        self.asap = AsapRegistrar(settings, self.handlespace, self.wheel, randomness, slices)
+        self.enrp = EnrpRegistrar(
+            settings, self.handlespace, self.wheel, randomness, self.asap, tuple(static_peers), slices
+        )
         self._protocols: dict[int, Protocol] = {}
 
     @property

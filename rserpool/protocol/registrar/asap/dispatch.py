@@ -45,6 +45,7 @@ from rserpool.protocol.registrar.asap.coalescing import Coalescing
 from rserpool.protocol.registrar.asap.subscriptions import Subscriptions, unknown_pool
 from rserpool.protocol.registrar.association import Association, association
 from rserpool.protocol.registrar.ownership import Custody
+from rserpool.protocol.registrar.slices import DEFAULT_SLICES, Slices
 from rserpool.settings.registrar import Settings
 
 PROBES_AT_ONCE = 3
@@ -60,7 +61,14 @@ class AsapRegistrar:
     """One registrar's ASAP. Times are integer microseconds of a clock that never goes back; every event returns the
     actions to carry out, in order."""
 
-    def __init__(self, settings: Settings, handlespace: Handlespace, wheel: Wheel, randomness: Randomness) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        handlespace: Handlespace,
+        wheel: Wheel,
+        randomness: Randomness,
+        slices: Slices = DEFAULT_SLICES,
+    ) -> None:
         self.settings = settings
         self.handlespace = handlespace
         self._counters: Counter[str] = Counter()
@@ -74,7 +82,7 @@ class AsapRegistrar:
         self._randomness = randomness
         self._now = 0
         self._probes: dict[tuple[bytes, int], Bucket] = {}
-        self.custody = Custody(self, wheel)
+        self.custody = Custody(self, wheel, slices)
         self.mirrored: Callable[[], bool] = lambda: True
         """Whether anybody wants to be told of renewals."""
         self._updates = Coalescing(wheel, settings.peer_update_window * MICROSECONDS, self._update_of)

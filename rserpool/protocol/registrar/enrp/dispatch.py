@@ -43,6 +43,7 @@ from rserpool.protocol.registrar.enrp.handle_updates import Mirror
 from rserpool.protocol.registrar.enrp.mentor import Startup
 from rserpool.protocol.registrar.enrp.peers import LET_BE, TABLE, EnrpLink, Event, PeerRegistrar, State
 from rserpool.protocol.registrar.enrp.takeover import Takeovers
+from rserpool.protocol.registrar.slices import Slices
 from rserpool.settings.registrar import Settings
 
 EVERYBODY = 0
@@ -71,6 +72,7 @@ class EnrpRegistrar:
         randomness: Randomness,
         asap: AsapRegistrar,
         static_peers: tuple[Place, ...],
+        slices: Slices,
     ) -> None:
         self.settings = settings
         self.handlespace = handlespace
@@ -80,6 +82,7 @@ class EnrpRegistrar:
         self.peers: dict[int, PeerRegistrar] = {}
         self.links: dict[int, EnrpLink] = {}
         self.static_peers = static_peers
+        self.slices = slices
         self.now = 0
         self.place: Place = ((), 0)
         self.startup = Startup(self)

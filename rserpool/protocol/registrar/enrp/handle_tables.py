@@ -21,10 +21,6 @@ FIRST_PAUSE = 1.0
 """Seconds between two downloads of a table whose checksum still differs; each further pause is twice as long."""
 FULL_AUDIT = 3600.0
 """Seconds after which a table is downloaded although its checksum does not differ: 16 bits do not show everything."""
-LOOKED_AT = 1000
-"""Elements that are marked, or swept, at a time: less than 1 ms."""
-BREATH = 0.0
-"""Seconds between two such times. What has come in meanwhile is served in between in any case."""
 ALARM = 10
 """Elements; the smallest loss by one download that may be an alarm."""
 
@@ -113,9 +109,10 @@ class Tables:
 
     def _mark(self, peer: PeerRegistrar, download: Download, position: tuple[int, int] | None) -> None:
         """What the table does not name will go."""
-        position = self._enrp.handlespace.mark_home(peer.identifier, position, LOOKED_AT)
+        enrp = self._enrp
+        position = enrp.handlespace.mark_home(peer.identifier, position, enrp.slices.audited)
         if position is not None:
-            download.timer = self._enrp.arm(BREATH, partial(self._mark, peer, download, position))
+            download.timer = enrp.arm(enrp.slices.pause, partial(self._mark, peer, download, position))
             return
         download.asked = True
         download.timer = self._ask(peer)
@@ -183,12 +180,12 @@ class Tables:
         """The download is complete: what the peer did not name goes (RFC 5353 3.6.3). It may give up its own elements,
         but where most of them go at once that is for an operator to know."""
         enrp = self._enrp
-        gone, position = enrp.handlespace.sweep_marked(peer.identifier, position, LOOKED_AT)
+        gone, position = enrp.handlespace.sweep_marked(peer.identifier, position, enrp.slices.audited)
         for handle, _ in gone:
             enrp.asap.changed(handle, enrp.now)
         download.gone += len(gone)
         if position is not None:
-            download.timer = enrp.arm(BREATH, partial(self._sweep, peer, download, position))
+            download.timer = enrp.arm(enrp.slices.pause, partial(self._sweep, peer, download, position))
             return
         del self._downloads[peer.identifier]
         if download.gone >= ALARM and download.gone > enrp.handlespace.home_size(peer.identifier):

@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 
 ROUNDS = 3
 """Rounds of arbitration before the takeover is won against voters that neither consent nor compete."""
-MOVED = 250
-"""Elements that change their home at a time: about 1 ms among 100 000 of them, which are cache misses."""
-LOOKED_AT = 500
-"""Elements of ours among which those are found, at a time, that are to be told of it: less than 1 ms."""
-BREATH = 0.0
-"""Seconds between two such times. What has come in meanwhile is served in between in any case."""
 
 
 class Takeovers:
@@ -115,9 +109,9 @@ class Takeovers:
     def _move(self, target: PeerRegistrar) -> None:
         enrp = self._enrp
         identifier = target.identifier
-        enrp.handlespace.take_over(identifier, enrp.identifier, MOVED)
+        enrp.handlespace.take_over(identifier, enrp.identifier, enrp.slices.taken_over)
         if enrp.handlespace.home_size(identifier):
-            target.timer = enrp.arm(BREATH, partial(self._move, target))
+            target.timer = enrp.arm(enrp.slices.pause, partial(self._move, target))
             return
         enrp.forget(target)
         enrp.tell_all(
@@ -136,13 +130,13 @@ class Takeovers:
 
     def _greet_from(self, position: tuple[int, int] | None) -> None:
         enrp = self._enrp
-        found, position = unattended(enrp.handlespace, position, LOOKED_AT)
+        found, position = unattended(enrp.handlespace, position, enrp.slices.scanned)
         enrp.out += enrp.asap.custody.adopt(found, enrp.now)
         if position is None and not self._more:
             self._greeting = False
             return
         self._more = self._more and position is not None
-        enrp.arm(BREATH, partial(self._greet_from, position))
+        enrp.arm(enrp.slices.pause, partial(self._greet_from, position))
 
     # The others
 
@@ -181,7 +175,7 @@ class Takeovers:
         assert target.claimant is not None
         assert target.claimant.peer is not None
         if target.won:
-            target.timer = enrp.arm(BREATH, partial(self._move, target))
+            target.timer = enrp.arm(enrp.slices.pause, partial(self._move, target))
             return
         rival = target.claimant.peer.identifier
         ours_preferred = (enrp.identifier < rival) == enrp.settings.profile.smaller_identifier_wins
@@ -236,9 +230,9 @@ class Takeovers:
         enrp = self._enrp
         winner = self._giving[identifier]
         if identifier not in enrp.peers:
-            enrp.handlespace.take_over(identifier, winner, MOVED)
+            enrp.handlespace.take_over(identifier, winner, enrp.slices.taken_over)
             if enrp.handlespace.home_size(identifier):
-                enrp.arm(BREATH, partial(self._give, identifier))
+                enrp.arm(enrp.slices.pause, partial(self._give, identifier))
                 return
         del self._giving[identifier]
 

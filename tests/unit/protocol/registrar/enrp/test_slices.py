@@ -5,21 +5,13 @@ from dataclasses import replace
 import pytest
 
 from rserpool.messages import InitTakeover, InitTakeoverAck, SCTPTransport, TakeoverServer
-from rserpool.protocol.registrar import ownership as custody
 from rserpool.protocol.registrar.actions import Protocol
-from rserpool.protocol.registrar.enrp import handle_tables as tables
-from rserpool.protocol.registrar.enrp import takeover
+from rserpool.protocol.registrar.slices import Slices
 from tests.support.scope import HIGH, LOW, OWN, POOL, Scope, element, host, presence, update
 
 COUNT = 8
-
-
-@pytest.fixture(autouse=True)
-def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (takeover, tables, custody):
-        monkeypatch.setattr(module, "BREATH", 1.0)
-    for module, size in ((takeover, "MOVED"), (takeover, "LOOKED_AT"), (tables, "LOOKED_AT"), (custody, "GREETED")):
-        monkeypatch.setattr(module, size, 1)
+SMALLEST = Slices(pause=1.0, taken_over=1, scanned=1, audited=1, keep_alives=1)
+"""One element per slice, and a second between two slices."""
 
 
 def owned(scope: Scope, *homes: int) -> tuple[int, ...]:
@@ -28,7 +20,7 @@ def owned(scope: Scope, *homes: int) -> tuple[int, ...]:
 
 def between() -> tuple[Scope, int, int]:
     """The takeover of LOW's elements, with HIGH's consent, after three of them; HIGH lives."""
-    scope = Scope(keep_alive_timeout=1000.0)
+    scope = Scope(keep_alive_timeout=1000.0, slices=SMALLEST)
     low, high = scope.join(LOW, 2), scope.join(HIGH, 3)
     for identifier in range(1, COUNT + 1):
         scope.add(low, LOW, identifier)
@@ -97,7 +89,7 @@ def test_elements_that_register_meanwhile_are_not_called() -> None:
 
 def lost() -> tuple[Scope, int, int]:
     """HIGH has taken LOW over, with our consent; three elements have changed their home."""
-    scope = Scope()
+    scope = Scope(slices=SMALLEST)
     low, high = scope.join(LOW, 2), scope.join(HIGH, 3)
     for identifier in range(1, COUNT + 1):
         scope.add(low, LOW, identifier)
@@ -131,7 +123,7 @@ def test_nothing_is_downloaded_of_a_winner_whose_elements_are_on_their_way() -> 
 
 
 def test_a_download_is_asked_for_when_all_are_marked() -> None:
-    scope = Scope()
+    scope = Scope(slices=SMALLEST)
     low = scope.join(LOW, 2)
     for identifier in range(1, COUNT + 1):
         scope.add(low, LOW, identifier)
@@ -147,14 +139,13 @@ def test_a_download_is_asked_for_when_all_are_marked() -> None:
 # Calls
 
 
-def test_calls_are_held_to_a_rate_and_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(custody, "BREATH", 0.0)
-    scope = Scope(keep_alive_timeout=1000.0, takeover_calls=10.0, takeover_calls_burst=5)
+def test_calls_are_held_to_a_rate_and_shared() -> None:
+    slices = replace(SMALLEST, pause=0.0)
+    scope = Scope(keep_alive_timeout=1000.0, takeover_calls=10.0, takeover_calls_burst=5, slices=slices)
     low = scope.join(LOW, 2)
     for identifier in range(1, 41):
         place = SCTPTransport(port=17777, addresses=(host(20 + identifier // 2),))
         scope.send(low, update(LOW, replace(element(identifier, LOW), asap_transport=place)))
-    monkeypatch.setattr(takeover, "BREATH", 0.0)
     while not scope.registrar.handlespace.home_size(OWN):
         scope.calls.clear()
         scope.wait(0.01)

@@ -21,8 +21,8 @@ from rserpool.messages import (
     TakeoverServer,
 )
 from rserpool.protocol.peer import Peer
-from rserpool.protocol.registrar import ownership as custody
 from rserpool.protocol.registrar.actions import Protocol, Renumber, SendRow
+from rserpool.protocol.registrar.slices import Slices
 from rserpool.registrar.config import load
 from rserpool.settings.client import ClientSettings
 from rserpool.settings.registrar import Settings
@@ -145,7 +145,7 @@ def test_a_connection_of_the_same_host_and_port_leads_to_no_element() -> None:
 
 
 def test_elements_at_one_place_are_told_in_one_row_and_the_next_place_a_turn_later() -> None:
-    count = custody.GREETED
+    count = Slices().keep_alives
     scope = Scope(keep_alive_timeout=1000.0)
     low = scope.join(LOW, 2)
     for where in (9, 10):
