@@ -13,7 +13,8 @@ its own, and WrongProcess from the objects of its parent.
 from rserpool.blocking.background import WrongProcess
 from rserpool.blocking.pools import Node, PoolElement, PoolUser, getaddrinfo, resolve
 from rserpool.blocking.registrar import Registrar
-from rserpool.blocking.sessions import ServiceSession, Session, open_session, serve
+from rserpool.blocking.serving import serve
+from rserpool.blocking.sessions import ServiceSession, Session, open_session
 
 __all__ = [
     "Node",

@@ -1,28 +1,16 @@
 """Sessions for programs with threads."""
 
-import concurrent.futures
-import contextlib
-import logging
-import signal
-import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from rserpool import client
 from rserpool.blocking.background import background
 from rserpool.blocking.facade import Facade, unwrapped
-from rserpool.client import CookieRejected, Data, FailoverEvent, ResolvedElement, Resumed, SessionClosed
+from rserpool.client import CookieRejected, Data, FailoverEvent, ResolvedElement, Resumed
 from rserpool.model.addresses import Address
 
-if TYPE_CHECKING:
-    from rserpool.blocking.pools import PoolElement
-
-log = logging.getLogger("rserpool.session")
-
 S = TypeVar("S", client.Session, client.ServiceSession)
-THREADS = 32
 
 
 class Ends(Generic[S]):
@@ -155,50 +143,3 @@ class ServiceSession(Ends[client.ServiceSession]):
 def open_session(handle: str | bytes, **options: Any) -> Session:
     """See rserpool.client.open_session: a context manager, with the same arguments."""
     return Session(handle, **options)
-
-
-def serve(
-    what: "str | bytes | PoolElement",
-    handler: Callable[[ServiceSession], object],
-    *,
-    threads: int = THREADS,
-    **options: Any,
-) -> None:
-    """Serve a pool, each session by a call of ``handler`` in one of so many threads, until the element is closed, the
-    waiting thread is interrupted, or, in the main thread, SIGTERM comes.
-
-    ``what`` is the pool handle, and ``options`` are PoolElement's; or an element that is not open yet. A session is
-    closed when its handler returns, and aborted where that raises, which is logged.
-    """
-    from rserpool.blocking.pools import PoolElement
-
-    element = what if isinstance(what, PoolElement) else PoolElement(what, **options)
-    pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="rserpool-session")
-    with ended_by_sigterm(), pool, element:
-        for session in element.sessions():
-            pool.submit(handle, handler, session)
-
-
-def handle(handler: Callable[[ServiceSession], object], session: ServiceSession) -> None:
-    """One session."""
-    try:
-        with session:
-            handler(session)
-    except SessionClosed:
-        return
-    except Exception:
-        log.exception("the handler of the session with %s port %d failed", session.peer_addresses, session.peer_port)
-
-
-@contextlib.contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the main thread as the end of the program does, unless the program handles it itself."""
-    free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if not free or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
