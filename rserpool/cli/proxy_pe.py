@@ -15,8 +15,8 @@ from rserpool.cli.readiness import notify
 from rserpool.messages import POLICY_VALUES, TCPTransport
 from rserpool.policies import name_of
 from rserpool.proxy.checks import parse_check, parse_command
-from rserpool.proxy.element import ElementProxy, Watching
-from rserpool.proxy.pools import PoolRegistration
+from rserpool.proxy.element_proxy import ElementProxy, Watching
+from rserpool.proxy.pool_registration import PoolRegistration
 from rserpool.settings.locator import parse_address
 from rserpool.settings.schema import ConfigError
 

@@ -8,8 +8,8 @@ from typing import Any
 from rserpool.cli.proxying import Common, Ending, Options, log, node_of, place, required, run
 from rserpool.cli.readiness import notify
 from rserpool.client import PoolUser
-from rserpool.proxy.pools import WatchedPool
-from rserpool.proxy.user import Bounds, UserProxy
+from rserpool.proxy.user_proxy import Bounds, UserProxy
+from rserpool.proxy.watched_pool import WatchedPool
 from rserpool.settings.schema import ConfigError
 
 

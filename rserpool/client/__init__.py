@@ -20,13 +20,13 @@ from rserpool.client.errors import (
     SessionFailed,
     UnknownPool,
 )
+from rserpool.client.event_queue import EventsDropped
 from rserpool.client.node import Node
 from rserpool.client.pool_element import PoolElement
 from rserpool.client.pool_user import PoolUser, getaddrinfo, resolve
-from rserpool.client.queue import EventsDropped
-from rserpool.client.session.data import CookieRejected, Data, Resumed
+from rserpool.client.session.cookie_sealing import Sealer
+from rserpool.client.session.items import CookieRejected, Data, Resumed
 from rserpool.client.session.pool_socket import PoolSocket, Received, Send
-from rserpool.client.session.sealing import Sealer
 from rserpool.client.session.service import Service, ServiceSession
 from rserpool.client.session.serving import serve
 from rserpool.client.session.session import FailoverEvent, Session, open_session

@@ -1,6 +1,6 @@
 """What a pool element or pool user is told when a registrar does not help."""
 
-from rserpool.client.session.data import Data
+from rserpool.client.session.items import Data
 from rserpool.errors import Cause, RemoteProtocolError, RSerPoolError
 from rserpool.messages import ErrorCause
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from rserpool.client.faces import Events, Face, Line
-from rserpool.client.places import announcement_groups, local_addresses, server_addresses, texts
+from rserpool.client.node_addresses import announcement_groups, local_addresses, server_addresses, texts
 from rserpool.errors import LocalProtocolError
 from rserpool.model.addresses import Address
 from rserpool.protocol.actions import Abort, Note, Send, Shutdown
@@ -34,14 +34,15 @@ SECONDS = 1e-6
 class Node:
     """Where pool elements and a pool user live together, with one home registrar: an asynchronous context manager.
 
-    ``registrars``: see places.server_addresses. ``groups``: multicast groups in which registrars announce themselves,
-    ADDRESS:PORT; those of IANA and rsplib where no registrar is configured and none is given; ``interfaces``: the
-    network interfaces to listen on, all if unset. ``local``: the addresses to speak from; ``preferred``: addresses to
-    be among those where ``local`` names none and this host has them. ``tcp``: whether a registrar that announces itself
-    may be asked over TCP, by a user alone. ``listen``: whether registrars may call; without it, no element can live
-    here. ``transport`` carries SCTP, ``tcp_transport`` TCP; the node stops only those that it chose itself.
+    ``registrars``: the configured registrars, as node_addresses.server_addresses reads them. ``groups``: the multicast
+    groups, ADDRESS:PORT, in which registrars announce themselves; by default those of IANA and rsplib if no registrar
+    is configured, else none. ``interfaces``: the network interfaces to listen on for announcements; by default all.
+    ``local``: the addresses to speak from; ``preferred``: addresses of this host to use if ``local`` is not given.
+    ``tcp``: use a registrar that announces TCP; for a pool user only. ``listen``: let registrars open associations to
+    this node, which pool elements need. ``transport`` carries SCTP, ``tcp_transport`` TCP; the node stops only those
+    that it chose itself.
 
-    Raises LocalProtocolError for what cannot be meant; entering raises OSError or TransportUnavailable.
+    Raises LocalProtocolError for an argument that makes no sense. Entering raises OSError or TransportUnavailable.
     """
 
     def __init__(

@@ -8,14 +8,14 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from rserpool.client.cards import Cards
+from rserpool.client.business_cards import Cards
 from rserpool.client.errors import NoRegistrar, Refused, refusal
-from rserpool.client.leaving import leaver
+from rserpool.client.event_queue import EventQueue
 from rserpool.client.node import Node
 from rserpool.client.pool_user import PoolUser, octets
-from rserpool.client.queue import EventQueue
-from rserpool.client.session.sealing import Sealer
+from rserpool.client.session.cookie_sealing import Sealer
 from rserpool.client.session.service import Service, ServiceSession
+from rserpool.client.sigterm import leaver
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import (
     POLICY_VALUES,

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from rserpool.client import FAST, PoolElement, PoolUser
 from rserpool.client.errors import SessionClosed
-from rserpool.client.session.data import Data, Resumed
+from rserpool.client.session.items import Data, Resumed
 from rserpool.client.session.service import ServiceSession
 from rserpool.client.session.session import Session, open_session
 

@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from rserpool.client.errors import NoElement, SessionClosed, SessionFailed
-from rserpool.client.places import texts
+from rserpool.client.node_addresses import texts
 from rserpool.client.pool_user import PoolUser, octets
 from rserpool.client.session.channels import Channel
-from rserpool.client.session.data import Data
-from rserpool.client.session.opening import Opener
+from rserpool.client.session.connector import Opener
+from rserpool.client.session.items import Data
 from rserpool.errors import LocalProtocolError, RSerPoolError
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.model.numbers import ASAP_PPID

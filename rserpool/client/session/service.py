@@ -14,10 +14,10 @@ from typing import Self
 from rserpool import messages
 from rserpool.client.errors import SessionClosed
 from rserpool.client.session.channels import Channel
-from rserpool.client.session.conversation import Conversation
-from rserpool.client.session.data import CookieRejected, Resumed
-from rserpool.client.session.listening import Listener, listen
-from rserpool.client.session.sealing import SealBroken, Sealer
+from rserpool.client.session.cookie_sealing import SealBroken, Sealer
+from rserpool.client.session.items import CookieRejected, Resumed
+from rserpool.client.session.listeners import Listener, listen
+from rserpool.client.session.session_base import Conversation
 from rserpool.messages import BusinessCard
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.session.element_session import Carded, Echoed, ElementSession, Ended, SessionAction

@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 from rserpool.client.errors import SessionFailed, UnknownPool
-from rserpool.client.places import texts
+from rserpool.client.node_addresses import texts
 from rserpool.client.pool_element import PoolElement
 from rserpool.client.pool_user import PoolUser, octets
 from rserpool.client.session.channels import Channel
-from rserpool.client.session.conversation import Conversation
-from rserpool.client.session.data import Data
-from rserpool.client.session.opening import Opener
+from rserpool.client.session.connector import Opener
+from rserpool.client.session.items import Data
+from rserpool.client.session.session_base import Conversation
 from rserpool.errors import RSerPoolError
 from rserpool.messages import BusinessCard
 from rserpool.messages.resolved import ResolvedElement

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from rserpool.client.errors import SessionClosed
-from rserpool.client.session.conversation import Conversation
-from rserpool.client.session.data import Data
+from rserpool.client.session.items import Data
+from rserpool.client.session.session_base import Conversation
 
 CHUNK: Final = 32 << 10
 """Octets of the largest message that is made of a stream."""

@@ -17,8 +17,8 @@ from rserpool.client import (
     ResolvedElement,
     State,
 )
-from rserpool.client.places import announcement_groups, local_addresses, server_addresses
-from rserpool.client.queue import EVENTS_KEPT, EventQueue
+from rserpool.client.event_queue import EVENTS_KEPT, EventQueue
+from rserpool.client.node_addresses import announcement_groups, local_addresses, server_addresses
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import (
     AsapError,

@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from rserpool.client.session.data import Data
+from rserpool.client.session.items import Data
 from rserpool.client.session.service import Service, ServiceSession
 from rserpool.client.session.session import Session, open_session
 from rserpool.errors import LocalProtocolError

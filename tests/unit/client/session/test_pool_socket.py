@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rserpool.client.errors import SessionClosed, SessionFailed
-from rserpool.client.session.data import Data
+from rserpool.client.session.items import Data
 from rserpool.client.session.pool_socket import MAX_LINES, MAX_UNREAD, PoolSocket, Received, Send
 from rserpool.client.session.service import ServiceSession
 from rserpool.errors import LocalProtocolError

@@ -10,8 +10,8 @@ import pytest
 
 from rserpool.client import PoolElement
 from rserpool.client.errors import SessionFailed
-from rserpool.client.session.data import Data, Resumed
-from rserpool.client.session.sealing import Sealer
+from rserpool.client.session.cookie_sealing import Sealer
+from rserpool.client.session.items import Data, Resumed
 from rserpool.client.session.service import Service, ServiceSession
 from rserpool.client.session.serving import serve
 from rserpool.client.session.session import Session, open_session

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from rserpool.client.errors import NoElement, SessionClosed, SessionFailed
-from rserpool.client.session.data import Data, Resumed
+from rserpool.client.session.items import Data, Resumed
 from rserpool.client.session.service import ServiceSession
 from rserpool.client.session.session import FailoverEvent, Session
 from rserpool.errors import LocalProtocolError

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from rserpool.client.errors import SessionClosed
-from rserpool.client.session.data import CookieRejected, Data, Resumed
-from rserpool.client.session.sealing import MAX_STATE, Sealer
+from rserpool.client.session.cookie_sealing import MAX_STATE, Sealer
+from rserpool.client.session.items import CookieRejected, Data, Resumed
 from rserpool.client.session.service import ServiceSession
 from rserpool.client.session.session import Session
 from rserpool.errors import LocalProtocolError

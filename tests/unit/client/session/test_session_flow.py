@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from rserpool.client.session.channels import Channel
-from rserpool.client.session.data import Data
+from rserpool.client.session.items import Data
 from rserpool.client.session.service import ServiceSession
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.settings.session import SessionSettings

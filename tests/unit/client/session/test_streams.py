@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from rserpool.client.errors import SessionFailed
-from rserpool.client.session.data import Data
+from rserpool.client.session.items import Data
 from rserpool.client.session.service import ServiceSession
 from rserpool.client.session.streams import CHUNK, streams
 from tests.support.pools import SMALL, World, eventually, in_world

@@ -5,7 +5,7 @@ import errno
 import socket
 from collections.abc import Sequence
 
-from rserpool.client.places import local_addresses
+from rserpool.client.node_addresses import local_addresses
 from rserpool.client.session.channels import Channel, SctpPort, TcpChannel, UdpChannel
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.protocol.client.candidates import ServerAddress

@@ -16,7 +16,7 @@ from rserpool.errors import LocalProtocolError
 from rserpool.messages import Policy, PolicyType, TCPTransport
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.proxy import relay
-from rserpool.proxy.user import Bounds, UserProxy
+from rserpool.proxy.user_proxy import Bounds, UserProxy
 from tests.support.virtual_time import VirtualLoop
 
 HOST = "127.0.0.1"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rserpool.client.errors import MissingExtra
-from rserpool.client.session.sealing import HEADER, LIFE, MAX_STATE, OVERHEAD, Opened, Reason, SealBroken, Sealer
+from rserpool.client.session.cookie_sealing import HEADER, LIFE, MAX_STATE, OVERHEAD, Opened, Reason, SealBroken, Sealer
 from rserpool.errors import LocalProtocolError
 from rserpool.settings.session import MAX_COOKIE
 

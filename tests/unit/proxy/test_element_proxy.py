@@ -12,7 +12,7 @@ import pytest
 from rserpool.client import NoRegistrar
 from rserpool.errors import LocalProtocolError
 from rserpool.proxy.checks import Failed
-from rserpool.proxy.element import ElementProxy, Watching
+from rserpool.proxy.element_proxy import ElementProxy, Watching
 from tests.support.virtual_time import run_virtually
 
 

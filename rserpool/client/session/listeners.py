@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 from rserpool import messages
 from rserpool.client.session.channels import HIGH_WATER, MAX_DATAGRAM, Owner, SctpChannel, SctpPort, TcpChannel
-from rserpool.client.session.opening import SHARED
+from rserpool.client.session.connector import SHARED
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import SCTPTransport, TCPTransport, UDPTransport
 from rserpool.settings.session import ServiceSettings

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from rserpool.client.errors import SessionClosed
 from rserpool.client.session.channels import Channel
-from rserpool.client.session.data import Data
+from rserpool.client.session.items import Data
 from rserpool.errors import LocalProtocolError
 from rserpool.model.numbers import ASAP_PPID
 from rserpool.protocol.session.outbox import Waiting
