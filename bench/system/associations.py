@@ -15,7 +15,8 @@ import uvloop
 from bench.system.populate import Populator
 from bench.system.servers import HOST, echo, free_port, processor_seconds, registrar
 from rserpool.messages import HandleResolution
-from rserpool.transport.interface import Address, Down, Endpoint, Tuning
+from rserpool.protocol.peer import Peer
+from rserpool.transport.interface import Down, Endpoint, Tuning
 from rserpool.transport.sctp.usrsctp import UsrsctpTransport
 
 HANDLE = b"ComputePool"
@@ -62,10 +63,12 @@ class Clients:
         self.asked[endpoint] = time.perf_counter()
         endpoint.send(assoc, self.request, ASAP)
 
-    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         self.up += 1
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None: ...
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None: ...
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
         self.lost += 1

@@ -9,8 +9,9 @@ import sys
 
 import uvloop
 
+from rserpool.protocol.peer import Peer
 from rserpool.transport.choose import choose
-from rserpool.transport.interface import Address, Down, Endpoint
+from rserpool.transport.interface import Down, Endpoint
 
 
 class TcpEcho(asyncio.Protocol):
@@ -26,9 +27,11 @@ class TcpEcho(asyncio.Protocol):
 class SctpEcho:
     """What comes goes back, as long as there is room."""
 
-    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None: ...
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None: ...
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None: ...
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None: ...
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None: ...
 

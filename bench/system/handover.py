@@ -27,9 +27,10 @@ from bench.system.report import Outcome
 from bench.system.servers import HOST, free_port, processor_seconds, registrar
 from rserpool.cli.collector import settle
 from rserpool.messages import HandleResolution
+from rserpool.protocol.peer import Peer
 from rserpool.registrar.embedded import Registrar
 from rserpool.registrar.server import Server
-from rserpool.transport.interface import Address, Down, Endpoint
+from rserpool.transport.interface import Down, Endpoint
 from rserpool.transport.sctp.usrsctp import UsrsctpEndpoint, UsrsctpTransport
 
 pyximport.install(language_level=3, build_dir="build/pyximport", inplace=False)
@@ -76,12 +77,14 @@ class Elements:
             while self.granted < ELEMENTS:
                 await asyncio.sleep(0.01)
 
-    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         self.up += 1
         assert isinstance(endpoint, UsrsctpEndpoint)
         endpoint.attach(assoc, answering(partial(self.owe, endpoint, assoc)))
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None: ...
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None: ...
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None: ...
 

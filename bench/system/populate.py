@@ -14,7 +14,8 @@ from rserpool.messages import (
     SCTPTransport,
     decode,
 )
-from rserpool.transport.interface import Address, Down, Endpoint
+from rserpool.protocol.peer import Peer
+from rserpool.transport.interface import Down, Endpoint
 from rserpool.transport.sctp.usrsctp import UsrsctpTransport
 
 ASAP = 11
@@ -63,10 +64,12 @@ class Populator:
     async def close(self) -> None:
         await self._transport.stop()
 
-    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         self._up.set()
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None: ...
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None: ...
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None: ...
 

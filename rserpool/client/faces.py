@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rserpool.model.addresses import Address
 from rserpool.model.numbers import ASAP_PPID
 from rserpool.protocol.client.actions import Dial
 from rserpool.protocol.peer import Peer
@@ -88,12 +87,11 @@ class Face:
         assert self._endpoint is not None
         self._endpoint.shutdown(line.assoc)
 
-    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         line = self._by_association.get(assoc)
         if line is None:
             line = Line(self._events.number(), self, assoc)
             self._lines[line.number] = self._by_association[assoc] = line
-        peer = Peer(addresses=addresses, port=port, sctp=self._sctp, round_trip=lambda: endpoint.rtt(assoc))
         self._events.up(line.number, peer)
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
@@ -104,6 +102,9 @@ class Face:
         line = self._by_association.get(assoc)
         if line is not None and ppid == ASAP_PPID:
             self._events.message(line.number, data)
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None:
+        """Never called: a node has no lanes."""
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
         line = self._by_association.pop(assoc, None)

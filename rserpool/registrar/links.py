@@ -167,9 +167,8 @@ class Face:
         if assoc not in self._by_association:
             self._calling[assoc] = call
 
-    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         self._calling.pop(assoc, None)
-        peer = Peer(addresses=addresses, port=port, sctp=self._sctp, round_trip=lambda: endpoint.rtt(assoc))
         self._by_association[assoc] = self._links.add(self._protocol, endpoint, assoc, peer)
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None:

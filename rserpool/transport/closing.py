@@ -1,21 +1,25 @@
-"""The handler that an endpoint has while it closes."""
+"""The handler of an endpoint that is closing."""
 
-from rserpool.transport.interface import Address, Down, Endpoint
+from rserpool.protocol.peer import Peer
+from rserpool.transport.interface import Down, Endpoint
 
 CLOSE_WAIT = 2.0
-"""Seconds that an orderly end of every association may take before the rest is aborted."""
+"""Seconds that close() waits for the orderly end of all associations before it aborts the rest."""
 
 
-class Leaving:
-    """Tells nobody, lets nobody in."""
+class ClosingHandler:
+    """Drops every message and aborts every association that comes up while the endpoint closes."""
 
-    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         endpoint.abort(assoc)
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
         endpoint.abort(assoc)
 
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
+        pass
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None:
         pass
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from rserpool._fast.lane.lane import Lane
 from rserpool.errors import RSerPoolError
 from rserpool.model.association_ends import MAX_MESSAGE, MAX_USER_MESSAGE, AssociationGone, Down
+from rserpool.protocol.peer import Peer
 
 __all__ = [
     "FAST",
@@ -97,26 +98,29 @@ loop from turning, where SCTP runs in that process. Two paths of 2 retransmissio
 
 
 class Handler(Protocol):
-    """Who owns an endpoint is told of what happens on it.
+    """Callbacks of an endpoint's owner.
 
-    Every call comes on the loop's thread, from the loop, never from inside a call of the endpoint's methods. Per
-    association: one on_up, then the messages in order, then one on_down; or on_down(CANT_START) alone.
+    The endpoint calls them from the loop, never from inside one of its own methods. Each association gets one on_up,
+    then its messages in order, then one on_down; or on_down(CANT_START) alone.
     """
 
-    def on_up(self, endpoint: "Endpoint", assoc: int, addresses: tuple[Address, ...], port: int) -> None:
-        """An association is up: one that connect() asked for, or one from a peer. Addresses and port are the peer's."""
+    def on_up(self, endpoint: "Endpoint", assoc: int, peer: Peer) -> None:
+        """An association has come up, opened by connect() or by the peer."""
 
     def on_restart(self, endpoint: "Endpoint", assoc: int) -> None:
-        """The peer lost its state and set up the association anew; its identifier stays."""
+        """The peer lost its state and restarted the association (RFC 9260 5.2.4); the identifier stays the same."""
 
     def on_message(self, endpoint: "Endpoint", assoc: int, data: bytes, ppid: int) -> None:
         """One whole message and its payload protocol identifier, in host byte order."""
 
+    def on_answer(self, endpoint: "Endpoint", assoc: int, data: bytes) -> None:
+        """An answer of the association's lane could not be sent (see Attaching): send it later, or drop it."""
+
     def on_down(self, endpoint: "Endpoint", assoc: int, reason: Down) -> None:
-        """The association is over; its identifier is not valid any more."""
+        """The association has ended, and its identifier is no longer valid."""
 
     def on_writable(self, endpoint: "Endpoint", assoc: int) -> None:
-        """After send() returned False: it is worth another try."""
+        """There is room again after send() returned False."""
 
 
 class Endpoint(Protocol):
@@ -186,8 +190,10 @@ class Attaching(Protocol):
     """An endpoint that can answer from a registrar's fast lane."""
 
     def attach(self, assoc: int, lane: Lane) -> None:
-        """What the lane serves is answered at once, and the handler not told. For answers that find no room it owes
-        ``on_answer(endpoint, assoc, data)``. AssociationGone."""
+        """Answer the requests that the lane serves without calling on_message.
+
+        If an answer cannot be sent, the endpoint calls on_answer. AssociationGone.
+        """
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from rserpool.errors import LocalProtocolError
+from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import (
     MAX_MESSAGE,
     MAX_USER_MESSAGE,
@@ -57,9 +58,10 @@ class _Half:
 
 
 class MemoryNetwork:
-    """Where the endpoints find each other."""
+    """The network that its endpoints share. With ``sctp`` False it stands for TCP: its associations are connections."""
 
-    def __init__(self, schedule: Schedule | None = None) -> None:
+    def __init__(self, schedule: Schedule | None = None, *, sctp: bool = True) -> None:
+        self.sctp = sctp
         self._queue: deque[Callable[[], None]] = deque()
         self._schedule = schedule
         self._bound: dict[tuple[Address, int], MemoryEndpoint] = {}
@@ -250,7 +252,8 @@ class MemoryEndpoint:
             if not half.over and half.other is not None:
                 half.up = True
                 there = half.other.endpoint
-                self.handler.on_up(self, half.assoc, there.local_addresses, there.port)
+                peer = Peer(addresses=there.local_addresses, port=there.port, sctp=self._network.sctp)
+                self.handler.on_up(self, half.assoc, peer)
 
         self._post(half, happen)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from ipaddress import IPv4Address, IPv6Address
 
 from rserpool.messages import (
     EnrpMessage,
@@ -14,6 +13,7 @@ from rserpool.messages import (
     Presence,
     decode,
 )
+from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import AssociationGone, Down, Endpoint, Transport
 from tests.scenarios.octets import OCTETS, octets
 from tests.scenarios.tester import SILENCE, SOON
@@ -122,9 +122,7 @@ class FakeRegistrar:
 
     # The transport's calls
 
-    def on_up(
-        self, endpoint: Endpoint, assoc: int, addresses: tuple[IPv4Address | IPv6Address, ...], port: int
-    ) -> None:
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         self.assoc = assoc
         self.up.set()
 
@@ -149,6 +147,9 @@ class FakeRegistrar:
                 self.send(HandleTableResponse(sender_identifier=self.identifier, receiver_identifier=0))
             case _:
                 self.inbox.put_nowait(data)
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None:
+        raise AssertionError("no lane is attached")
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
         self.down.set()

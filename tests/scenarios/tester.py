@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from rserpool.messages import EndpointKeepAlive, EndpointKeepAliveAck, Message, decode
+from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import Down, Endpoint, Transport
 from tests.scenarios.octets import OCTETS, octets
 
@@ -104,9 +104,7 @@ class Counterpart:
 
     # The transport's calls
 
-    def on_up(
-        self, endpoint: Endpoint, assoc: int, addresses: tuple[IPv4Address | IPv6Address, ...], port: int
-    ) -> None:
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         line = self.lines[id(endpoint)]
         line.assoc = assoc
         line.up.set()
@@ -117,6 +115,9 @@ class Counterpart:
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
         assert ppid == ASAP_PPID
         self.lines[id(endpoint)].heard(data)
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None:
+        raise AssertionError("no lane is attached")
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
         line = self.lines[id(endpoint)]

@@ -28,7 +28,7 @@ class World:
             loop.call_soon(event)
 
         self.network = MemoryNetwork(later)
-        self.tcp = MemoryNetwork(later)
+        self.tcp = MemoryNetwork(later, sctp=False)
 
     async def registrar(self, address: str = REGISTRAR, *flags: str) -> Server:
         parser = argparse.ArgumentParser()

@@ -70,7 +70,7 @@ class MemoryLab:
         add_flags(parser)
         given = ("--identifier=0x22222222", f"--asap={ADDRESS}:{PORT}", f"--profile={self.profile}", *flags)
         config = load(vars(parser.parse_args(given)), {}, None, 1)
-        tcp = self.tcp or MemoryTransport(MemoryNetwork())
+        tcp = self.tcp or MemoryTransport(MemoryNetwork(sctp=False))
         server = Server(config, sctp=self.transport, tcp=tcp, announcer=self.announcements)
         await server.start()
         self.end.push_async_callback(server.stop)

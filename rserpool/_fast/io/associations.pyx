@@ -54,6 +54,14 @@ cdef class Associations:
         """See interface.Endpoint.peer_addresses."""
         raise NotImplementedError
 
+    def rtt(self, assoc: int) -> float | None:
+        """See interface.Endpoint.rtt."""
+        raise NotImplementedError
+
+    def peer_record(self, assoc: int, port: int) -> object:
+        """The peer's record for Handler.on_up. AssociationGone."""
+        raise NotImplementedError
+
     def occupied(self) -> None:
         """The count has left zero."""
 
@@ -253,12 +261,12 @@ cdef class Associations:
 
     cdef int tell_up(self, uint32_t assoc, Association association) except -1:
         try:
-            addresses = self.peer_addresses(assoc)
+            peer = self.peer_record(assoc, association.port)
         except AssociationGone:                         # as the next event will say
             association.up = False
             association.aborted = True
             return 0
-        self.handler.on_up(self, assoc, addresses, association.port)
+        self.handler.on_up(self, assoc, peer)
         return 0
 
     cdef int tell_end(self, uint32_t assoc, Association association, State state) except -1:

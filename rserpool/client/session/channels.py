@@ -7,6 +7,7 @@ import socket
 import struct
 from typing import Final, Protocol, cast
 
+from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import MAX_USER_MESSAGE, Address, AssociationGone, Down, Endpoint, as_address
 from rserpool.transport.tcp.endpoint import KEEPALIVE
 
@@ -122,7 +123,7 @@ class SctpPort:
         """A peer opened an association: its channel, or None where it is not wanted."""
         return None
 
-    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         channel = self._channels.get(assoc)
         if channel is None:
             channel = self.arrived(endpoint, assoc)
@@ -130,7 +131,7 @@ class SctpPort:
                 endpoint.abort(assoc)
                 return
             self._channels[assoc] = channel
-        channel.addresses, channel.port, channel.ready = addresses, port, True
+        channel.addresses, channel.port, channel.ready = peer.addresses, peer.port, True
         if channel.owner is not None:
             channel.owner.channel_up(channel)
 
@@ -143,6 +144,9 @@ class SctpPort:
         channel = self._channels.get(assoc)
         if channel is not None and channel.owner is not None:
             channel.owner.channel_data(data, ppid)
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None:
+        """Never called: the associations of sessions have no lanes."""
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
         channel = self._channels.pop(assoc, None)

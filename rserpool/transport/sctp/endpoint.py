@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+from functools import partial
 
 from rserpool._fast.io.associations import Associations
-from rserpool.transport.closing import CLOSE_WAIT, Leaving
+from rserpool.protocol.peer import Peer
+from rserpool.transport.closing import CLOSE_WAIT, ClosingHandler
 from rserpool.transport.interface import MAX_USER_MESSAGE, Handler
 
 SIP = 1.0
@@ -35,6 +37,9 @@ class SctpEndpoint(Associations):
     @property
     def port(self) -> int:
         return self._port
+
+    def peer_record(self, assoc: int, port: int) -> Peer:
+        return Peer(addresses=self.peer_addresses(assoc), port=port, sctp=True, round_trip=partial(self.rtt, assoc))
 
     def occupied(self) -> None:
         self._empty.clear()
@@ -77,7 +82,7 @@ class SctpEndpoint(Associations):
         await asyncio.shield(self._closed)
 
     async def _close(self) -> None:
-        self.handler = Leaving()
+        self.handler = ClosingHandler()
         for assoc in self.identifiers():
             self.resume(assoc)
             self.shutdown(assoc)

@@ -17,7 +17,8 @@ from rserpool._fast.io.tcp import Streams
 from rserpool._fast.lane.lane import Lane
 from rserpool.errors import LocalProtocolError
 from rserpool.model.numbers import ASAP_PPID
-from rserpool.transport.closing import CLOSE_WAIT, Leaving
+from rserpool.protocol.peer import Peer
+from rserpool.transport.closing import CLOSE_WAIT, ClosingHandler
 from rserpool.transport.interface import MAX_MESSAGE, Address, AssociationGone, Down, Handler, as_address
 from rserpool.transport.tcp.acceptor import Acceptor
 from rserpool.transport.udp.sockets import expand
@@ -290,7 +291,8 @@ class TcpEndpoint:
         self._connecting.pop(connection.assoc, None)
         self._connections[connection.assoc] = connection
         self._empty.clear()
-        self.tell(self.handler.on_up, connection.assoc, connection.addresses, connection.port)
+        peer = Peer(addresses=connection.addresses, port=connection.port, sctp=False)
+        self.tell(self.handler.on_up, connection.assoc, peer)
 
     def departed(self, connection: _Connection, reason: Down) -> None:
         if self._connections.pop(connection.assoc, None) is None:
@@ -398,7 +400,7 @@ class TcpEndpoint:
         await asyncio.shield(self._closed)
 
     async def _close(self) -> None:
-        self.handler = Leaving()
+        self.handler = ClosingHandler()
         for acceptor in self._acceptors:
             acceptor.close()
         for assoc in (*self._connecting, *self._connections):

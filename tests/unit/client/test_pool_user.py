@@ -31,6 +31,7 @@ from rserpool.messages import (
     Registration,
     RegistrationResponse,
 )
+from rserpool.protocol.peer import Peer
 from rserpool.transport.memory import MemoryTransport
 from tests.support.client_bench import listed
 from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, Scripted, World, eventually, in_world
@@ -235,7 +236,7 @@ def narrow() -> tuple[Narrow, Face, Line]:
     face = Face(events, lines, sctp=True)
     endpoint = Narrow()
     face.opened(endpoint)  # type: ignore[arg-type]
-    face.on_up(endpoint, 5, (), 3863)  # type: ignore[arg-type]
+    face.on_up(endpoint, 5, Peer(addresses=(), port=3863, sctp=True))  # type: ignore[arg-type]
     return endpoint, face, lines[1]
 
 

@@ -77,7 +77,7 @@ class Row(Remembering):
 
 def test_a_row_goes_out_at_once_and_what_has_no_room_behind_it(links: Links) -> None:
     endpoint, face = Row(room=2), Face(links, Protocol.ASAP)
-    face.on_up(cast(Endpoint, endpoint), 7, PEER.addresses, PEER.port)
+    face.on_up(cast(Endpoint, endpoint), 7, PEER)
     assert links.send_row(1, [b"1", b"2", b"3", b"4"])
     assert links.send_row(1, [b"5"])
     assert endpoint.rows == [[b"1", b"2", b"3", b"4"]]
@@ -96,14 +96,14 @@ def test_a_row_goes_message_by_message_where_packets_are_not_shared(links: Links
 
     sent: list[bytes] = []
     face = Face(links, Protocol.ASAP)
-    face.on_up(cast(Endpoint, Alone()), 7, PEER.addresses, PEER.port)
+    face.on_up(cast(Endpoint, Alone()), 7, PEER)
     assert links.send_row(1, [b"1", b"2"])
     assert sent == [b"1", b"2"]
 
 
 def test_a_row_to_an_association_that_has_ended_is_swallowed(links: Links) -> None:
     endpoint, face = Row(room=9), Face(links, Protocol.ASAP)
-    face.on_up(cast(Endpoint, endpoint), GONE, PEER.addresses, PEER.port)
+    face.on_up(cast(Endpoint, endpoint), GONE, PEER)
     assert links.send_row(1, [b"1"])
     assert links.send_row(2, [b"1"])
     assert endpoint.sent == []
@@ -113,7 +113,7 @@ def test_a_row_to_an_association_that_has_ended_is_swallowed(links: Links) -> No
 def test_a_message_either_way_keeps_it(links: Links, way: str) -> None:
     endpoint = Remembering()
     face = Face(links, Protocol.ASAP)
-    face.on_up(cast(Endpoint, endpoint), 7, PEER.addresses, PEER.port)
+    face.on_up(cast(Endpoint, endpoint), 7, PEER)
     events: dict[str, Callable[[], object]] = {
         "sent": lambda: links.send(1, b"x"),
         "received": lambda: face.on_message(cast(Endpoint, endpoint), 7, b"x", Protocol.ASAP.value),

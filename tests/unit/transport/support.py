@@ -7,7 +7,8 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Address
 
-from rserpool.transport.interface import MAX_MESSAGE, Address, Down, Endpoint, Transport, Tuning
+from rserpool.protocol.peer import Peer
+from rserpool.transport.interface import MAX_MESSAGE, Down, Endpoint, Transport, Tuning
 
 LIMIT = 30.0
 HOST = "127.0.0.1"
@@ -25,7 +26,7 @@ class Recorder:
 
     def __init__(self, *, echo: bool = False) -> None:
         self.echo = echo
-        self.up: dict[int, tuple[tuple[Address, ...], int]] = {}
+        self.up: dict[int, Peer] = {}
         self.down: list[tuple[int, Down]] = []
         self.restarted: list[int] = []
         self.messages: list[tuple[int, bytes, int]] = []
@@ -39,8 +40,8 @@ class Recorder:
         self.order.append(what)
         self._news.set()
 
-    def on_up(self, endpoint: Endpoint, assoc: int, addresses: tuple[Address, ...], port: int) -> None:
-        self.up[assoc] = addresses, port
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
+        self.up[assoc] = peer
         self._note("up")
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
@@ -52,6 +53,9 @@ class Recorder:
         self._note("message")
         if self.echo:
             endpoint.send(assoc, data, ppid)
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None:
+        self._note("answer")
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
         self.down.append((assoc, reason))

@@ -17,10 +17,13 @@ MANY = 1000
 def test_bring_up_tells_both_sides_who_the_other_is(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
-            assert p.at_client.up[p.assoc] == ((LOOPBACK,), p.server.port)
-            addresses, port = p.at_server.up[p.server_assoc]
-            assert addresses == (LOOPBACK,)
-            assert back_end == "tcp" or port == p.client.port
+            peer = p.at_client.up[p.assoc]
+            assert (peer.addresses, peer.port) == ((LOOPBACK,), p.server.port)
+            peer = p.at_server.up[p.server_assoc]
+            assert peer.addresses == (LOOPBACK,)
+            assert peer.sctp == (back_end != "tcp")
+            assert peer.sctp is False or peer.port == p.client.port
+            assert peer.principal.anonymous
             assert p.client.peer_addresses(p.assoc) == (LOOPBACK,)
             assert p.server.peer_addresses(p.server_assoc) == (LOOPBACK,)
             assert p.server.local_addresses == (LOOPBACK,)

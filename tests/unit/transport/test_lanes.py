@@ -1,5 +1,7 @@
-"""Answers from a registrar's fast lane, over SCTP: in their order among the rest, also where there is no room."""
+"""Answers from a registrar's fast lane: in order among other messages, also without room and while closing."""
 
+import asyncio
+import contextlib
 from collections import deque
 
 import pytest
@@ -9,7 +11,7 @@ from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace
 from rserpool._fast.lane.lane import Lane, Tally
 from rserpool._fast.lane.registration import Guest, Terms
-from rserpool.transport.interface import Attaching, Endpoint
+from rserpool.transport.interface import AssociationGone, Attaching, Endpoint
 from tests.support import elements
 from tests.unit.transport.conftest import Run
 from tests.unit.transport.support import HOST, Recorder, message, transport
@@ -108,5 +110,43 @@ def test_answers_keep_their_order(back_end: str, run: Run, paused: bool) -> None
             await said.until(lambda: len(said.messages) == total)
             assert [data for _, data, _ in said.messages] == expected
             assert not heard.waiting
+
+    run(main())
+
+
+class Dropper(Server):
+    """Drops what the lane does not serve, and the answers that the endpoint could not send."""
+
+    def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
+        """Send nothing: a refused send() would keep the lane from answering until there is room."""
+
+    def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None:
+        self.refused += 1
+        self._note("answer")
+
+
+def test_answers_that_find_no_room_while_the_endpoint_closes_are_dropped(back_end: str, run: Run) -> None:
+    if back_end == "memory":
+        pytest.skip("memory takes no lanes")
+
+    async def main() -> None:
+        async with transport(back_end) as made:
+            heard, said = Dropper(), Recorder()
+            server = await made.endpoint(heard, addresses=[HOST])
+            client = await made.endpoint(said, addresses=[HOST], listen=False)
+            assoc = client.connect([HOST], server.port)
+            await heard.until(lambda: bool(heard.up))
+            await said.until(lambda: assoc in said.up)
+            heard.attach(server)
+            client.pause(assoc)
+            while back_end != "tcp" and not heard.refused:
+                client.send(assoc, REQUEST, 11)
+                await asyncio.sleep(0)
+            closing = asyncio.ensure_future(server.close())
+            for _ in range(50):
+                with contextlib.suppress(AssociationGone):
+                    client.send(assoc, REQUEST, 11)
+                await asyncio.sleep(0)
+            await closing
 
     run(main())

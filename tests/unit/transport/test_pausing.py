@@ -164,7 +164,7 @@ def test_an_association_that_was_paused_is_like_any_other(back_end: str, run: Ru
             other = Second(p, back_end)
             await other.connect()
             await part(p, other)
-            assert p.server.peer_addresses(p.server_assoc) == p.at_server.up[p.server_assoc][0]
+            assert p.server.peer_addresses(p.server_assoc) == p.at_server.up[p.server_assoc].addresses
             rtt = p.server.rtt(p.server_assoc)
             assert rtt is None or 0 <= rtt < 10
             if back_end != "tcp":

@@ -11,6 +11,7 @@ import pytest
 
 from rserpool._fast.io.tcp import Streams
 from rserpool._fast.lane.lane import Lane
+from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import Attaching, Down, Endpoint
 from rserpool.transport.tcp.endpoint import TcpEndpoint
 from tests.support import elements
@@ -34,11 +35,11 @@ class Attached(Recorder):
         super().__init__(echo=True)
         self.lanes: dict[int, Lane] = {}
 
-    def on_up(self, endpoint: Endpoint, assoc: int, *where: object) -> None:
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         self.lanes[assoc] = lane_of_one_pool()
         assert isinstance(endpoint, Attaching)
         endpoint.attach(assoc, self.lanes[assoc])
-        super().on_up(endpoint, assoc, *where)  # type: ignore[arg-type]
+        super().on_up(endpoint, assoc, peer)
 
 
 @contextlib.asynccontextmanager

@@ -13,6 +13,7 @@ from rserpool.client.session.service import ServiceSession
 from rserpool.client.session.session import Session
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Cookie, CookieEcho
+from rserpool.protocol.peer import Peer
 from rserpool.settings.session import MAX_COOKIE, ServiceSettings, SessionSettings
 from rserpool.transport.interface import AssociationGone, Endpoint
 from tests.support.machines import card, element
@@ -43,7 +44,7 @@ class Stranger:
         self.received: list[tuple[bytes, int]] = []
         self.downs = 0
 
-    def on_up(self, endpoint: Endpoint, assoc: int, addresses: object, port: int) -> None:
+    def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         self.assocs.append(assoc)
 
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:

@@ -42,8 +42,8 @@ def test_all_addresses_of_both_families(run: Run) -> None:
             assoc = client.connect(["10.45.0.1", "fd44::1"], server.port)
             await said.until(lambda: assoc in said.up)
             await heard.until(lambda: bool(heard.up))
-            ((addresses, port),) = heard.up.values()
-            assert (sorted(map(str, addresses)), port) == (["10.44.0.1", "fd44::1"], client.port)
+            (peer,) = heard.up.values()
+            assert (sorted(map(str, peer.addresses)), peer.port) == (["10.44.0.1", "fd44::1"], client.port)
             assert sorted(map(str, client.peer_addresses(assoc))) == sorted(NEAR)
             assert [str(a) for a in server.local_addresses] == NEAR
             assert client.send(assoc, message(), 11)
@@ -130,8 +130,8 @@ def test_usrsctp_serves_the_kernel(run: Run) -> None:
             for size in (16, 60_000):
                 assert client.send(assoc, message(size), 12)
             await said.until(lambda: len(said.messages) == 2)
-            ((addresses, port),) = heard.up.values()
-            assert ([str(a) for a in addresses], port) == (["10.45.0.1"], client.port)
+            (peer,) = heard.up.values()
+            assert ([str(a) for a in peer.addresses], peer.port) == (["10.45.0.1"], client.port)
             client.abort(assoc)
             await heard.until(lambda: heard.reasons == [Down.ABORTED])
 
