@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from rserpool._fast.codec.encode import encode
+from rserpool.messages.record import Record
 
 
 class PolicyType(enum.IntEnum):
@@ -56,19 +56,6 @@ POLICY_VALUES: dict[int, tuple[str, ...]] = {
 }
 """The names of the 32-bit values behind each policy type, in the order of the wire. ``rserpool.policies`` adds those of
 custom policies."""
-
-
-class Record:
-    """What every record can do."""
-
-    __slots__ = ()
-
-    def encode(self) -> bytes:
-        """The octets with their final padding: a whole message, parameter or error cause.
-
-        Raises LocalProtocolError for values that the wire cannot carry.
-        """
-        return encode(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from rserpool._fast.codec.layouts cimport (
     K_ASAP_ERROR, K_BUSINESS_CARD, K_COOKIE, K_COOKIE_ECHO, K_DEREGISTRATION, K_DEREGISTRATION_RESPONSE,
     K_ENDPOINT_KEEP_ALIVE, K_ENDPOINT_KEEP_ALIVE_ACK, K_ENDPOINT_UNREACHABLE, K_ENRP_ERROR, K_HANDLE_RESOLUTION,
     K_HANDLE_RESOLUTION_RESPONSE, K_HANDLE_TABLE_REQUEST, K_HANDLE_TABLE_RESPONSE, K_HANDLE_UPDATE, K_INIT_TAKEOVER,
-    K_INIT_TAKEOVER_ACK, K_LIST_REQUEST, K_LIST_RESPONSE, K_POOL_ENTRY, K_PRESENCE, K_REGISTRATION,
-    K_REGISTRATION_RESPONSE, K_SERVER_ANNOUNCE, K_TAKEOVER_SERVER, Kind, make
+    K_INIT_TAKEOVER_ACK, K_LIST_REQUEST, K_LIST_RESPONSE, K_POOL_ENTRY, K_PRESENCE,
+    K_REGISTRATION, K_REGISTRATION_RESPONSE, K_SERVER_ANNOUNCE, K_SERVER_INFORMATION, K_TAKEOVER_SERVER, Kind,
+    kind_of_class, make
 )
 from rserpool._fast.codec.parameters cimport (
     read_identifier, read_octets, read_operation_error, read_policy, read_pool_element, read_server_information,
@@ -344,3 +345,67 @@ def decode(bytes data not None, str protocol not None):
         if size and octets[0] == (<uint8_t>E_ERROR if enrp else <uint8_t>A_ERROR):
             error.report = False
         raise
+
+
+cdef object read_parameter(const Tlv *t, Skipped skipped):
+    if t.type == T_POLICY:
+        return read_policy(t)
+    if t.type == T_POOL_ELEMENT:
+        return read_pool_element(t, skipped)
+    if t.type == T_SERVER_INFORMATION:
+        return read_server_information(t, skipped)
+    return read_transport(t, skipped)
+
+
+def decode_parameter(bytes octets not None, record_class):
+    """The record of one parameter; see rserpool.messages.codec.decode_parameter."""
+    cdef Cursor c = reading(<const uint8_t *>PyBytes_AS_STRING(octets), <size_t>PyBytes_GET_SIZE(octets))
+    cdef Skipped skipped = Skipped.__new__(Skipped)
+    cdef Tlv t
+    if kind_of_class(record_class) > K_SERVER_INFORMATION:
+        raise LocalProtocolError(f"{record_class.__name__} is not a parameter")
+    if not next_tlv(&c, &t, skipped):
+        raise RemoteProtocolError("there is no parameter", cause=Cause.INVALID_VALUES)
+    record = read_parameter(&t, skipped)
+    finish(&c, &t, skipped)
+    if type(record) is not record_class:
+        invalid(&t, f"parameter 0x{t.type:04x} where a {record_class.__name__} is expected")
+    return record
+
+
+def decode_handle_table_head(bytes data not None):
+    """An ENRP_HANDLE_TABLE_RESPONSE without its entries; see rserpool.messages.codec.decode_handle_table_head."""
+    cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
+    cdef Cursor c = open_message(octets, <size_t>PyBytes_GET_SIZE(data), <uint8_t>E_ERROR)
+    if octets[0] != E_HANDLE_TABLE_RESPONSE:
+        raise RemoteProtocolError(
+            f"message type 0x{octets[0]:02x} where a handle table response is expected", cause=Cause.INVALID_VALUES
+        )
+    sender = take_u32(&c)
+    receiver = take_u32(&c)
+    return make(K_HANDLE_TABLE_RESPONSE, sender, receiver, (octets[1] & FLAG_FIRST) != 0,
+                (octets[1] & FLAG_MORE) != 0, (), ())
+
+
+def message_type(bytes octets not None) -> int:
+    """The type of a message, or 0, which is no message's type, where there are no octets."""
+    return (<const uint8_t *>PyBytes_AS_STRING(octets))[0] if PyBytes_GET_SIZE(octets) else 0
+
+
+def message_flags(bytes octets not None) -> int:
+    """The flags of a message, or 0 where the octets end before them."""
+    return (<const uint8_t *>PyBytes_AS_STRING(octets))[1] if PyBytes_GET_SIZE(octets) > 1 else 0
+
+
+def message_length(bytes octets not None) -> int:
+    """The Message Length, which is at least 4 in a message (RFC 5354 4), or 0 where the octets end before it."""
+    if PyBytes_GET_SIZE(octets) < MESSAGE_HEADER:
+        return 0
+    return load_u16(<const uint8_t *>PyBytes_AS_STRING(octets) + 2)
+
+
+def pool_element_identifier(bytes parameter not None) -> int:
+    """The PE identifier in an encoded Pool Element parameter. Raises RemoteProtocolError where it is missing."""
+    cdef Cursor c = reading(<const uint8_t *>PyBytes_AS_STRING(parameter), <size_t>PyBytes_GET_SIZE(parameter))
+    take_u32(&c)
+    return take_u32(&c)

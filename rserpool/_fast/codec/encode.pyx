@@ -25,11 +25,15 @@ from rserpool._fast.codec.tlv cimport (
     T_OPERATION_ERROR, T_PE_CHECKSUM, T_PE_IDENTIFIER, T_POLICY, T_POOL_ELEMENT, T_POOL_HANDLE, T_SCTP_TRANSPORT,
     T_SERVER_INFORMATION, T_TCP_TRANSPORT, T_UDP_LITE_TRANSPORT, T_UDP_TRANSPORT, ParameterType
 )
-from rserpool._fast.codec.decode cimport FLAG_FIRST, FLAG_MORE, MAX_MESSAGE
+from rserpool._fast.codec.decode cimport E_HANDLE_TABLE_RESPONSE, E_HANDLE_UPDATE, FLAG_FIRST, FLAG_MORE, MAX_MESSAGE
 
 from ipaddress import IPv4Address, IPv6Address
 
 from rserpool.errors import LocalProtocolError
+
+
+cdef enum:
+    ROOM = MAX_MESSAGE + 4
 
 
 # A Pen that remembers where the last value ended, before its padding.
@@ -361,22 +365,31 @@ cdef uint8_t flags_of(int kind, object record) except? 0xFF:
     return <uint8_t>((<int>FLAG_FIRST if first else 0) | (<int>FLAG_MORE if more else 0))
 
 
-cdef int write_message(Writer *w, int kind, object record) except -1:
+cdef uint8_t *open_message(Writer *w, uint8_t type, uint8_t flags) except NULL:
+    """Write a header whose length close_message fills in."""
     cdef uint8_t *start = w.pen.at
-    cdef size_t length
-    put_u8(&w.pen, <uint8_t>integer(record.TYPE, 0, 0xFE, "TYPE"))
-    put_u8(&w.pen, flags_of(kind, record))
+    put_u8(&w.pen, type)
+    put_u8(&w.pen, flags)
     put_u16(&w.pen, 0)
     w.value_end = w.pen.at
-    if kind < K_PRESENCE:
-        asap_body(w, kind, record)
-    else:
-        enrp_body(w, kind, record)
-    length = <size_t>(w.value_end - start)
+    return start
+
+
+cdef int close_message(Writer *w, uint8_t *start) except -1:
+    cdef size_t length = <size_t>(w.value_end - start)
     if length > MAX_MESSAGE:
         raise LocalProtocolError(f"a message of {length} octets")
     store_u16(start + 2, <uint16_t>length)
     return 0
+
+
+cdef int write_message(Writer *w, int kind, object record) except -1:
+    cdef uint8_t *start = open_message(w, <uint8_t>integer(record.TYPE, 0, 0xFE, "TYPE"), flags_of(kind, record))
+    if kind < K_PRESENCE:
+        asap_body(w, kind, record)
+    else:
+        enrp_body(w, kind, record)
+    return close_message(w, start)
 
 
 cdef int write_parameter(Writer *w, int kind, object record) except -1:
@@ -394,15 +407,72 @@ cdef int write_parameter(Writer *w, int kind, object record) except -1:
     return write_pool_elements(w, record, False)
 
 
+cdef Writer start_in(uint8_t *room, size_t size) noexcept:
+    cdef Writer w
+    w.pen = writing(room, size)
+    w.value_end = w.pen.at
+    return w
+
+
+cdef bytes written(const Writer *w, const uint8_t *room, bint padding):
+    return PyBytes_FromStringAndSize(<const char *>room, <Py_ssize_t>((w.pen.at if padding else w.value_end) - room))
+
+
 def encode(record) -> bytes:
     """The octets of a message, or of a parameter or error cause, with its final padding."""
-    cdef uint8_t room[MAX_MESSAGE + 4]
-    cdef Writer w
+    cdef uint8_t room[ROOM]
+    cdef Writer w = start_in(&room[0], sizeof(room))
     cdef int kind = kind_of(record)
-    w.pen = writing(&room[0], sizeof(room))
-    w.value_end = w.pen.at
     if kind < K_REGISTRATION:
         write_parameter(&w, kind, record)
     else:
         write_message(&w, kind, record)
-    return PyBytes_FromStringAndSize(<const char *>&room[0], <Py_ssize_t>(w.pen.at - &room[0]))
+    return written(&w, &room[0], True)
+
+
+def encode_address(address) -> bytes:
+    """One IPv4 Address or IPv6 Address parameter (RFC 5354 3.1, 3.2)."""
+    cdef uint8_t room[ROOM]
+    cdef Writer w = start_in(&room[0], sizeof(room))
+    write_address(&w, address)
+    return written(&w, &room[0], True)
+
+
+def encode_pool_handle(pool_handle) -> bytes:
+    """One Pool Handle parameter (RFC 5354 3.9) without final padding, as an error cause carries it."""
+    cdef uint8_t room[ROOM]
+    cdef Writer w = start_in(&room[0], sizeof(room))
+    write_octets_tlv(&w, T_POOL_HANDLE, pool_handle, 1, MAX_MESSAGE, "pool_handle")
+    return written(&w, &room[0], False)
+
+
+def encode_handle_update(
+    *, sender_identifier, update_action, pool_handle, parameter, takeover_suggested=False
+) -> bytes:
+    """An ENRP_HANDLE_UPDATE (RFC 5353 2.4) for all peers, around an encoded Pool Element parameter."""
+    cdef uint8_t room[ROOM]
+    cdef Writer w = start_in(&room[0], sizeof(room))
+    cdef uint8_t *start = open_message(&w, E_HANDLE_UPDATE, FLAG_FIRST if takeover_suggested else 0)
+    write_u32(&w, sender_identifier, "sender_identifier")
+    put_u32(&w.pen, 0)
+    write_u16(&w, update_action, "update_action")
+    put_u16(&w.pen, 0)
+    write_octets_tlv(&w, T_POOL_HANDLE, pool_handle, 1, MAX_MESSAGE, "pool_handle")
+    write_octets(&w, parameter, 0, MAX_MESSAGE, "parameter")
+    close_message(&w, start)
+    return written(&w, &room[0], True)
+
+
+def encode_handle_table_response(
+    *, sender_identifier, receiver_identifier, reject=False, more=False, entries=b""
+) -> bytes:
+    """An ENRP_HANDLE_TABLE_RESPONSE (RFC 5353 2.3) around encoded pool entries, their padding included."""
+    cdef uint8_t room[ROOM]
+    cdef Writer w = start_in(&room[0], sizeof(room))
+    cdef int flags = (<int>FLAG_FIRST if reject else 0) | (<int>FLAG_MORE if more else 0)
+    cdef uint8_t *start = open_message(&w, E_HANDLE_TABLE_RESPONSE, <uint8_t>flags)
+    write_u32(&w, sender_identifier, "sender_identifier")
+    write_u32(&w, receiver_identifier, "receiver_identifier")
+    write_octets(&w, entries, 0, MAX_MESSAGE, "entries")
+    close_message(&w, start)
+    return written(&w, &room[0], True)

@@ -44,3 +44,6 @@ cdef object make(Kind kind, object a, object b=*, object c=*, object d=*, object
 
 # The Kind of a record; -1 raises LocalProtocolError for anything else.
 cdef int kind_of(object record) except -1
+
+# The Kind of a record class; -1 raises LocalProtocolError for anything else.
+cdef int kind_of_class(object record_class) except -1

@@ -120,8 +120,12 @@ cdef object make(Kind kind, object a, object b=None, object c=None, object d=Non
     return record
 
 
-cdef int kind_of(object record) except -1:
-    kind = kinds.get(type(record))
+cdef int kind_of_class(object record_class) except -1:
+    kind = kinds.get(record_class)
     if kind is None:
-        raise LocalProtocolError(f"{type(record).__name__} is not a record of rserpool.messages")
+        raise LocalProtocolError(f"{record_class.__name__} is not a record of rserpool.messages")
     return <int>kind
+
+
+cdef int kind_of(object record) except -1:
+    return kind_of_class(type(record))

@@ -1,0 +1,179 @@
+"""The records of ASAP messages (RFC 5352 2.2)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rserpool.messages.parameters import ErrorCause, Policy, PoolElement, SCTPTransport, TCPTransport
+from rserpool.messages.record import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsapMessage(Message):
+    """Any ASAP message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration(AsapMessage):
+    """ASAP_REGISTRATION (RFC 5352 2.2.1)."""
+
+    TYPE: ClassVar[int] = 0x01
+
+    pool_handle: bytes
+    pool_element: PoolElement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deregistration(AsapMessage):
+    """ASAP_DEREGISTRATION (RFC 5352 2.2.2)."""
+
+    TYPE: ClassVar[int] = 0x02
+
+    pool_handle: bytes
+    pe_identifier: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationResponse(AsapMessage):
+    """ASAP_REGISTRATION_RESPONSE (RFC 5352 2.2.3). An error without ``reject`` is a warning."""
+
+    TYPE: ClassVar[int] = 0x03
+
+    reject: bool = False
+    pool_handle: bytes
+    pe_identifier: int
+    operation_error: tuple[ErrorCause, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeregistrationResponse(AsapMessage):
+    """ASAP_DEREGISTRATION_RESPONSE (RFC 5352 2.2.4). An error is a rejection."""
+
+    TYPE: ClassVar[int] = 0x04
+
+    pool_handle: bytes
+    pe_identifier: int
+    operation_error: tuple[ErrorCause, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandleResolution(AsapMessage):
+    """ASAP_HANDLE_RESOLUTION (RFC 5352 2.2.5). ``items`` is rsplib's number of wanted pool elements, 0xffffffff for
+    as many as possible; None is the RFC's form."""
+
+    TYPE: ClassVar[int] = 0x05
+
+    subscribe: bool = False
+    pool_handle: bytes
+    items: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandleResolutionResponse(AsapMessage):
+    """ASAP_HANDLE_RESOLUTION_RESPONSE (RFC 5352 2.2.6): pool elements, or an error."""
+
+    TYPE: ClassVar[int] = 0x06
+
+    accept_subscription: bool = False
+    pool_handle: bytes
+    policy: Policy | None = None
+    pool_elements: tuple[PoolElement, ...] = ()
+    operation_error: tuple[ErrorCause, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointKeepAlive(AsapMessage):
+    """ASAP_ENDPOINT_KEEP_ALIVE (RFC 5352 2.2.7). ``pe_identifier`` is rsplib's addition."""
+
+    TYPE: ClassVar[int] = 0x07
+
+    home: bool = False
+    server_identifier: int
+    pool_handle: bytes
+    pe_identifier: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointKeepAliveAck(AsapMessage):
+    """ASAP_ENDPOINT_KEEP_ALIVE_ACK (RFC 5352 2.2.8)."""
+
+    TYPE: ClassVar[int] = 0x08
+
+    pool_handle: bytes
+    pe_identifier: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointUnreachable(AsapMessage):
+    """ASAP_ENDPOINT_UNREACHABLE (RFC 5352 2.2.9)."""
+
+    TYPE: ClassVar[int] = 0x09
+
+    pool_handle: bytes
+    pe_identifier: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerAnnounce(AsapMessage):
+    """ASAP_SERVER_ANNOUNCE (RFC 5352 2.2.10), sent by UDP multicast."""
+
+    TYPE: ClassVar[int] = 0x0A
+
+    server_identifier: int
+    transports: tuple[SCTPTransport | TCPTransport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cookie(AsapMessage):
+    """ASAP_COOKIE (RFC 5352 2.2.11): at least one octet."""
+
+    TYPE: ClassVar[int] = 0x0B
+
+    cookie: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookieEcho(AsapMessage):
+    """ASAP_COOKIE_ECHO (RFC 5352 2.2.12): at least one octet."""
+
+    TYPE: ClassVar[int] = 0x0C
+
+    cookie: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusinessCard(AsapMessage):
+    """ASAP_BUSINESS_CARD (RFC 5352 2.2.13): at least one pool element. ``policy`` is rsplib's addition."""
+
+    TYPE: ClassVar[int] = 0x0D
+
+    pool_handle: bytes
+    policy: Policy | None = None
+    pool_elements: tuple[PoolElement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsapError(AsapMessage):
+    """ASAP_ERROR (RFC 5352 2.2.14): at least one cause. It is never answered."""
+
+    TYPE: ClassVar[int] = 0x0E
+
+    operation_error: tuple[ErrorCause, ...]
+
+
+ASAP_MESSAGES: tuple[type[AsapMessage], ...] = (
+    Registration,
+    Deregistration,
+    RegistrationResponse,
+    DeregistrationResponse,
+    HandleResolution,
+    HandleResolutionResponse,
+    EndpointKeepAlive,
+    EndpointKeepAliveAck,
+    EndpointUnreachable,
+    ServerAnnounce,
+    Cookie,
+    CookieEcho,
+    BusinessCard,
+    AsapError,
+)
+"""Every ASAP message, in the order of the types."""

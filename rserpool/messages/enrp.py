@@ -1,0 +1,127 @@
+"""The records of ENRP messages (RFC 5353 2)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rserpool.messages.parameters import ErrorCause, PoolElement, PoolEntry, ServerInformation
+from rserpool.messages.record import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrpMessage(Message):
+    """Any ENRP message. ``receiver_identifier`` is 0 for "all" and may be 0 for one (RFC 5353 2)."""
+
+    sender_identifier: int
+    receiver_identifier: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence(EnrpMessage):
+    """ENRP_PRESENCE (RFC 5353 2.1)."""
+
+    TYPE: ClassVar[int] = 0x01
+
+    reply_required: bool = False
+    pe_checksum: int | None = None
+    server_information: ServerInformation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandleTableRequest(EnrpMessage):
+    """ENRP_HANDLE_TABLE_REQUEST (RFC 5353 2.2). ``own_only``: only pool elements that the receiver owns."""
+
+    TYPE: ClassVar[int] = 0x02
+
+    own_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandleTableResponse(EnrpMessage):
+    """ENRP_HANDLE_TABLE_RESPONSE (RFC 5353 2.3). ``more``: ask again for the rest."""
+
+    TYPE: ClassVar[int] = 0x03
+
+    reject: bool = False
+    more: bool = False
+    pool_entries: tuple[PoolEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandleUpdate(EnrpMessage):
+    """ENRP_HANDLE_UPDATE (RFC 5353 2.4). ``update_action`` is 0 for ADD_PE, 1 for DEL_PE; ``takeover_suggested`` is
+    rsplib's addition."""
+
+    TYPE: ClassVar[int] = 0x04
+
+    update_action: int
+    takeover_suggested: bool = False
+    pool_handle: bytes
+    pool_element: PoolElement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRequest(EnrpMessage):
+    """ENRP_LIST_REQUEST (RFC 5353 2.5)."""
+
+    TYPE: ClassVar[int] = 0x05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListResponse(EnrpMessage):
+    """ENRP_LIST_RESPONSE (RFC 5353 2.6)."""
+
+    TYPE: ClassVar[int] = 0x06
+
+    reject: bool = False
+    servers: tuple[ServerInformation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitTakeover(EnrpMessage):
+    """ENRP_INIT_TAKEOVER (RFC 5353 2.7)."""
+
+    TYPE: ClassVar[int] = 0x07
+
+    target_identifier: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitTakeoverAck(EnrpMessage):
+    """ENRP_INIT_TAKEOVER_ACK (RFC 5353 2.8)."""
+
+    TYPE: ClassVar[int] = 0x08
+
+    target_identifier: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeoverServer(EnrpMessage):
+    """ENRP_TAKEOVER_SERVER (RFC 5353 2.9)."""
+
+    TYPE: ClassVar[int] = 0x09
+
+    target_identifier: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrpError(EnrpMessage):
+    """ENRP_ERROR (RFC 5353 2.10): at least one cause. It is never answered."""
+
+    TYPE: ClassVar[int] = 0x0A
+
+    operation_error: tuple[ErrorCause, ...]
+
+
+ENRP_MESSAGES: tuple[type[EnrpMessage], ...] = (
+    Presence,
+    HandleTableRequest,
+    HandleTableResponse,
+    HandleUpdate,
+    ListRequest,
+    ListResponse,
+    InitTakeover,
+    InitTakeoverAck,
+    TakeoverServer,
+    EnrpError,
+)
+"""Every ENRP message, in the order of the types."""
