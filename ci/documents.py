@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rserpool._version import __version__
-from rserpool.cli.rsplib_options import OPTIONS, PROGRAM, SAME, Option
+from rserpool.cli.rsplib_options import OPTIONS, PROGRAM, RENAMED, RsplibOption
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -120,7 +120,7 @@ def roff(text: str) -> str:
     return f"\\&{escaped}" if escaped[:1] in ".'" else escaped
 
 
-def entry(option: Option) -> str:
+def entry(option: RsplibOption) -> str:
     """The manual's paragraph of an option."""
     head = f"\\fB\\-{roff(option.name)}\\fR"
     if option.value is not None:
@@ -157,7 +157,7 @@ def man_page() -> str:
 
 def completion() -> str:
     """The completion for bash."""
-    shown = [option for option in OPTIONS if option.name not in SAME]
+    shown = [option for option in OPTIONS if option.name not in RENAMED]
     names = " ".join(f"-{option.name}{'=' if option.value else ''}" for option in shown)
     files = "|".join(f"-{option.name}" for option in shown if option.value and option.value.is_file)
     worded = [option for option in shown if option.value and option.value.words]

@@ -25,7 +25,7 @@ from bench.system.populate import registration
 from bench.system.processors import LOAD, SERVER, pin, prefer
 from bench.system.report import Outcome
 from bench.system.servers import HOST, free_port, processor_seconds, registrar
-from rserpool.cli.collector import settle
+from rserpool.cli.collector import freeze_imports
 from rserpool.messages import HandleResolution
 from rserpool.protocol.peer import Peer
 from rserpool.registrar.embedded import Registrar
@@ -155,7 +155,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def survive(port: int, peer: int) -> None:
     """Downloads from the peer, then takes its elements over when it is killed; a line of JSON after each."""
-    settle()  # as the registrar's own programs do
+    freeze_imports()  # as the registrar's own programs do
     clock = Clocked()
     for name in ("_message", "_expired", "_up", "_down", "_unreachable", "_renewed"):
         setattr(Server, name, clock.event(getattr(Server, name)))

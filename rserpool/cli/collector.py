@@ -1,14 +1,14 @@
-"""Python's garbage collector in a program that serves for long."""
+"""Keeps Python's garbage collector from pausing a long-running program."""
 
 import gc
 
 YOUNG = 10_000
-"""New objects until the collector looks through them, instead of 700: less than 1 ms."""
+"""New objects between two collections of the youngest generation (Python's default: 700); each takes under 1 ms."""
 
 
-def settle() -> None:
-    """To be called once, when all is imported: what is there now lives as long as the program, and is not looked at
-    again. A full collection took 9 ms or more, in which nobody was served: one takeover of 10 000 in four had one."""
+def freeze_imports() -> None:
+    """Exclude everything allocated so far from garbage collection. Call once, after all imports: those objects live as
+    long as the program. Without it a full collection stops the program for 9 ms or more."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG)

@@ -1,4 +1,4 @@
-"""``rserpool``: one program, a command for each job."""
+"""``rserpool``: one program with a subcommand for each task."""
 
 import argparse
 import sys
@@ -13,15 +13,15 @@ COMMANDS = (registrar, resolve, proxy_pu, proxy_pe)
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser to which a mistake is one line and exit status 1."""
+    """Reports a mistake in one line and exits with status 1."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and end."""
+        """Print the mistake and exit."""
         self.exit(1, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status. A user's mistake is one line on standard error and status 1."""
+    """Run a command and return its exit status. A user's mistake is one line on standard error and status 1."""
     parser = Parser(prog="rserpool", description="Reliable Server Pooling (RFC 5351-5356).", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"rserpool {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

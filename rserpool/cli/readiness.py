@@ -1,4 +1,4 @@
-"""Tells the service manager that started this process when it serves and when it ends (sd_notify)."""
+"""Notifies the service manager (systemd) when the program serves and when it stops (sd_notify)."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import socket
 
 
 def notify(state: str) -> None:
-    """Send a state such as ``READY=1``; nothing happens without a service manager that listens."""
+    """Send a state such as ``READY=1``. Does nothing without a service manager."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path.startswith(("/", "@")):
         return

@@ -5,43 +5,47 @@ import asyncio
 import logging
 import os
 import secrets
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from rserpool.cli.collector import settle
+from rserpool.cli.collector import freeze_imports
 from rserpool.cli.plugins import load_policies
 from rserpool.cli.readiness import notify
-from rserpool.registrar.config import OPTIONS, SECTIONS, Config, add_flags, load, spoken
+from rserpool.cli.stopping import StopRequest
+from rserpool.registrar.config import OPTIONS, Config, add_flags, load
 from rserpool.registrar.instruments.wiring import Instruments, Outputs
 from rserpool.registrar.moderation import moderation_of
 from rserpool.registrar.server import Server
+from rserpool.settings.schema import toml_template
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command and its flags, one for each option."""
+    """Add the command, with one flag for each option."""
     parser = commands.add_parser(
         "registrar",
         help="run a pool registrar",
         allow_abbrev=False,
-        description="Run a pool registrar until SIGTERM or SIGINT. Every option can also stand in a TOML file "
-        "(--config) or in the environment (RSERPOOL_...); the command line wins, then the environment.",
+        description="Run a pool registrar until SIGTERM or SIGINT. Every option can also be set in a TOML file "
+        "(--config) or in the environment (RSERPOOL_...). The command line overrides the environment, which overrides "
+        "the file.",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with options")
     parser.add_argument(
-        "--print-config", action="store_true", help="print a TOML file with every option, its meaning and default"
+        "--print-config",
+        action="store_true",
+        help="print a TOML file with every option and its default, and exit",
     )
     add_flags(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the registrar; 0 after a clean end."""
+    """Run the registrar; 0 after an orderly stop."""
     if arguments.print_config:
-        print(documented_defaults())
+        print(toml_template(OPTIONS))
         return 0
     config = load(vars(arguments), os.environ, arguments.config, secrets.randbelow(0xFFFFFFFF) + 1)
     logging.basicConfig(
@@ -50,18 +54,15 @@ def run(arguments: argparse.Namespace) -> int:
         stream=sys.stderr,
     )
     load_policies(logging.getLogger("rserpool.registrar"))
-    settle()
+    freeze_imports()
     loop_factory = uvloop.new_event_loop if config.server.uvloop else None
     with Outputs(config.server) as outputs, asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(serve(config, outputs))
 
 
 async def serve(config: Config, outputs: Outputs) -> int:
-    """Serve until a signal asks for the end."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, ended.set)
+    """Serve until SIGTERM or SIGINT."""
+    stop = StopRequest()
     moderation = moderation_of(config.server)
     server = Server(config, moderation=moderation)
     instruments = Instruments(server, outputs)
@@ -69,7 +70,7 @@ async def serve(config: Config, outputs: Outputs) -> int:
         await server.start()
         instruments.start()
         notify("READY=1")
-        await ended.wait()
+        await stop.requested.wait()
         notify("STOPPING=1")
     finally:
         instruments.stop()
@@ -78,26 +79,5 @@ async def serve(config: Config, outputs: Outputs) -> int:
     if moderation is not None and moderation.rests:
         counters["rests"] = moderation.rests
     counted = ", ".join(f"{name} {count}" for name, count in sorted(counters.items()))
-    logging.getLogger("rserpool.registrar").info("ended; %s", counted or "nobody came")
+    logging.getLogger("rserpool.registrar").info("stopped; %s", counted or "nothing happened")
     return 0
-
-
-def documented_defaults() -> str:
-    """A TOML file in which every option is described, and set to its default in a comment."""
-    lines = []
-    for section in SECTIONS:
-        lines += [f"[{section}]", ""]
-        for option in OPTIONS:
-            if option.section == section:
-                lines += [f"# {option.help}", f"# {option.field} = {toml_value(option.default)}", ""]
-    return "\n".join(lines)
-
-
-def toml_value(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float) and not hasattr(value, "name"):
-        return repr(value)
-    if isinstance(value, tuple):
-        return "[" + ", ".join(f'"{part}"' for part in value) + "]"
-    return f'"{spoken(value)}"'

@@ -1,4 +1,4 @@
-"""``rserpool resolve``: ask a registrar for the elements of a pool."""
+"""``rserpool resolve``: print the elements of a pool."""
 
 import argparse
 import asyncio
@@ -16,10 +16,9 @@ def add_parser(commands: Any) -> None:
     """Add the command and its flags."""
     parser = commands.add_parser(
         "resolve",
-        help="show the elements of a pool",
-        description="Ask a registrar for the elements of a pool and print them, best first, a line each: identifier, "
-        "protocol, addresses and port, policy with its values. Without a registrar's address, one is found by "
-        "multicast.",
+        help="print the elements of a pool",
+        description="Ask a registrar for the elements of a pool and print one line each, best first: identifier, "
+        "protocol, addresses, port, policy and its values. Without --registrar, find a registrar by multicast.",
     )
     parser.add_argument("handle", metavar="POOL-HANDLE")
     parser.add_argument(
@@ -27,23 +26,29 @@ def add_parser(commands: Any) -> None:
         action="append",
         default=[],
         metavar="ADDRESS[:PORT]",
-        help="a registrar to ask, port 3863 unless said otherwise; tcp:ADDRESS[:PORT] over TCP; may be given several "
-        "times",
+        help="a registrar to ask, with port 3863 by default; tcp:ADDRESS[:PORT] uses TCP; repeat the option for "
+        "several registrars",
     )
-    parser.add_argument("--items", type=int, default=ALL_ITEMS, metavar="NUMBER", help="how many; all if unset")
+    parser.add_argument(
+        "--items",
+        type=int,
+        default=ALL_ITEMS,
+        metavar="NUMBER",
+        help="largest number of elements (default: all)",
+    )
     parser.add_argument(
         "--timeout",
         type=float,
         default=ClientSettings().request_timeout,
         metavar="SECONDS",
-        help="how long to wait (default: %(default)g)",
+        help="how long to wait for an answer (default: %(default)g)",
     )
-    parser.add_argument("--watch", action="store_true", help="print the pool again after every change, until stopped")
+    parser.add_argument("--watch", action="store_true", help="print the pool again after every change, until Ctrl-C")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Resolve and print; 0 if the pool exists."""
+    """Resolve the pool and print it; 0 if it exists."""
     load_policies(logging.getLogger("rserpool.client"))
     if arguments.watch:
         asyncio.run(watch(arguments))
@@ -59,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def watch(arguments: argparse.Namespace) -> None:
-    """Print the pool, and again after every change, an empty line behind each."""
+    """Print the pool now and after every change, each time followed by an empty line."""
     async with PoolUser(registrars=arguments.registrar) as user:
         async for elements in user.watch(arguments.handle):
             show(elements)
@@ -67,7 +72,7 @@ async def watch(arguments: argparse.Namespace) -> None:
 
 
 def show(elements: Iterable[ResolvedElement]) -> None:
-    """A line for each element."""
+    """Print one line for each element."""
     for element in elements:
         addresses = ",".join(map(str, element.addresses))
         policy = name_of(element.policy.policy_type)

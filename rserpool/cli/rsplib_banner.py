@@ -1,8 +1,8 @@
-"""What rspregistrar prints when it starts: the parameters in force, labelled as rsplib's are."""
+"""The text that rspregistrar prints at its start: the parameters in force, with rsplib's labels."""
 
 from collections.abc import Sequence
 
-from rserpool.cli.rsplib_config import UNLIMITED, Process
+from rserpool.cli.rsplib_config import UNLIMITED, ProcessOptions
 from rserpool.model.addresses import Scope
 from rserpool.registrar.config import Config
 from rserpool.settings.locator import parse_addresses
@@ -10,15 +10,15 @@ from rserpool.settings.registrar import Settings
 from rserpool.transport.interface import Tuning
 
 VERSION = "1.00"
-"""rsplib's registrar has called itself so for ever; scripts may compare it."""
+"""The version that every release of rsplib's registrar prints; scripts may compare it."""
 TITLE = f"RSerPool Registrar - Version {VERSION}"
-SCOPES = {Scope.LOOPBACK: "loopback", Scope.SITE_LOCAL: "site-local", Scope.GLOBAL: "global"}
+SCOPE_NAMES = {Scope.LOOPBACK: "loopback", Scope.SITE_LOCAL: "site-local", Scope.GLOBAL: "global"}
 
 Row = tuple[str, str]
 
 
-def banner(config: Config, process: Process) -> str:
-    """The whole text, with an empty line at the end."""
+def banner(config: Config, process: ProcessOptions) -> str:
+    """The whole text, ending in an empty line."""
     settings = config.settings
     lines = [TITLE, "=" * len(TITLE), ""]
     lines += aligned(general(config, process), 24)
@@ -37,7 +37,7 @@ def aligned(rows: Sequence[Row], width: int) -> list[str]:
     return [f"{label + ':':{width}}{value}" for label, value in rows]
 
 
-def general(config: Config, process: Process) -> list[Row]:
+def general(config: Config, process: ProcessOptions) -> list[Row]:
     server, settings = config.server, config.settings
     rows = [
         ("Server ID", f"${settings.identifier:08x}"),
@@ -51,7 +51,7 @@ def general(config: Config, process: Process) -> list[Row]:
         rows += [("CSP Report Address", server.csp_server), ("CSP Report Interval", ms(server.csp_interval))]
     rows += [
         ("Auto-Close Timeout", f"{server.idle_timeout:g}s"),
-        ("Min Address Scope", SCOPES[settings.address_scope]),
+        ("Min Address Scope", SCOPE_NAMES[settings.address_scope]),
     ]
     if server.stats_file:
         rows.append(("Statistics Interval", ms(server.stats_interval) if server.stats_interval else "(at the end)"))

@@ -1,4 +1,4 @@
-"""From rspregistrar's options to a registrar's configuration, and to what concerns the process alone."""
+"""Translates rspregistrar's options into a registrar's configuration and the settings of its process."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,32 +6,33 @@ from typing import Any
 
 from rserpool.cli import rsplib_values as values
 from rserpool.cli.rsplib_options import ASAP_GROUP, BY_NAME
-from rserpool.cli.rsplib_values import ArgumentError, Where
+from rserpool.cli.rsplib_values import ArgumentError, Place
 from rserpool.model.numbers import CSP_PORT
-from rserpool.registrar.config import OPTIONS, Config, ServerOptions, checked
+from rserpool.registrar.config import OPTIONS, Config, build
 from rserpool.settings.limits import Limits
 from rserpool.settings.profile import RSPLIB, Profile
+from rserpool.settings.server import ServerOptions
 
 FIRST_PORT, LAST_PORT = 10_000, 59_999
 UNLIMITED = 1e9
-"""Requests per second that no pool user reaches."""
+"""A rate in requests per second that no pool user reaches."""
 MIN_ENVIRONMENT_INTERVAL = 0.25
 DEFAULT_CSP_INTERVAL = 0.25
-CSP_SERVER = Where(("127.0.0.1",), CSP_PORT)
+CSP_SERVER = Place(("127.0.0.1",), CSP_PORT)
 PROFILED = frozenset({"peerheartbeatcycle", "peermaxtimelastheard", "maxhresitems", "maxbadpereports"})
-"""Options whose defaults are the profile's."""
-APART = frozenset(
+"""Options whose defaults come from the profile."""
+TRANSLATED = frozenset(
     {"asap", "asapannounce", "enrp", "enrpannounce", "peer", "maxhrrate", "maxeurate", "cspserver", "cspinterval"}
     | {"loglevel", "enrpmulticast"}
 )
-"""Options whose values do not go into the configuration as they are."""
-LEVELS = ("error", "error", "warning", "info", "info", "debug", "debug", "debug", "debug", "debug")
-"""The least important level that is logged, by number; 0 is dealt with by whoever sets up the log."""
+"""Options whose values are translated before they go into the configuration."""
+LEAST_LEVELS = ("error", "error", "warning", "info", "info", "debug", "debug", "debug", "debug", "debug")
+"""The least severe level that is logged, for each of rsplib's levels. Level 0 turns the log off in rsplib_log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
-    """What concerns the process and not the registrar."""
+class ProcessOptions:
+    """Options of the process rather than of the registrar. Up- and downtime are means in seconds."""
 
     quiet: bool
     daemon_pid_file: str
@@ -44,10 +45,10 @@ class Process:
 
 
 class Setup:
-    """The options given, together with all that they leave open."""
+    """The options that were given, completed with defaults and the environment."""
 
     def __init__(self, given: Mapping[str, object], environment: Mapping[str, str]) -> None:
-        """Raises ArgumentError for an environment variable that cannot be read."""
+        """Raises ArgumentError if an environment variable cannot be read."""
         self._given = given
         self._environment = environment
         self._csp()
@@ -57,9 +58,9 @@ class Setup:
         return self._given.get(name, BY_NAME[name].default)
 
     @property
-    def process(self) -> Process:
-        """What concerns the process."""
-        return Process(
+    def process(self) -> ProcessOptions:
+        """Options of the process rather than of the registrar."""
+        return ProcessOptions(
             quiet=self.value("quiet"),
             daemon_pid_file=self.value("daemonpidfile"),
             uptime=self.value("uptime"),
@@ -72,22 +73,22 @@ class Setup:
 
     @property
     def draws_ports(self) -> bool:
-        """Whether a port is left to chance, so that another may be free where one is taken."""
+        """True if a port is drawn at random, so that another one can be tried if it is in use."""
         return not (self.value("asap").port and self.value("enrp").port)
 
     def config(self, draw: Callable[[int, int], int]) -> Config:
-        """The registrar's configuration. ``draw(lowest, highest)`` is a random number. Raises ConfigError."""
+        """The registrar's configuration. ``draw(lowest, highest)`` returns a random number. Raises ConfigError."""
         found: dict[str, object] = {option.key: option.default for option in OPTIONS}
         for name, option in BY_NAME.items():
-            if option.keys and name not in APART and (name in self._given or name not in PROFILED):
+            if option.keys and name not in TRANSLATED and (name in self._given or name not in PROFILED):
                 (key,) = option.keys
                 found[key] = self.value(name)
         found |= self._endpoints(draw) | self._groups() | self._rates()
         found["peer"] = tuple(",".join(where.entries()) for where in self.value("peer"))
         found["csp_server"], found["csp_interval"] = self._csp()
-        found["log_level"] = LEVELS[self.value("loglevel")]
+        found["log_level"] = LEAST_LEVELS[self.value("loglevel")]
         found["tcp"] = self._profile is not RSPLIB
-        return checked(found, draw(1, 0xFFFFFFFF))
+        return build(found, draw(1, 0xFFFFFFFF))
 
     @property
     def _profile(self) -> Profile:
@@ -95,7 +96,7 @@ class Setup:
         return profile
 
     def _endpoints(self, draw: Callable[[int, int], int]) -> dict[str, object]:
-        """Addresses and ports of both endpoints; ports that are not given differ."""
+        """Addresses and ports of both endpoints. Ports that are not given are random and differ."""
         taken = {self.value("asap").port, self.value("enrp").port}
         found: dict[str, object] = {}
         for name in ("asap", "enrp"):
@@ -105,7 +106,7 @@ class Setup:
                 port = draw(FIRST_PORT, LAST_PORT)
             taken.add(port)
             everywhere = ("0.0.0.0",) if self.value("disable-ipv6") else ("::",)
-            found[name] = Where(where.hosts or everywhere, port).entries()
+            found[name] = Place(where.hosts or everywhere, port).entries()
         return found
 
     def _groups(self) -> dict[str, object]:
@@ -118,7 +119,7 @@ class Setup:
         return {"announce": groups, "enrp_announce": () if presence is None else presence.entries()}
 
     def _rates(self) -> dict[str, object]:
-        """A rate that is given lets so many requests come at once as may come in one second, at least one."""
+        """Rate limits. The burst of a given rate is the number of requests of one second, at least one."""
         resolutions = self.value("maxhrrate") or UNLIMITED
         reports = self.value("maxeurate") or UNLIMITED
         burst = max(1, round(resolutions)) if resolutions != UNLIMITED else Limits().resolution_burst
@@ -129,7 +130,7 @@ class Setup:
         }
 
     def _csp(self) -> tuple[str, float]:
-        """Where reports go, and the seconds between them."""
+        """The receiver of status reports, and the seconds between two reports."""
         server, interval = self.value("cspserver"), self.value("cspinterval")
         if server is None:
             server = self._from_environment("CSP_SERVER", BY_NAME["cspserver"].value) or CSP_SERVER

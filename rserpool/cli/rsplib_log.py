@@ -1,4 +1,4 @@
-"""The log in rsplib's form: two lines for each message, first where it comes from, then what it says."""
+"""The log in rsplib's format: two lines for each message, its origin and its text."""
 
 import logging
 import os
@@ -21,22 +21,22 @@ class Formatter(logging.Formatter):
         self._host = socket.gethostname().partition(".")[0]
 
     def format(self, record: logging.LogRecord) -> str:
-        """See the class."""
+        """Format one record in two lines."""
         stamp = timestamp(record.created)
         thread = f"{record.thread or 0:x}"
         where = f"P{record.process}.{thread}@{self._host} {record.filename}:{record.lineno} {record.funcName}()"
-        said = record.getMessage()
+        message = record.getMessage()
         if record.exc_info:
-            said += "\n" + self.formatException(record.exc_info)
+            message += "\n" + self.formatException(record.exc_info)
         if not self._colour:
-            return f"{stamp}: {where}\n{stamp}: {said}"
+            return f"{stamp}: {where}\n{stamp}: {message}"
         colour = COLOURS.get(record.levelno, "32")
         bright, plain = f"\x1b[1;{colour}m", f"\x1b[0;{colour}m"
-        return f"{bright}{stamp}: {plain}{where}\n{bright}{stamp}: {plain}{said}{RESET}"
+        return f"{bright}{stamp}: {plain}{where}\n{bright}{stamp}: {plain}{message}{RESET}"
 
 
 def timestamp(seconds: float) -> str:
-    """Local time, with tenths of milliseconds. Months are English whatever the locale."""
+    """Local time with tenths of milliseconds. Month names are English in every locale."""
     tenths = int(seconds * 10_000)
     local = time.localtime(tenths // 10_000)
     day = f"{local.tm_mday:02d}-{MONTHS[local.tm_mon - 1]}-{local.tm_year:04d}"
@@ -44,8 +44,8 @@ def timestamp(seconds: float) -> str:
 
 
 def set_up(level: int, path: str, *, append: bool, colour: bool) -> None:
-    """Log from rsplib's ``level`` on, to a file or, without a path, to standard error. OSError if it cannot be
-    opened."""
+    """Log messages up to rsplib's ``level`` to a file, or to standard error without a path. Raises OSError if the file
+    cannot be opened."""
     handler: logging.Handler
     if path:
         handler = logging.FileHandler(path, mode="a" if append else "w", encoding="utf-8", errors="backslashreplace")

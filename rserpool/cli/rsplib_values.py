@@ -1,4 +1,4 @@
-"""How rspregistrar's options read their values: rsplib's units and ranges, beyond which a value is clipped."""
+"""Read the values of rspregistrar's options, in rsplib's units. As in rsplib, numbers out of range are clipped."""
 
 import ipaddress
 import math
@@ -7,44 +7,43 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rserpool.errors import LocalProtocolError
+from rserpool.settings.checks import LARGEST_NUMBER
 
-IDENTIFIER_MASK = 0xFFFFFFFF
 MAX_ADDRESSES = 64
-LONGEST = 0xFFFFFFFF
 
 
 class ArgumentError(LocalProtocolError):
-    """An argument that cannot be taken; its text says why in one line."""
+    """An argument is unknown or has a bad value; the text says why in one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """What stands behind the equals sign of an option."""
+    """The kind of value that an option takes after its equals sign."""
 
     metavar: str
     read: Callable[[str], object]
     """Raises ValueError with a reason."""
     words: tuple[str, ...] = ()
-    """Values that have names: all of them, or those besides an address."""
+    """Words that the option accepts, alone or besides an address."""
     is_file: bool = False
     lowest: float | None = None
     highest: float | None = None
-    """The range, in the unit that the operator writes."""
+    """The range, in the unit of the command line; None if there is no bound."""
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """Addresses of one endpoint. Port 0 and no hosts mean: any."""
+class Place:
+    """Addresses and port of one endpoint. No hosts mean any address, port 0 any port."""
 
     hosts: tuple[str, ...]
     port: int
 
     def entries(self) -> tuple[str, ...]:
-        """Each address with the port, as configuration files have them."""
+        """Each address with the port, in the form of configuration files."""
         return tuple(f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}" for host in self.hosts)
 
 
-AUTO = Where((), 0)
+AUTO = Place((), 0)
 OFF = None
 
 
@@ -70,49 +69,52 @@ def decimal_number(text: str) -> float:
     return found
 
 
-def count(lowest: int, highest: int = LONGEST, metavar: str = "number") -> Value:
+def count(lowest: int, highest: int = LARGEST_NUMBER, metavar: str = "number") -> Value:
     """A whole number within a range."""
     return Value(
         metavar=metavar,
         read=lambda text: int(clipped(whole_number(text), lowest, highest)),
         lowest=lowest,
-        highest=None if highest == LONGEST else highest,
+        highest=None if highest == LARGEST_NUMBER else highest,
     )
 
 
-def milliseconds(lowest: int, highest: int = LONGEST) -> Value:
+def milliseconds(lowest: int, highest: int = LARGEST_NUMBER) -> Value:
     """Milliseconds within a range; read as seconds."""
     return Value(
         metavar="milliseconds",
         read=lambda text: clipped(decimal_number(text), lowest, highest) / 1000,
         lowest=lowest,
-        highest=None if highest == LONGEST else highest,
+        highest=None if highest == LARGEST_NUMBER else highest,
     )
 
 
 def seconds(lowest: float) -> Value:
-    """Seconds, not fewer than so many."""
+    """Seconds, at least ``lowest``."""
     return Value(
-        metavar="seconds", read=lambda text: clipped(decimal_number(text), lowest, LONGEST), lowest=lowest, highest=None
+        metavar="seconds",
+        read=lambda text: clipped(decimal_number(text), lowest, LARGEST_NUMBER),
+        lowest=lowest,
+        highest=None,
     )
 
 
 def rate() -> Value:
-    """Requests per second; what is not above 0 means no limit, and is read as 0."""
+    """Requests per second. 0 and negative numbers mean no limit and are read as 0."""
     return Value(metavar="rate", read=lambda text: max(decimal_number(text), 0.0))
 
 
 def identifier() -> Value:
-    """32 bits; more are cut off. 0 stands for a random one."""
-    return Value(metavar="identifier", read=lambda text: whole_number(text) & IDENTIFIER_MASK)
+    """A 32-bit number; higher bits are cut off, as in rsplib. 0 means a random identifier."""
+    return Value(metavar="identifier", read=lambda text: whole_number(text) & LARGEST_NUMBER)
 
 
 def word(choices: Mapping[str, object]) -> Value:
-    """One of some words, which stand for something."""
+    """One of several words, read as the value behind it."""
 
     def read(text: str) -> object:
         if text not in choices:
-            raise ValueError(f"it is one of {', '.join(choices)}")
+            raise ValueError(f"must be one of {', '.join(choices)}")
         return choices[text]
 
     return Value(metavar="|".join(choices), read=read, words=tuple(choices))
@@ -125,30 +127,30 @@ def text() -> Value:
 def file() -> Value:
     def read(path: str) -> str:
         if not path:
-            raise ValueError("a file has a name")
+            raise ValueError("the file name is missing")
         return path
 
     return Value(metavar="file", read=read, is_file=True)
 
 
 def colour() -> Value:
-    """On, unless it is off."""
+    """Anything but ``off`` means on."""
     return Value(metavar="on|off", read=lambda text: text != "off", words=("on", "off"))
 
 
 def endpoint() -> Value:
-    """auto, or the addresses of an endpoint, of which the first may have a port that counts for all."""
+    """``auto``, or the addresses of an endpoint. The port of the first address is the port of all."""
 
-    def read(listed: str) -> Where:
+    def read(listed: str) -> Place:
         return AUTO if listed == "auto" else addresses(listed, 0)
 
     return Value(metavar="auto|address[:port][,address...]", read=read, words=("auto",))
 
 
-def group(default: Where) -> Value:
-    """A multicast group, the default one, or none."""
+def group(default: Place) -> Value:
+    """A multicast group, ``auto`` for the default one, or ``off`` or ``none``."""
 
-    def read(listed: str) -> Where | None:
+    def read(listed: str) -> Place | None:
         if listed in ("off", "none"):
             return OFF
         if listed == "auto":
@@ -169,26 +171,26 @@ def peer(port: int) -> Value:
 def address(port: int) -> Value:
     """One address."""
 
-    def read(listed: str) -> Where:
+    def read(listed: str) -> Place:
         found = addresses(listed, port)
         if len(found.hosts) != 1:
-            raise ValueError("only one address is possible")
+            raise ValueError("only one address is allowed")
         return found
 
     return Value(metavar="address[:port]", read=read)
 
 
-def addresses(listed: str, default_port: int) -> Where:
-    """Addresses or host names with commas between them; all have the port of the first."""
+def addresses(listed: str, default_port: int) -> Place:
+    """Addresses or host names, separated by commas. The port of the first is the port of all."""
     parts = listed.split(",")
     if len(parts) > MAX_ADDRESSES:
         raise ValueError(f"more than {MAX_ADDRESSES} addresses")
     split = [split_port(part, default_port) for part in parts]
-    return Where(tuple(resolved(host) for host, _ in split), split[0][1])
+    return Place(tuple(resolved(host) for host, _ in split), split[0][1])
 
 
 def split_port(part: str, default_port: int) -> tuple[str, int]:
-    """HOST, HOST:PORT, [IPV6], [IPV6]:PORT or IPV6; an exclamation mark may stand for the last colon."""
+    """Split HOST, HOST:PORT, [IPV6], [IPV6]:PORT or IPV6. The last colon may be an exclamation mark, as in rsplib."""
     if part.startswith("["):
         host, bracket, rest = part[1:].partition("]")
         if not bracket or (rest and rest[0] not in ":!"):
@@ -211,12 +213,12 @@ def is_address(host: str) -> bool:
 
 def port_number(digits: str) -> int:
     if not (digits.isascii() and digits.isdigit() and 0 < int(digits) < 65536):
-        raise ValueError(f"{digits!r} is not a port")
+        raise ValueError(f"{digits!r} is not a port from 1 to 65535")
     return int(digits)
 
 
 def resolved(host: str) -> str:
-    """An IP address; of a host name, the first that the resolver knows."""
+    """An IP address. A host name is resolved to its first address."""
     if is_address(host):
         return str(ipaddress.ip_address(host))
     try:
@@ -224,7 +226,7 @@ def resolved(host: str) -> str:
     except (OSError, UnicodeError):
         found = []
     if not found:
-        raise ValueError(f"{host!r} is no address and no known host")
+        raise ValueError(f"{host!r} is neither an IP address nor a known host name")
     where = found[0][4]
     assert isinstance(where, tuple)
     return str(where[0])

@@ -17,8 +17,8 @@ from rserpool.protocol.registrar.actions import Protocol
 from rserpool.registrar.config import OPTIONS, Config, load
 from rserpool.registrar.instruments.wiring import Instruments, Outputs
 from rserpool.registrar.server import Server
+from rserpool.settings.checks import ConfigError
 from rserpool.settings.profile import ALL_ITEMS
-from rserpool.settings.schema import ConfigError
 from rserpool.transport.interface import Transport
 
 OF_THE_PROGRAM: Final = frozenset({"log_level", "uvloop", "moderation"})

@@ -14,7 +14,7 @@ from typing import Final
 
 from rserpool._fast.lane.lane import Lane
 from rserpool._fast.lane.load_meter import Pulse
-from rserpool.registrar.config import ServerOptions
+from rserpool.settings.server import ServerOptions
 
 NEAR: Final = 100
 """Rests: who comes less often loses less than a hundredth of its time."""

@@ -7,8 +7,8 @@ from typing import cast
 import ifaddr
 
 from rserpool.model.addresses import Address
+from rserpool.settings.checks import ConfigError
 from rserpool.settings.locator import parse_addresses
-from rserpool.settings.schema import ConfigError
 from rserpool.transport.interface import DatagramSender, Endpoint
 from rserpool.transport.udp.announce import AnnounceListener, Announcer, Callback, Group, as_group
 

@@ -21,9 +21,9 @@ from rserpool.registrar.instruments.observers import MULTICAST, UNICAST, Channel
 from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.registrar.moderation import Moderation
 from rserpool.registrar.multicast import Multicast, groups_of
+from rserpool.settings.checks import ConfigError
 from rserpool.settings.locator import parse_addresses, parse_peers
 from rserpool.settings.registrar import Settings
-from rserpool.settings.schema import ConfigError
 from rserpool.transport.choose import choose
 from rserpool.transport.host import host_addresses
 from rserpool.transport.interface import Endpoint, Transport

@@ -1,10 +1,10 @@
 """How pool elements and pool users behave: the timers and thresholds of RFC 5352 7, and the bounds on what strangers
 can make them keep or do. Durations are in seconds."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
-from rserpool.errors import LocalProtocolError
+from rserpool.settings.checks import check_positive
 
 MAY_BE_ZERO: Final = frozenset(
     {"max_registration_attempts", "max_request_retransmits", "stale_cache", "registrar_silence"}
@@ -78,10 +78,7 @@ class ClientSettings:
     """Unreachability reports sent per second (RFC 5355 2.13); the rest of a burst is not sent."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int | float) and not (value > 0 or (value == 0 and field.name in MAY_BE_ZERO)):
-                raise LocalProtocolError(f"{field.name} must be more than 0")
+        check_positive(self, may_be_zero=MAY_BE_ZERO)
 
 
 FAST: Final = ClientSettings(

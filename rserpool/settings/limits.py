@@ -4,9 +4,9 @@ Reaching a bound is an answer with a cause and a counter, never an error inside 
 2.14).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from rserpool.errors import LocalProtocolError
+from rserpool.settings.checks import check_positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +118,4 @@ class Limits:
     """Announcements looked at per second; the rest of a flood is dropped unread."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not getattr(self, field.name) > 0:
-                raise LocalProtocolError(f"the limit {field.name} must be positive")
+        check_positive(self)

@@ -2,23 +2,17 @@
 
 from dataclasses import dataclass, field, replace
 
-from rserpool.errors import LocalProtocolError
 from rserpool.model.addresses import Scope
+from rserpool.settings.checks import LARGEST_NUMBER, check, check_positive, check_range
 from rserpool.settings.limits import Limits
 from rserpool.settings.profile import RFC, Profile
 
 MOST_BAD_REPORTS = 65_535
-"""That an element's counter can tell; a limit beyond that is one of that."""
-DURATIONS = (
-    "keep_alive_interval",
-    "keep_alive_timeout",
-    "announce_interval",
-    "announce_timeout",
-    "update_delay",
-    "max_time_no_response",
-    "mentor_discovery_timeout",
-    "takeover_expiry",
-)
+"""The largest count of unreachability reports that a pool element record can hold (16 bits). Higher limits are clamped
+to it."""
+MIN_DISTANCE_STEP = 0.001
+COUNTS = ("max_items", "max_bad_reports", "max_increment")
+MAY_BE_ZERO = ("peer_heartbeat_cycle", "max_time_last_heard", "peer_update_window", *COUNTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,21 +104,11 @@ class Settings:
     """The bounds on what peers can make grow."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.identifier <= 0xFFFFFFFF:
-            raise LocalProtocolError("a server identifier is a number from 1 to 0xffffffff (RFC 5353 2.1)")
-        for name in DURATIONS:
-            if not getattr(self, name) > 0:
-                raise LocalProtocolError(f"{name} must be more than 0 seconds")
-        for name in ("peer_heartbeat_cycle", "max_time_last_heard", "peer_update_window"):
-            if not getattr(self, name) >= 0:
-                raise LocalProtocolError(f"{name} must not be negative")
-        if not self.distance_step >= 0.001:
-            raise LocalProtocolError("distance_step must be at least 0.001 seconds")
-        for name in ("max_items", "max_bad_reports", "max_increment"):
-            if not 0 <= getattr(self, name) <= 0xFFFFFFFF:
-                raise LocalProtocolError(f"{name} is a number from 0 to 0xffffffff")
-        if not 1 <= self.max_table_elements <= 0xFFFFFFFF:
-            raise LocalProtocolError("max_table_elements is a number from 1 to 0xffffffff")
+        check_positive(self, may_be_zero=MAY_BE_ZERO)
+        check_range(self, ("identifier", "max_table_elements"), 1, LARGEST_NUMBER)
+        check_range(self, COUNTS, 0, LARGEST_NUMBER)
+        step = self.distance_step
+        check(step >= MIN_DISTANCE_STEP, "distance_step", f"must be at least {MIN_DISTANCE_STEP}", step)
         if self.max_items:
             object.__setattr__(self, "profile", replace(self.profile, default_items=self.max_items))
         if self.max_bad_reports:

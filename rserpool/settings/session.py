@@ -2,10 +2,10 @@
 in seconds."""
 
 import enum
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
-from rserpool.errors import LocalProtocolError
+from rserpool.settings.checks import check_positive
 
 MAX_COOKIE: Final = 0xFFFF - 8
 """Octets of the longest cookie: the 16-bit Message Length counts two headers besides it (RFC 5352 2.2.11)."""
@@ -83,10 +83,7 @@ class SessionSettings:
     """Elements of a business card that are kept as the order of failover."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
-                raise LocalProtocolError(f"{field.name} must be more than 0")
+        check_positive(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +107,4 @@ class ServiceSettings:
     """As of SessionSettings."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not getattr(self, field.name) > 0:
-                raise LocalProtocolError(f"{field.name} must be more than 0")
+        check_positive(self)

@@ -43,7 +43,7 @@ def test_a_registrar_and_a_user_with_a_plugin(plugged: str) -> None:
     program = (sys.executable, "-m", "rserpool.cli.main")
     with Process(*program, *REGISTRAR, PYTHONPATH=plugged) as registrar:
         where = f"{HOST}:" + registrar.wait_for(r"serves ASAP at \S+, port (\d+)")[1]
-        registrar.wait_for("INFO policy nearest, type 0x80000777, is served by a plug-in")
+        registrar.wait_for("INFO policy nearest, type 0x80000777, is provided by a plug-in")
         registrar.wait_for("ERROR policy plug-in b of nearest is not used: AttributeError: .*FURTHEST")
         elements = []
         for identifier, metres in ((1, 300), (2, 20), (3, 100)):
@@ -67,5 +67,5 @@ def test_a_registrar_and_a_user_with_a_plugin(plugged: str) -> None:
 
 def test_rspregistrar_loads_plugins(plugged: str) -> None:
     with Process(sys.executable, *RSPREGISTRAR, PYTHONPATH=plugged) as registrar:
-        registrar.wait_for("policy nearest, type 0x80000777, is served by a plug-in")
+        registrar.wait_for("policy nearest, type 0x80000777, is provided by a plug-in")
         registrar.wait_for("policy plug-in b of nearest is not used")

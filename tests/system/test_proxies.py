@@ -62,7 +62,7 @@ def webs(tmp_path: Path) -> Iterator[tuple[Web, Web]]:
 @contextlib.contextmanager
 def front(where: str, *flags: str) -> Iterator[tuple[Process, str]]:
     with rserpool("proxy-pu", "--listen=127.0.0.1:0", "--pool=Web", f"--registrar={where}", USRSCTP, *flags) as proxy:
-        port = proxy.wait_for(r"are accepted at 127.0.0.1 port (\d+)")[1]
+        port = proxy.wait_for(r"accepting clients of pool \S+ at 127.0.0.1 port (\d+)")[1]
         yield proxy, f"http://{HOST}:{port}/"
 
 
@@ -97,11 +97,11 @@ def test_a_legacy_service_with_failover(webs: tuple[Web, Web]) -> None:
         second.wait_for("0x00000022 is registered in pool Web", 2)
         until(lambda: fetch(url) == "two")
         proxy.send(signal.SIGUSR1)
-        assert int(proxy.wait_for(r"so far: clients (\d+),")[1]) >= 9
+        assert int(proxy.wait_for(r"counters: clients (\d+),")[1]) >= 9
         assert second.end() == 0
-        assert re.search(r"ended; checks \d+, checks failed \d+, deregistrations 2, registrations 2", second.log)
+        assert re.search(r"stopped; checks \d+, checks failed \d+, deregistrations 2, registrations 2", second.log)
         assert proxy.end() == 0
-        assert re.search(r"ended; clients \d+,", proxy.log)
+        assert re.search(r"stopped; clients \d+,", proxy.log)
         assert first.end(signal.SIGINT) == 0
 
 
@@ -157,13 +157,13 @@ def test_a_load_command_and_a_refusal(webs: tuple[Web, Web], tmp_path: Path) -> 
         (("proxy-pe", "--pool=", "--target=127.0.0.1:80"), "--pool"),
         (("proxy-pe", "--pool=Web", "--target=127.0.0.1:80", "--check=icmp"), "--check: 'icmp'"),
         (("proxy-pe", "--pool=Web", "--target=127.0.0.1:80", "--advertise=192.0.2.99"), "--advertise: 192.0.2.99"),
-        (("proxy-pe", "--pool=Web", "--target=127.0.0.1:80", "--policy=luck"), "--policy: there is no policy 'luck'"),
+        (("proxy-pe", "--pool=Web", "--target=127.0.0.1:80", "--policy=luck"), "--policy: unknown policy 'luck'"),
         (("proxy-pe", "--pool=Web", "--target=127.0.0.1:80", "--policy=priority:x"), "--policy: 'x'"),
-        (("proxy-pe", "--pool=Web", "--target=127.0.0.1:80", "--policy=random:1"), "--policy: random has the values"),
+        (("proxy-pe", "--pool=Web", "--target=127.0.0.1:80", "--policy=random:1"), "--policy: random takes no values"),
         (("proxy-pe", "--pool=Web", "--target=127.0.0.1:80", "--policy=random", "--load-command=x"), "has no load"),
         (("proxy-pe", "--pool=Web", "--target=127.0.0.1:80", "--rise=0"), "--rise"),
         (("proxy-pu", "--pool=Web", "--listen=web"), "--listen: 'web'"),
-        (("proxy-pu", "--pool=Web", "--listen=8080", "--tries=many"), "--tries: 'many' is no number"),
+        (("proxy-pu", "--pool=Web", "--listen=8080", "--tries=many"), "--tries: expected a whole number, not 'many'"),
         (("proxy-pu", "--pool=Web", "--listen=8080", "--registrar=here"), "'here'"),
         (("proxy-pu", "--pool=Web", "--listen=192.0.2.99:0", "--registrar=127.0.0.1:9", USRSCTP), "192.0.2.99 port 0"),
     ],

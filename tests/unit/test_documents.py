@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from ci.documents import DOCUMENTS, ROOT, completion, man_page
-from rserpool.cli.rsplib_options import OPTIONS, SAME
+from rserpool.cli.rsplib_options import OPTIONS, RENAMED
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -61,7 +61,7 @@ def completed(line: str, directory: str = ".") -> Sequence[str]:
 
 
 def test_completion_of_names() -> None:
-    offered = {f"-{option.name}{'=' if option.value else ''}" for option in OPTIONS if option.name not in SAME}
+    offered = {f"-{option.name}{'=' if option.value else ''}" for option in OPTIONS if option.name not in RENAMED}
     assert set(completed("rspregistrar -")) == offered
     assert completed("rspregistrar -quiet -identi") == ["-identifier="]
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from rserpool.model.numbers import CSP_PORT, MICROSECONDS
 from rserpool.protocol.registrar.actions import Protocol
 from rserpool.protocol.registrar.registrar import Registrar
-from rserpool.registrar.config import ServerOptions
 from rserpool.registrar.instruments import action_log as actionlog
 from rserpool.registrar.instruments import csp, statistics
 from rserpool.registrar.instruments.observers import Sizes, Totals
 from rserpool.registrar.instruments.output import Output
 from rserpool.registrar.server import Server
 from rserpool.settings.locator import parse_address
+from rserpool.settings.server import ServerOptions
 
 log = logging.getLogger("rserpool.registrar")
 

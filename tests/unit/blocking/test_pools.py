@@ -26,7 +26,7 @@ from rserpool.blocking import (
 from rserpool.client import Data, NoElement, NoRegistrar, Resumed, SessionClosed, State, UnknownPool
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Policy, PolicyType, TCPTransport
-from rserpool.settings.schema import ConfigError
+from rserpool.settings.checks import ConfigError
 from tests.support.processes import HOST, PATIENCE, Process, until
 
 pytest.importorskip("rserpool._fast.io.usrsctp.socket", reason="libusrsctp-dev is missing (ci/setup)")

@@ -1,14 +1,14 @@
-"""What the garbage collector is told when a registrar's program begins."""
+"""The garbage collector's settings after a program has started."""
 
 import gc
 
-from rserpool.cli.collector import YOUNG, settle
+from rserpool.cli.collector import YOUNG, freeze_imports
 
 
-def test_what_is_there_when_a_program_begins_is_not_looked_through_again() -> None:
+def test_imported_objects_are_excluded_from_collection() -> None:
     thresholds = gc.get_threshold()
     try:
-        settle()
+        freeze_imports()
         assert gc.get_freeze_count() > 0
         assert gc.get_threshold()[0] == YOUNG
     finally:

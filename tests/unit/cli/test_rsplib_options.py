@@ -9,12 +9,13 @@ import pytest
 
 from rserpool.cli.rsplib_banner import banner
 from rserpool.cli.rsplib_config import FIRST_PORT, LAST_PORT, UNLIMITED, Setup
-from rserpool.cli.rsplib_options import OPTIONS, SAME, parse, usage
-from rserpool.cli.rsplib_values import ArgumentError, Where, split_port
+from rserpool.cli.rsplib_options import OPTIONS, RENAMED, parse, usage
+from rserpool.cli.rsplib_values import ArgumentError, Place, split_port
 from rserpool.model.addresses import Scope
-from rserpool.registrar import config as registrar_config
-from rserpool.registrar.config import Config, ServerOptions
+from rserpool.registrar.config import OPTIONS as REGISTRAR_OPTIONS
+from rserpool.registrar.config import Config
 from rserpool.settings.profile import RFC
+from rserpool.settings.server import ServerOptions
 
 DRAW = random.Random(1).randint
 
@@ -284,7 +285,7 @@ def test_a_bad_argument_is_named_in_one_line(argument: str, monkeypatch: pytest.
 
 def test_host_names_are_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 2, 17, "", ("10.0.0.7", 0)), None])
-    assert parse(["-peer=registrar.example:5"]) == {"peer": (Where(("10.0.0.7",), 5),)}
+    assert parse(["-peer=registrar.example:5"]) == {"peer": (Place(("10.0.0.7",), 5),)}
 
 
 def test_addresses_in_every_form() -> None:
@@ -294,11 +295,11 @@ def test_addresses_in_every_form() -> None:
 
 
 def test_two_dashes_do_too() -> None:
-    assert parse(["--quiet", "--asap=10.0.0.1:5"]) == {"quiet": True, "asap": Where(("10.0.0.1",), 5)}
+    assert parse(["--quiet", "--asap=10.0.0.1:5"]) == {"quiet": True, "asap": Place(("10.0.0.1",), 5)}
 
 
 def test_keys_are_options_of_rserpool_registrar() -> None:
-    known = {option.key for option in registrar_config.OPTIONS}
+    known = {option.key for option in REGISTRAR_OPTIONS}
     for option in OPTIONS:
         assert set(option.keys) <= known, option.name
         assert len(option.help) > 10
@@ -321,7 +322,7 @@ def test_usage_names_every_option() -> None:
 
 
 def test_older_names_stand_for_newer_ones() -> None:
-    assert set(parse(["-enrpmulticast=off"])) == set(SAME.values())
+    assert set(parse(["-enrpmulticast=off"])) == set(RENAMED.values())
 
 
 def test_the_banner_tells_what_is_in_force() -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from rserpool.cli.registrar import documented_defaults
 from rserpool.errors import LocalProtocolError
 from rserpool.model.addresses import Scope
 from rserpool.registrar.config import OPTIONS, add_flags, load
+from rserpool.settings.checks import ConfigError
 from rserpool.settings.limits import Limits
 from rserpool.settings.profile import RSPLIB
-from rserpool.settings.schema import ConfigError
+from rserpool.settings.schema import toml_template
 
 DRAWN = 0xABCDEF01
 
@@ -63,7 +63,7 @@ def test_named_values_and_lists_from_flags() -> None:
         ("--keep-alive-interval=0", "keep_alive_interval"),
         ("--keep-alive-interval=soon", "--keep-alive-interval"),
         ("--profile=osi", "--profile"),
-        ("--announce-ttl=0", "--announce-ttl"),
+        ("--announce-ttl=0", "announce_ttl"),
         ("--limit-pools=-1", "pools"),
         ("--tcp=perhaps", "--tcp"),
     ],
@@ -98,7 +98,7 @@ def test_a_missing_file() -> None:
 
 
 def test_every_option_is_described_and_its_printed_default_is_its_default(tmp_path: Path) -> None:
-    text = documented_defaults()
+    text = toml_template(OPTIONS)
     for option in OPTIONS:
         assert len(option.help) > 40, option.key
         assert option.help in text

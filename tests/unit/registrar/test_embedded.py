@@ -15,7 +15,7 @@ from rserpool import Registrar
 from rserpool.client import PoolElement, PoolUser
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Policy, PolicyType, SCTPTransport, TCPTransport
-from rserpool.settings.schema import ConfigError
+from rserpool.settings.checks import ConfigError
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
 from tests.support.virtual_time import run_virtually
 
@@ -117,9 +117,9 @@ def test_keep_alives_go_on_where_their_time_out_is_long() -> None:
         ({"uvloop": False}, "uvloop: the program"),
         ({"moderation": 0}, "moderation: the program"),
         ({"tcp": "perhaps"}, "--tcp"),
-        ({"limit_pools": 0}, "pools must be positive"),
+        ({"limit_pools": 0}, "pools must be more than 0"),
         ({"keep_alive_interval": -1}, "keep_alive_interval"),
-        ({"identifier": 2**32}, "--identifier"),
+        ({"identifier": 2**32}, "identifier"),
         ({"asap": 5}, "--asap"),
     ],
 )

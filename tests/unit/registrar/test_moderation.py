@@ -13,9 +13,10 @@ from rserpool._fast.handlespace.handlespace import Handlespace
 from rserpool._fast.lane.lane import Lane, Tally
 from rserpool._fast.lane.registration import Guest, Terms
 from rserpool.cli.rsplib_config import Setup
-from rserpool.registrar.config import Config, ServerOptions, load
+from rserpool.registrar.config import Config, load
 from rserpool.registrar.moderation import Moderation, moderation_of
-from rserpool.settings.schema import ConfigError
+from rserpool.settings.checks import ConfigError
+from rserpool.settings.server import ServerOptions
 from tests.support import elements as e
 
 INTERVAL = 0.00025
