@@ -7,7 +7,7 @@ from rserpool import client
 from rserpool.blocking.background import background
 from rserpool.blocking.facade import Facade, unwrapped
 from rserpool.blocking.sessions import ServiceSession
-from rserpool.client import ElementState, EventsDropped, Home, ResolvedElement, State
+from rserpool.client import ElementState, ElementStatus, EventsDropped, Home, ResolvedElement
 from rserpool.client.pool_user import POLL_INTERVAL
 from rserpool.messages import Policy, Transport
 from rserpool.model.addresses import Address
@@ -48,7 +48,7 @@ class PoolElement(Facade[client.PoolElement]):
         return self._background.call(lambda: self._inner.identifier)
 
     @property
-    def state(self) -> State:
+    def state(self) -> ElementState:
         """Where it stands with its registrar."""
         return self._background.call(lambda: self._inner.state)
 
@@ -93,7 +93,7 @@ class PoolElement(Facade[client.PoolElement]):
         """Wait until the registrar has what was set last. Raises Refused, or TimeoutError after so many seconds."""
         self._background.run(self._inner.registered(), timeout)
 
-    def events(self, *, timeout: float | None = None) -> Iterator[ElementState | EventsDropped]:
+    def events(self, *, timeout: float | None = None) -> Iterator[ElementStatus | EventsDropped]:
         """What happens to it from now on; TimeoutError where nothing does for so many seconds."""
         return self._background.iterate(self._background.call(self._inner.events), timeout)
 

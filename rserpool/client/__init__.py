@@ -32,7 +32,7 @@ from rserpool.client.session.serving import serve
 from rserpool.client.session.session import FailoverEvent, Session, open_session
 from rserpool.client.session.streams import streams
 from rserpool.messages.resolved import ResolvedElement
-from rserpool.protocol.client.events import ElementState, Home, State
+from rserpool.protocol.client.events import ElementState, ElementStatus, Home
 from rserpool.settings.client import FAST, ClientSettings
 from rserpool.settings.session import Failover, ServiceSettings, SessionSettings
 
@@ -42,6 +42,7 @@ __all__ = [
     "CookieRejected",
     "Data",
     "ElementState",
+    "ElementStatus",
     "EventsDropped",
     "Failover",
     "FailoverEvent",
@@ -67,7 +68,6 @@ __all__ = [
     "SessionClosed",
     "SessionFailed",
     "SessionSettings",
-    "State",
     "UnknownPool",
     "getaddrinfo",
     "open_session",

@@ -14,8 +14,8 @@ from rserpool.errors import LocalProtocolError
 from rserpool.model.addresses import Address
 from rserpool.protocol.actions import Abort, Note, Send, Shutdown
 from rserpool.protocol.client import node as protocol
-from rserpool.protocol.client.actions import Action, Dial, Happened
-from rserpool.protocol.client.events import ElementState, Event, Home, HomeChanged, PoolChanged, Resolution
+from rserpool.protocol.client.actions import Action, Dial, Publish
+from rserpool.protocol.client.events import ClientEvent, ElementStatus, Home, HomeChanged, PoolChanged, Resolution
 from rserpool.protocol.peer import Peer
 from rserpool.settings.client import ClientSettings
 from rserpool.transport.choose import choose
@@ -79,7 +79,7 @@ class Node:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
         self._notes = Notes(log)
-        self._elements: dict[int, Callable[[ElementState], None]] = {}
+        self._elements: dict[int, Callable[[ElementStatus], None]] = {}
         self._resolutions: dict[int, asyncio.Future[Resolution]] = {}
         self._watchers: dict[bytes, list[Callable[[PoolChanged | None], None]]] = {}
         self.home: Home | None = None
@@ -190,7 +190,7 @@ class Node:
         """Carry out what the protocol object has been asked for."""
         self._carry_out(self.protocol.drain())
 
-    def watch_element(self, number: int, heard: Callable[[ElementState], None] | None) -> None:
+    def watch_element(self, number: int, heard: Callable[[ElementStatus], None] | None) -> None:
         """Who hears of an element's state; None for nobody any more."""
         if heard is None:
             self._elements.pop(number, None)
@@ -262,7 +262,7 @@ class Node:
                     self._lines[number].face.abort(self._lines[number])
                 case Shutdown(number) if number in self._lines:
                     self._lines[number].face.shutdown(self._lines[number])
-                case Happened(event):
+                case Publish(event):
                     self._happened(event)
                 case Note():
                     self._notes.write(action, self._loop.time())
@@ -275,9 +275,9 @@ class Node:
         else:
             face.dial(call)
 
-    def _happened(self, event: Event) -> None:
+    def _happened(self, event: ClientEvent) -> None:
         match event:
-            case ElementState(element=number) if number in self._elements:
+            case ElementStatus(element=number) if number in self._elements:
                 self._elements[number](event)
             case Resolution(ticket=ticket) if ticket in self._resolutions:
                 if not self._resolutions[ticket].done():

@@ -33,7 +33,7 @@ from rserpool.messages import (
 from rserpool.messages import PoolElement as Parameter
 from rserpool.model.addresses import Address
 from rserpool.protocol.client.element import Element, wire_life
-from rserpool.protocol.client.events import ElementState, Home, State
+from rserpool.protocol.client.events import ElementState, ElementStatus, Home
 from rserpool.settings.client import ClientSettings
 from rserpool.transport import interface
 
@@ -130,10 +130,10 @@ class PoolElement:
         self._transport = transport
         self._cards = Cards(self.pool_handle, self._parameter, PoolUser(node=self.node), successors=successors)
         self._element: Element | None = None
-        self._last: ElementState | None = None
+        self._last: ElementStatus | None = None
         self._causes: tuple[ErrorCause, ...] = ()
         """What a registrar has said last against it."""
-        self._queues: list[EventQueue[ElementState]] = []
+        self._queues: list[EventQueue[ElementStatus]] = []
         self._waiting: set[asyncio.Future[None]] = set()
 
     # Life
@@ -221,7 +221,7 @@ class PoolElement:
                 self.node.settle()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LEAVING):
-                        await self._until(lambda: element.state is not State.DEREG)
+                        await self._until(lambda: element.state is not ElementState.DEREG)
             finally:
                 self.node.watch_element(element.number, None)
                 protocol.remove(element)
@@ -234,9 +234,9 @@ class PoolElement:
         return self._element.identifier if self._element is not None else self._identifier or 0
 
     @property
-    def state(self) -> State:
+    def state(self) -> ElementState:
         """Where it stands with its registrar."""
-        return self._last.state if self._last is not None else State.IDLE
+        return self._last.state if self._last is not None else ElementState.IDLE
 
     @property
     def home(self) -> Home | None:
@@ -344,15 +344,15 @@ class PoolElement:
         """Wait until the registrar has what was set last. Raises Refused if it does not want it, LocalProtocolError if
         the element is left or its node closed."""
         await self._until(self._is_settled)
-        if self.state is State.REFUSED:
+        if self.state is ElementState.REFUSED:
             raise self._refused()
-        if self.state is State.IDLE:
+        if self.state is ElementState.IDLE:
             raise LocalProtocolError("the element is not registered any more")
 
-    def events(self) -> EventQueue[ElementState]:
-        """An asynchronous iterator over ElementState records from now on, and EventsDropped where they were not fetched
-        in time; it ends when the element is left."""
-        queue: EventQueue[ElementState] = EventQueue()
+    def events(self) -> EventQueue[ElementStatus]:
+        """An asynchronous iterator over ElementStatus records from now on, and EventsDropped where they were not
+        fetched in time; it ends when the element is left."""
+        queue: EventQueue[ElementStatus] = EventQueue()
         self._queues.append(queue)
         return queue
 
@@ -365,7 +365,9 @@ class PoolElement:
             log.warning(text, self.pool_handle, registered, spoken)
 
     def _is_settled(self) -> bool:
-        return self._last is not None and (self._last.current or self._last.state in (State.REFUSED, State.IDLE))
+        return self._last is not None and (
+            self._last.current or self._last.state in (ElementState.REFUSED, ElementState.IDLE)
+        )
 
     def _what(self) -> str:
         return f"registration in pool {self.pool_handle!r}"
@@ -382,7 +384,7 @@ class PoolElement:
             finally:
                 self._waiting.discard(waiting)
 
-    def _heard(self, event: ElementState) -> None:
+    def _heard(self, event: ElementStatus) -> None:
         old, self._last = self._last, event
         self._causes = () if event.current else event.causes or self._causes
         if self.service is not None:

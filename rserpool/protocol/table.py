@@ -1,7 +1,7 @@
-"""The form of every state table: (state, event) -> Transition(action, next state).
+"""The form of every state table: (state, event) -> Transition(reaction, next state).
 
-States, events and actions are enums whose members have docstrings; docs/state-machines.md is generated from them. A
-machine keeps a dict from each action to a bound method. A pair that a table lacks is a protocol error.
+States, events and reactions are enums whose members have docstrings; docs/state-machines.md is generated from them. A
+machine keeps a dict from each reaction to a bound method. A pair that a table lacks is a protocol error.
 """
 
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from rserpool.errors import LocalProtocolError
 
 State = TypeVar("State", bound=Enum)
 Event = TypeVar("Event", bound=Enum)
-Action = TypeVar("Action", bound=Enum)
+Reaction = TypeVar("Reaction", bound=Enum)
 
 
-class Transition(NamedTuple, Generic[Action, State]):
-    """One row of a table: the action to carry out and the state that follows."""
+class Transition(NamedTuple, Generic[Reaction, State]):
+    """One row of a table: the reaction to carry out and the state that follows."""
 
-    action: Action
+    reaction: Reaction
     next: State
 
 
 def step(
-    table: Mapping[tuple[State, Event], Transition[Action, State]], state: State, event: Event
-) -> Transition[Action, State]:
+    table: Mapping[tuple[State, Event], Transition[Reaction, State]], state: State, event: Event
+) -> Transition[Reaction, State]:
     """Look up the transition of an event. LocalProtocolError if the event is impossible in this state."""
     found = table.get((state, event))
     if found is None:

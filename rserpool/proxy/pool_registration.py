@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from rserpool.client import (
     ElementState,
+    ElementStatus,
     EventsDropped,
     Node,
     PoolElement,
-    State,
 )
 from rserpool.client.pool_element import with_load
 from rserpool.messages import Policy, Transport
@@ -79,18 +79,18 @@ class PoolRegistration:
         if self._element is not None:
             self._element.policy = self._policy
 
-    async def _tell(self, element: PoolElement, event: ElementState) -> None:
+    async def _tell(self, element: PoolElement, event: ElementStatus) -> None:
         because = f": {event.reason}" if event.reason else ""
         match event.state:
-            case State.READY if event.current and event.home is not None and event.home.addresses:
+            case ElementState.READY if event.current and event.home is not None and event.home.addresses:
                 where = f"{event.home.addresses[0]} port {event.home.port}"
                 if where != self._home:
                     log.info("0x%08x is registered in pool %s at %s", event.identifier, self._handle, where)
                 self._home = where
-            case State.HUNT:
+            case ElementState.HUNT:
                 self._home = ""
                 log.warning("pool %s: looking for a registrar%s", self._handle, because)
-            case State.REFUSED:
+            case ElementState.REFUSED:
                 log.error("pool %s: the registrar refuses the server%s; next try in %g s", self._handle, because, RETRY)
                 await asyncio.sleep(RETRY)
                 if element is self._element:

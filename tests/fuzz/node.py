@@ -28,10 +28,10 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.protocol.actions import Abort, Send, Shutdown
-from rserpool.protocol.client.actions import Action, Dial, Happened
+from rserpool.protocol.client.actions import Action, Dial, Publish
 from rserpool.protocol.client.candidates import ServerAddress
 from rserpool.protocol.client.element import Element
-from rserpool.protocol.client.events import ElementState, PoolChanged, Resolution, State
+from rserpool.protocol.client.events import ElementState, ElementStatus, PoolChanged, Resolution
 from rserpool.protocol.client.hunt import AT_ONCE
 from rserpool.protocol.client.link import Stage
 from rserpool.protocol.client.node import Node
@@ -204,7 +204,7 @@ class Attack:
                     self.dialled[number] = action
                 case Abort(number) | Shutdown(number):
                     ended.append(number)
-                case Happened(event):
+                case Publish(event):
                     self.told(event)
         for number in ended:
             self.end(number)
@@ -217,7 +217,7 @@ class Attack:
                 self.outcomes["answers" if event.failure is None else event.failure.value] += 1
             case PoolChanged():
                 self.outcomes["changes"] += 1
-            case ElementState(state=state):
+            case ElementStatus(state=state):
                 self.outcomes[f"element {state.value}"] += 1
 
     def check(self) -> None:
@@ -235,7 +235,7 @@ class Attack:
         assert node.home is None or (node.home.number in node.links and node.home.stage is Stage.UP)
         for element in node.elements.values():
             waits = element._timer is not None and element._timer.armed
-            assert waits or node.home is None or element.state in (State.IDLE, State.REFUSED)
+            assert waits or node.home is None or element.state in (ElementState.IDLE, ElementState.REFUSED)
             assert not element.registered or node.home is not None
 
 

@@ -16,17 +16,17 @@ from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.client.events import Resolution
 from rserpool.protocol.session.user_session import (
     Confirm,
-    Ended,
+    FailedOver,
     FailoverEvent,
-    Happened,
     Open,
     Report,
     Resolve,
     Select,
-    SessionAction,
     UserSession,
+    UserSessionAction,
+    UserSessionEnded,
 )
-from rserpool.protocol.session.user_table import State
+from rserpool.protocol.session.user_table import UserSessionState
 from rserpool.settings.session import Failover, SessionSettings
 from tests.sim.clock import SECOND
 from tests.sim.frames import COOKIE, PPID, QUESTION, REPLY, frame, unframe
@@ -99,7 +99,7 @@ class Caller:
     def serving(self) -> Side | None:
         """The association that serves, if one does."""
         machine = self.machine
-        return self.latest.side if machine is not None and machine.state is State.OPEN else None
+        return self.latest.side if machine is not None and machine.state is UserSessionState.OPEN else None
 
     @property
     def latest(self) -> Attempt:
@@ -148,13 +148,13 @@ class Caller:
             return
         since: int | None = max(self._served, self._lost_at)
         most = settings.patience
-        if machine.state is State.CONNECTING:
+        if machine.state is UserSessionState.CONNECTING:
             since, most = self.latest.opened, settings.connect_timeout
-        elif machine.state is State.OPEN:
+        elif machine.state is UserSessionState.OPEN:
             since, most = self.latest.unanswered, settings.silence or math.inf
-        elif machine.state is State.CLOSING:
+        elif machine.state is UserSessionState.CLOSING:
             most = math.inf
-        elif machine.state is State.ENDED:
+        elif machine.state is UserSessionState.ENDED:
             since, most, now = self._ended_at, ANEW, self.client.network.clock.now
         if since is not None and now > since + (most + SLACK) * SECOND:
             raise Violation(f"{self.name} is {machine.state.name} for more than {most:.1f} s")
@@ -162,7 +162,7 @@ class Caller:
     # What the application does
 
     def _ask(self, machine: UserSession) -> None:
-        if machine is not self.machine or machine.state is State.ENDED:
+        if machine is not self.machine or machine.state is UserSessionState.ENDED:
             return
         if not self._closed and len(self.questions) < WINDOW:
             self._put(self.client.network.clock.now)
@@ -206,7 +206,7 @@ class Caller:
 
     # What the protocol asks for
 
-    def _perform(self, actions: list[SessionAction]) -> None:
+    def _perform(self, actions: list[UserSessionAction]) -> None:
         for action in actions:
             match action:
                 case Select(exclude):
@@ -226,9 +226,9 @@ class Caller:
                     side = self.attempts[channel].side
                     assert side is not None
                     self.client.network.shut_down(side)
-                case Happened(event):
+                case FailedOver(event):
                     self._failed_over(event)
-                case Ended():
+                case UserSessionEnded():
                     self._ended(action)
         self.client.rearm()
 
@@ -244,7 +244,7 @@ class Caller:
             client.resolve(self.pool, partial(self._resolved, machine, exclude))
 
     def _resolved(self, machine: UserSession, exclude: frozenset[int], answer: Resolution | None) -> None:
-        if machine is not self.machine or machine.state is not State.SELECTING:
+        if machine is not self.machine or machine.state is not UserSessionState.SELECTING:
             return
         assert self.client.node is not None
         chosen = None
@@ -306,7 +306,7 @@ class Caller:
         if told != mine:
             raise Violation(f"{self.name} failed over with (cookie, unsent, number) {told}, which was {mine}")
 
-    def _ended(self, action: Ended) -> None:
+    def _ended(self, action: UserSessionEnded) -> None:
         """Ended in order by one of both, or for want of an element for as long as that may take."""
         client = self.client
         client.note(f"{self.name} has ended: {action.reason or 'in order'}")
@@ -341,14 +341,18 @@ class Caller:
         self._pump()
 
     def _dialled(self, address: IPv4Address, port: int) -> Attempt | None:
-        if self.machine is None or self.machine.state is not State.CONNECTING:
+        if self.machine is None or self.machine.state is not UserSessionState.CONNECTING:
             return None
         attempt = self.latest
         return attempt if (attempt.element.addresses[0], attempt.element.port) == (address, port) else None
 
     def message(self, side: Side, message: bytes) -> None:
         machine = self.machine
-        if machine is None or machine.state not in (State.OPEN, State.CLOSING) or self.latest.side is not side:
+        if (
+            machine is None
+            or machine.state not in (UserSessionState.OPEN, UserSessionState.CLOSING)
+            or self.latest.side is not side
+        ):
             return
         control, data = unframe(message)
         now = self.client.now()

@@ -10,9 +10,9 @@ from random import Random
 
 from rserpool.messages import EndpointUnreachable, decode
 from rserpool.protocol.actions import Abort, Level, Note, Send, Shutdown
-from rserpool.protocol.client.actions import Action, Dial, Happened
+from rserpool.protocol.client.actions import Action, Dial, Publish
 from rserpool.protocol.client.candidates import ServerAddress
-from rserpool.protocol.client.events import ElementState, Event, PoolChanged, Resolution
+from rserpool.protocol.client.events import ClientEvent, ElementStatus, PoolChanged, Resolution
 from rserpool.protocol.client.hunt import AT_ONCE
 from rserpool.protocol.client.node import Node
 from rserpool.protocol.peer import Peer
@@ -61,7 +61,7 @@ class Client(Process):
     _endpoint: Endpoint | None = None
     _dialling: dict[tuple[IPv4Address, int], Line] = field(default_factory=dict)
     _tickets: dict[int, Answer] = field(default_factory=dict)
-    _events: deque[Event] = field(default_factory=deque)
+    _events: deque[ClientEvent] = field(default_factory=deque)
     _telling: bool = False
 
     @property
@@ -245,7 +245,7 @@ class Client(Process):
                     line = self.lines.get(number)
                     if line is not None and line.side is not None:
                         self.network.shut_down(line.side)
-                case Happened(event):
+                case Publish(event):
                     self._events.append(event)
                 case Note(level, _, text):
                     if level >= Level.INFO:
@@ -299,7 +299,7 @@ class Client(Process):
         while self._events:
             event = self._events.popleft()
             match event:
-                case ElementState(element=number):
+                case ElementStatus(element=number):
                     for member in self.members:
                         if member.element is not None and member.element.number == number:
                             member.heard(event)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rserpool.messages import BusinessCard, Policy, PoolElement, SCTPTransport
 from rserpool.protocol.client.element import Element
-from rserpool.protocol.client.events import ElementState, State
+from rserpool.protocol.client.events import ElementState, ElementStatus
 from tests.sim.ledger import Ledger
 from tests.sim.network import Endpoint, Host, Side
 from tests.sim.service import Service
@@ -67,7 +67,9 @@ class Member:
     def settled(self) -> bool:
         """Whether it is registered, as far as it knows."""
         element = self.element
-        return element is not None and element.registered and element.state is State.READY and self.home is not None
+        return (
+            element is not None and element.registered and element.state is ElementState.READY and self.home is not None
+        )
 
     @property
     def stage(self) -> str:
@@ -135,9 +137,9 @@ class Member:
         if self._leaving and self.element is element:
             self._gone()
 
-    def heard(self, event: ElementState) -> None:
+    def heard(self, event: ElementStatus) -> None:
         """News of it."""
-        if self._leaving and event.state is not State.DEREG:
+        if self._leaving and event.state is not ElementState.DEREG:
             self._gone()
 
     def _gone(self) -> None:

@@ -7,7 +7,13 @@ from functools import partial
 
 from rserpool.messages import BusinessCard
 from rserpool.protocol.actions import Abort, Shutdown
-from rserpool.protocol.session.element_session import Echoed, ElementSession, Ended, SessionAction, State
+from rserpool.protocol.session.element_session import (
+    CookieEchoed,
+    ElementSession,
+    ElementSessionAction,
+    ElementSessionEnded,
+    ElementSessionState,
+)
 from rserpool.settings.session import ServiceSettings
 from tests.sim.frames import COOKIE, PPID, QUESTION, REPLY, frame, unframe
 from tests.sim.ledger import DOWNS, Ledger, Violation
@@ -146,7 +152,7 @@ class Service:
 
     def _reply(self, talk: Talk) -> None:
         talk.busy = False
-        if talk.machine.state is not State.OPEN:
+        if talk.machine.state is not ElementSessionState.OPEN:
             return
         talk.machine.send(REPLY.pack(talk.number, talk.waiting.popleft()), PPID)
         talk.number += 1
@@ -154,17 +160,17 @@ class Service:
         self._pump(talk)
         self._work(talk)
 
-    def _perform(self, talk: Talk, actions: list[SessionAction]) -> None:
+    def _perform(self, talk: Talk, actions: list[ElementSessionAction]) -> None:
         network = self._process.network
         for action in actions:
             match action:
-                case Echoed(cookie):
+                case CookieEchoed(cookie):
                     self._resume(talk, cookie)
                 case Shutdown():
                     network.shut_down(talk.side)
                 case Abort():
                     network.abort(talk.side)
-                case Ended():
+                case ElementSessionEnded():
                     del self.talks[talk.side]
 
     def _resume(self, talk: Talk, cookie: bytes) -> None:

@@ -15,7 +15,7 @@ from rserpool.protocol.client import element as pe
 from rserpool.protocol.client import hunt
 from rserpool.protocol.client.candidates import FOREVER, Candidate
 from rserpool.protocol.client.element import Element, Input
-from rserpool.protocol.client.events import State as ElementStage
+from rserpool.protocol.client.events import ElementState
 from rserpool.protocol.client.hunt import Hunt
 from rserpool.protocol.client.node import Node
 from rserpool.protocol.client.user import User
@@ -26,9 +26,8 @@ from rserpool.protocol.registrar.enrp.takeover import Takeovers
 from rserpool.protocol.registrar.slices import Slices
 from rserpool.protocol.session import user_table as session_table
 from rserpool.protocol.session.outbox import Outbox
-from rserpool.protocol.session.user_session import Report, SessionAction, UserSession
-from rserpool.protocol.session.user_table import Event as SessionEvent
-from rserpool.protocol.session.user_table import State as SessionState
+from rserpool.protocol.session.user_session import Report, UserSession, UserSessionAction
+from rserpool.protocol.session.user_table import UserSessionEvent, UserSessionState
 from rserpool.settings.client import FAST
 from tests.sim.__main__ import one
 from tests.sim.clock import Clock
@@ -138,7 +137,7 @@ def stubborn(own: Hunt, now: int, pause: int) -> list[Candidate]:
     return [favourite] if favourite is not None and favourite.usable(now) and favourite.tried + pause <= now else []
 
 
-def forgetful(session: UserSession, channel: int, data: bytes, now: int) -> list[SessionAction]:
+def forgetful(session: UserSession, channel: int, data: bytes, now: int) -> list[UserSessionAction]:
     """The first cookie is the one that is kept."""
     first = session.cookie
     actions = control(session, channel, data, now)
@@ -161,12 +160,12 @@ def deaf(user: User, now: int) -> None:
 
 def enduring(session: UserSession) -> int | None:
     """Who is silent is waited for."""
-    return session._timer if session.state is not SessionState.OPEN else None
+    return session._timer if session.state is not UserSessionState.OPEN else None
 
 
 def slanderous(
     session: UserSession, channel: int, reason: Down, now: int, *, tried: bool = True
-) -> list[SessionAction]:
+) -> list[UserSessionAction]:
     """Who ends in order is reported too."""
     actions = down(session, channel, reason, now)
     return [*actions, Report(session.element)] if reason is Down.SHUTDOWN and session.element else actions
@@ -182,7 +181,7 @@ def repetitive(session: UserSession) -> None:
 
 fail_over = UserSession._fail_over
 control, down, restart = UserSession.control, UserSession.down, Outbox.restart
-READY, SELECTING = ElementStage.READY, SessionState.SELECTING
+READY, SELECTING = ElementState.READY, UserSessionState.SELECTING
 BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
     "a registrar never sweeps": (method(Tables, "_sweep", lambda tables, peer, *_: tables.interrupted(peer)), LOSSES),
     "a registrar never audits": (method(Tables, "compare", nothing), LOSSES),
@@ -210,7 +209,7 @@ BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
     "a session ends where all have failed": (
         row(
             session_table.TABLE,
-            ((SessionState.SELECTING, SessionEvent.NOTHING_SELECTED), ("give_up", SessionState.ENDED)),
+            ((UserSessionState.SELECTING, UserSessionEvent.NOTHING_SELECTED), ("give_up", UserSessionState.ENDED)),
         ),
         SESSIONS,
     ),

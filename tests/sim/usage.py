@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rserpool.protocol.session.user_table import State
+from rserpool.protocol.session.user_table import UserSessionState
 from tests.sim.caller import Caller
 from tests.sim.client import Client
 from tests.sim.clock import SECOND
@@ -56,7 +56,7 @@ def sessions_wait(clients: Sequence[Client], elements: Sequence[object], now: in
             if caller.pool not in pools:
                 continue
             machine = caller.machine
-            if machine is None or machine.state not in (State.OPEN, State.CLOSING):
+            if machine is None or machine.state not in (UserSessionState.OPEN, UserSessionState.CLOSING):
                 yield f"{caller.name} is {machine.state.name if machine is not None else 'not begun'}"
             elif caller.questions and now > min(caller.questions.values()) + REPLY_TIME * SECOND:
                 yield f"{caller.name} has waited for a reply for more than {REPLY_TIME:.0f} s"

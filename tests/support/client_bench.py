@@ -23,10 +23,10 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.protocol.actions import Abort, Send, Shutdown
-from rserpool.protocol.client.actions import Action, Dial, Happened
+from rserpool.protocol.client.actions import Action, Dial, Publish
 from rserpool.protocol.client.candidates import ServerAddress
 from rserpool.protocol.client.element import Element
-from rserpool.protocol.client.events import ElementState, Event, PoolChanged, Resolution, State
+from rserpool.protocol.client.events import ClientEvent, ElementState, ElementStatus, PoolChanged, Resolution
 from rserpool.protocol.client.node import Node
 from rserpool.protocol.peer import Peer
 from rserpool.settings.client import ClientSettings
@@ -37,7 +37,7 @@ ROUND_ROBIN = Policy(policy_type=PolicyType.ROUND_ROBIN)
 OWN = ip_address("10.44.1.1")
 SERVICE = SCTPTransport(port=7777, addresses=(OWN,))
 ERROR = AsapError(operation_error=(ErrorCause(code=0x100B),))
-E_ = TypeVar("E_", bound=Event)
+E_ = TypeVar("E_", bound=ClientEvent)
 
 
 def server(number: int, port: int = 3863, *, sctp: bool = True) -> ServerAddress:
@@ -54,7 +54,7 @@ class NodeBench:
         self.settings = ClientSettings(**settings)  # type: ignore[arg-type]
         self.node = Node(self.settings, Random(1), self.now, places, tcp=tcp)
         self.actions: list[Action] = []
-        self.events: list[Event] = []
+        self.events: list[ClientEvent] = []
         self.dialled: dict[int, Dial] = {}
         self.left: set[int] = set()
         if start:
@@ -70,7 +70,7 @@ class NodeBench:
                     self.dialled[number] = action
                 case Abort(number) | Shutdown(number):
                     self.left.add(number)
-                case Happened(event):
+                case Publish(event):
                     self.events.append(event)
         return actions
 
@@ -194,8 +194,8 @@ class NodeBench:
         self.events = [event for event in self.events if not isinstance(event, kind)]
         return found
 
-    def states(self) -> list[ElementState]:
-        return self.news(ElementState)
+    def states(self) -> list[ElementStatus]:
+        return self.news(ElementStatus)
 
     def resolutions(self) -> list[Resolution]:
         return self.news(Resolution)
@@ -238,20 +238,20 @@ def resolutions(actions: list[Action]) -> list[HandleResolution]:
     return [message for message in sent(actions) if isinstance(message, HandleResolution)]
 
 
-def in_state(state: State) -> tuple[NodeBench, Element]:
+def in_state(state: ElementState) -> tuple[NodeBench, Element]:
     """A node with a home and an element in that state."""
     bench = NodeBench(1)
     home = bench.accept()
     element = bench.node.add(POOL, SERVICE, ROUND_ROBIN, identifier=7)
-    if state is not State.IDLE:
+    if state is not ElementState.IDLE:
         element.start(bench.now)
-    if state is State.HUNT:
+    if state is ElementState.HUNT:
         bench.reject(home, element, Cause.LACK_OF_RESOURCES)
-    elif state is State.REFUSED:
+    elif state is ElementState.REFUSED:
         bench.reject(home, element, Cause.INVALID_VALUES)
-    elif state in (State.READY, State.DEREG):
+    elif state in (ElementState.READY, ElementState.DEREG):
         bench.grant(home, element)
-    if state is State.DEREG:
+    if state is ElementState.DEREG:
         element.deregister(bench.now)
     bench.drain()
     assert element.state is state

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from rserpool.client import (
     FAST,
     Data,
-    ElementState,
+    ElementStatus,
     FailoverEvent,
     PoolElement,
     PoolUser,
@@ -99,7 +99,7 @@ async def offer(options: argparse.Namespace) -> None:
 
     async def announce() -> None:
         async for event in element.events():
-            if isinstance(event, ElementState) and event.current:
+            if isinstance(event, ElementStatus) and event.current:
                 tell("registered", identifier=event.identifier, home=str(event.home))
 
     announcing = asyncio.create_task(announce())

@@ -6,8 +6,8 @@ from ipaddress import ip_address
 from rserpool.messages import BusinessCard, Policy, PolicyType, PoolElement, SCTPTransport, TCPTransport, Transport
 from rserpool.messages.resolved import ResolvedElement, resolved
 from rserpool.model.association_ends import Down
-from rserpool.protocol.session.user_session import Select, SessionAction, UserSession
-from rserpool.protocol.session.user_table import State
+from rserpool.protocol.session.user_session import Select, UserSession, UserSessionAction
+from rserpool.protocol.session.user_table import UserSessionState
 from rserpool.settings.session import SessionSettings
 
 POOL = b"EchoPool"
@@ -46,29 +46,29 @@ class Machine:
     def __init__(self, own_card: Callable[[], BusinessCard | None] = lambda: None, **options: object) -> None:
         self.session = UserSession(POOL, SessionSettings(**options), lambda: 0.5, own_card)  # type: ignore[arg-type]
         self.now = 0
-        self.actions: list[SessionAction] = []
+        self.actions: list[UserSessionAction] = []
 
-    def did(self, actions: list[SessionAction]) -> list[SessionAction]:
+    def did(self, actions: list[UserSessionAction]) -> list[UserSessionAction]:
         self.actions += actions
         return actions
 
-    def reach(self, state: State) -> "Machine":
+    def reach(self, state: UserSessionState) -> "Machine":
         """Go to a state on the shortest way."""
         session = self.session
-        if state is State.NEW:
+        if state is UserSessionState.NEW:
             return self
         self.did(session.start(self.now))
-        if state is State.WAITING:
+        if state is UserSessionState.WAITING:
             self.did(session.nothing_selected(self.now))
-        elif state is State.ENDED:
+        elif state is UserSessionState.ENDED:
             self.did(session.close(self.now))
-        elif state is not State.SELECTING:
+        elif state is not UserSessionState.SELECTING:
             self.did(session.selected(element(1), self.now))
-            if state is not State.CONNECTING:
+            if state is not UserSessionState.CONNECTING:
                 self.did(session.up(session.channel, self.now))
-            if state is State.CLOSING:
+            if state is UserSessionState.CLOSING:
                 self.did(session.close(self.now))
-            elif state is State.DOUBTING:
+            elif state is UserSessionState.DOUBTING:
                 self.lose(Down.SHUTDOWN)
         assert session.state is state
         self.actions.clear()
@@ -81,16 +81,16 @@ class Machine:
         self.up()
         return self
 
-    def up(self) -> list[SessionAction]:
+    def up(self) -> list[UserSessionAction]:
         return self.did(self.session.up(self.session.channel, self.now))
 
-    def lose(self, reason: Down = Down.LOST) -> list[SessionAction]:
+    def lose(self, reason: Down = Down.LOST) -> list[UserSessionAction]:
         return self.did(self.session.down(self.session.channel, reason, self.now))
 
-    def control(self, data: bytes) -> list[SessionAction]:
+    def control(self, data: bytes) -> list[UserSessionAction]:
         return self.did(self.session.control(self.session.channel, data, self.now))
 
-    def later(self, seconds: float) -> list[SessionAction]:
+    def later(self, seconds: float) -> list[UserSessionAction]:
         self.now += round(seconds * SECOND)
         return self.did(self.session.advance(self.now))
 
@@ -106,5 +106,5 @@ class Machine:
     def excluded(self) -> frozenset[int]:
         return [action for action in self.actions if isinstance(action, Select)][-1].exclude
 
-    def of(self, kind: type[SessionAction]) -> list[SessionAction]:
+    def of(self, kind: type[UserSessionAction]) -> list[UserSessionAction]:
         return [action for action in self.actions if isinstance(action, kind)]

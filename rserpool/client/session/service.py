@@ -20,7 +20,13 @@ from rserpool.client.session.listeners import Listener, listen
 from rserpool.client.session.session_base import Conversation
 from rserpool.messages import BusinessCard
 from rserpool.protocol.actions import Abort, Shutdown
-from rserpool.protocol.session.element_session import Carded, Echoed, ElementSession, Ended, SessionAction
+from rserpool.protocol.session.element_session import (
+    CardReceived,
+    CookieEchoed,
+    ElementSession,
+    ElementSessionAction,
+    ElementSessionEnded,
+)
 from rserpool.settings.session import ENTRY_COST, ServiceSettings
 from rserpool.transport.interface import Address, Down, Transport, Tuning
 
@@ -30,7 +36,7 @@ __all__ = ["Service", "ServiceSession"]
 ANYWHERE = ("0.0.0.0",)
 
 
-class ServiceSession(Conversation[Resumed | CookieRejected, SessionAction]):
+class ServiceSession(Conversation[Resumed | CookieRejected, ElementSessionAction]):
     """A session with one pool user. It yields Data, and before it Resumed where the user was with another element
     before, or CookieRejected where what it brings is not to be trusted."""
 
@@ -101,7 +107,7 @@ class ServiceSession(Conversation[Resumed | CookieRejected, SessionAction]):
         """End at once: the user goes on with another element."""
         self._perform(self._machine.leave(self._now()))
 
-    def _perform(self, actions: Sequence[SessionAction]) -> None:
+    def _perform(self, actions: Sequence[ElementSessionAction]) -> None:
         for action in actions:
             match action:
                 case Shutdown() if self._channel is not None:
@@ -109,12 +115,12 @@ class ServiceSession(Conversation[Resumed | CookieRejected, SessionAction]):
                 case Abort() if self._channel is not None:
                     self._channel.owner = None
                     self._channel.abort()
-                case Echoed():
+                case CookieEchoed():
                     self._deliver(self._restore(action.cookie), ENTRY_COST + len(action.cookie), first=True)
-                case Carded():
+                case CardReceived():
                     self.card = action.card
                     self._service.learn(action.card)
-                case Ended():
+                case ElementSessionEnded():
                     self.failed = action.failed
                     self._finish(None)
                     self._service.ended(self)
@@ -137,7 +143,7 @@ class ServiceSession(Conversation[Resumed | CookieRejected, SessionAction]):
     def _taken(self, item: Resumed | CookieRejected) -> None:
         self._machine.echo_taken()
 
-    def _control(self, data: bytes, now: int) -> Sequence[SessionAction]:
+    def _control(self, data: bytes, now: int) -> Sequence[ElementSessionAction]:
         return self._machine.control(data, now)
 
     # The channel's calls

@@ -25,17 +25,17 @@ from rserpool.messages.resolved import ResolvedElement
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.session.user_session import (
     Confirm,
-    Ended,
+    FailedOver,
     FailoverEvent,
-    Happened,
     Open,
     Report,
     Resolve,
     Select,
-    SessionAction,
     UserSession,
+    UserSessionAction,
+    UserSessionEnded,
 )
-from rserpool.protocol.session.user_table import State
+from rserpool.protocol.session.user_table import UserSessionState
 from rserpool.settings.session import ENTRY_COST, Failover, SessionSettings
 from rserpool.transport.interface import FAST, Down, Transport, Tuning
 
@@ -47,7 +47,7 @@ REPORT_WAIT = 1.0
 """Seconds that the end of a session waits for its reports to leave."""
 
 
-class Session(Conversation[FailoverEvent, SessionAction]):
+class Session(Conversation[FailoverEvent, UserSessionAction]):
     """A session with one pool element at a time. It is made by open_session()."""
 
     _machine: UserSession
@@ -77,7 +77,9 @@ class Session(Conversation[FailoverEvent, SessionAction]):
     @property
     def element(self) -> ResolvedElement | None:
         """The element that serves, or None while there is none."""
-        return self._machine.element if self._machine.state in (State.OPEN, State.CLOSING) else None
+        return (
+            self._machine.element if self._machine.state in (UserSessionState.OPEN, UserSessionState.CLOSING) else None
+        )
 
     @property
     def cookie(self) -> bytes | None:
@@ -131,7 +133,7 @@ class Session(Conversation[FailoverEvent, SessionAction]):
 
     # What the protocol asks for
 
-    def _perform(self, actions: Sequence[SessionAction]) -> None:
+    def _perform(self, actions: Sequence[UserSessionAction]) -> None:
         for action in actions:
             match action:
                 case Select():
@@ -149,9 +151,9 @@ class Session(Conversation[FailoverEvent, SessionAction]):
                 case Shutdown():
                     if self._channel is not None:
                         self._channel.shutdown()
-                case Happened():
+                case FailedOver():
                     self._tell(action.event)
-                case Ended():
+                case UserSessionEnded():
                     self._end(action)
 
     def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> asyncio.Task[None]:
@@ -179,7 +181,7 @@ class Session(Conversation[FailoverEvent, SessionAction]):
             self._perform(self._machine.down(action.channel, Down.CANT_START, self._now(), tried=tried))
             self._arm()
             return
-        if self._machine.channel != action.channel or self._machine.state is not State.CONNECTING:
+        if self._machine.channel != action.channel or self._machine.state is not UserSessionState.CONNECTING:
             channel.abort()
             return
         self._channel = channel
@@ -227,7 +229,7 @@ class Session(Conversation[FailoverEvent, SessionAction]):
                 self._inbox.append((event, ENTRY_COST))
                 return
 
-    def _end(self, action: Ended) -> None:
+    def _end(self, action: UserSessionEnded) -> None:
         error = None
         if action.reason is not None:
             error = SessionFailed(action.reason, tuple(Data(one.data, one.ppid) for one in action.unsent))
@@ -247,13 +249,13 @@ class Session(Conversation[FailoverEvent, SessionAction]):
     def _heard(self, now: int) -> None:
         self._machine.heard(now)
 
-    def _control(self, data: bytes, now: int) -> Sequence[SessionAction]:
+    def _control(self, data: bytes, now: int) -> Sequence[UserSessionAction]:
         return self._machine.control(self._machine.channel, data, now)
 
     # The channel's calls
 
     def channel_up(self, channel: Channel) -> None:
-        if channel is not self._channel or self._machine.state is not State.CONNECTING:
+        if channel is not self._channel or self._machine.state is not UserSessionState.CONNECTING:
             return
         self._max_message = channel.max_message
         self._perform(self._machine.up(self._machine.channel, self._now()))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rserpool.model.addresses import Address
 from rserpool.protocol.actions import Abort, Note, Send, Shutdown
-from rserpool.protocol.client.events import Event
+from rserpool.protocol.client.events import ClientEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,10 @@ class Dial:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class Publish:
     """Something for the application."""
 
-    event: Event
+    event: ClientEvent
 
 
-Action = Send | Abort | Shutdown | Dial | Happened | Note
+Action = Send | Abort | Shutdown | Dial | Publish | Note

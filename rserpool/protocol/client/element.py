@@ -24,7 +24,7 @@ from rserpool.messages import (
 )
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Level
-from rserpool.protocol.client.events import ElementState, State
+from rserpool.protocol.client.events import ElementState, ElementStatus
 from rserpool.protocol.timers import Timer
 
 if typing.TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Element:
     ) -> None:
         self.number = number
         self.pool_handle = handle
-        self.state = State.IDLE
+        self.state = ElementState.IDLE
         self.registered = False
         """Whether the home registrar has granted it, as far as we know."""
         self.attempts = 0
@@ -137,7 +137,7 @@ class Element:
         self._granted = 0
         self._sent_values: Values | None = None
         self._granted_values: Values | None = None
-        self._shown: ElementState | None = None
+        self._shown: ElementStatus | None = None
 
     # What the application asks for; the node's actions are to be drained after each
 
@@ -176,12 +176,12 @@ class Element:
     @property
     def wanting(self) -> bool:
         """Whether it needs a registrar."""
-        return self.state not in (State.IDLE, State.REFUSED)
+        return self.state not in (ElementState.IDLE, ElementState.REFUSED)
 
     @property
     def acknowledges(self) -> bool:
         """Whether a registrar that asks for it is to be told that it lives."""
-        return self.state is not State.IDLE
+        return self.state is not ElementState.IDLE
 
     @property
     def interval(self) -> float:
@@ -192,7 +192,7 @@ class Element:
         """Gone, without a word to anybody."""
         self._cancel()
         self._node.settled(self)
-        self.state, self.registered = State.IDLE, False
+        self.state, self.registered = ElementState.IDLE, False
 
     # What comes from the registrar
 
@@ -200,7 +200,7 @@ class Element:
         """A REGISTRATION_RESPONSE of the home for this element. An error beside a grant is a warning (A-18)."""
         causes = message.operation_error
         code = causes[0].code if causes else Cause.UNSPECIFIED_ERROR
-        if self.state is not State.REG:
+        if self.state is not ElementState.REG:
             return
         if not message.reject:
             self.feed(Input.GRANTED, now, causes)
@@ -215,7 +215,7 @@ class Element:
         """A DEREGISTRATION_RESPONSE of the home for this element, asked for or not (RFC 5352 3.2)."""
         if not message.operation_error:
             self.feed(Input.EXPIRED, now)
-        elif self.state is State.DEREG:
+        elif self.state is ElementState.DEREG:
             self.feed(Input.KEPT, now, message.operation_error)
 
     def error(self, causes: tuple[ErrorCause, ...], now: int) -> None:
@@ -232,18 +232,18 @@ class Element:
         act, following = found
         self.state = following
         news = act(self, now, causes)
-        if self.state is State.HUNT and self._timer is None:
+        if self.state is ElementState.HUNT and self._timer is None:
             self._go_on(now)
         self.show(news, causes)
 
     def show(self, reason: str = "", causes: tuple[ErrorCause, ...] = ()) -> None:
         """Tell the application, if there is something to tell."""
-        renewing = self.registered and self.state in (State.REG, State.HUNT)
-        shown = ElementState(
+        renewing = self.registered and self.state in (ElementState.REG, ElementState.HUNT)
+        shown = ElementStatus(
             element=self.number,
             pool_handle=self.pool_handle,
             identifier=self.identifier,
-            state=State.READY if renewing else self.state,
+            state=ElementState.READY if renewing else self.state,
             current=self.registered and self._granted_values == self._wanted,
             home=self._node.home_record,
         )
@@ -256,7 +256,7 @@ class Element:
         if self._node.home is None:
             self._node.hunt(now)
         else:
-            self.state = State.REG
+            self.state = ElementState.REG
             self._register(now, ())
 
     def _register(self, now: int, causes: tuple[ErrorCause, ...]) -> str:
@@ -278,7 +278,7 @@ class Element:
     def _renew(self, now: int, causes: tuple[ErrorCause, ...]) -> str:
         """Something has changed: at once, unless that happens too often on this node."""
         if self._node.turn(self, now):
-            self.state = State.REG
+            self.state = ElementState.REG
             return self._register_again(now, causes)
         return ""
 
@@ -309,7 +309,7 @@ class Element:
         self._asked = self.registered
         if self._dirty:
             self._dirty = False
-            self.state = State.HUNT
+            self.state = ElementState.HUNT
         text = f"element 0x{self.identifier:08x} of pool {self.pool_handle!r} is refused"
         self._node.note(Level.ERROR, text, text)
         return "refused"
@@ -335,7 +335,7 @@ class Element:
         """T2, T3 or an error in place of an answer: another registrar is asked (RFC 5352 3.7.3)."""
         self._rest()
         why = "answered with an error" if causes else "did not answer"
-        news = self._wait_if_in_vain(now, f"the registrar {why}") if self.state is State.HUNT else ""
+        news = self._wait_if_in_vain(now, f"the registrar {why}") if self.state is ElementState.HUNT else ""
         if self._node.home is not None:
             self._node.mistrust(self._node.home, why, now)
         return news
@@ -457,8 +457,8 @@ class Element:
 
 Act = Callable[[Element, int, tuple[ErrorCause, ...]], str]
 """(now, causes) -> what to tell the application about it, or nothing."""
-_S, _I = State, Input
-TABLE: dict[tuple[State, Input], tuple[Act, State]] = {
+_S, _I = ElementState, Input
+TABLE: dict[tuple[ElementState, Input], tuple[Act, ElementState]] = {
     (_S.IDLE, _I.START): (Element._try_anew, _S.HUNT),
     (_S.HUNT, _I.HOME): (Element._nothing, _S.HUNT),
     (_S.HUNT, _I.LOST): (Element._ungrant, _S.HUNT),

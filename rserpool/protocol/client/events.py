@@ -8,7 +8,7 @@ from rserpool.messages.resolved import ResolvedElement
 from rserpool.model.addresses import Address
 
 
-class State(enum.Enum):
+class ElementState(enum.Enum):
     """Where a pool element stands with its registrar."""
 
     IDLE = "idle"
@@ -36,14 +36,14 @@ class Home:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ElementState:
+class ElementStatus:
     """A pool element has another state, another home, or news about a registration that does not come about."""
 
     element: int
     """The element's number on its node: it stays, whereas a pool element identifier may be drawn anew."""
     pool_handle: bytes
     identifier: int
-    state: State
+    state: ElementState
     current: bool = False
     """Whether what is registered is what was asked for last."""
     home: Home | None = None
@@ -97,4 +97,4 @@ class HomeChanged:
     home: Home | None
 
 
-Event = ElementState | Resolution | PoolChanged | HomeChanged
+ClientEvent = ElementStatus | Resolution | PoolChanged | HomeChanged

@@ -33,10 +33,10 @@ from rserpool.messages import (
 from rserpool.model.addresses import Address
 from rserpool.model.numbers import MAX_MESSAGE_LENGTH, MICROSECONDS
 from rserpool.protocol.actions import Abort, Level, Note, Send, Shutdown
-from rserpool.protocol.client.actions import Action, Dial, Happened
+from rserpool.protocol.client.actions import Action, Dial, Publish
 from rserpool.protocol.client.candidates import Candidate, Candidates, ServerAddress
 from rserpool.protocol.client.element import Element, Input
-from rserpool.protocol.client.events import Event, Home, HomeChanged, State
+from rserpool.protocol.client.events import ClientEvent, ElementState, Home, HomeChanged
 from rserpool.protocol.client.hunt import Hunt
 from rserpool.protocol.client.link import Link, Stage, new_link
 from rserpool.protocol.client.silence import Silence
@@ -322,9 +322,9 @@ class Node:
         mine = self.home.candidate if self.home is not None else None
         return any(one is not mine and (one.where.sctp or self.tcp_allowed) for one in self.candidates.known(now))
 
-    def happened(self, event: Event) -> None:
+    def happened(self, event: ClientEvent) -> None:
         """Tell the application."""
-        self._act(Happened(event))
+        self._act(Publish(event))
 
     def rule_failed(self, handle: bytes, policy_type: int, reason: str) -> None:
         """The rule of a custom policy failed; round robin took its place."""
@@ -354,7 +354,7 @@ class Node:
 
     def probe(self, now: int) -> None:
         """The home has fallen silent: one element registers again, to see whether it is still there."""
-        registered = next((one for one in self.elements.values() if one.state is State.READY), None)
+        registered = next((one for one in self.elements.values() if one.state is ElementState.READY), None)
         if registered is not None:
             self.counters["homes fallen silent"] += 1
             registered.feed(Input.DUE, now)

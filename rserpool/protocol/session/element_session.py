@@ -17,7 +17,7 @@ from rserpool.protocol.session.outbox import Outbox, Waiting, check_ppid
 from rserpool.settings.session import MAX_COOKIE, MAX_MALFORMED, ServiceSettings
 
 
-class State(enum.Enum):
+class ElementSessionState(enum.Enum):
     """How far a session is."""
 
     OPEN = enum.auto()
@@ -28,7 +28,7 @@ class State(enum.Enum):
     """It is over."""
 
 
-class Event(enum.Enum):
+class ElementSessionEvent(enum.Enum):
     """What may happen to a session."""
 
     DOWN = enum.auto()
@@ -45,46 +45,46 @@ class Event(enum.Enum):
 
 LET_BE = "let_be"
 
-TABLE: dict[tuple[State, Event], tuple[str, State]] = {
-    (State.OPEN, Event.DOWN): ("end", State.ENDED),
-    (State.OPEN, Event.RESTARTED): ("end", State.ENDED),
-    (State.OPEN, Event.LEFT): ("abort", State.ENDED),
-    (State.OPEN, Event.CLOSED): ("finish", State.CLOSING),
-    (State.CLOSING, Event.DOWN): ("end", State.ENDED),
-    (State.CLOSING, Event.RESTARTED): ("end", State.ENDED),
-    (State.CLOSING, Event.LEFT): ("abort", State.ENDED),
-    (State.CLOSING, Event.CLOSED): (LET_BE, State.CLOSING),
-    (State.CLOSING, Event.EXPIRED): ("abort", State.ENDED),
-    (State.ENDED, Event.DOWN): (LET_BE, State.ENDED),
-    (State.ENDED, Event.RESTARTED): (LET_BE, State.ENDED),
-    (State.ENDED, Event.LEFT): (LET_BE, State.ENDED),
-    (State.ENDED, Event.CLOSED): (LET_BE, State.ENDED),
+TABLE: dict[tuple[ElementSessionState, ElementSessionEvent], tuple[str, ElementSessionState]] = {
+    (ElementSessionState.OPEN, ElementSessionEvent.DOWN): ("end", ElementSessionState.ENDED),
+    (ElementSessionState.OPEN, ElementSessionEvent.RESTARTED): ("end", ElementSessionState.ENDED),
+    (ElementSessionState.OPEN, ElementSessionEvent.LEFT): ("abort", ElementSessionState.ENDED),
+    (ElementSessionState.OPEN, ElementSessionEvent.CLOSED): ("finish", ElementSessionState.CLOSING),
+    (ElementSessionState.CLOSING, ElementSessionEvent.DOWN): ("end", ElementSessionState.ENDED),
+    (ElementSessionState.CLOSING, ElementSessionEvent.RESTARTED): ("end", ElementSessionState.ENDED),
+    (ElementSessionState.CLOSING, ElementSessionEvent.LEFT): ("abort", ElementSessionState.ENDED),
+    (ElementSessionState.CLOSING, ElementSessionEvent.CLOSED): (LET_BE, ElementSessionState.CLOSING),
+    (ElementSessionState.CLOSING, ElementSessionEvent.EXPIRED): ("abort", ElementSessionState.ENDED),
+    (ElementSessionState.ENDED, ElementSessionEvent.DOWN): (LET_BE, ElementSessionState.ENDED),
+    (ElementSessionState.ENDED, ElementSessionEvent.RESTARTED): (LET_BE, ElementSessionState.ENDED),
+    (ElementSessionState.ENDED, ElementSessionEvent.LEFT): (LET_BE, ElementSessionState.ENDED),
+    (ElementSessionState.ENDED, ElementSessionEvent.CLOSED): (LET_BE, ElementSessionState.ENDED),
 }
 """(state, event) -> (what to do, next state)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Echoed:
+class CookieEchoed:
     """The user echoed a cookie: the application gets it before the data that it has not read yet."""
 
     cookie: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Carded:
+class CardReceived:
     """The user is a pool element too, and this is its business card."""
 
     card: BusinessCard
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ElementSessionEnded:
     """The session is over. ``failed`` where neither side ended it in order."""
 
     failed: bool
 
 
-SessionAction = Shutdown | Abort | Echoed | Carded | Ended
+ElementSessionAction = Shutdown | Abort | CookieEchoed | CardReceived | ElementSessionEnded
 
 
 class ElementSession:
@@ -92,7 +92,7 @@ class ElementSession:
 
     def __init__(self, channel: int, settings: ServiceSettings, *, control: bool) -> None:
         self.channel = channel
-        self.state = State.OPEN
+        self.state = ElementSessionState.OPEN
         self.control_channel = control
         self.counters: Counter[str] = Counter()
         self.deadline: int | None = None
@@ -102,11 +102,11 @@ class ElementSession:
         self._echo_pending = False
         self._malformed = 0
         self._failed = False
-        self._actions: list[SessionAction] = []
+        self._actions: list[ElementSessionAction] = []
 
-    def control(self, data: bytes, now: int) -> list[SessionAction]:
+    def control(self, data: bytes, now: int) -> list[ElementSessionAction]:
         """A message came over the control channel."""
-        if self.state is State.ENDED:
+        if self.state is ElementSessionState.ENDED:
             return []
         try:
             message = decode(data, "asap")
@@ -117,10 +117,10 @@ class ElementSession:
                 self.counters["surplus echoes"] += 1
                 return []
             self._echo_pending = True
-            return [Echoed(message.cookie)]
+            return [CookieEchoed(message.cookie)]
         if isinstance(message, BusinessCard):
             self.counters["cards"] += 1
-            return [Carded(message)]
+            return [CardReceived(message)]
         if isinstance(message, AsapError):
             self.counters["errors"] += 1
             return []
@@ -130,31 +130,31 @@ class ElementSession:
         """The application has seen the cookie: another may come."""
         self._echo_pending = False
 
-    def down(self, reason: Down, now: int) -> list[SessionAction]:
+    def down(self, reason: Down, now: int) -> list[ElementSessionAction]:
         """The transport is over."""
         self._failed = reason is not Down.SHUTDOWN
-        return self._input(Event.DOWN, now)
+        return self._input(ElementSessionEvent.DOWN, now)
 
-    def restarted(self, now: int) -> list[SessionAction]:
+    def restarted(self, now: int) -> list[ElementSessionAction]:
         """The user lost its state."""
         self._failed = True
-        return self._input(Event.RESTARTED, now)
+        return self._input(ElementSessionEvent.RESTARTED, now)
 
-    def leave(self, now: int) -> list[SessionAction]:
+    def leave(self, now: int) -> list[ElementSessionAction]:
         """End at once."""
         self._failed = True
-        return self._input(Event.LEFT, now)
+        return self._input(ElementSessionEvent.LEFT, now)
 
-    def close(self, now: int) -> list[SessionAction]:
+    def close(self, now: int) -> list[ElementSessionAction]:
         """End in order: what was accepted goes out first."""
-        return self._input(Event.CLOSED, now)
+        return self._input(ElementSessionEvent.CLOSED, now)
 
-    def advance(self, now: int) -> list[SessionAction]:
+    def advance(self, now: int) -> list[ElementSessionAction]:
         """Time has passed."""
         if self.deadline is None or now < self.deadline:
             return []
         self._failed = True
-        return self._input(Event.EXPIRED, now)
+        return self._input(ElementSessionEvent.EXPIRED, now)
 
     def room(self, octets: int) -> bool:
         """Whether send() takes a message of that many octets now."""
@@ -163,7 +163,7 @@ class ElementSession:
     def send(self, data: bytes, ppid: int) -> None:
         """Accept a message. LocalProtocolError for a PPID that data cannot have, and after the end."""
         check_ppid(ppid)
-        if self.state is not State.OPEN:
+        if self.state is not ElementSessionState.OPEN:
             raise LocalProtocolError("the session is closed")
         self._outbox.put(data, ppid)
 
@@ -176,25 +176,25 @@ class ElementSession:
             raise LocalProtocolError("this transport has no control channel, and so no cookies (RFC 5352 3.8)")
         if not 0 < len(cookie) <= MAX_COOKIE:
             raise LocalProtocolError(f"a cookie has 1 to {MAX_COOKIE} octets, not {len(cookie)}")
-        if self.state is not State.OPEN:
+        if self.state is not ElementSessionState.OPEN:
             raise LocalProtocolError("the session is closed")
         self._outbox.put_control(Cookie(cookie=cookie).encode())
 
     def send_card(self, card: BusinessCard) -> None:
         """Tell the user the order of failover (RFC 5352 3.9). Nothing without a control channel."""
-        if self.control_channel and self.state is State.OPEN:
+        if self.control_channel and self.state is ElementSessionState.OPEN:
             self._outbox.put_control(card.encode())
 
     def outgoing(self) -> Waiting | None:
         """What the transport is to be given next; sent() once it has taken it."""
-        return self._outbox.first() if self.state is not State.ENDED else None
+        return self._outbox.first() if self.state is not ElementSessionState.ENDED else None
 
-    def sent(self, now: int) -> list[SessionAction]:
+    def sent(self, now: int) -> list[ElementSessionAction]:
         """The transport took the outgoing message."""
         self._outbox.pop()
-        return [Shutdown(self.channel)] if self.state is State.CLOSING and not self._outbox else []
+        return [Shutdown(self.channel)] if self.state is ElementSessionState.CLOSING and not self._outbox else []
 
-    def _input(self, event: Event, now: int) -> list[SessionAction]:
+    def _input(self, event: ElementSessionEvent, now: int) -> list[ElementSessionAction]:
         row = TABLE.get((self.state, event))
         if row is None:
             raise LocalProtocolError(f"a session that is {self.state.name} cannot be {event.name}")
@@ -208,7 +208,7 @@ class ElementSession:
 
     def _end(self, now: int) -> None:
         self._outbox.clear()
-        self._actions.append(Ended(self._failed))
+        self._actions.append(ElementSessionEnded(self._failed))
 
     def _abort(self, now: int) -> None:
         self._actions.append(Abort(self.channel))
@@ -219,7 +219,7 @@ class ElementSession:
         if not self._outbox:
             self._actions.append(Shutdown(self.channel))
 
-    def _made_no_sense(self, what: str, now: int) -> list[SessionAction]:
+    def _made_no_sense(self, what: str, now: int) -> list[ElementSessionAction]:
         """A control message is ignored; a user that goes on sending such is aborted."""
         self.counters[what] += 1
         self._malformed += 1

@@ -15,7 +15,7 @@ from rserpool.model.association_ends import Down
 from rserpool.model.numbers import ASAP_PPID, MICROSECONDS
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.session.outbox import Outbox, Waiting, check_ppid
-from rserpool.protocol.session.user_table import LET_BE, TABLE, Event, State
+from rserpool.protocol.session.user_table import LET_BE, TABLE, UserSessionEvent, UserSessionState
 from rserpool.settings.session import MAX_MALFORMED, Failover, SessionSettings
 
 
@@ -72,14 +72,14 @@ class FailoverEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class FailedOver:
     """Tell the application, after all data that came before."""
 
     event: FailoverEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class UserSessionEnded:
     """The session is over. ``reason`` is None where either side ended it in order; ``unsent`` are the messages that no
     transport took."""
 
@@ -87,7 +87,7 @@ class Ended:
     unsent: tuple[Waiting, ...]
 
 
-SessionAction = Select | Resolve | Open | Report | Confirm | Shutdown | Abort | Happened | Ended
+UserSessionAction = Select | Resolve | Open | Report | Confirm | Shutdown | Abort | FailedOver | UserSessionEnded
 
 
 class UserSession:
@@ -105,7 +105,7 @@ class UserSession:
     ) -> None:
         self.pool_handle = pool_handle
         self.settings = settings
-        self.state = State.NEW
+        self.state = UserSessionState.NEW
         self.element: ResolvedElement | None = None
         """The element that serves, or is about to."""
         self.cookie: bytes | None = None
@@ -118,7 +118,7 @@ class UserSession:
         self._fraction = fraction
         self._card = card
         self._outbox = Outbox(settings.max_unsent)
-        self._actions: list[SessionAction] = []
+        self._actions: list[UserSessionAction] = []
         self._failed: set[int] = set()
         self._order: tuple[ResolvedElement, ...] = ()
         self._resolved: set[bytes] = set()
@@ -131,8 +131,8 @@ class UserSession:
         self._timer: int | None = None
         self._patience: int | None = None
         self._left: tuple[ResolvedElement, int] | None = None
-        self._event = Event.START
-        self._was = State.NEW
+        self._event = UserSessionEvent.START
+        self._was = UserSessionState.NEW
         self._gone = True
         self._report = False
         self._doubts = 0
@@ -140,40 +140,40 @@ class UserSession:
 
     # What happens
 
-    def start(self, now: int) -> list[SessionAction]:
+    def start(self, now: int) -> list[UserSessionAction]:
         """Find an element."""
-        return self._input(Event.START, now)
+        return self._input(UserSessionEvent.START, now)
 
-    def selected(self, element: ResolvedElement, now: int) -> list[SessionAction]:
+    def selected(self, element: ResolvedElement, now: int) -> list[UserSessionAction]:
         """What Select has found."""
-        return self._input(Event.SELECTED, now, element)
+        return self._input(UserSessionEvent.SELECTED, now, element)
 
-    def nothing_selected(self, now: int) -> list[SessionAction]:
+    def nothing_selected(self, now: int) -> list[UserSessionAction]:
         """Select has found none: an empty or unknown pool, only excluded elements, no registrar."""
-        return self._input(Event.NOTHING_SELECTED, now)
+        return self._input(UserSessionEvent.NOTHING_SELECTED, now)
 
-    def up(self, channel: int, now: int) -> list[SessionAction]:
+    def up(self, channel: int, now: int) -> list[UserSessionAction]:
         """A channel is up."""
-        return self._input(Event.UP, now) if self._is_present(channel) else []
+        return self._input(UserSessionEvent.UP, now) if self._is_present(channel) else []
 
-    def down(self, channel: int, reason: Down, now: int, *, tried: bool = True) -> list[SessionAction]:
+    def down(self, channel: int, reason: Down, now: int, *, tried: bool = True) -> list[UserSessionAction]:
         """A channel is over. Nothing is reported of an element to which not even a first packet went (``tried``)."""
         if not self._is_present(channel):
             return []
         self._gone, self._report = True, tried
-        return self._input(Event.PEER_ENDED if reason is Down.SHUTDOWN else Event.FAILED, now)
+        return self._input(UserSessionEvent.PEER_ENDED if reason is Down.SHUTDOWN else UserSessionEvent.FAILED, now)
 
-    def confirmed(self, element: ResolvedElement, *, listed: bool, now: int) -> list[SessionAction]:
+    def confirmed(self, element: ResolvedElement, *, listed: bool, now: int) -> list[UserSessionAction]:
         """Whether an element that has ended in order is still in its pool; ``listed`` too where nobody knows."""
-        if not (self.state is State.DOUBTING and self._asking and element is self.element):
+        if not (self.state is UserSessionState.DOUBTING and self._asking and element is self.element):
             return []
         self._report = False
-        return self._input(Event.LISTED if listed else Event.UNLISTED, now)
+        return self._input(UserSessionEvent.LISTED if listed else UserSessionEvent.UNLISTED, now)
 
-    def restarted(self, channel: int, now: int) -> list[SessionAction]:
+    def restarted(self, channel: int, now: int) -> list[UserSessionAction]:
         """The element of a channel lost its state, and is there again."""
         self._report = False
-        return self._input(Event.RESTARTED, now) if self._is_present(channel) else []
+        return self._input(UserSessionEvent.RESTARTED, now) if self._is_present(channel) else []
 
     def heard(self, now: int) -> None:
         """Data came over the present channel."""
@@ -181,9 +181,9 @@ class UserSession:
         self._heard = True
         self._unanswered = None
 
-    def control(self, channel: int, data: bytes, now: int) -> list[SessionAction]:
+    def control(self, channel: int, data: bytes, now: int) -> list[UserSessionAction]:
         """A message came over the control channel."""
-        if not self._is_present(channel) or self.state is State.CONNECTING:
+        if not self._is_present(channel) or self.state is UserSessionState.CONNECTING:
             return []
         self.heard(now)
         try:
@@ -202,14 +202,14 @@ class UserSession:
             return self._made_no_sense("unexpected")
         return self._taken()
 
-    def force(self, now: int, *, report: bool = False) -> list[SessionAction]:
+    def force(self, now: int, *, report: bool = False) -> list[UserSessionAction]:
         """Go on with another element; tell the registrar about this one only if asked to."""
         self._report = report
-        return self._input(Event.FORCED, now)
+        return self._input(UserSessionEvent.FORCED, now)
 
-    def close(self, now: int) -> list[SessionAction]:
+    def close(self, now: int) -> list[UserSessionAction]:
         """End in order: what was accepted goes out first, if an element serves."""
-        return self._input(Event.CLOSED, now)
+        return self._input(UserSessionEvent.CLOSED, now)
 
     def hold(self, now: int) -> None:
         """The application does not read, so the element cannot be heard."""
@@ -221,18 +221,18 @@ class UserSession:
         if self._unanswered is not None:
             self._unanswered = now
 
-    def advance(self, now: int) -> list[SessionAction]:
+    def advance(self, now: int) -> list[UserSessionAction]:
         """Time has passed."""
         deadline = self.deadline
         if deadline is None or now < deadline:
             return []
         self._report = True
-        return self._input(Event.EXPIRED, now)
+        return self._input(UserSessionEvent.EXPIRED, now)
 
     @property
     def deadline(self) -> int | None:
         """When advance() has something to do."""
-        if self.state is not State.OPEN:
+        if self.state is not UserSessionState.OPEN:
             return self._timer
         if self.settings.silence is None or self._unanswered is None or self._held:
             return None
@@ -247,40 +247,44 @@ class UserSession:
     def send(self, data: bytes, ppid: int) -> None:
         """Accept a message. LocalProtocolError for a PPID that data cannot have, and after the end."""
         check_ppid(ppid)
-        if self.state in (State.CLOSING, State.ENDED):
+        if self.state in (UserSessionState.CLOSING, UserSessionState.ENDED):
             raise LocalProtocolError("the session is closed")
         self._outbox.put(data, ppid)
 
     def outgoing(self) -> Waiting | None:
         """What the present channel is to be given next; sent() once it has taken it."""
-        return self._outbox.first() if self.state in (State.OPEN, State.CLOSING) else None
+        return self._outbox.first() if self.state in (UserSessionState.OPEN, UserSessionState.CLOSING) else None
 
-    def sent(self, now: int) -> list[SessionAction]:
+    def sent(self, now: int) -> list[UserSessionAction]:
         """The channel took the outgoing message."""
         self.now = now
         entry = self._outbox.pop()
         if self._unanswered is None and (entry.ppid != ASAP_PPID or entry.data[0] == CookieEcho.TYPE):
             self._unanswered = now
-        if self.state is State.CLOSING and not self._outbox:
+        if self.state is UserSessionState.CLOSING and not self._outbox:
             self._actions.append(Shutdown(self.channel))
         return self._taken()
 
     def send_card(self, now: int) -> None:
         """Tell the element of a changed order of failover, if this user is a pool element too (RFC 5352 3.9)."""
         self.now = now
-        if self.state is State.OPEN and (card := self._own_card()) is not None:
+        if self.state is UserSessionState.OPEN and (card := self._own_card()) is not None:
             self._outbox.put_control(card)
 
     # Inside
 
     def _is_present(self, channel: int) -> bool:
-        return channel == self.channel and self.state in (State.CONNECTING, State.OPEN, State.CLOSING)
+        return channel == self.channel and self.state in (
+            UserSessionState.CONNECTING,
+            UserSessionState.OPEN,
+            UserSessionState.CLOSING,
+        )
 
-    def _taken(self) -> list[SessionAction]:
+    def _taken(self) -> list[UserSessionAction]:
         taken, self._actions = self._actions, []
         return taken
 
-    def _input(self, event: Event, now: int, *details: ResolvedElement) -> list[SessionAction]:
+    def _input(self, event: UserSessionEvent, now: int, *details: ResolvedElement) -> list[UserSessionAction]:
         self.now = now
         row = TABLE.get((self.state, event))
         if row is None:
@@ -313,7 +317,7 @@ class UserSession:
 
     def _connect(self, element: ResolvedElement) -> None:
         if element.identifier in self._failed:
-            self.state = State.WAITING
+            self.state = UserSessionState.WAITING
             self._pause()
             return
         self._open(element)
@@ -361,7 +365,7 @@ class UserSession:
                 duration=(self.now - since) / MICROSECONDS,
             )
             if self.settings.failover is Failover.EVENT:
-                self._actions.append(Happened(event))
+                self._actions.append(FailedOver(event))
 
     def _own_card(self) -> bytes | None:
         if self.element is None or not self.element.control_channel:
@@ -376,10 +380,10 @@ class UserSession:
         self._leave()
         if self._report:
             self._actions.append(Report(element))
-        if self._event is not Event.RESTARTED:
+        if self._event is not UserSessionEvent.RESTARTED:
             self._failed.add(element.identifier)
-        forbidden = self.settings.failover is Failover.ERROR and self._event is not Event.FORCED
-        if forbidden and self._was in (State.OPEN, State.DOUBTING):
+        forbidden = self.settings.failover is Failover.ERROR and self._event is not UserSessionEvent.FORCED
+        if forbidden and self._was in (UserSessionState.OPEN, UserSessionState.DOUBTING):
             self._over(f"pool element 0x{element.identifier:08x} failed")
         elif self._impatient():
             self._give_up()
@@ -389,7 +393,7 @@ class UserSession:
     def _leave(self) -> None:
         """Have no channel any more, and know whether the element was a good one."""
         self._abandon()
-        if self._was not in (State.OPEN, State.DOUBTING):
+        if self._was not in (UserSessionState.OPEN, UserSessionState.DOUBTING):
             return
         settled = self.now - self._up_since >= self.settings.settle * MICROSECONDS
         if settled:
@@ -410,7 +414,7 @@ class UserSession:
             if element.identifier not in self._failed:
                 if self._patience is None:
                     self._patience = self._after(self.settings.patience)
-                self.state = State.CONNECTING
+                self.state = UserSessionState.CONNECTING
                 self._open(element)
                 return
         self._select()
@@ -426,7 +430,7 @@ class UserSession:
         else:
             self._leave()
             self._failed.add(element.identifier)
-            self.state = State.SELECTING
+            self.state = UserSessionState.SELECTING
             self._next()
 
     def _confirm(self) -> None:
@@ -463,9 +467,9 @@ class UserSession:
         self._over(f"no pool element of {self.pool_handle!r} served for {self.settings.patience:g} s")
 
     def _over(self, reason: str | None) -> None:
-        self.state = State.ENDED
+        self.state = UserSessionState.ENDED
         self._timer = None
-        self._actions.append(Ended(reason, self._outbox.unsent()))
+        self._actions.append(UserSessionEnded(reason, self._outbox.unsent()))
         self._outbox.clear()
 
     def _take_card(self, card: BusinessCard) -> None:
@@ -479,11 +483,11 @@ class UserSession:
             self._resolved.add(card.pool_handle)
             self._actions.append(Resolve(card.pool_handle))
 
-    def _made_no_sense(self, what: str) -> list[SessionAction]:
+    def _made_no_sense(self, what: str) -> list[UserSessionAction]:
         """A control message is ignored; an element that goes on sending such is left."""
         self.counters[what] += 1
         self._malformed += 1
-        if self._malformed <= MAX_MALFORMED or self.state is not State.OPEN:
+        if self._malformed <= MAX_MALFORMED or self.state is not UserSessionState.OPEN:
             return self._taken()
         self._report = False
-        return self._input(Event.FAILED, self.now)
+        return self._input(UserSessionEvent.FAILED, self.now)

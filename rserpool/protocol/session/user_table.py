@@ -3,7 +3,7 @@
 import enum
 
 
-class State(enum.Enum):
+class UserSessionState(enum.Enum):
     """How far a session is."""
 
     NEW = enum.auto()
@@ -24,7 +24,7 @@ class State(enum.Enum):
     """It is over."""
 
 
-class Event(enum.Enum):
+class UserSessionEvent(enum.Enum):
     """What may happen to a session."""
 
     START = enum.auto()
@@ -53,46 +53,46 @@ class Event(enum.Enum):
 LET_BE = "let_be"
 """Nothing is done: it comes too late, or changes nothing."""
 
-TABLE: dict[tuple[State, Event], tuple[str, State]] = {
-    (State.NEW, Event.START): ("select", State.SELECTING),
-    (State.NEW, Event.CLOSED): ("end", State.ENDED),
-    (State.SELECTING, Event.SELECTED): ("connect", State.CONNECTING),
-    (State.SELECTING, Event.NOTHING_SELECTED): ("pause", State.WAITING),
-    (State.SELECTING, Event.FORCED): (LET_BE, State.SELECTING),
-    (State.SELECTING, Event.EXPIRED): ("give_up", State.ENDED),
-    (State.SELECTING, Event.CLOSED): ("end", State.ENDED),
-    (State.CONNECTING, Event.UP): ("opened", State.OPEN),
-    (State.CONNECTING, Event.FAILED): ("fail_over", State.SELECTING),
-    (State.CONNECTING, Event.PEER_ENDED): ("fail_over", State.SELECTING),
-    (State.CONNECTING, Event.FORCED): ("fail_over", State.SELECTING),
-    (State.CONNECTING, Event.EXPIRED): ("fail_over", State.SELECTING),
-    (State.CONNECTING, Event.CLOSED): ("end", State.ENDED),
-    (State.OPEN, Event.FAILED): ("fail_over", State.SELECTING),
-    (State.OPEN, Event.PEER_ENDED): ("peer_ended", State.DOUBTING),
-    (State.OPEN, Event.RESTARTED): ("fail_over", State.SELECTING),
-    (State.OPEN, Event.FORCED): ("fail_over", State.SELECTING),
-    (State.OPEN, Event.EXPIRED): ("fail_over", State.SELECTING),
-    (State.OPEN, Event.CLOSED): ("finish", State.CLOSING),
-    (State.DOUBTING, Event.LISTED): ("doubt_again", State.DOUBTING),
-    (State.DOUBTING, Event.UNLISTED): ("fail_over", State.SELECTING),
-    (State.DOUBTING, Event.EXPIRED): ("doubt_on", State.DOUBTING),
-    (State.DOUBTING, Event.FORCED): ("fail_over", State.SELECTING),
-    (State.DOUBTING, Event.CLOSED): ("end", State.ENDED),
-    (State.WAITING, Event.FORCED): (LET_BE, State.WAITING),
-    (State.WAITING, Event.EXPIRED): ("select_again", State.SELECTING),
-    (State.WAITING, Event.CLOSED): ("end", State.ENDED),
-    (State.CLOSING, Event.FAILED): ("end", State.ENDED),
-    (State.CLOSING, Event.PEER_ENDED): ("end", State.ENDED),
-    (State.CLOSING, Event.RESTARTED): ("end", State.ENDED),
-    (State.CLOSING, Event.FORCED): (LET_BE, State.CLOSING),
-    (State.CLOSING, Event.EXPIRED): ("end", State.ENDED),
-    (State.CLOSING, Event.CLOSED): (LET_BE, State.CLOSING),
-    (State.ENDED, Event.SELECTED): (LET_BE, State.ENDED),
-    (State.ENDED, Event.NOTHING_SELECTED): (LET_BE, State.ENDED),
-    (State.ENDED, Event.LISTED): (LET_BE, State.ENDED),
-    (State.ENDED, Event.UNLISTED): (LET_BE, State.ENDED),
-    (State.ENDED, Event.FORCED): (LET_BE, State.ENDED),
-    (State.ENDED, Event.CLOSED): (LET_BE, State.ENDED),
+TABLE: dict[tuple[UserSessionState, UserSessionEvent], tuple[str, UserSessionState]] = {
+    (UserSessionState.NEW, UserSessionEvent.START): ("select", UserSessionState.SELECTING),
+    (UserSessionState.NEW, UserSessionEvent.CLOSED): ("end", UserSessionState.ENDED),
+    (UserSessionState.SELECTING, UserSessionEvent.SELECTED): ("connect", UserSessionState.CONNECTING),
+    (UserSessionState.SELECTING, UserSessionEvent.NOTHING_SELECTED): ("pause", UserSessionState.WAITING),
+    (UserSessionState.SELECTING, UserSessionEvent.FORCED): (LET_BE, UserSessionState.SELECTING),
+    (UserSessionState.SELECTING, UserSessionEvent.EXPIRED): ("give_up", UserSessionState.ENDED),
+    (UserSessionState.SELECTING, UserSessionEvent.CLOSED): ("end", UserSessionState.ENDED),
+    (UserSessionState.CONNECTING, UserSessionEvent.UP): ("opened", UserSessionState.OPEN),
+    (UserSessionState.CONNECTING, UserSessionEvent.FAILED): ("fail_over", UserSessionState.SELECTING),
+    (UserSessionState.CONNECTING, UserSessionEvent.PEER_ENDED): ("fail_over", UserSessionState.SELECTING),
+    (UserSessionState.CONNECTING, UserSessionEvent.FORCED): ("fail_over", UserSessionState.SELECTING),
+    (UserSessionState.CONNECTING, UserSessionEvent.EXPIRED): ("fail_over", UserSessionState.SELECTING),
+    (UserSessionState.CONNECTING, UserSessionEvent.CLOSED): ("end", UserSessionState.ENDED),
+    (UserSessionState.OPEN, UserSessionEvent.FAILED): ("fail_over", UserSessionState.SELECTING),
+    (UserSessionState.OPEN, UserSessionEvent.PEER_ENDED): ("peer_ended", UserSessionState.DOUBTING),
+    (UserSessionState.OPEN, UserSessionEvent.RESTARTED): ("fail_over", UserSessionState.SELECTING),
+    (UserSessionState.OPEN, UserSessionEvent.FORCED): ("fail_over", UserSessionState.SELECTING),
+    (UserSessionState.OPEN, UserSessionEvent.EXPIRED): ("fail_over", UserSessionState.SELECTING),
+    (UserSessionState.OPEN, UserSessionEvent.CLOSED): ("finish", UserSessionState.CLOSING),
+    (UserSessionState.DOUBTING, UserSessionEvent.LISTED): ("doubt_again", UserSessionState.DOUBTING),
+    (UserSessionState.DOUBTING, UserSessionEvent.UNLISTED): ("fail_over", UserSessionState.SELECTING),
+    (UserSessionState.DOUBTING, UserSessionEvent.EXPIRED): ("doubt_on", UserSessionState.DOUBTING),
+    (UserSessionState.DOUBTING, UserSessionEvent.FORCED): ("fail_over", UserSessionState.SELECTING),
+    (UserSessionState.DOUBTING, UserSessionEvent.CLOSED): ("end", UserSessionState.ENDED),
+    (UserSessionState.WAITING, UserSessionEvent.FORCED): (LET_BE, UserSessionState.WAITING),
+    (UserSessionState.WAITING, UserSessionEvent.EXPIRED): ("select_again", UserSessionState.SELECTING),
+    (UserSessionState.WAITING, UserSessionEvent.CLOSED): ("end", UserSessionState.ENDED),
+    (UserSessionState.CLOSING, UserSessionEvent.FAILED): ("end", UserSessionState.ENDED),
+    (UserSessionState.CLOSING, UserSessionEvent.PEER_ENDED): ("end", UserSessionState.ENDED),
+    (UserSessionState.CLOSING, UserSessionEvent.RESTARTED): ("end", UserSessionState.ENDED),
+    (UserSessionState.CLOSING, UserSessionEvent.FORCED): (LET_BE, UserSessionState.CLOSING),
+    (UserSessionState.CLOSING, UserSessionEvent.EXPIRED): ("end", UserSessionState.ENDED),
+    (UserSessionState.CLOSING, UserSessionEvent.CLOSED): (LET_BE, UserSessionState.CLOSING),
+    (UserSessionState.ENDED, UserSessionEvent.SELECTED): (LET_BE, UserSessionState.ENDED),
+    (UserSessionState.ENDED, UserSessionEvent.NOTHING_SELECTED): (LET_BE, UserSessionState.ENDED),
+    (UserSessionState.ENDED, UserSessionEvent.LISTED): (LET_BE, UserSessionState.ENDED),
+    (UserSessionState.ENDED, UserSessionEvent.UNLISTED): (LET_BE, UserSessionState.ENDED),
+    (UserSessionState.ENDED, UserSessionEvent.FORCED): (LET_BE, UserSessionState.ENDED),
+    (UserSessionState.ENDED, UserSessionEvent.CLOSED): (LET_BE, UserSessionState.ENDED),
 }
 """(state, event) -> (what to do, next state). ``fail_over`` goes on to CONNECTING where a business card names the next
 element, and to ENDED where failover is forbidden or patience is over, as ``select_again`` does; ``pause`` ends where

@@ -23,7 +23,7 @@ from rserpool.blocking import (
     resolve,
     serve,
 )
-from rserpool.client import Data, NoElement, NoRegistrar, Resumed, SessionClosed, State, UnknownPool
+from rserpool.client import Data, ElementState, NoElement, NoRegistrar, Resumed, SessionClosed, UnknownPool
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Policy, PolicyType, TCPTransport
 from rserpool.settings.checks import ConfigError
@@ -62,7 +62,7 @@ def test_elements_and_users(home: Registrar) -> None:
         PoolElement("Web", SERVICE, policy=LEAST_USED, load=0.5, identifier=2, registrars=home.addresses) as second,
         PoolUser(node=node) as user,
     ):
-        assert (first.state, first.identifier, first.pool_handle) == (State.READY, 1, b"Web")
+        assert (first.state, first.identifier, first.pool_handle) == (ElementState.READY, 1, b"Web")
         assert [one.identifier for one in user.resolve("Web")] == [2, 1]
         assert [one.identifier for one in resolve("Web", registrars=home.addresses)] == [2, 1]
         assert [tuple(one)[4] for one in getaddrinfo("Web", registrars=home.addresses)] == [(HOST, 80)] * 2
@@ -95,11 +95,11 @@ def test_watching_and_events(home: Registrar) -> None:
         events = element.events(timeout=PATIENCE)
         with element:
             assert [one.identifier for one in next(watch)] == [element.identifier]
-            assert any(event.state is State.READY for event in iter(lambda: next(events), None))
+            assert any(event.state is ElementState.READY for event in iter(lambda: next(events), None))
         assert next(watch) == ()
         for event in events:
             last = event
-        assert last.state is State.IDLE
+        assert last.state is ElementState.IDLE
         quiet = user.watch("Nobody", timeout=0.05)
         assert next(quiet) == ()
         with pytest.raises(TimeoutError):

@@ -9,13 +9,13 @@ from rserpool.client import (
     FAST,
     ClientSettings,
     ElementState,
+    ElementStatus,
     EventsDropped,
     NoRegistrar,
     PoolElement,
     PoolUser,
     Refused,
     ResolvedElement,
-    State,
 )
 from rserpool.client.event_queue import EVENTS_KEPT, EventQueue
 from rserpool.client.node_addresses import announcement_groups, local_addresses, server_addresses
@@ -110,7 +110,7 @@ async def test_closing_a_node_ends_who_waits(world: World) -> None:
     with pytest.raises(LocalProtocolError, match="not registered any more"):
         await registering
     await element.__aexit__(None, None, None)
-    assert [event.reason async for event in events if isinstance(event, ElementState)] == ["the node was stopped"]
+    assert [event.reason async for event in events if isinstance(event, ElementStatus)] == ["the node was stopped"]
 
 
 @pytest.mark.conformance("ASAP-3.6-03", "REQ-5351-3.2-01", "ASAP-3.1-02")
@@ -121,7 +121,7 @@ async def test_a_registrar_is_found_by_its_announcement(world: World) -> None:
     async with node, PoolElement(ONE_POOL, SERVICE, node=node, patience=None, settings=FAST) as element:
         world.network.join("239.0.0.50", 3863, node.announced)
         await asyncio.sleep(60)
-        assert element.state is State.HUNT
+        assert element.state is ElementState.HUNT
         announcement = ServerAnnounce(server_identifier=0x22222222).encode()
         asap = server.endpoints[Protocol.ASAP]
         world.network.datagram(asap, announcement, ip_address("239.0.0.50"), 3863)  # type: ignore[arg-type]
@@ -184,11 +184,11 @@ def test_local_addresses() -> None:
 async def test_an_element_waits_for_its_registrar(world: World) -> None:
     async with world.element(patience=None, identifier=7) as element:
         await asyncio.sleep(100)
-        assert element.state is State.HUNT
+        assert element.state is ElementState.HUNT
         assert element.home is None
         server = await world.registrar()
         await element.registered()
-        assert element.state is State.READY
+        assert element.state is ElementState.READY
         assert element.home is not None
         assert element.home.port == 3863
     assert not len(server.registrar.handlespace)
@@ -310,9 +310,9 @@ async def test_the_events_of_an_element(world: World) -> None:
         await eventually(lambda: len(other.registrar.handlespace))
         await element.registered()
     seen = [event async for event in events]
-    states = [event.state for event in seen if isinstance(event, ElementState)]
-    assert states == [State.HUNT, State.REG, State.READY, State.DEREG, State.IDLE]
-    assert next(event.reason for event in seen if isinstance(event, ElementState)) == "the registrar is lost"
+    states = [event.state for event in seen if isinstance(event, ElementStatus)]
+    assert states == [ElementState.HUNT, ElementState.REG, ElementState.READY, ElementState.DEREG, ElementState.IDLE]
+    assert next(event.reason for event in seen if isinstance(event, ElementStatus)) == "the registrar is lost"
     await other.stop()
 
 
@@ -353,7 +353,7 @@ async def test_elements_refused_for_lack_of_resources_come_in_later(world: World
     first, second = world.element(identifier=1), world.element(identifier=2, patience=None, settings=FAST)
     async with first, second:
         await asyncio.sleep(5)
-        assert second.state is not State.READY
+        assert second.state is not ElementState.READY
         await first.__aexit__(None, None, None)
         await second.registered()
     await server.stop()

@@ -7,6 +7,7 @@ import pytest
 from rserpool.client import (
     FAST,
     ClientSettings,
+    ElementState,
     NoElement,
     NoRegistrar,
     Overload,
@@ -14,7 +15,6 @@ from rserpool.client import (
     PoolUser,
     Refused,
     ResolvedElement,
-    State,
     UnknownPool,
 )
 from rserpool.client.faces import QUEUED, Events, Face, Line
@@ -204,7 +204,7 @@ async def test_refusals_carry_their_cause(world: World) -> None:
         with pytest.raises(Refused) as raised:
             await element.registered()
         assert raised.value.cause == Cause.INCONSISTENT_TRANSPORT_TYPE
-        assert element.state is State.REFUSED
+        assert element.state is ElementState.REFUSED
 
 
 # Associations

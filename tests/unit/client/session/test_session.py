@@ -12,8 +12,8 @@ from rserpool.client.session.service import ServiceSession
 from rserpool.client.session.session import FailoverEvent, Session
 from rserpool.errors import LocalProtocolError
 from rserpool.model.association_ends import Down
-from rserpool.protocol.session.user_session import Confirm, Ended
-from rserpool.protocol.session.user_table import State
+from rserpool.protocol.session.user_session import Confirm, UserSessionEnded
+from rserpool.protocol.session.user_table import UserSessionState
 from rserpool.settings.session import ServiceSettings, SessionSettings
 from rserpool.transport.interface import MAX_USER_MESSAGE
 from tests.support.machines import Machine, element
@@ -332,17 +332,17 @@ async def test_one_of_whose_death_the_registrar_hears_late(world: World) -> None
 
 
 def test_where_nobody_answers_the_elements_word_counts() -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine().reach(UserSessionState.OPEN)
     assert [type(action) for action in machine.lose(Down.SHUTDOWN)] == [Confirm]
-    assert machine.session.state is State.DOUBTING
+    assert machine.session.state is UserSessionState.DOUBTING
     assert machine.later(0.9) == []
-    assert [type(action) for action in machine.later(0.2)] == [Ended]
+    assert [type(action) for action in machine.later(0.2)] == [UserSessionEnded]
 
 
 def test_an_answer_about_another_element_is_of_no_interest() -> None:
-    machine = Machine().reach(State.DOUBTING)
+    machine = Machine().reach(UserSessionState.DOUBTING)
     assert machine.session.confirmed(element(7), listed=False, now=machine.now) == []
-    assert machine.session.state is State.DOUBTING
+    assert machine.session.state is UserSessionState.DOUBTING
 
 
 @in_world

@@ -15,7 +15,7 @@ from rserpool.messages import (
 from rserpool.protocol.actions import Abort
 from rserpool.protocol.client.actions import Dial
 from rserpool.protocol.client.element import TABLE, Input, reregistration_interval
-from rserpool.protocol.client.events import State
+from rserpool.protocol.client.events import ElementState
 from tests.support.client_bench import (
     ERROR,
     POOL,
@@ -37,8 +37,8 @@ WARNING = ErrorCause(code=Cause.UNSPECIFIED_ERROR)
 # The table
 
 
-@pytest.mark.parametrize(("state", "what"), list(product(State, Input)))
-def test_every_state_meets_every_input(state: State, what: Input) -> None:
+@pytest.mark.parametrize(("state", "what"), list(product(ElementState, Input)))
+def test_every_state_meets_every_input(state: ElementState, what: Input) -> None:
     bench, element = in_state(state)
     armed = len(bench.node.wheel)
     element.feed(what, bench.now)
@@ -47,17 +47,17 @@ def test_every_state_meets_every_input(state: State, what: Input) -> None:
         assert element.state is state
         assert not actions
         assert len(bench.node.wheel) == armed
-    assert element.state in State
-    if element.state in (State.IDLE, State.REFUSED):
+    assert element.state in ElementState
+    if element.state in (ElementState.IDLE, ElementState.REFUSED):
         assert element._timer is None
-    if element.state in (State.REG, State.DEREG, State.READY):
+    if element.state in (ElementState.REG, ElementState.DEREG, ElementState.READY):
         assert element._timer is not None or bench.node.home is None, "it waits for ever"
     bench.wait(1000)
 
 
 def test_the_table_reaches_every_state() -> None:
-    assert {following for _, following in TABLE.values()} | {State.IDLE} == set(State)
-    assert {state for state, _ in TABLE} == set(State)
+    assert {following for _, following in TABLE.values()} | {ElementState.IDLE} == set(ElementState)
+    assert {state for state, _ in TABLE} == set(ElementState)
 
 
 # Registration
@@ -70,7 +70,7 @@ def test_the_registration_follows_the_hunt_and_says_everything() -> None:
     bench = NodeBench(1)
     element = bench.element(policy=load(5), life=300.0)
     assert not registrations(bench.actions)
-    assert element.state is State.HUNT
+    assert element.state is ElementState.HUNT
     home = bench.accept()
     (message,) = sent_to(bench.actions, home)
     assert message == Registration(pool_handle=POOL, pool_element=message.pool_element)  # type: ignore[attr-defined]
@@ -78,11 +78,11 @@ def test_the_registration_follows_the_hunt_and_says_everything() -> None:
     assert (sent_element.identifier, sent_element.home_identifier) == (7, 0)
     assert (sent_element.user_transport, sent_element.policy) == (SERVICE, load(5))
     assert sent_element.registration_life == 300_000
-    assert [one.state for one in bench.states()] == [State.HUNT, State.REG]
+    assert [one.state for one in bench.states()] == [ElementState.HUNT, ElementState.REG]
     bench.grant(home, element)
     (news,) = bench.states()
     assert news.home is not None
-    assert (news.state, news.identifier, str(news.home.addresses[0])) == (State.READY, 7, "10.44.0.1")
+    assert (news.state, news.identifier, str(news.home.addresses[0])) == (ElementState.READY, 7, "10.44.0.1")
 
 
 @pytest.mark.conformance("ASAP-3.1-05")
@@ -110,7 +110,7 @@ def test_it_is_registered_again_before_its_life_ends(life: float, interval: int)
         (again,) = registrations(bench.wait(0.05 * interval + 0.01))
         assert again.pool_element.identifier == 7
         bench.grant(home, element)
-    assert {one.state for one in bench.states()} <= {State.HUNT, State.REG, State.READY}
+    assert {one.state for one in bench.states()} <= {ElementState.HUNT, ElementState.REG, ElementState.READY}
 
 
 def test_the_life_on_the_wire_and_the_interval_can_be_chosen() -> None:
@@ -178,7 +178,7 @@ def test_an_answer_at_the_last_moment_stops_t2() -> None:
     bench.wait(29.9)
     bench.grant(first, element)
     assert not bench.wait(200)
-    assert element.state is State.READY
+    assert element.state is ElementState.READY
 
 
 @pytest.mark.conformance("ASAP-3.1-21", "ASAP-3.1-22")
@@ -190,7 +190,7 @@ def test_attempts_are_counted_and_reported_and_it_goes_on() -> None:
         while not bench.dialled:
             bench.wait(0.1)
         bench.accept()
-        while element.state is not State.REG:
+        while element.state is not ElementState.REG:
             bench.wait(0.1)
         times.append(bench.now / SECOND)
         bench.wait(30)
@@ -202,7 +202,7 @@ def test_attempts_are_counted_and_reported_and_it_goes_on() -> None:
     while not bench.dialled:
         bench.wait(0.1)
     home = bench.accept()
-    while element.state is not State.REG:
+    while element.state is not ElementState.REG:
         bench.wait(0.1)
     bench.grant(home, element)
     assert element.attempts == 0
@@ -217,13 +217,13 @@ def test_a_refused_element_waits_for_a_change() -> None:
     bench.wait(0.1)
     bench.reject(home, element, Cause.INCONSISTENT_POOLING_POLICY)
     news = bench.states()[-1]
-    assert (news.state, news.causes[0].code) == (State.REFUSED, Cause.INCONSISTENT_POOLING_POLICY)
+    assert (news.state, news.causes[0].code) == (ElementState.REFUSED, Cause.INCONSISTENT_POOLING_POLICY)
     assert not registrations(bench.wait(3600))
     assert not change(bench, element, policy=ROUND_ROBIN)
     (again,) = change(bench, element, policy=load(1))
     assert again.pool_element.policy == load(1)
     bench.grant(home, element)
-    assert element.state is State.READY
+    assert element.state is ElementState.READY
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_changes_wait_for_the_registration_on_its_way_and_only_the_last_goes() -
     bench.grant(home, element)
     assert [one.pool_element.policy.load for one in registrations(bench.actions)] == [0, 1, 99]
     bench.grant(home, element)
-    assert element.state is State.READY
+    assert element.state is ElementState.READY
     assert not registrations(bench.wait(270))
 
 
@@ -275,7 +275,7 @@ def test_a_refusal_meets_a_change_made_meanwhile() -> None:
     element = bench.element(policy=load(1))
     change(bench, element, policy=ROUND_ROBIN)
     bench.reject(home, element, Cause.INCONSISTENT_POOLING_POLICY)
-    assert element.state is State.REG
+    assert element.state is ElementState.REG
     assert registrations(bench.actions)[-1].pool_element.policy == ROUND_ROBIN
 
 
@@ -317,7 +317,7 @@ def test_a_warning_leaves_it_registered() -> None:
     element = bench.element()
     bench.grant(home, element, WARNING)
     news = bench.states()[-1]
-    assert (news.state, news.reason, news.causes) == (State.READY, "the registrar warns", (WARNING,))
+    assert (news.state, news.reason, news.causes) == (ElementState.READY, "the registrar warns", (WARNING,))
 
 
 def test_lack_of_resources_is_tried_elsewhere_after_a_pause() -> None:
@@ -345,7 +345,7 @@ def test_lack_of_resources_does_not_move_the_neighbours() -> None:
     element = bench.element(7)
     bench.reject(first, element, Cause.LACK_OF_RESOURCES)
     assert bench.node.home is not None
-    assert element.state is State.HUNT
+    assert element.state is ElementState.HUNT
     assert not bench.wait(4.9)
     assert [one.pool_element.identifier for one in registrations(bench.wait(5.2))] == [7]
 
@@ -359,7 +359,7 @@ def test_a_drawn_identifier_that_is_taken_is_drawn_again() -> None:
     assert element.identifier != first
     assert registrations(bench.actions)[-1].pool_element.identifier == element.identifier
     bench.grant(home, element)
-    assert element.state is State.READY
+    assert element.state is ElementState.READY
     assert list(bench.node.elements) == [(POOL, element.identifier)]
     assert {one.element for one in bench.states()} == {element.number}
 
@@ -379,7 +379,7 @@ def test_a_given_identifier_that_is_taken_is_a_refusal() -> None:
     home = bench.accept()
     element = bench.element(7)
     bench.reject(home, element, Cause.NON_UNIQUE_PE_IDENTIFIER)
-    assert element.state is State.REFUSED
+    assert element.state is ElementState.REFUSED
 
 
 def test_an_element_that_is_registered_keeps_its_identifier() -> None:
@@ -388,7 +388,7 @@ def test_an_element_that_is_registered_keeps_its_identifier() -> None:
     identifier = element.identifier
     change(bench, element, policy=load(1))
     bench.reject(home, element, Cause.NON_UNIQUE_PE_IDENTIFIER)
-    assert (element.identifier, element.state) == (identifier, State.REFUSED)
+    assert (element.identifier, element.state) == (identifier, ElementState.REFUSED)
 
 
 def test_only_the_home_grants() -> None:
@@ -398,10 +398,10 @@ def test_only_the_home_grants() -> None:
     stranger = bench.incoming(9)
     bench.grant(stranger, element)
     bench.reject(stranger, element, Cause.INVALID_VALUES)
-    assert element.state is State.REG
+    assert element.state is ElementState.REG
     bench.grant(home, element)
     bench.release(stranger, element)
-    assert element.state is State.READY
+    assert element.state is ElementState.READY
 
 
 def test_an_asap_error_is_as_good_as_no_answer() -> None:
@@ -413,7 +413,7 @@ def test_an_asap_error_is_as_good_as_no_answer() -> None:
     bench.receive(first, ERROR)
     assert Abort(first) in bench.actions
     assert bench.hosts() == [2]
-    assert element.state is State.HUNT
+    assert element.state is ElementState.HUNT
     assert bench.states()[-1].causes == ERROR.operation_error
 
 

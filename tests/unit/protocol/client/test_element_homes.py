@@ -15,7 +15,7 @@ from rserpool.messages import (
 )
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.client.actions import Dial
-from rserpool.protocol.client.events import HomeChanged, State
+from rserpool.protocol.client.events import ElementState, HomeChanged
 from tests.support.client_bench import (
     ERROR,
     POOL,
@@ -39,7 +39,7 @@ def test_it_deregisters_where_it_registered() -> None:
     assert deregister(bench, element) == [Deregistration(pool_handle=POOL, pe_identifier=7)]
     assert sent_to(bench.actions, home)
     bench.release(home, element)
-    assert element.state is State.IDLE
+    assert element.state is ElementState.IDLE
     assert not bench.wait(3600)
 
 
@@ -57,7 +57,7 @@ def test_a_mute_registrar_is_left_at_t3_and_the_next_one_told() -> None:
     second = bench.accept()
     assert sent_to(bench.actions, second) == [Deregistration(pool_handle=POOL, pe_identifier=7)]
     bench.release(second, element)
-    assert element.state is State.IDLE
+    assert element.state is ElementState.IDLE
 
 
 @pytest.mark.conformance("ASAP-3.2-06")
@@ -80,19 +80,19 @@ def test_a_registrar_may_refuse_to_deregister() -> None:
     deregister(bench, element)
     bench.release(home, element, ErrorCause(code=Cause.REJECTED_DUE_TO_SECURITY_CONSIDERATIONS))
     news = bench.states()[-1]
-    assert (news.state, news.causes[0].code) == (State.READY, Cause.REJECTED_DUE_TO_SECURITY_CONSIDERATIONS)
+    assert (news.state, news.causes[0].code) == (ElementState.READY, Cause.REJECTED_DUE_TO_SECURITY_CONSIDERATIONS)
     assert registrations(bench.wait(280))
 
 
-@pytest.mark.parametrize("state", [State.IDLE, State.HUNT, State.REFUSED])
-def test_what_was_never_registered_is_not_deregistered(state: State) -> None:
+@pytest.mark.parametrize("state", [ElementState.IDLE, ElementState.HUNT, ElementState.REFUSED])
+def test_what_was_never_registered_is_not_deregistered(state: ElementState) -> None:
     bench = NodeBench(1)
-    if state is State.HUNT:
+    if state is ElementState.HUNT:
         element = bench.element()
     else:
         bench, element = in_state(state)
     assert not deregister(bench, element)
-    assert element.state is State.IDLE
+    assert element.state is ElementState.IDLE
 
 
 def test_deregistration_waits_for_a_home() -> None:
@@ -163,7 +163,7 @@ def test_a_registrar_that_takes_over_becomes_home() -> None:
     bench.ask(stranger, 7, home=True)
     assert sent_to(bench.actions[mark:], stranger) == [EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7)]
     assert Shutdown(home) in bench.actions
-    assert element.state is State.READY
+    assert element.state is ElementState.READY
     (again,) = registrations(bench.wait(3))
     assert sent_to(bench.actions, stranger)[-1] == again
     assert again.pool_element.home_identifier == 0x33333333
@@ -178,7 +178,7 @@ def test_a_registrar_that_takes_over_ends_the_hunt() -> None:
     stranger = bench.incoming(9)
     said = bench.ask(stranger, 7, home=True)
     assert [type(one) for one in said] == [EndpointKeepAliveAck, Registration]
-    assert element.state is State.REG
+    assert element.state is ElementState.REG
     assert len(bench.left) == 1
 
 
@@ -215,7 +215,7 @@ def test_a_home_that_falls_silent_is_asked_and_left() -> None:
     kept_alive(bench, home, 4)
     assert not bench.wait(12)
     assert len(registrations(bench.wait(1))) == 1
-    assert element.state is State.REG
+    assert element.state is ElementState.REG
     bench.wait(30)
     assert Abort(home) in bench.actions
     assert bench.hosts() == [2]
@@ -264,9 +264,9 @@ def test_the_oldest_request_meets_the_error() -> None:
     bench.receive(home, ERROR)
     (answer,) = bench.resolutions()
     assert answer.causes == ERROR.operation_error
-    assert element.state is State.REG
+    assert element.state is ElementState.REG
     bench.receive(home, ERROR)
-    assert element.state is State.HUNT
+    assert element.state is ElementState.HUNT
 
 
 def test_elements_of_several_pools_share_a_home() -> None:
@@ -277,7 +277,7 @@ def test_elements_of_several_pools_share_a_home() -> None:
     for element in elements:
         bench.grant(home, element)
     bench.refuse(home)
-    assert {element.state for element in elements} == {State.HUNT}
+    assert {element.state for element in elements} == {ElementState.HUNT}
     bench.wait(1)
     second = bench.accept()
     assert len(sent_to(bench.actions, second)) == 20
@@ -295,7 +295,7 @@ def test_unknown_parameters(kind: int, granted: int, reports: int) -> None:
     octets = bytes.fromhex("030000 1c 0009000c4563686f506f6f6c 000e000800000007".replace(" ", ""))
     octets = octets[:2] + (len(octets) + len(unknown)).to_bytes(2, "big") + octets[4:] + unknown
     said = bench.receive(home, octets)
-    assert (element.state is State.READY) == bool(granted)
+    assert (element.state is ElementState.READY) == bool(granted)
     assert [one.operation_error[0].information for one in said] == [unknown] * reports  # type: ignore[attr-defined]
 
 

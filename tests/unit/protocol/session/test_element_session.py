@@ -7,7 +7,7 @@ from rserpool.messages import AsapError, Cookie, CookieEcho, ErrorCause, decode
 from rserpool.model.association_ends import Down
 from rserpool.model.numbers import ASAP_PPID
 from rserpool.protocol.actions import Abort, Shutdown
-from rserpool.protocol.session.element_session import Carded, Echoed, ElementSession, Ended
+from rserpool.protocol.session.element_session import CardReceived, CookieEchoed, ElementSession, ElementSessionEnded
 from rserpool.protocol.session.outbox import Outbox
 from rserpool.settings.session import ENTRY_COST, MAX_COOKIE, MAX_MALFORMED, ServiceSettings
 from tests.support.machines import card
@@ -27,11 +27,11 @@ def drained(made: ElementSession) -> list[tuple[bytes, int]]:
 
 def test_an_echo_while_one_is_pending_is_ignored() -> None:
     made = session()
-    assert made.control(CookieEcho(cookie=b"a").encode(), 0) == [Echoed(b"a")]
+    assert made.control(CookieEcho(cookie=b"a").encode(), 0) == [CookieEchoed(b"a")]
     assert made.control(CookieEcho(cookie=b"b").encode(), 0) == []
     assert made.counters["surplus echoes"] == 1
     made.echo_taken()
-    assert made.control(CookieEcho(cookie=b"c").encode(), 0) == [Echoed(b"c")]
+    assert made.control(CookieEcho(cookie=b"c").encode(), 0) == [CookieEchoed(b"c")]
 
 
 @pytest.mark.conformance("ASAP-3.8-01", "ASAP-3.9-03")
@@ -81,14 +81,14 @@ def test_a_card_and_a_cookie_do_not_replace_each_other() -> None:
 
 
 def test_the_card_of_the_user_is_handed_on() -> None:
-    assert session().control(card(1).encode(), 0) == [Carded(card(1))]
+    assert session().control(card(1).encode(), 0) == [CardReceived(card(1))]
 
 
 def test_who_talks_nonsense_is_aborted() -> None:
     made = session()
     for number in range(MAX_MALFORMED):
         assert made.control(bytes(number), 0) == []
-    assert made.control(Cookie(cookie=b"no user sends this").encode(), 0) == [Abort(1), Ended(True)]
+    assert made.control(Cookie(cookie=b"no user sends this").encode(), 0) == [Abort(1), ElementSessionEnded(True)]
     assert made.control(b"", 0) == []
     assert made.counters == {"malformed": MAX_MALFORMED, "unexpected": 1}
 
@@ -101,10 +101,10 @@ def test_an_error_is_not_answered() -> None:
 
 
 def test_the_end() -> None:
-    assert session().down(Down.SHUTDOWN, 0) == [Ended(False)]
-    assert session().down(Down.LOST, 0) == [Ended(True)]
-    assert session().restarted(0) == [Ended(True)]
-    assert session().leave(0) == [Abort(1), Ended(True)]
+    assert session().down(Down.SHUTDOWN, 0) == [ElementSessionEnded(False)]
+    assert session().down(Down.LOST, 0) == [ElementSessionEnded(True)]
+    assert session().restarted(0) == [ElementSessionEnded(True)]
+    assert session().leave(0) == [Abort(1), ElementSessionEnded(True)]
     made = session()
     assert made.close(0) == [Shutdown(1)]
     for sending in (lambda: made.send(b"x", 0), lambda: made.send_cookie(b"x")):

@@ -6,8 +6,8 @@ from rserpool.errors import LocalProtocolError
 from rserpool.messages import AsapError, BusinessCard, Cookie, CookieEcho, ErrorCause, HandleResolution, decode
 from rserpool.model.association_ends import Down
 from rserpool.protocol.actions import Abort, Shutdown
-from rserpool.protocol.session.user_session import Ended, Happened, Open, Report, Resolve, Select
-from rserpool.protocol.session.user_table import State
+from rserpool.protocol.session.user_session import FailedOver, Open, Report, Resolve, Select, UserSessionEnded
+from rserpool.protocol.session.user_table import UserSessionState
 from rserpool.settings.session import MAX_COOKIE, MAX_MALFORMED, Failover, SessionSettings
 from tests.support.machines import POOL, SECOND, Machine, card, data_only, element
 
@@ -42,43 +42,43 @@ def test_without_failover_the_unsent_messages_come_back() -> None:
     machine.session.sent(0)
     report, ended = machine.lose(Down.ABORTED)
     assert report == Report(element(1))
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, UserSessionEnded)
     assert "0x00000001" in (ended.reason or "")
     assert [(one.data, one.ppid) for one in ended.unsent] == [(b"two", 9)]
-    assert machine.session.state is State.ENDED
+    assert machine.session.state is UserSessionState.ENDED
 
 
 def test_without_failover_another_element_may_still_be_the_first() -> None:
-    machine = Machine(failover=Failover.ERROR).reach(State.CONNECTING)
+    machine = Machine(failover=Failover.ERROR).reach(UserSessionState.CONNECTING)
     assert machine.lose(Down.CANT_START) == [Report(element(1)), Select(frozenset({1}))]
 
 
 @pytest.mark.conformance("SEC-5355-2.9-01")
 def test_the_application_hears_of_the_failover() -> None:
-    machine = Machine(failover=Failover.EVENT).reach(State.OPEN)
+    machine = Machine(failover=Failover.EVENT).reach(UserSessionState.OPEN)
     machine.control(Cookie(cookie=b"state").encode())
     machine.session.send(b"unsent", 0)
     machine.lose()
     machine.now += SECOND // 2
     machine.opened(2)
-    (happened,) = machine.of(Happened)
-    assert isinstance(happened, Happened)
+    (happened,) = machine.of(FailedOver)
+    assert isinstance(happened, FailedOver)
     event = happened.event
     assert (event.old, event.new) == (element(1), element(2))
     assert (event.had_cookie, event.unsent, event.duration) == (True, 1, 0.5)
 
 
 def test_a_silent_failover_is_silent() -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine().reach(UserSessionState.OPEN)
     machine.lose()
     machine.opened(2)
-    assert not machine.of(Happened)
+    assert not machine.of(FailedOver)
 
 
 @pytest.mark.conformance("ASAP-3.5-04")
 @pytest.mark.parametrize("reason", [Down.LOST, Down.ABORTED, Down.CANT_START])
 def test_one_report_for_each_failure(reason: Down) -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine().reach(UserSessionState.OPEN)
     channel = machine.session.channel
     machine.lose(reason)
     machine.did(machine.session.down(channel, reason, 5))
@@ -90,13 +90,13 @@ def test_one_report_for_each_failure(reason: Down) -> None:
 
 @pytest.mark.conformance("ASAP-3.5-05")
 def test_what_was_never_tried_is_not_reported() -> None:
-    machine = Machine().reach(State.CONNECTING)
+    machine = Machine().reach(UserSessionState.CONNECTING)
     machine.did(machine.session.down(machine.session.channel, Down.CANT_START, 0, tried=False))
     assert machine.actions == [Select(frozenset({1}))]
 
 
 def test_an_application_that_wants_another_element() -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine().reach(UserSessionState.OPEN)
     assert machine.did(machine.session.force(0)) == [Abort(1), Select(frozenset({1}))]
     machine.opened(2)
     assert machine.did(machine.session.force(0, report=True)) == [
@@ -108,7 +108,7 @@ def test_an_application_that_wants_another_element() -> None:
 
 
 def test_a_restarted_element_is_there_again() -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine().reach(UserSessionState.OPEN)
     machine.control(Cookie(cookie=b"state").encode())
     assert machine.did(machine.session.restarted(1, 0)) == [Abort(1), Select(frozenset())]
     machine.opened(1)
@@ -116,19 +116,19 @@ def test_a_restarted_element_is_there_again() -> None:
 
 
 def test_an_orderly_end_ends_the_session() -> None:
-    machine = Machine(reopen=False).reach(State.OPEN)
+    machine = Machine(reopen=False).reach(UserSessionState.OPEN)
     machine.session.send(b"x", 0)
     (ended,) = machine.lose(Down.SHUTDOWN)
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, UserSessionEnded)
     assert ended.reason is None
     assert [one.data for one in ended.unsent] == [b"x"]
 
 
 def test_or_is_a_failover_without_a_report() -> None:
-    machine = Machine(reopen=True, failover=Failover.EVENT).reach(State.OPEN)
+    machine = Machine(reopen=True, failover=Failover.EVENT).reach(UserSessionState.OPEN)
     assert machine.lose(Down.SHUTDOWN) == [Select(frozenset({1}))]
     machine.opened(2)
-    assert len(machine.of(Happened)) == 1
+    assert len(machine.of(FailedOver)) == 1
     assert not machine.of(Report)
 
 
@@ -136,7 +136,7 @@ def test_or_is_a_failover_without_a_report() -> None:
 
 
 def test_elements_that_fail_are_tried_once_in_a_round() -> None:
-    machine = Machine(backoff=1.0, backoff_max=3.0, patience=100).reach(State.SELECTING)
+    machine = Machine(backoff=1.0, backoff_max=3.0, patience=100).reach(UserSessionState.SELECTING)
     session = machine.session
     pauses = []
     for _ in range(4):
@@ -154,32 +154,32 @@ def test_elements_that_fail_are_tried_once_in_a_round() -> None:
 
 
 def test_an_excluded_element_all_the_same_is_none() -> None:
-    machine = Machine().reach(State.CONNECTING)
+    machine = Machine().reach(UserSessionState.CONNECTING)
     machine.lose(Down.CANT_START)
     assert machine.session.selected(element(1), 0) == []
-    assert machine.session.state is State.WAITING
+    assert machine.session.state is UserSessionState.WAITING
 
 
-@pytest.mark.parametrize("state", [State.SELECTING, State.WAITING])
-def test_patience_ends(state: State) -> None:
+@pytest.mark.parametrize("state", [UserSessionState.SELECTING, UserSessionState.WAITING])
+def test_patience_ends(state: UserSessionState) -> None:
     machine = Machine(patience=5.0).reach(state)
-    while machine.session.state is not State.ENDED:
+    while machine.session.state is not UserSessionState.ENDED:
         assert machine.session.deadline is not None
         machine.later((machine.session.deadline - machine.now) / SECOND)
-        if machine.session.state is State.SELECTING:
+        if machine.session.state is UserSessionState.SELECTING:
             machine.session.nothing_selected(machine.now)
-    (ended,) = machine.of(Ended)
-    assert isinstance(ended, Ended)
+    (ended,) = machine.of(UserSessionEnded)
+    assert isinstance(ended, UserSessionEnded)
     assert "for 5 s" in (ended.reason or "")
     assert machine.now == 5 * SECOND
 
 
 def test_elements_that_accept_and_fail_at_once_do_not_keep_a_session_alive() -> None:
-    machine = Machine(patience=5.0).reach(State.SELECTING)
+    machine = Machine(patience=5.0).reach(UserSessionState.SELECTING)
     session = machine.session
     opened = 0
-    while session.state is not State.ENDED:
-        if session.state is State.SELECTING:
+    while session.state is not UserSessionState.ENDED:
+        if session.state is UserSessionState.SELECTING:
             free = [one for one in (1, 2) if one not in machine.excluded] if machine.actions else [1]
             if free:
                 machine.did(session.selected(element(free[0]), machine.now))
@@ -196,11 +196,11 @@ def test_elements_that_accept_and_fail_at_once_do_not_keep_a_session_alive() -> 
 
 
 def test_elements_that_say_something_and_fail_are_tried_for_ever_but_slowly() -> None:
-    machine = Machine(patience=5.0).reach(State.SELECTING)
+    machine = Machine(patience=5.0).reach(UserSessionState.SELECTING)
     session = machine.session
     opened = 0
     while machine.now < 100 * SECOND:
-        if session.state is State.SELECTING:
+        if session.state is UserSessionState.SELECTING:
             free = [one for one in (1, 2) if one not in machine.excluded] if machine.actions else [1]
             if free:
                 machine.did(session.selected(element(free[0]), machine.now))
@@ -213,12 +213,12 @@ def test_elements_that_say_something_and_fail_are_tried_for_ever_but_slowly() ->
         else:
             assert session.deadline is not None
             machine.later((session.deadline - machine.now) / SECOND)
-        assert session.state is not State.ENDED
+        assert session.state is not UserSessionState.ENDED
     assert opened < 150
 
 
 def test_an_element_that_served_long_begins_a_new_count() -> None:
-    machine = Machine(patience=5.0, settle=1.0).reach(State.OPEN)
+    machine = Machine(patience=5.0, settle=1.0).reach(UserSessionState.OPEN)
     machine.lose()
     machine.opened(2)
     machine.later(3600)
@@ -227,7 +227,7 @@ def test_an_element_that_served_long_begins_a_new_count() -> None:
 
 
 def test_a_connection_that_does_not_come_up_is_given_up() -> None:
-    machine = Machine(connect_timeout=4.0).reach(State.CONNECTING)
+    machine = Machine(connect_timeout=4.0).reach(UserSessionState.CONNECTING)
     assert machine.later(3.9) == []
     assert machine.later(0.1) == [Abort(1), Report(element(1)), Select(frozenset({1}))]
 
@@ -236,7 +236,7 @@ def test_a_connection_that_does_not_come_up_is_given_up() -> None:
 
 
 def test_an_element_that_does_not_answer_is_given_up() -> None:
-    machine = Machine(silence=2.0).reach(State.OPEN)
+    machine = Machine(silence=2.0).reach(UserSessionState.OPEN)
     machine.later(100)
     assert machine.session.deadline is None
     machine.session.send(b"question", 0)
@@ -251,7 +251,7 @@ def test_an_element_that_does_not_answer_is_given_up() -> None:
 
 
 def test_further_questions_do_not_excuse_the_silence() -> None:
-    machine = Machine(silence=2.0).reach(State.OPEN)
+    machine = Machine(silence=2.0).reach(UserSessionState.OPEN)
     for _ in range(4):
         machine.session.send(b"question", 0)
         machine.drain()
@@ -260,7 +260,7 @@ def test_further_questions_do_not_excuse_the_silence() -> None:
 
 
 def test_who_does_not_read_cannot_call_the_element_silent() -> None:
-    machine = Machine(silence=2.0).reach(State.OPEN)
+    machine = Machine(silence=2.0).reach(UserSessionState.OPEN)
     machine.session.send(b"question", 0)
     machine.drain()
     machine.session.hold(machine.now)
@@ -270,7 +270,7 @@ def test_who_does_not_read_cannot_call_the_element_silent() -> None:
 
 
 def test_a_business_card_wants_no_answer_but_an_echo_does() -> None:
-    machine = Machine(own_card=lambda: card(9), silence=2.0).reach(State.OPEN)
+    machine = Machine(own_card=lambda: card(9), silence=2.0).reach(UserSessionState.OPEN)
     assert [data[0] for data, _ in machine.drain()] == [0x0D]
     assert machine.session.deadline is None
     machine.control(Cookie(cookie=b"x").encode())
@@ -285,7 +285,7 @@ def test_a_business_card_wants_no_answer_but_an_echo_does() -> None:
 
 @pytest.mark.conformance("ASAP-3.8-02", "ASAP-3.8-03", "ASAP-2.2.12-01", "ASAP-5-03")
 def test_the_latest_cookie_is_the_first_that_the_next_element_gets() -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine().reach(UserSessionState.OPEN)
     latest = bytes(range(256)) * 3 + b"\0\0\0"
     for cookie in (b"first", b"second", latest):
         machine.control(Cookie(cookie=cookie).encode())
@@ -302,7 +302,7 @@ def test_the_latest_cookie_is_the_first_that_the_next_element_gets() -> None:
 
 
 def test_an_element_without_a_control_channel_gets_no_control_message() -> None:
-    machine = Machine(own_card=lambda: card(9)).reach(State.OPEN)
+    machine = Machine(own_card=lambda: card(9)).reach(UserSessionState.OPEN)
     machine.control(Cookie(cookie=b"x").encode())
     machine.lose()
     machine.did(machine.session.selected(data_only(2), 0))
@@ -313,11 +313,11 @@ def test_an_element_without_a_control_channel_gets_no_control_message() -> None:
 
 @pytest.mark.conformance("ASAP-3.9-02")
 def test_only_a_pool_element_has_a_card() -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine().reach(UserSessionState.OPEN)
     machine.session.send_card(0)
     assert machine.drain() == []
     cards = [card(9), card(9, 8)]
-    machine = Machine(own_card=lambda: cards[0]).reach(State.OPEN)
+    machine = Machine(own_card=lambda: cards[0]).reach(UserSessionState.OPEN)
     cards.pop(0)
     machine.session.send_card(0)
     assert [decode(data, "asap") for data, _ in machine.drain()] == [card(9, 8)]
@@ -325,10 +325,10 @@ def test_only_a_pool_element_has_a_card() -> None:
 
 @pytest.mark.conformance("ASAP-3.9-05", "ASAP-2.2.13-01")
 def test_the_card_is_the_order_of_failover() -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine().reach(UserSessionState.OPEN)
     machine.control(card(4, 1, 5).encode())
     assert machine.lose() == [Report(element(1)), Open(2, element(4))]
-    assert machine.session.state is State.CONNECTING
+    assert machine.session.state is UserSessionState.CONNECTING
     assert machine.lose(Down.CANT_START) == [Report(element(4)), Open(3, element(5))]
     machine.up()
     assert machine.lose() == [Report(element(5)), Select(frozenset({1, 4, 5}))]
@@ -336,7 +336,7 @@ def test_the_card_is_the_order_of_failover() -> None:
 
 @pytest.mark.conformance("ASAP-3.9-04")
 def test_an_unknown_pool_of_a_card_is_resolved() -> None:
-    machine = Machine(max_resolutions=2).reach(State.OPEN)
+    machine = Machine(max_resolutions=2).reach(UserSessionState.OPEN)
     assert machine.control(card(4).encode()) == []
     assert machine.control(card(7, handle=b"Other").encode()) == [Resolve(b"Other")]
     assert machine.control(card(7, handle=b"Other").encode()) == []
@@ -346,13 +346,13 @@ def test_an_unknown_pool_of_a_card_is_resolved() -> None:
 
 
 def test_a_long_card_is_cut() -> None:
-    machine = Machine(max_card=3).reach(State.OPEN)
+    machine = Machine(max_card=3).reach(UserSessionState.OPEN)
     machine.control(card(*range(2, 100)).encode())
     assert [one.identifier for one in machine.session._order] == [2, 3, 4]
 
 
 def test_what_makes_no_sense_is_counted_and_in_the_end_too_much() -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine().reach(UserSessionState.OPEN)
     wrong = [b"", b"\x0b", b"\x0b\x00\x00\x08\x00\x0d\x00\x04", b"\xff" * 40, CookieEcho(cookie=b"x").encode()]
     wrong.append(HandleResolution(pool_handle=POOL, items=1).encode())
     wrong.append(Cookie(cookie=bytes(MAX_COOKIE)).encode() + bytes(8))
@@ -366,7 +366,7 @@ def test_what_makes_no_sense_is_counted_and_in_the_end_too_much() -> None:
 
 
 def test_an_error_of_the_element_is_not_answered() -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine().reach(UserSessionState.OPEN)
     for _ in range(100):
         assert machine.control(AsapError(operation_error=(ErrorCause(code=2),)).encode()) == []
     assert machine.session.counters == {"errors": 100}
@@ -374,7 +374,7 @@ def test_an_error_of_the_element_is_not_answered() -> None:
 
 @pytest.mark.conformance("ASAP-5-04")
 def test_data_has_another_ppid_than_the_control_channel() -> None:
-    machine = Machine().reach(State.OPEN)
+    machine = Machine().reach(UserSessionState.OPEN)
     with pytest.raises(LocalProtocolError, match="PPID 11"):
         machine.session.send(b"x", 11)
     for ppid in (-1, 1 << 32):
@@ -399,24 +399,24 @@ def test_what_waits_is_bounded_in_octets_and_in_messages() -> None:
 
 
 def test_closing_lets_the_rest_go_out() -> None:
-    machine = Machine(close_timeout=2.0).reach(State.OPEN)
+    machine = Machine(close_timeout=2.0).reach(UserSessionState.OPEN)
     machine.session.send(b"last", 0)
     assert machine.did(machine.session.close(0)) == []
     with pytest.raises(LocalProtocolError, match="closed"):
         machine.session.send(b"later", 0)
     assert machine.drain() == [(b"last", 0)]
     assert machine.actions == [Shutdown(1)]
-    assert machine.lose(Down.SHUTDOWN) == [Ended(None, ())]
+    assert machine.lose(Down.SHUTDOWN) == [UserSessionEnded(None, ())]
 
 
 def test_closing_does_not_take_for_ever() -> None:
-    machine = Machine(close_timeout=2.0).reach(State.CLOSING)
-    assert machine.later(2) == [Abort(1), Ended(None, ())]
+    machine = Machine(close_timeout=2.0).reach(UserSessionState.CLOSING)
+    assert machine.later(2) == [Abort(1), UserSessionEnded(None, ())]
 
 
 def test_closing_before_anything_is_there() -> None:
-    machine = Machine().reach(State.CONNECTING)
-    assert machine.did(machine.session.close(0)) == [Abort(1), Ended(None, ())]
+    machine = Machine().reach(UserSessionState.CONNECTING)
+    assert machine.did(machine.session.close(0)) == [Abort(1), UserSessionEnded(None, ())]
 
 
 @pytest.mark.parametrize("name", ["silence", "patience", "max_unread", "settle"])
@@ -426,7 +426,7 @@ def test_settings_are_positive(name: str) -> None:
 
 
 def test_the_card_of_a_user_that_is_an_element_names_its_pool() -> None:
-    machine = Machine(own_card=lambda: card(9, handle=b"Mine")).reach(State.OPEN)
+    machine = Machine(own_card=lambda: card(9, handle=b"Mine")).reach(UserSessionState.OPEN)
     (data, ppid) = machine.drain()[0]
     message = decode(data, "asap")
     assert isinstance(message, BusinessCard)

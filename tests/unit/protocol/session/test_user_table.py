@@ -7,8 +7,10 @@ import pytest
 from rserpool.errors import LocalProtocolError
 from rserpool.model.association_ends import Down
 from rserpool.protocol.session import element_session
-from rserpool.protocol.session.element_session import ElementSession
-from rserpool.protocol.session.user_table import LET_BE, TABLE, Event, State
+from rserpool.protocol.session.element_session import ElementSession, ElementSessionEvent, ElementSessionState
+from rserpool.protocol.session.user_table import LET_BE, TABLE
+from rserpool.protocol.session.user_table import UserSessionEvent as Event
+from rserpool.protocol.session.user_table import UserSessionState as State
 from rserpool.settings.session import ServiceSettings
 from tests.support.machines import SECOND, Machine, element
 
@@ -58,20 +60,20 @@ def test_each_action_of_the_table_exists() -> None:
         assert action == LET_BE or callable(getattr(Machine().session, "_" + action))
 
 
-@pytest.mark.parametrize(("state", "event"), [*itertools.product(element_session.State, element_session.Event)])
-def test_every_pair_of_an_element_session(state: element_session.State, event: element_session.Event) -> None:
+@pytest.mark.parametrize(("state", "event"), [*itertools.product(ElementSessionState, ElementSessionEvent)])
+def test_every_pair_of_an_element_session(state: ElementSessionState, event: ElementSessionEvent) -> None:
     session = ElementSession(1, ServiceSettings(), control=True)
-    if state is element_session.State.CLOSING:
+    if state is ElementSessionState.CLOSING:
         session.close(0)
-    elif state is element_session.State.ENDED:
+    elif state is ElementSessionState.ENDED:
         session.down(Down.LOST, 0)
     assert session.state is state
     happen = {
-        element_session.Event.DOWN: lambda: session.down(Down.SHUTDOWN, 1),
-        element_session.Event.RESTARTED: lambda: session.restarted(1),
-        element_session.Event.LEFT: lambda: session.leave(1),
-        element_session.Event.CLOSED: lambda: session.close(1),
-        element_session.Event.EXPIRED: lambda: session._input(event, 1),
+        ElementSessionEvent.DOWN: lambda: session.down(Down.SHUTDOWN, 1),
+        ElementSessionEvent.RESTARTED: lambda: session.restarted(1),
+        ElementSessionEvent.LEFT: lambda: session.leave(1),
+        ElementSessionEvent.CLOSED: lambda: session.close(1),
+        ElementSessionEvent.EXPIRED: lambda: session._input(event, 1),
     }[event]
     session._failed = False
     if (state, event) not in element_session.TABLE:
@@ -87,5 +89,5 @@ def test_an_orderly_end_that_takes_too_long_is_an_abort() -> None:
     session.close(0)
     assert session.deadline == 2 * SECOND
     assert session.advance(2 * SECOND - 1) == []
-    assert session.advance(2 * SECOND) == [element_session.Abort(1), element_session.Ended(True)]
-    assert session.state is element_session.State.ENDED
+    assert session.advance(2 * SECOND) == [element_session.Abort(1), element_session.ElementSessionEnded(True)]
+    assert session.state is ElementSessionState.ENDED
