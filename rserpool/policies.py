@@ -16,7 +16,7 @@ from typing import Any, Final, SupportsIndex
 
 from rserpool._fast.handlespace.custom_policies import FIRST_PRIVATE, MAX_RULES, MAX_VALUES, install, uninstall
 from rserpool.errors import LocalProtocolError
-from rserpool.messages.parameters import POLICY_VALUES, Policy, PolicyType
+from rserpool.messages import POLICY_VALUES, Policy, PolicyType
 
 __all__ = [
     "FIRST_PRIVATE",

@@ -1,5 +1,6 @@
 """The records of ASAP and ENRP messages and their parameters, and the way between records and octets."""
 
+from rserpool._fast.base.policy_types import POLICY_VALUES, PolicyType
 from rserpool.messages.asap import (
     ASAP_MESSAGES,
     AsapError,
@@ -46,12 +47,10 @@ from rserpool.messages.enrp import (
     TakeoverServer,
 )
 from rserpool.messages.parameters import (
-    POLICY_VALUES,
     DCCPTransport,
     ErrorCause,
     OpaqueTransport,
     Policy,
-    PolicyType,
     PoolElement,
     PoolEntry,
     SCTPTransport,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rserpool._fast.codec.message_types import AsapMessageType
 from rserpool.messages.parameters import ErrorCause, Policy, PoolElement, SCTPTransport, TCPTransport
 from rserpool.messages.record import Message
 
@@ -16,7 +17,7 @@ class AsapMessage(Message):
 class Registration(AsapMessage):
     """ASAP_REGISTRATION (RFC 5352 2.2.1)."""
 
-    TYPE: ClassVar[int] = 0x01
+    TYPE: ClassVar[int] = AsapMessageType.REGISTRATION
 
     pool_handle: bytes
     pool_element: PoolElement
@@ -26,7 +27,7 @@ class Registration(AsapMessage):
 class Deregistration(AsapMessage):
     """ASAP_DEREGISTRATION (RFC 5352 2.2.2)."""
 
-    TYPE: ClassVar[int] = 0x02
+    TYPE: ClassVar[int] = AsapMessageType.DEREGISTRATION
 
     pool_handle: bytes
     pe_identifier: int
@@ -36,7 +37,7 @@ class Deregistration(AsapMessage):
 class RegistrationResponse(AsapMessage):
     """ASAP_REGISTRATION_RESPONSE (RFC 5352 2.2.3). An error without ``reject`` is a warning."""
 
-    TYPE: ClassVar[int] = 0x03
+    TYPE: ClassVar[int] = AsapMessageType.REGISTRATION_RESPONSE
 
     reject: bool = False
     pool_handle: bytes
@@ -48,7 +49,7 @@ class RegistrationResponse(AsapMessage):
 class DeregistrationResponse(AsapMessage):
     """ASAP_DEREGISTRATION_RESPONSE (RFC 5352 2.2.4). An error is a rejection."""
 
-    TYPE: ClassVar[int] = 0x04
+    TYPE: ClassVar[int] = AsapMessageType.DEREGISTRATION_RESPONSE
 
     pool_handle: bytes
     pe_identifier: int
@@ -60,7 +61,7 @@ class HandleResolution(AsapMessage):
     """ASAP_HANDLE_RESOLUTION (RFC 5352 2.2.5). ``items`` is rsplib's number of wanted pool elements, 0xffffffff for
     as many as possible; None is the RFC's form."""
 
-    TYPE: ClassVar[int] = 0x05
+    TYPE: ClassVar[int] = AsapMessageType.HANDLE_RESOLUTION
 
     subscribe: bool = False
     pool_handle: bytes
@@ -71,7 +72,7 @@ class HandleResolution(AsapMessage):
 class HandleResolutionResponse(AsapMessage):
     """ASAP_HANDLE_RESOLUTION_RESPONSE (RFC 5352 2.2.6): pool elements, or an error."""
 
-    TYPE: ClassVar[int] = 0x06
+    TYPE: ClassVar[int] = AsapMessageType.HANDLE_RESOLUTION_RESPONSE
 
     accept_subscription: bool = False
     pool_handle: bytes
@@ -84,7 +85,7 @@ class HandleResolutionResponse(AsapMessage):
 class EndpointKeepAlive(AsapMessage):
     """ASAP_ENDPOINT_KEEP_ALIVE (RFC 5352 2.2.7). ``pe_identifier`` is rsplib's addition."""
 
-    TYPE: ClassVar[int] = 0x07
+    TYPE: ClassVar[int] = AsapMessageType.ENDPOINT_KEEP_ALIVE
 
     home: bool = False
     server_identifier: int
@@ -96,7 +97,7 @@ class EndpointKeepAlive(AsapMessage):
 class EndpointKeepAliveAck(AsapMessage):
     """ASAP_ENDPOINT_KEEP_ALIVE_ACK (RFC 5352 2.2.8)."""
 
-    TYPE: ClassVar[int] = 0x08
+    TYPE: ClassVar[int] = AsapMessageType.ENDPOINT_KEEP_ALIVE_ACK
 
     pool_handle: bytes
     pe_identifier: int
@@ -106,7 +107,7 @@ class EndpointKeepAliveAck(AsapMessage):
 class EndpointUnreachable(AsapMessage):
     """ASAP_ENDPOINT_UNREACHABLE (RFC 5352 2.2.9)."""
 
-    TYPE: ClassVar[int] = 0x09
+    TYPE: ClassVar[int] = AsapMessageType.ENDPOINT_UNREACHABLE
 
     pool_handle: bytes
     pe_identifier: int
@@ -116,7 +117,7 @@ class EndpointUnreachable(AsapMessage):
 class ServerAnnounce(AsapMessage):
     """ASAP_SERVER_ANNOUNCE (RFC 5352 2.2.10), sent by UDP multicast."""
 
-    TYPE: ClassVar[int] = 0x0A
+    TYPE: ClassVar[int] = AsapMessageType.SERVER_ANNOUNCE
 
     server_identifier: int
     transports: tuple[SCTPTransport | TCPTransport, ...] = ()
@@ -126,7 +127,7 @@ class ServerAnnounce(AsapMessage):
 class Cookie(AsapMessage):
     """ASAP_COOKIE (RFC 5352 2.2.11): at least one octet."""
 
-    TYPE: ClassVar[int] = 0x0B
+    TYPE: ClassVar[int] = AsapMessageType.COOKIE
 
     cookie: bytes
 
@@ -135,7 +136,7 @@ class Cookie(AsapMessage):
 class CookieEcho(AsapMessage):
     """ASAP_COOKIE_ECHO (RFC 5352 2.2.12): at least one octet."""
 
-    TYPE: ClassVar[int] = 0x0C
+    TYPE: ClassVar[int] = AsapMessageType.COOKIE_ECHO
 
     cookie: bytes
 
@@ -144,7 +145,7 @@ class CookieEcho(AsapMessage):
 class BusinessCard(AsapMessage):
     """ASAP_BUSINESS_CARD (RFC 5352 2.2.13): at least one pool element. ``policy`` is rsplib's addition."""
 
-    TYPE: ClassVar[int] = 0x0D
+    TYPE: ClassVar[int] = AsapMessageType.BUSINESS_CARD
 
     pool_handle: bytes
     policy: Policy | None = None
@@ -155,7 +156,7 @@ class BusinessCard(AsapMessage):
 class AsapError(AsapMessage):
     """ASAP_ERROR (RFC 5352 2.2.14): at least one cause. It is never answered."""
 
-    TYPE: ClassVar[int] = 0x0E
+    TYPE: ClassVar[int] = AsapMessageType.ERROR
 
     operation_error: tuple[ErrorCause, ...]
 

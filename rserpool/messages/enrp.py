@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rserpool._fast.codec.message_types import EnrpMessageType
 from rserpool.messages.parameters import ErrorCause, PoolElement, PoolEntry, ServerInformation
 from rserpool.messages.record import Message
 
@@ -19,7 +20,7 @@ class EnrpMessage(Message):
 class Presence(EnrpMessage):
     """ENRP_PRESENCE (RFC 5353 2.1)."""
 
-    TYPE: ClassVar[int] = 0x01
+    TYPE: ClassVar[int] = EnrpMessageType.PRESENCE
 
     reply_required: bool = False
     pe_checksum: int | None = None
@@ -30,7 +31,7 @@ class Presence(EnrpMessage):
 class HandleTableRequest(EnrpMessage):
     """ENRP_HANDLE_TABLE_REQUEST (RFC 5353 2.2). ``own_only``: only pool elements that the receiver owns."""
 
-    TYPE: ClassVar[int] = 0x02
+    TYPE: ClassVar[int] = EnrpMessageType.HANDLE_TABLE_REQUEST
 
     own_only: bool = False
 
@@ -39,7 +40,7 @@ class HandleTableRequest(EnrpMessage):
 class HandleTableResponse(EnrpMessage):
     """ENRP_HANDLE_TABLE_RESPONSE (RFC 5353 2.3). ``more``: ask again for the rest."""
 
-    TYPE: ClassVar[int] = 0x03
+    TYPE: ClassVar[int] = EnrpMessageType.HANDLE_TABLE_RESPONSE
 
     reject: bool = False
     more: bool = False
@@ -51,7 +52,7 @@ class HandleUpdate(EnrpMessage):
     """ENRP_HANDLE_UPDATE (RFC 5353 2.4). ``update_action`` is 0 for ADD_PE, 1 for DEL_PE; ``takeover_suggested`` is
     rsplib's addition."""
 
-    TYPE: ClassVar[int] = 0x04
+    TYPE: ClassVar[int] = EnrpMessageType.HANDLE_UPDATE
 
     update_action: int
     takeover_suggested: bool = False
@@ -63,14 +64,14 @@ class HandleUpdate(EnrpMessage):
 class ListRequest(EnrpMessage):
     """ENRP_LIST_REQUEST (RFC 5353 2.5)."""
 
-    TYPE: ClassVar[int] = 0x05
+    TYPE: ClassVar[int] = EnrpMessageType.LIST_REQUEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListResponse(EnrpMessage):
     """ENRP_LIST_RESPONSE (RFC 5353 2.6)."""
 
-    TYPE: ClassVar[int] = 0x06
+    TYPE: ClassVar[int] = EnrpMessageType.LIST_RESPONSE
 
     reject: bool = False
     servers: tuple[ServerInformation, ...] = ()
@@ -80,7 +81,7 @@ class ListResponse(EnrpMessage):
 class InitTakeover(EnrpMessage):
     """ENRP_INIT_TAKEOVER (RFC 5353 2.7)."""
 
-    TYPE: ClassVar[int] = 0x07
+    TYPE: ClassVar[int] = EnrpMessageType.INIT_TAKEOVER
 
     target_identifier: int
 
@@ -89,7 +90,7 @@ class InitTakeover(EnrpMessage):
 class InitTakeoverAck(EnrpMessage):
     """ENRP_INIT_TAKEOVER_ACK (RFC 5353 2.8)."""
 
-    TYPE: ClassVar[int] = 0x08
+    TYPE: ClassVar[int] = EnrpMessageType.INIT_TAKEOVER_ACK
 
     target_identifier: int
 
@@ -98,7 +99,7 @@ class InitTakeoverAck(EnrpMessage):
 class TakeoverServer(EnrpMessage):
     """ENRP_TAKEOVER_SERVER (RFC 5353 2.9)."""
 
-    TYPE: ClassVar[int] = 0x09
+    TYPE: ClassVar[int] = EnrpMessageType.TAKEOVER_SERVER
 
     target_identifier: int
 
@@ -107,7 +108,7 @@ class TakeoverServer(EnrpMessage):
 class EnrpError(EnrpMessage):
     """ENRP_ERROR (RFC 5353 2.10): at least one cause. It is never answered."""
 
-    TYPE: ClassVar[int] = 0x0A
+    TYPE: ClassVar[int] = EnrpMessageType.ERROR
 
     operation_error: tuple[ErrorCause, ...]
 

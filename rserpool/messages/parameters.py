@@ -1,61 +1,10 @@
 """The records of RFC 5354 parameters and RFC 5356 policies."""
 
-import enum
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from rserpool._fast.base.policy_types import POLICY_VALUES
 from rserpool.messages.record import Record
-
-
-class PolicyType(enum.IntEnum):
-    """Pool member selection policies: RFC 5356 4 and 5; from 0xb0000000 on, rsplib's own."""
-
-    ROUND_ROBIN = 0x00000001
-    WEIGHTED_ROUND_ROBIN = 0x00000002
-    RANDOM = 0x00000003
-    WEIGHTED_RANDOM = 0x00000004
-    PRIORITY = 0x00000005
-    LEAST_USED = 0x40000001
-    LEAST_USED_WITH_DEGRADATION = 0x40000002
-    PRIORITY_LEAST_USED = 0x40000003
-    RANDOMIZED_LEAST_USED = 0x40000004
-    RANDOMIZED_PRIORITY_LEAST_USED = 0xB0001001
-    RANDOMIZED_LEAST_USED_WITH_DEGRADATION = 0xB0001002
-    PRIORITY_LEAST_USED_WITH_DEGRADATION = 0xB0001003
-    RANDOMIZED_PRIORITY_LEAST_USED_WITH_DEGRADATION = 0xB0001004
-    WEIGHTED_RANDOM_WITH_DPF = 0xB0002001
-    LEAST_USED_WITH_DPF = 0xB0002002
-    LEAST_USED_WITH_DEGRADATION_AND_DPF = 0xB0002003
-    PRIORITY_LEAST_USED_WITH_DPF = 0xB0002004
-    PRIORITY_LEAST_USED_WITH_DEGRADATION_AND_DPF = 0xB0002005
-
-
-_LOAD = ("load",)
-_DEGRADING_LOAD = ("load", "load_degradation")
-_DISTANT_DEGRADING_LOAD = ("load", "load_degradation", "load_dpf", "distance")
-
-POLICY_VALUES: dict[int, tuple[str, ...]] = {
-    PolicyType.ROUND_ROBIN: (),
-    PolicyType.WEIGHTED_ROUND_ROBIN: ("weight",),
-    PolicyType.RANDOM: (),
-    PolicyType.WEIGHTED_RANDOM: ("weight",),
-    PolicyType.PRIORITY: ("priority",),
-    PolicyType.LEAST_USED: _LOAD,
-    PolicyType.LEAST_USED_WITH_DEGRADATION: _DEGRADING_LOAD,
-    PolicyType.PRIORITY_LEAST_USED: _DEGRADING_LOAD,
-    PolicyType.RANDOMIZED_LEAST_USED: _LOAD,
-    PolicyType.RANDOMIZED_PRIORITY_LEAST_USED: _DEGRADING_LOAD,
-    PolicyType.RANDOMIZED_LEAST_USED_WITH_DEGRADATION: _DEGRADING_LOAD,
-    PolicyType.PRIORITY_LEAST_USED_WITH_DEGRADATION: _DEGRADING_LOAD,
-    PolicyType.RANDOMIZED_PRIORITY_LEAST_USED_WITH_DEGRADATION: _DEGRADING_LOAD,
-    PolicyType.WEIGHTED_RANDOM_WITH_DPF: ("weight", "weight_dpf", "distance"),
-    PolicyType.LEAST_USED_WITH_DPF: ("load", "load_dpf", "distance"),
-    PolicyType.LEAST_USED_WITH_DEGRADATION_AND_DPF: _DISTANT_DEGRADING_LOAD,
-    PolicyType.PRIORITY_LEAST_USED_WITH_DPF: _DISTANT_DEGRADING_LOAD,
-    PolicyType.PRIORITY_LEAST_USED_WITH_DEGRADATION_AND_DPF: _DISTANT_DEGRADING_LOAD,
-}
-"""The names of the 32-bit values behind each policy type, in the order of the wire. ``rserpool.policies`` adds those of
-custom policies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

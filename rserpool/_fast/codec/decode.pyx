@@ -13,6 +13,14 @@ from rserpool._fast.codec.layouts cimport (
     K_REGISTRATION, K_REGISTRATION_RESPONSE, K_SERVER_ANNOUNCE, K_SERVER_INFORMATION, K_TAKEOVER_SERVER, Kind,
     kind_of_class, make
 )
+from rserpool._fast.codec.message_types cimport (
+    ASAP_BUSINESS_CARD, ASAP_COOKIE, ASAP_COOKIE_ECHO, ASAP_DEREGISTRATION, ASAP_DEREGISTRATION_RESPONSE,
+    ASAP_ENDPOINT_KEEP_ALIVE, ASAP_ENDPOINT_KEEP_ALIVE_ACK, ASAP_ENDPOINT_UNREACHABLE, ASAP_ERROR,
+    ASAP_HANDLE_RESOLUTION, ASAP_HANDLE_RESOLUTION_RESPONSE, ASAP_REGISTRATION, ASAP_REGISTRATION_RESPONSE,
+    ASAP_SERVER_ANNOUNCE, ENRP_ERROR, ENRP_HANDLE_TABLE_REQUEST, ENRP_HANDLE_TABLE_RESPONSE, ENRP_HANDLE_UPDATE,
+    ENRP_INIT_TAKEOVER, ENRP_INIT_TAKEOVER_ACK, ENRP_LIST_REQUEST, ENRP_LIST_RESPONSE, ENRP_PRESENCE,
+    ENRP_TAKEOVER_SERVER, FLAG_FIRST, FLAG_MORE, MESSAGE_HEADER
+)
 from rserpool._fast.codec.parameters cimport (
     read_identifier, read_octets, read_operation_error, read_policy, read_pool_element, read_server_information,
     read_transport
@@ -171,31 +179,31 @@ cdef tuple operation_error(Cursor *c, Skipped skipped):
 
 cdef object asap_message(uint8_t kind, uint8_t flags, Cursor *c, Skipped skipped):
     cdef bint flag = (flags & FLAG_FIRST) != 0
-    if kind == A_REGISTRATION:
+    if kind == ASAP_REGISTRATION:
         return handle_and_element(c, K_REGISTRATION, skipped)
-    if kind == A_DEREGISTRATION:
+    if kind == ASAP_DEREGISTRATION:
         return handle_and_identifier(c, K_DEREGISTRATION, skipped)
-    if kind == A_REGISTRATION_RESPONSE:
+    if kind == ASAP_REGISTRATION_RESPONSE:
         return registration_response(c, flag, False, skipped)
-    if kind == A_DEREGISTRATION_RESPONSE:
+    if kind == ASAP_DEREGISTRATION_RESPONSE:
         return registration_response(c, False, True, skipped)
-    if kind == A_HANDLE_RESOLUTION:
+    if kind == ASAP_HANDLE_RESOLUTION:
         return handle_resolution(c, flag, skipped)
-    if kind == A_HANDLE_RESOLUTION_RESPONSE:
+    if kind == ASAP_HANDLE_RESOLUTION_RESPONSE:
         return handle_resolution_response(c, flag, skipped)
-    if kind == A_ENDPOINT_KEEP_ALIVE:
+    if kind == ASAP_ENDPOINT_KEEP_ALIVE:
         return keep_alive(c, flag, skipped)
-    if kind == A_ENDPOINT_KEEP_ALIVE_ACK:
+    if kind == ASAP_ENDPOINT_KEEP_ALIVE_ACK:
         return handle_and_identifier(c, K_ENDPOINT_KEEP_ALIVE_ACK, skipped)
-    if kind == A_ENDPOINT_UNREACHABLE:
+    if kind == ASAP_ENDPOINT_UNREACHABLE:
         return handle_and_identifier(c, K_ENDPOINT_UNREACHABLE, skipped)
-    if kind == A_SERVER_ANNOUNCE:
+    if kind == ASAP_SERVER_ANNOUNCE:
         return server_announce(c, skipped)
-    if kind == A_COOKIE:
+    if kind == ASAP_COOKIE:
         return cookie(c, K_COOKIE, skipped)
-    if kind == A_COOKIE_ECHO:
+    if kind == ASAP_COOKIE_ECHO:
         return cookie(c, K_COOKIE_ECHO, skipped)
-    if kind == A_BUSINESS_CARD:
+    if kind == ASAP_BUSINESS_CARD:
         return business_card(c, skipped)
     return make(K_ASAP_ERROR, operation_error(c, skipped), ())
 
@@ -274,25 +282,25 @@ cdef object enrp_message(uint8_t kind, uint8_t flags, Cursor *c, Skipped skipped
     cdef bint flag = (flags & FLAG_FIRST) != 0
     sender = take_u32(c)
     receiver = take_u32(c)
-    if kind == E_PRESENCE:
+    if kind == ENRP_PRESENCE:
         return presence(c, sender, receiver, flag, skipped)
-    if kind == E_HANDLE_TABLE_REQUEST:
+    if kind == ENRP_HANDLE_TABLE_REQUEST:
         finish(c, &t, skipped)
         return make(K_HANDLE_TABLE_REQUEST, sender, receiver, flag, skipped.tlvs())
-    if kind == E_HANDLE_TABLE_RESPONSE:
+    if kind == ENRP_HANDLE_TABLE_RESPONSE:
         return handle_table_response(c, sender, receiver, flags, skipped)
-    if kind == E_HANDLE_UPDATE:
+    if kind == ENRP_HANDLE_UPDATE:
         return handle_update(c, sender, receiver, flag, skipped)
-    if kind == E_LIST_REQUEST:
+    if kind == ENRP_LIST_REQUEST:
         finish(c, &t, skipped)
         return make(K_LIST_REQUEST, sender, receiver, skipped.tlvs())
-    if kind == E_LIST_RESPONSE:
+    if kind == ENRP_LIST_RESPONSE:
         return list_response(c, sender, receiver, flag, skipped)
-    if kind == E_INIT_TAKEOVER:
+    if kind == ENRP_INIT_TAKEOVER:
         return takeover_step(c, K_INIT_TAKEOVER, sender, receiver, skipped)
-    if kind == E_INIT_TAKEOVER_ACK:
+    if kind == ENRP_INIT_TAKEOVER_ACK:
         return takeover_step(c, K_INIT_TAKEOVER_ACK, sender, receiver, skipped)
-    if kind == E_TAKEOVER_SERVER:
+    if kind == ENRP_TAKEOVER_SERVER:
         return takeover_step(c, K_TAKEOVER_SERVER, sender, receiver, skipped)
     return make(K_ENRP_ERROR, sender, receiver, operation_error(c, skipped), ())
 
@@ -336,13 +344,13 @@ def decode(bytes data not None, str protocol not None):
     if not enrp and protocol != "asap":
         raise LocalProtocolError(f"no such protocol: {protocol!r}")
     try:
-        c = open_message(octets, size, <uint8_t>E_ERROR if enrp else <uint8_t>A_ERROR)
+        c = open_message(octets, size, <uint8_t>ENRP_ERROR if enrp else <uint8_t>ASAP_ERROR)
         if enrp:
             return enrp_message(octets[0], octets[1], &c, skipped)
         return asap_message(octets[0], octets[1], &c, skipped)
     except RemoteProtocolError as error:
         # An error message is never answered (RFC 5352 2.2.14).
-        if size and octets[0] == (<uint8_t>E_ERROR if enrp else <uint8_t>A_ERROR):
+        if size and octets[0] == (<uint8_t>ENRP_ERROR if enrp else <uint8_t>ASAP_ERROR):
             error.report = False
         raise
 
@@ -376,8 +384,8 @@ def decode_parameter(bytes octets not None, record_class):
 def decode_handle_table_head(bytes data not None):
     """An ENRP_HANDLE_TABLE_RESPONSE without its entries; see rserpool.messages.codec.decode_handle_table_head."""
     cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
-    cdef Cursor c = open_message(octets, <size_t>PyBytes_GET_SIZE(data), <uint8_t>E_ERROR)
-    if octets[0] != E_HANDLE_TABLE_RESPONSE:
+    cdef Cursor c = open_message(octets, <size_t>PyBytes_GET_SIZE(data), <uint8_t>ENRP_ERROR)
+    if octets[0] != ENRP_HANDLE_TABLE_RESPONSE:
         raise RemoteProtocolError(
             f"message type 0x{octets[0]:02x} where a handle table response is expected", cause=Cause.INVALID_VALUES
         )

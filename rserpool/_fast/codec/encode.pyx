@@ -19,13 +19,15 @@ from rserpool._fast.codec.layouts cimport (
     K_REGISTRATION_RESPONSE, K_SCTP_TRANSPORT, K_SERVER_ANNOUNCE, K_SERVER_INFORMATION, K_TAKEOVER_SERVER,
     K_TCP_TRANSPORT, K_UDP_LITE_TRANSPORT, K_UDP_TRANSPORT, kind_of
 )
+from rserpool._fast.codec.message_types cimport (
+    ENRP_HANDLE_TABLE_RESPONSE, ENRP_HANDLE_UPDATE, FLAG_FIRST, FLAG_MORE, MAX_MESSAGE_LENGTH
+)
 from rserpool._fast.codec.parameters cimport MAX_ADDRESSES, MAX_OPAQUE_TRANSPORT, is_reserved_policy, policy_words
 from rserpool._fast.codec.tlv cimport (
     T_COOKIE, T_DCCP_TRANSPORT, T_HANDLE_RESOLUTION_OPTION, T_IPV4_ADDRESS, T_IPV6_ADDRESS, T_OPAQUE_TRANSPORT,
     T_OPERATION_ERROR, T_PE_CHECKSUM, T_PE_IDENTIFIER, T_POLICY, T_POOL_ELEMENT, T_POOL_HANDLE, T_SCTP_TRANSPORT,
     T_SERVER_INFORMATION, T_TCP_TRANSPORT, T_UDP_LITE_TRANSPORT, T_UDP_TRANSPORT, ParameterType
 )
-from rserpool._fast.codec.decode cimport E_HANDLE_TABLE_RESPONSE, E_HANDLE_UPDATE, FLAG_FIRST, FLAG_MORE, MAX_MESSAGE
 
 from ipaddress import IPv4Address, IPv6Address
 
@@ -33,7 +35,7 @@ from rserpool.errors import LocalProtocolError
 
 
 cdef enum:
-    ROOM = MAX_MESSAGE + 4
+    ROOM = MAX_MESSAGE_LENGTH + 4
 
 
 # A Pen that remembers where the last value ended, before its padding.
@@ -90,7 +92,7 @@ cdef uint8_t *open_tlv(Writer *w, uint16_t code) except NULL:
 
 cdef int close_tlv(Writer *w, uint8_t *start) except -1:
     cdef size_t length = <size_t>(w.value_end - start)
-    if length > MAX_MESSAGE:
+    if length > MAX_MESSAGE_LENGTH:
         raise LocalProtocolError(f"a parameter of {length} octets")
     store_u16(start + 2, <uint16_t>length)
     if w.pen.at == w.value_end:
@@ -188,7 +190,7 @@ cdef int write_policy(Writer *w, object policy) except -1:
     write_u32(w, policy.policy_type, "policy_type")
     for value in values:
         write_u32(w, value, "policy value")
-    write_octets(w, policy.data, 0, 0 if words >= 0 else MAX_MESSAGE, "data of a policy")
+    write_octets(w, policy.data, 0, 0 if words >= 0 else MAX_MESSAGE_LENGTH, "data of a policy")
     return close_tlv(w, start)
 
 
@@ -221,7 +223,7 @@ cdef int write_error_cause(Writer *w, object cause) except -1:
     cdef uint8_t *start
     need(cause, K_ERROR_CAUSE, "error cause")
     start = open_tlv(w, <uint16_t>integer(cause.code, 0, 0xFFFF, "code"))
-    write_octets(w, cause.information, 0, MAX_MESSAGE, "information")
+    write_octets(w, cause.information, 0, MAX_MESSAGE_LENGTH, "information")
     return close_tlv(w, start)
 
 
@@ -239,7 +241,7 @@ cdef int write_operation_error(Writer *w, object operation_error, bint optional)
 
 
 cdef int write_handle(Writer *w, object record) except -1:
-    return write_octets_tlv(w, T_POOL_HANDLE, record.pool_handle, 1, MAX_MESSAGE, "pool_handle")
+    return write_octets_tlv(w, T_POOL_HANDLE, record.pool_handle, 1, MAX_MESSAGE_LENGTH, "pool_handle")
 
 
 cdef int write_identifier(Writer *w, object value) except -1:
@@ -266,7 +268,7 @@ cdef int asap_body(Writer *w, int kind, object record) except -1:
     if kind == K_SERVER_ANNOUNCE:
         return server_announce(w, record)
     if kind == K_COOKIE or kind == K_COOKIE_ECHO:
-        return write_octets_tlv(w, T_COOKIE, record.cookie, 1, MAX_MESSAGE, "cookie")
+        return write_octets_tlv(w, T_COOKIE, record.cookie, 1, MAX_MESSAGE_LENGTH, "cookie")
     if kind == K_ASAP_ERROR:
         return write_operation_error(w, record.operation_error, False)
     if kind == K_ENDPOINT_KEEP_ALIVE:
@@ -377,7 +379,7 @@ cdef uint8_t *open_message(Writer *w, uint8_t type, uint8_t flags) except NULL:
 
 cdef int close_message(Writer *w, uint8_t *start) except -1:
     cdef size_t length = <size_t>(w.value_end - start)
-    if length > MAX_MESSAGE:
+    if length > MAX_MESSAGE_LENGTH:
         raise LocalProtocolError(f"a message of {length} octets")
     store_u16(start + 2, <uint16_t>length)
     return 0
@@ -442,7 +444,7 @@ def encode_pool_handle(pool_handle) -> bytes:
     """One Pool Handle parameter (RFC 5354 3.9) without final padding, as an error cause carries it."""
     cdef uint8_t room[ROOM]
     cdef Writer w = start_in(&room[0], sizeof(room))
-    write_octets_tlv(&w, T_POOL_HANDLE, pool_handle, 1, MAX_MESSAGE, "pool_handle")
+    write_octets_tlv(&w, T_POOL_HANDLE, pool_handle, 1, MAX_MESSAGE_LENGTH, "pool_handle")
     return written(&w, &room[0], False)
 
 
@@ -452,13 +454,13 @@ def encode_handle_update(
     """An ENRP_HANDLE_UPDATE (RFC 5353 2.4) for all peers, around an encoded Pool Element parameter."""
     cdef uint8_t room[ROOM]
     cdef Writer w = start_in(&room[0], sizeof(room))
-    cdef uint8_t *start = open_message(&w, E_HANDLE_UPDATE, FLAG_FIRST if takeover_suggested else 0)
+    cdef uint8_t *start = open_message(&w, ENRP_HANDLE_UPDATE, FLAG_FIRST if takeover_suggested else 0)
     write_u32(&w, sender_identifier, "sender_identifier")
     put_u32(&w.pen, 0)
     write_u16(&w, update_action, "update_action")
     put_u16(&w.pen, 0)
-    write_octets_tlv(&w, T_POOL_HANDLE, pool_handle, 1, MAX_MESSAGE, "pool_handle")
-    write_octets(&w, parameter, 0, MAX_MESSAGE, "parameter")
+    write_octets_tlv(&w, T_POOL_HANDLE, pool_handle, 1, MAX_MESSAGE_LENGTH, "pool_handle")
+    write_octets(&w, parameter, 0, MAX_MESSAGE_LENGTH, "parameter")
     close_message(&w, start)
     return written(&w, &room[0], True)
 
@@ -470,9 +472,9 @@ def encode_handle_table_response(
     cdef uint8_t room[ROOM]
     cdef Writer w = start_in(&room[0], sizeof(room))
     cdef int flags = (<int>FLAG_FIRST if reject else 0) | (<int>FLAG_MORE if more else 0)
-    cdef uint8_t *start = open_message(&w, E_HANDLE_TABLE_RESPONSE, <uint8_t>flags)
+    cdef uint8_t *start = open_message(&w, ENRP_HANDLE_TABLE_RESPONSE, <uint8_t>flags)
     write_u32(&w, sender_identifier, "sender_identifier")
     write_u32(&w, receiver_identifier, "receiver_identifier")
-    write_octets(&w, entries, 0, MAX_MESSAGE, "entries")
+    write_octets(&w, entries, 0, MAX_MESSAGE_LENGTH, "entries")
     close_message(&w, start)
     return written(&w, &room[0], True)
