@@ -4,10 +4,6 @@ import enum
 
 from rserpool.errors import RSerPoolError
 
-MAX_MESSAGE = 0xFFFF + 3
-"""Octets of the largest message: the 16-bit Message Length (RFC 5352 2.1, RFC 5353 2) and the final padding. A peer
-that sends more has its association aborted, so that it cannot make us collect without end."""
-
 MAX_USER_MESSAGE = 262_144
 """Octets of the largest message between pool users and pool elements, with the same end for who sends more. It has to
 fit into a socket's buffers, which without privileges hold 425 984 octets on Linux (wmem_max, doubled)."""

@@ -15,4 +15,7 @@ ASAP_PPID: Final = 11
 ENRP_PPID: Final = 12
 """The SCTP payload protocol identifier of ENRP (RFC 5353 5.4)."""
 MAX_MESSAGE_LENGTH: Final = 0xFFFF
-"""The largest Message Length of an ASAP or ENRP message, in octets (RFC 5354 2)."""
+"""The largest Message Length of an ASAP or ENRP message: octets without final padding (RFC 5354 4)."""
+MAX_MESSAGE_OCTETS: Final = MAX_MESSAGE_LENGTH + 3
+"""The largest ASAP or ENRP message with its final padding, in octets. An association on which a peer sends more is
+aborted, so that the peer cannot make this host collect octets without end."""

@@ -3,7 +3,7 @@
 from rserpool.transport.choose import choose
 from rserpool.transport.interface import (
     FAST,
-    MAX_MESSAGE,
+    MAX_MESSAGE_OCTETS,
     MAX_USER_MESSAGE,
     Address,
     AssociationGone,
@@ -17,7 +17,7 @@ from rserpool.transport.interface import (
 
 __all__ = [
     "FAST",
-    "MAX_MESSAGE",
+    "MAX_MESSAGE_OCTETS",
     "MAX_USER_MESSAGE",
     "Address",
     "AssociationGone",

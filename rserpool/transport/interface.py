@@ -7,12 +7,13 @@ from typing import Protocol, runtime_checkable
 
 from rserpool._fast.lane.lane import Lane
 from rserpool.errors import RSerPoolError
-from rserpool.model.association_ends import MAX_MESSAGE, MAX_USER_MESSAGE, AssociationGone, Down
+from rserpool.model.association_ends import MAX_USER_MESSAGE, AssociationGone, Down
+from rserpool.model.numbers import MAX_MESSAGE_OCTETS
 from rserpool.protocol.peer import Peer
 
 __all__ = [
     "FAST",
-    "MAX_MESSAGE",
+    "MAX_MESSAGE_OCTETS",
     "MAX_USER_MESSAGE",
     "Address",
     "AssociationGone",
@@ -228,7 +229,7 @@ class Transport(Protocol):
         addresses: Sequence[str],
         port: int = 0,
         listen: bool = True,
-        max_message: int = MAX_MESSAGE,
+        max_message: int = MAX_MESSAGE_OCTETS,
     ) -> Endpoint:
         """Bind to all the addresses and one port (0: any). OSError with address and port in its text if that fails.
 

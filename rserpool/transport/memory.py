@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from rserpool.errors import LocalProtocolError
 from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import (
-    MAX_MESSAGE,
+    MAX_MESSAGE_OCTETS,
     MAX_USER_MESSAGE,
     Address,
     AssociationGone,
@@ -96,7 +96,7 @@ class MemoryNetwork:
         addresses: Sequence[str],
         port: int = 0,
         listen: bool = True,
-        max_message: int = MAX_MESSAGE,
+        max_message: int = MAX_MESSAGE_OCTETS,
     ) -> "MemoryEndpoint":
         """An endpoint of this network. OSError if an address and the port are taken."""
         own = tuple(as_address(a) for a in addresses)
@@ -409,7 +409,7 @@ class MemoryTransport:
         addresses: Sequence[str],
         port: int = 0,
         listen: bool = True,
-        max_message: int = MAX_MESSAGE,
+        max_message: int = MAX_MESSAGE_OCTETS,
     ) -> MemoryEndpoint:
         """See Transport.endpoint."""
         made = self.network.endpoint(handler, addresses=addresses, port=port, listen=listen, max_message=max_message)

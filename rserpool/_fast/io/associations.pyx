@@ -10,6 +10,7 @@ from rserpool._fast.lane.lane cimport Lane
 
 from rserpool.model import association_ends as shared
 from rserpool.model.association_ends import AssociationGone, Down
+from rserpool.model.numbers import MAX_MESSAGE_OCTETS
 from rserpool.errors import LocalProtocolError
 
 cdef size_t MAX_HELD = shared.MAX_HELD
@@ -31,7 +32,7 @@ cdef class Associations:
         self.table = {}
         self.parted = {}
         self.late = {}
-        self.max_message = shared.MAX_MESSAGE
+        self.max_message = MAX_MESSAGE_OCTETS
 
     @property
     def count(self) -> int:

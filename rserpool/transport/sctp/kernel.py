@@ -13,7 +13,7 @@ import _sctp
 import sctp
 
 from rserpool._fast.io.kernel import Socket
-from rserpool.transport.interface import MAX_MESSAGE, Address, AssociationGone, Handler, Tuning, as_address
+from rserpool.transport.interface import MAX_MESSAGE_OCTETS, Address, AssociationGone, Handler, Tuning, as_address
 from rserpool.transport.sctp.endpoint import SctpEndpoint
 from rserpool.transport.udp.sockets import UdpSockets, enlarge_buffers, expand, pack
 
@@ -239,7 +239,7 @@ class KernelTransport:
         addresses: Sequence[str],
         port: int = 0,
         listen: bool = True,
-        max_message: int = MAX_MESSAGE,
+        max_message: int = MAX_MESSAGE_OCTETS,
     ) -> KernelEndpoint:
         """See Transport.endpoint. IPv6 among the addresses makes a socket of both families."""
         endpoint = KernelEndpoint(self, handler, addresses, port, listen, max_message)

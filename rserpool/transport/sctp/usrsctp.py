@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from rserpool._fast.io.usrsctp import stack
 from rserpool._fast.io.usrsctp.socket import Socket
-from rserpool.transport.interface import MAX_MESSAGE, Address, Handler, Tuning, as_address
+from rserpool.transport.interface import MAX_MESSAGE_OCTETS, Address, Handler, Tuning, as_address
 from rserpool.transport.sctp.endpoint import SctpEndpoint
 from rserpool.transport.udp.sockets import UdpSockets, expand, pack, unpack
 
@@ -200,7 +200,7 @@ class UsrsctpTransport:
         addresses: Sequence[str],
         port: int = 0,
         listen: bool = True,
-        max_message: int = MAX_MESSAGE,
+        max_message: int = MAX_MESSAGE_OCTETS,
     ) -> UsrsctpEndpoint:
         """See Transport.endpoint. ``port`` is bound for UDP, and within the stack for SCTP."""
         sockets = UdpSockets(expand(addresses), port)

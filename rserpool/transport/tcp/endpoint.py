@@ -19,7 +19,7 @@ from rserpool.errors import LocalProtocolError
 from rserpool.model.numbers import ASAP_PPID
 from rserpool.protocol.peer import Peer
 from rserpool.transport.closing import CLOSE_WAIT, ClosingHandler
-from rserpool.transport.interface import MAX_MESSAGE, Address, AssociationGone, Down, Handler, as_address
+from rserpool.transport.interface import MAX_MESSAGE_OCTETS, Address, AssociationGone, Down, Handler, as_address
 from rserpool.transport.tcp.acceptor import Acceptor
 from rserpool.transport.udp.sockets import expand
 
@@ -431,13 +431,15 @@ class TcpTransport:
         addresses: Sequence[str] = (),
         port: int = 0,
         listen: bool = True,
-        max_message: int = MAX_MESSAGE,
+        max_message: int = MAX_MESSAGE_OCTETS,
     ) -> TcpEndpoint:
         """See Transport.endpoint. Without ``listen`` nothing is bound and the port is 0.
 
-        No message is longer than MAX_MESSAGE: its own 16 bits of length frame it.
+        No message is longer than MAX_MESSAGE_OCTETS: its own 16 bits of length frame it.
         """
-        endpoint = TcpEndpoint(self, handler, expand(addresses) if addresses else (), min(max_message, MAX_MESSAGE))
+        endpoint = TcpEndpoint(
+            self, handler, expand(addresses) if addresses else (), min(max_message, MAX_MESSAGE_OCTETS)
+        )
         if listen:
             await endpoint.listen(port)
         self.endpoints.add(endpoint)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Address
 
 from rserpool.protocol.peer import Peer
-from rserpool.transport.interface import MAX_MESSAGE, Down, Endpoint, Transport, Tuning
+from rserpool.transport.interface import MAX_MESSAGE_OCTETS, Down, Endpoint, Transport, Tuning
 
 LIMIT = 30.0
 HOST = "127.0.0.1"
@@ -131,7 +131,7 @@ class Pair:
 
 @contextlib.asynccontextmanager
 async def pair(
-    back_end: str, *, echo: bool = False, tuning: Tuning | None = None, max_message: int = MAX_MESSAGE
+    back_end: str, *, echo: bool = False, tuning: Tuning | None = None, max_message: int = MAX_MESSAGE_OCTETS
 ) -> AsyncIterator[Pair]:
     async with transport(back_end, tuning) as made:
         at_server, at_client = Recorder(echo=echo), Recorder()

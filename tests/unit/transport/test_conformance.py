@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rserpool.errors import LocalProtocolError
-from rserpool.transport.interface import MAX_MESSAGE, MAX_USER_MESSAGE, AssociationGone, Down
+from rserpool.transport.interface import MAX_MESSAGE_OCTETS, MAX_USER_MESSAGE, AssociationGone, Down
 from tests.unit.transport.conftest import Run
 from tests.unit.transport.support import HASTY, HOST, LOOPBACK, Recorder, message, pair, transport
 
@@ -62,7 +62,7 @@ def test_a_longer_limit_for_user_messages(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end, echo=True, max_message=MAX_USER_MESSAGE) as p:
             limit = p.client.max_message
-            assert limit == p.server.max_message == (MAX_MESSAGE if back_end == "tcp" else MAX_USER_MESSAGE)
+            assert limit == p.server.max_message == (MAX_MESSAGE_OCTETS if back_end == "tcp" else MAX_USER_MESSAGE)
             with pytest.raises(LocalProtocolError):
                 p.client.send(p.assoc, bytes(limit + 1), 11)
             largest = message(min(limit, 0xFFFC)) + bytes(max(limit - 0xFFFC, 0) if back_end != "tcp" else 0)
@@ -92,7 +92,7 @@ def test_a_message_beyond_the_receivers_limit_ends_the_association(back_end: str
     run(main())
 
 
-@pytest.mark.parametrize("size", [0, MAX_MESSAGE + 1])
+@pytest.mark.parametrize("size", [0, MAX_MESSAGE_OCTETS + 1])
 def test_messages_of_no_size_are_refused(back_end: str, run: Run, size: int) -> None:
     async def main() -> None:
         async with pair(back_end) as p:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import rserpool
-from rserpool.transport.interface import MAX_MESSAGE, Down
+from rserpool.transport.interface import MAX_MESSAGE_OCTETS, Down
 from rserpool.transport.udp.sockets import interface_addresses
 from tests.unit.transport.conftest import Run
 from tests.unit.transport.sctp.test_usrsctp import vanish
@@ -166,7 +166,7 @@ def test_a_peer_that_restarts_and_then_vanishes(run: Run) -> None:
 def test_a_message_in_pieces_is_put_together(run: Run) -> None:
     """The largest message is longer than what is read at once."""
     largest = bytes(range(256)) * 256 + b"ab"
-    assert len(largest) == MAX_MESSAGE
+    assert len(largest) == MAX_MESSAGE_OCTETS
 
     async def main() -> None:
         async with pair("kernel", echo=True) as p:
@@ -179,7 +179,7 @@ def test_a_message_in_pieces_is_put_together(run: Run) -> None:
 
 
 @pytest.mark.parametrize("stack", ["kernel", "usrsctp"])
-@pytest.mark.parametrize("size", [MAX_MESSAGE + 1, 100_000, 200_000])
+@pytest.mark.parametrize("size", [MAX_MESSAGE_OCTETS + 1, 100_000, 200_000])
 @pytest.mark.usefixtures("encapsulation")
 def test_a_message_beyond_all_bounds_ends_its_association(run: Run, stack: str, size: int) -> None:
     async def main() -> None:
