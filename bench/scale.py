@@ -13,8 +13,8 @@ from bench.memory import resident
 from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace, Timer
-from rserpool._fast.lane.lane import Lane, Tally
-from rserpool._fast.lane.registration import Guest, Terms
+from rserpool._fast.lane.lane import Lane, LaneContext
+from rserpool._fast.lane.registration import AdmissionLimits, Registrant
 from tests.support import elements as e
 
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
@@ -27,7 +27,9 @@ MANY = 32
 OWN, HANDLE, LINE = 7, b"Pool", 33
 MINUTE = 60_000_000
 PLENTY = 1e12
-TERMS = Terms(handle_octets=255, pools=9, elements_per_pool=9, elements_per_association=9, addresses=9, shortest_life=1)
+LIMITS = AdmissionLimits(
+    handle_octets=255, pools=9, elements_per_pool=9, elements_per_association=9, addresses=9, shortest_life=1
+)
 
 
 class Point(NamedTuple):
@@ -53,7 +55,8 @@ def messages(numbers: list[int], draw: Random) -> tuple[list[bytes], list[bytes]
 def lane_of(space: Handlespace) -> Lane:
     """Of an association that may do what it likes."""
     registrations, resolutions = (Bucket(PLENTY, PLENTY, 0) for _ in range(2))
-    return Lane(space, Tally(), LINE, TERMS, Guest(b"", b""), registrations, resolutions, set(), set(), {})
+    context = LaneContext(space, LIMITS, set(), {})
+    return Lane(context, LINE, Registrant(b"", b""), registrations, resolutions, set())
 
 
 def per_message(lane: Lane, space: Handlespace, messages: list[bytes], together: int) -> float:

@@ -14,14 +14,20 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, SupportsIndex
 
-from rserpool._fast.handlespace.custom_policies import FIRST_PRIVATE, MAX_RULES, MAX_VALUES, install, uninstall
+from rserpool._fast.handlespace.custom_policies import (
+    FIRST_PRIVATE,
+    MAX_CUSTOM_POLICIES,
+    MAX_VALUES,
+    install,
+    uninstall,
+)
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import POLICY_VALUES, Policy, PolicyType
 
 __all__ = [
     "FIRST_PRIVATE",
     "GROUP",
-    "MAX_RULES",
+    "MAX_CUSTOM_POLICIES",
     "MAX_VALUES",
     "Candidate",
     "CustomPolicy",

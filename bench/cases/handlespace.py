@@ -6,11 +6,19 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 from bench.cases import Case, Subject
+from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace
+from rserpool._fast.lane.lane import Lane as FastLane
+from rserpool._fast.lane.lane import LaneContext
+from rserpool._fast.lane.registration import AdmissionLimits, Registrant
 from tests.support import elements as e
 
 OWN, NOW, HANDLE = 7, 10**12, b"Pool"
+PLENTY = 1e12
+LIMITS = AdmissionLimits(
+    handle_octets=255, pools=9, elements_per_pool=9, elements_per_association=9, addresses=9, shortest_life=1
+)
 SIZES = (100, 1_000, 10_000, 100_000)
 SPARE = 1000
 """Elements beside those of the pool, to register and deregister; the most calls of one run, unless said otherwise."""
@@ -133,20 +141,27 @@ class Table(Subject):
             table(True, None, 65000, 50)
 
 
+def lane_of(context: LaneContext, number: int) -> FastLane:
+    """The lane of an association without new registrations and without rates that a bench could reach."""
+    rates = (Bucket(PLENTY, PLENTY, 0), Bucket(PLENTY, PLENTY, 0))
+    return FastLane(context, number, Registrant(b"", b""), *rates, set())
+
+
 class Lane(Subject):
     """Received octets to answered octets; what the messages are differs."""
 
     def __init__(self, messages: Callable[[Pool], list[bytes]], policy: str, size: int) -> None:
         subject = pool(policy, size)
         self.space = subject.space
-        self.work = list(zip(messages(subject), (number + 1 for number in subject.known), strict=True))
-        if any(self.space.answer(message, connection, NOW) is None for message, connection in self.work[:9]):
+        context = LaneContext(self.space, LIMITS, set(), {})
+        answers = [lane_of(context, number + 1).answer for number in subject.known]
+        self.work = list(zip(messages(subject), answers, strict=True))
+        if any(answer(message, NOW) is None for message, answer in self.work[:9]):
             raise AssertionError("the fast lane does not serve this")
 
     def run(self, calls: int) -> None:
-        answer = self.space.answer
-        for message, connection in self.work[:calls]:
-            answer(message, connection, NOW)
+        for message, answer in self.work[:calls]:
+            answer(message, NOW)
 
     def clean(self, calls: int) -> None:
         self.space.updated.clear()

@@ -89,7 +89,7 @@ class Lane(Subject):
         for identifier in range(1, held + 1):
             self.registrar.received(1, registration(identifier, draw.getrandbits(31)), 0)
         self.lane = self.registrar.associations[1].lane
-        self.guest = self.registrar.associations[1].guest
+        self.registrant = self.registrar.associations[1].registrant
         spare = range(held + 1, held + spare_elements + 1)
         known = draw.choices(range(1, held + 1), k=spare_elements)
         self.added = spare if messages == "registration" else range(0)
@@ -115,7 +115,7 @@ class Lane(Subject):
         self.space.updated.clear()
         for identifier in self.added[:calls]:
             self.space.remove(HANDLE, identifier)
-            self.guest.elements -= 1
+            self.registrant.elements -= 1
 
 
 SENT = {

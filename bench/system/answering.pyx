@@ -11,11 +11,11 @@ from libc.string cimport memcpy
 
 from rserpool._fast.lane.lane cimport Lane
 
-from rserpool._fast.lane.registration import Guest, Terms
 from rserpool._fast.base.bucket import Bucket
-from rserpool._fast.handlespace.handlespace import Handlespace
-from rserpool._fast.lane.lane import Tally
 from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace
+from rserpool._fast.lane.lane import LaneContext
+from rserpool._fast.lane.registration import AdmissionLimits, Registrant
 
 cdef enum:
     ENDPOINT_KEEP_ALIVE = 0x07
@@ -58,12 +58,11 @@ cdef class Answering(Lane):
 
 def answering(begun) -> Answering:
     """One for an association. ``begun`` is called with it when it has the first answer."""
-    wheel = Wheel(0)
-    made = Answering(
-        Handlespace(1, seed=1, wheel=wheel), Tally(), 1,
-        Terms(handle_octets=1, pools=1, elements_per_pool=1, elements_per_association=1, addresses=1, shortest_life=1),
-        Guest(b"", b""), Bucket(1, 1, 0), Bucket(1, 1, 0), set(), set(), {},
+    limits = AdmissionLimits(
+        handle_octets=1, pools=1, elements_per_pool=1, elements_per_association=1, addresses=1, shortest_life=1
     )
+    context = LaneContext(Handlespace(1, seed=1, wheel=Wheel(0)), limits, set(), {})
+    made = Answering(context, 1, Registrant(b"", b""), Bucket(1, 1, 0), Bucket(1, 1, 0), set())
     (<Answering>made).answers = []
     (<Answering>made).begun = begun
     return made

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from rserpool._fast.lane.lane import Lane
-from rserpool._fast.lane.load_meter import Pulse
+from rserpool._fast.lane.load_meter import LoadMeter
 from rserpool.settings.server import ServerOptions
 
 NEAR: Final = 100
@@ -40,12 +40,12 @@ class Moderation:
         self._clock = clock
         self._sleep = sleep
         self._woken = clock()
-        self._pulse = Pulse(round(NEAR * interval * MICROSECONDS), self._dense)
+        self._load_meter = LoadMeter(round(NEAR * interval * MICROSECONDS), self._dense)
 
     def attend(self, lane: Lane) -> None:
         """A new association's messages count."""
-        self._pulse.newcomer()
-        lane.pulse = self._pulse
+        self._load_meter.start_round()
+        lane.load_meter = self._load_meter
 
     def _dense(self) -> None:
         """Rest once the loop has turned: this turn's answers go out first."""
@@ -59,7 +59,7 @@ class Moderation:
             self._sleep(left)
             now = self._clock()
         self._woken = now
-        self._pulse.told = False
+        self._load_meter.notified = False
 
 
 def moderation_of(options: ServerOptions) -> Moderation | None:

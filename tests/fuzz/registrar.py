@@ -11,6 +11,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from itertools import islice
 
+from rserpool._fast.lane.prefetch import prefetch_all
 from rserpool.messages import (
     Deregistration,
     EndpointKeepAliveAck,
@@ -100,7 +101,7 @@ class Attack:
             self.now += self.random.randrange(20_000)
             message = self.message(protocol, number, octets, draw)
             self.recent.append(message)
-            self.space.look_ahead(list(self.recent))
+            prefetch_all(self.space, list(self.recent))
             self.carry_out(self.registrar.received(number, message, self.now))
 
     def message(self, protocol: str, number: int, octets: bytes, draw: float) -> bytes:
@@ -220,7 +221,7 @@ class Attack:
         assert self.space.pool_count <= LIMITS.pools
         assert len(self.registrar.enrp.peers) <= LIMITS.peers
         for one in associations:
-            assert one.guest.elements == len(self.space.connected(one.number))
+            assert one.registrant.elements == len(self.space.connected(one.number))
             assert len(one.subscriptions) <= LIMITS.subscriptions
 
 

@@ -94,7 +94,7 @@ def state(bench: Bench) -> object:
         for pool in space.pools()
         for view in pool
     }
-    guests = [known.guest.elements for known in bench.asap.associations.values()]
+    guests = [known.registrant.elements for known in bench.asap.associations.values()]
     return held, guests, bench.asap.counters, space.checksum(), bench.wheel.next_expiry(), len(bench.wheel)
 
 

@@ -83,8 +83,8 @@ def test_the_answer_is_the_rules_or_round_robins(script: list[tuple[str, int, An
     policy = policies.register(CustomPolicy(name="scripted", policy_type=TYPE, values=("x",), select=select))
     try:
         space = Handlespace(7, seed=1, wheel=Wheel(0))
-        space.most_candidates = window
-        space.complain = lambda handle, kind, reason: complaints.append(reason)
+        space.max_candidates = window
+        space.on_policy_failure = lambda handle, kind, reason: complaints.append(reason)
         model = Model(window)
         for step, number, answer in script:
             if step == "register":

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint32_t
 
-from rserpool._fast.handlespace.custom_policies cimport rule_words
+from rserpool._fast.handlespace.custom_policies cimport custom_policy_words
 from rserpool._fast.codec.tlv cimport Skipped, Tlv
 
 cdef enum:
@@ -31,7 +31,7 @@ cdef inline int policy_words(uint32_t policy_type) noexcept:
         return 3
     if 0xB0002003 <= policy_type <= 0xB0002005:
         return 4
-    return rule_words(policy_type)
+    return custom_policy_words(policy_type)
 
 
 cdef inline bint is_reserved_policy(uint32_t policy_type) noexcept:

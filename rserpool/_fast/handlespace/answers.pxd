@@ -1,4 +1,4 @@
-"""Answers from encoded runs: handle resolutions and parts of the handle table, copied and not encoded again."""
+"""Handle resolution responses and parts of the handle table, copied from encoded runs."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t

@@ -1,24 +1,24 @@
-"""Messages copied from encoded runs; see answers.pxd."""
+"""Handle resolution responses and parts of the handle table, copied from encoded runs."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdlib cimport free, malloc
 
+from rserpool._fast.codec.canonical cimport POOL_HANDLE
 from rserpool._fast.codec.cursor cimport (
     padded, put_octets, put_padding, put_u8, put_u16, store_u16, writing,
 )
 from rserpool._fast.handlespace.policies cimport choose
 from rserpool._fast.handlespace.rbtree cimport first, next_of
 from rserpool._fast.handlespace.records cimport Run, by_owner, octets_of
-from rserpool._fast.codec.canonical cimport POOL_HANDLE
 
 cdef enum:
     HANDLE_RESOLUTION_RESPONSE = 0x06
     ACCEPT_SUBSCRIPTION = 0x01
-    MOST_ELEMENTS = 2340       # of 28 octets: opaque transports without octets, policies without data
+    MAX_ELEMENTS = 2340        # of 28 octets each, the shortest: opaque transport without octets, policy without values
 
 
 cdef int put_parameter(Pen *pen, uint16_t type, const uint8_t *value, size_t length) except -1:
-    """One parameter with its padding."""
+    """Write one parameter with its padding."""
     put_u16(pen, type)
     put_u16(pen, <uint16_t>(4 + length))
     put_octets(pen, value, length)
@@ -31,7 +31,7 @@ cdef inline size_t policy_length(const Run *run) noexcept nogil:
 
 
 cdef int put_asap_form(Pen *pen, Run *run) except -1:
-    """The parameter without its ASAP transport."""
+    """Write a Pool Element parameter without its ASAP transport."""
     cdef size_t length = padded(run.asap_length)
     put_octets(pen, octets_of(run), length)
     store_u16(pen.at - length + 2, run.asap_length)
@@ -43,11 +43,11 @@ cdef bytes resolution_of(Space *space, Pool *pool, size_t items, bint accept, bi
 
     The policy parameter is that of the first PE listed.
     """
-    cdef size_t most = MOST_ELEMENTS
+    cdef size_t most = MAX_ELEMENTS
     cdef size_t count = choose(space, pool, min(items, most) if items else most, advance)
     cdef size_t fit = 0
     cdef size_t length = 8 + padded(pool.name_length)
-    cdef size_t ends = length              # where the message ends, the final padding not counted
+    cdef size_t ends = length              # length of the message without final padding
     cdef size_t i
     cdef Run *run = space.chosen[0].run
     cdef bytes answer
@@ -85,10 +85,10 @@ cdef Element *following(Element *element, bint own_only) noexcept nogil:
 cdef bytes table_part(
     Space *space, Element *start, bint own_only, size_t most, size_t left, Element **last, bint *more
 ):
-    """Pool entries (pool handle, then its PEs in ENRP form) from ``start`` on: ``most`` octets and ``left`` PEs, but at
-    least one PE.
+    """Pool entries (pool handle, then its PEs in ENRP form) from ``start`` on: at most ``most`` octets and ``left``
+    PEs, but at least one PE.
 
-    ``last`` becomes the last PE written, ``more`` whether others follow.
+    Sets ``last`` to the last PE written, and ``more`` if other PEs follow.
     """
     cdef uint8_t *room = <uint8_t *>malloc(LARGEST_MESSAGE)
     cdef Pen pen = writing(room, LARGEST_MESSAGE)

@@ -1,17 +1,17 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, SupportsIndex
 
-MAX_RULES: Final[int]
+MAX_CUSTOM_POLICIES: Final[int]
 MAX_VALUES: Final[int]
 FIRST_PRIVATE: Final[int]
 
 _Choose = Callable[[list[tuple[int, tuple[int, ...], int]], int, dict[Any, Any], int, bool], Sequence[SupportsIndex]]
 
-class Rule: ...
+class CustomPolicy: ...
 
-def install(policy_type: SupportsIndex, words: SupportsIndex, rule: _Choose) -> None: ...
+def install(policy_type: SupportsIndex, words: SupportsIndex, choose: _Choose) -> None: ...
 def failure(error: BaseException) -> str: ...
-def follow(
+def choose_indices(
     policy_type: SupportsIndex,
     candidates: list[tuple[int, tuple[int, ...], int]],
     wanted: SupportsIndex,

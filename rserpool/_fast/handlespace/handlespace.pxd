@@ -1,14 +1,14 @@
-"""The Python face of one handlespace; the records behind it are in records.pxd, what changes them in space.pxd."""
+"""The Python interface of one handlespace. records.pxd has its records, storage.pxd the functions that change them."""
 
-from rserpool._fast.handlespace.records cimport Element, Space
 from rserpool._fast.base.wheel cimport Wheel
+from rserpool._fast.handlespace.records cimport Element, Space
 
 
 cdef class Handlespace:
     cdef Space space
     cdef readonly Wheel wheel
     cdef readonly list updated
-    cdef public bint heeded    # what lanes renew goes to ``updated``: there is somebody to tell
-    cdef object complaint      # keeps what space.complain points to
+    cdef public bint record_renewals
+    cdef object policy_failure_callback      # space.on_policy_failure points to it
 
     cdef Element *element(self, bytes handle, object pe_identifier) except? NULL

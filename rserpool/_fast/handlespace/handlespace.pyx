@@ -9,11 +9,10 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from rserpool._fast.lane.prefetch cimport MOST_AHEAD, Message, look_ahead
-from rserpool._fast.handlespace.answers cimport resolution_of, table_part
 from rserpool._fast.base.args cimport as_u32, as_u64
-from rserpool._fast.handlespace.invariants cimport inspect_space
-from rserpool._fast.lane.messages cimport answer_fast, jittered
+from rserpool._fast.base.wheel cimport ENTRY_TAG, Entry, EntryAlarm, Alarm, arm, disarm, take_due
+from rserpool._fast.handlespace.answers cimport resolution_of, table_part
+from rserpool._fast.handlespace.invariants cimport check_invariants
 from rserpool._fast.handlespace.names cimport Named, Names
 from rserpool._fast.handlespace.policies cimport choose
 from rserpool._fast.handlespace.rbtree cimport Node, above, first, next_of
@@ -24,14 +23,14 @@ from rserpool._fast.handlespace.storage cimport (
     close_space, connected_to, find_element, find_home, find_pool, folded, move_home, obtain_home,
     open_space, pool_after, register_element, remove_element,
 )
+from rserpool._fast.handlespace.timing cimport jittered
 from rserpool._fast.handlespace.views cimport PoolElementView, PoolView, pool_view_of, view_of
-from rserpool._fast.base.wheel cimport ENTRY_TAG, Entry, EntryAlarm, Alarm, arm, disarm, take_due
 
 from rserpool.errors import LocalProtocolError
 
 
 class Verdict(enum.IntEnum):
-    """What became of a registration."""
+    """The outcome of a registration."""
 
     ADDED = 0
     UPDATED = 1
@@ -47,12 +46,12 @@ class Timer(enum.IntEnum):
     LIFE = 2
 
 
-cdef str CHOOSING = "a selection rule cannot remove pool elements"
+cdef str CHOOSING = "a custom policy cannot remove pool elements"
 cdef tuple VERDICTS = tuple(Verdict)
 cdef tuple TIMERS = (None, *Timer)
 
 cdef enum:
-    LATEST = 0x3FFFFFFFFFFFFFFF    # of the times that callers give, so that sums with intervals fit
+    LATEST = 0x3FFFFFFFFFFFFFFF    # time that callers may give: a sum with an interval still fits
     LONGEST = 0xFFFFFFFFFFFF       # interval, microseconds
     LONGEST_UNIT = 1000000000
 
@@ -81,11 +80,12 @@ cdef inline size_t length_of(bytes handle) noexcept:
 
 @cython.no_gc_clear
 cdef class Handlespace:
-    """All pools that the registrar ``identifier`` knows. Random choices follow from ``seed``, time is ``wheel``'s.
+    """All pools that registrar ``identifier`` knows. Random choices follow from ``seed``; ``wheel`` holds the timers.
 
     A pool element goes in as the octets of one canonical Pool Element parameter in ENRP form (RFC 5354 3.10), padded.
     Times are integer microseconds, connections integers that name associations (0: none). A wheel serves one
-    handlespace.
+    handlespace. While ``record_renewals`` is set, the fast lane appends (pool handle, PE identifier) of each PE that it
+    registers to ``updated``, which the owner drains.
 
     Wrong arguments raise TypeError or LocalProtocolError and change nothing. One thread uses one handlespace.
     """
@@ -101,11 +101,11 @@ cdef class Handlespace:
         wheel.shared = True
         self.wheel = wheel
         self.updated = []
-        self.heeded = True
+        self.record_renewals = True
         self.space.life_limit = LONGEST
         self.space.keep_alive_interval = 5000000
         self.space.life_unit = 1000000
-        self.space.most_candidates = 1024
+        self.space.max_candidates = 1024
         self.space.large = 8192
 
     def __dealloc__(self):
@@ -130,7 +130,7 @@ cdef class Handlespace:
 
     @property
     def default_items(self) -> int:
-        """PEs in an answer of the fast lane to a request that names no number; 0 for as many as fit."""
+        """PEs in an answer of the fast lane to a request without a number of items; 0 for as many as fit."""
         return self.space.default_items
 
     @default_items.setter
@@ -139,7 +139,7 @@ cdef class Handlespace:
 
     @property
     def used_items(self) -> int:
-        """How many PEs of an answer count as used, so that the next begins after them; 0 means one."""
+        """PEs of an answer that count as used, so that the next answer begins after them; 0 means one."""
         return self.space.used_items
 
     @used_items.setter
@@ -147,18 +147,17 @@ cdef class Handlespace:
         self.space.used_items = as_u32(items, "used_items")
 
     @property
-    def most_candidates(self) -> int:
-        """How many PEs of a pool the rule of a plugged-in policy is shown: those that round robin would take first."""
-        return self.space.most_candidates
+    def max_candidates(self) -> int:
+        """PEs of a pool that a custom policy may choose among: those that round robin would take first."""
+        return self.space.max_candidates
 
-    @most_candidates.setter
-    def most_candidates(self, count: object) -> None:
-        self.space.most_candidates = in_range(count, 1, 0xFFFFFFFF, "most_candidates")
+    @max_candidates.setter
+    def max_candidates(self, count: object) -> None:
+        self.space.max_candidates = in_range(count, 1, 0xFFFFFFFF, "max_candidates")
 
     @property
     def large(self) -> int:
-        """PEs from which on the memory that the messages of a wake-up touch is fetched ahead: with fewer, that is in
-        the caches already, and looking costs more than it gains."""
+        """PEs from which on transports prefetch memory (lane/prefetch.pyx): fewer are in the caches anyway."""
         return self.space.large
 
     @large.setter
@@ -166,15 +165,15 @@ cdef class Handlespace:
         self.space.large = in_range(count, 0, 0xFFFFFFFF, "large")
 
     @property
-    def complain(self) -> object:
-        """What is called with pool handle, policy type and reason when the rule of a plugged-in policy fails, or None.
-        Round robin takes the rule's place. It must not raise."""
-        return <object>self.space.complain if self.space.complain is not NULL else None
+    def on_policy_failure(self) -> object:
+        """Called with pool handle, policy type and reason when a custom policy fails and round robin takes its place;
+        None for no call. It must not raise."""
+        return <object>self.space.on_policy_failure if self.space.on_policy_failure is not NULL else None
 
-    @complain.setter
-    def complain(self, complain: object) -> None:
-        self.complaint = complain
-        self.space.complain = <PyObject *>complain if complain is not None else NULL
+    @on_policy_failure.setter
+    def on_policy_failure(self, callback: object) -> None:
+        self.policy_failure_callback = callback
+        self.space.on_policy_failure = <PyObject *>callback if callback is not None else NULL
 
     @property
     def keep_alive_interval(self) -> int:
@@ -196,7 +195,7 @@ cdef class Handlespace:
 
     @property
     def life_limit(self) -> int:
-        """Microseconds after which the fast lane lets a registration expire at the latest."""
+        """Longest life of a registration that the fast lane accepts, in microseconds; a longer one is cut."""
         return self.space.life_limit
 
     @life_limit.setter
@@ -217,8 +216,8 @@ cdef class Handlespace:
         ]
 
     def remove(self, bytes handle not None, pe_identifier: object) -> bool:
-        """Remove a PE, its timers, and its pool if it was the last; False if there is none. LocalProtocolError within
-        the rule of a policy."""
+        """Remove a PE, its timers, and its pool if it was the last; False if there is no such PE. LocalProtocolError
+        if a custom policy calls it while it chooses."""
         cdef Element *element = self.element(handle, pe_identifier)
         if element is NULL:
             return False
@@ -228,17 +227,17 @@ cdef class Handlespace:
         return True
 
     def find(self, bytes handle not None, pe_identifier: object) -> PoolElementView:
-        """None if there is none."""
+        """A view of a PE; None if there is no such PE."""
         cdef Element *element = self.element(handle, pe_identifier)
         return view_of(self, &self.space, element) if element is not NULL else None
 
     def pool(self, bytes handle not None) -> PoolView:
-        """None if there is none."""
+        """A view of a pool; None if there is no such pool."""
         cdef Pool *pool = find_pool(&self.space, name_of(handle), length_of(handle))
         return pool_view_of(self, &self.space, pool) if pool is not NULL else None
 
     def pools(self):
-        """Iterate over all pools by handle: by length, then by octets. The handlespace may change meanwhile."""
+        """Iterate over all pools by handle: by length, then by octets. The handlespace may change between two steps."""
         cdef bytes last = b""
         cdef Pool *pool = pool_after(&self.space, name_of(last), 0)
         while pool is not NULL:
@@ -270,30 +269,6 @@ cdef class Handlespace:
         cdef Pool *pool = find_pool(&self.space, name_of(handle), length_of(handle))
         return resolution_of(&self.space, pool, most, accept, used) if pool is not NULL else None
 
-    def answer(self, bytes data not None, connection: object, now: object) -> bytes:
-        """The fast lane: the whole answer to a message of an association, b"" where none is due.
-
-        None, with nothing changed, for whatever must go the readable way. Served: a handle resolution without
-        subscription of a known pool; the keep-alive acknowledgement of an own PE from its association, which clears
-        ``probed`` and arms KEEP_ALIVE; a registration of such a PE with other values of an adaptive policy of RFC 5356,
-        which does the same, arms LIFE and appends (pool handle, PE identifier) to ``updated``, which the caller drains.
-        """
-        return answer_fast(
-            &self.space, <const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data),
-            as_u64(connection, "connection"), as_time(now, "now"), self.updated,
-        )
-
-    def look_ahead(self, messages: list[bytes]) -> None:
-        """Fetch the memory that up to 32 messages will touch; nothing changes. Transports do it themselves."""
-        cdef Message found[MOST_AHEAD]
-        cdef bytes message
-        cdef int count = 0
-        for message in messages[:MOST_AHEAD]:
-            found[count].octets = <const uint8_t *>PyBytes_AS_STRING(message)
-            found[count].size = <size_t>PyBytes_GET_SIZE(message)
-            count += 1
-        look_ahead(&self.space, found, count)
-
     def connected(self, connection: object) -> list:
         """(pool handle, PE identifier) of the PEs of an association, sorted."""
         cdef uint64_t association = as_u64(connection, "connection")
@@ -314,9 +289,9 @@ cdef class Handlespace:
         return self.owned_part(home, None, self.space.size + 1)[0]
 
     def owned_part(self, home: object, after: object, most: object) -> tuple:
-        """(the next ``most`` PEs of a home, position to go on after or None at the end); first with ``after`` None.
+        """(the next ``most`` PEs of a home, the position to continue after or None). Start with ``after`` None.
 
-        A position stays good whatever is added or removed.
+        A position stays valid when PEs are added or removed.
         """
         cdef Home *owner = find_home(&self.space, as_u32(home, "home"))
         cdef size_t limit = in_range(most, 1, 0xFFFFFFFFFFFFFFFFu, "most")
@@ -353,8 +328,8 @@ cdef class Handlespace:
         return names.pairs()
 
     def mark_home(self, home: object, after: object, most: object) -> object:
-        """Mark the next ``most`` PEs of a home before its handle table is downloaded (RFC 5353 3.6.3); the position to
-        go on after or None at the end; first with ``after`` None. An update, and another home, unmark."""
+        """Mark the next ``most`` PEs of a home before its handle table is downloaded (RFC 5353 3.6.3). Returns the
+        position to continue after, None at the end. Start with ``after`` None. An update or another home unmarks."""
         cdef size_t left = in_range(most, 1, 0xFFFFFFFFFFFFFFFFu, "most")
         cdef Node *at = owned_after(find_home(&self.space, as_u32(home, "home")), after)
         while at is not NULL:
@@ -366,8 +341,8 @@ cdef class Handlespace:
         return None
 
     def sweep_marked(self, home: object, after: object, most: object) -> tuple:
-        """Remove those of the next ``most`` PEs of a home that are marked: (their pool handles and PE identifiers, the
-        position to go on after or None at the end)."""
+        """Remove the marked PEs among the next ``most`` of a home: (their pool handles and PE identifiers, the position
+        to continue after, None at the end). Start with ``after`` None."""
         cdef Home *owner = find_home(&self.space, as_u32(home, "home"))
         cdef size_t left = in_range(most, 1, 0xFFFFFFFFFFFFFFFFu, "most")
         cdef Node *at = owned_after(owner, after)
@@ -388,14 +363,14 @@ cdef class Handlespace:
         return names.pairs(), position
 
     def checksum(self, home: object = None) -> int:
-        """The PE checksum of what a home owns (RFC 5353 3.6.2), of this registrar without ``home``; a u16."""
+        """The PE checksum of a home (RFC 5353 3.6.2), by default of this registrar; 16 bits."""
         cdef Home *owner = self.space.own
         if home is not None:
             owner = find_home(&self.space, as_u32(home, "home"))
         return folded(owner.accumulator if owner is not NULL else 0)
 
     def home_size(self, home: object) -> int:
-        """The number of PEs that a home owns."""
+        """The number of PEs of a home."""
         cdef Home *owner = find_home(&self.space, as_u32(home, "home"))
         return owner.size if owner is not NULL else 0
 
@@ -410,11 +385,11 @@ cdef class Handlespace:
         return found
 
     def table(self, own_only: bool, after: object, max_octets: object, max_elements: object = 0xFFFFFFFF) -> tuple:
-        """(octets of the next pool entries, position to go on after or None at the end); first with ``after`` None.
+        """(octets of the next pool entries, the position to continue after or None). Start with ``after`` None.
 
-        Pool entries are what an ENRP_HANDLE_TABLE_RESPONSE carries (RFC 5353 2.3): each pool handle with its PEs.
-        There are at most ``max_octets`` (1..65520) and ``max_elements`` (1 or more), but always one PE. A position
-        belongs to one value of ``own_only`` and stays good whatever is added or removed.
+        An ENRP_HANDLE_TABLE_RESPONSE carries pool entries (RFC 5353 2.3): each pool handle with its PEs. The octets
+        contain at most ``max_octets`` (1..65520) and ``max_elements`` (1 or more), but at least one PE. A position is
+        valid for the same ``own_only`` only, and stays valid when PEs are added or removed.
         """
         cdef bint own = own_only
         cdef size_t most = in_range(max_octets, 1, 65520, "max_octets")
@@ -432,7 +407,7 @@ cdef class Handlespace:
         return octets, (<object>last.pool.handle, identifier_of(last))
 
     def arm(self, bytes handle not None, pe_identifier: object, which: object, deadline: object) -> None:
-        """Arm one of the two timers of a PE, or arm it again. LocalProtocolError if there is no such PE."""
+        """Arm or rearm one of the two timers of a PE. LocalProtocolError if there is no such PE."""
         cdef uint64_t when = as_time(deadline, "deadline")
         cdef Element *element = self.element(handle, pe_identifier)
         cdef unsigned int tag = tag_of(which)
@@ -441,7 +416,7 @@ cdef class Handlespace:
         arm(&self.wheel.core, timer_of(element, tag), when, tag)
 
     def disarm(self, bytes handle not None, pe_identifier: object, which: object) -> bool:
-        """False if it was not armed."""
+        """Disarm one of the two timers of a PE; False if it was not armed."""
         cdef Element *element = self.element(handle, pe_identifier)
         cdef Alarm *timer
         cdef unsigned int tag = tag_of(which)
@@ -454,13 +429,13 @@ cdef class Handlespace:
         return True
 
     def jitter(self, now: object) -> int:
-        """``now`` plus the keep-alive interval +-50 %, at random."""
+        """``now`` plus the keep-alive interval, jittered by +-50 %."""
         return jittered(&self.space, as_time(now, "now"))
 
     def expire(self, now: object) -> list:
-        """Advance the wheel: what is due by then, by deadline.
+        """Advance the wheel to ``now``; everything that has expired, by deadline.
 
-        For a PE's timer (Timer, pool handle, PE identifier), for an entry of Wheel.insert its payload.
+        A PE's timer is (Timer, pool handle, PE identifier), an entry of Wheel.insert its payload.
         """
         cdef uint64_t time = as_time(now, "now")
         cdef size_t count = 0
@@ -476,11 +451,11 @@ cdef class Handlespace:
 
     def _check(self) -> None:
         """AssertionError unless every invariant of every record holds; walks everything."""
-        inspect_space(&self.space)
+        check_invariants(&self.space)
 
 
 cdef Node *owned_after(Home *home, object after) except? NULL:
-    """The first PE of a home behind a position."""
+    """The first PE of a home after a position."""
     if home is NULL:
         return NULL
     if after is None:

@@ -1,4 +1,4 @@
-"""Pool elements by (pool, PE identifier); see index.pxd."""
+"""Pool elements by (pool, PE identifier)."""
 
 from libc.stdlib cimport free
 from libc.string cimport memset
@@ -7,7 +7,7 @@ from rserpool._fast.base.pages cimport take_pages
 
 cdef enum:
     FIRST_SLOTS = 64
-    FULL_TENTHS = 7            # of the slots may be used
+    FULL_TENTHS = 7            # of the slots may be in use
 
 
 cdef Slot *empty_slots(size_t count) except NULL:
@@ -56,7 +56,7 @@ cdef void enter_slot(Index *index, uint64_t key, void *element) noexcept nogil:
 
 
 cdef void leave_slot(Index *index, uint64_t key, const void *element) noexcept nogil:
-    """Those behind move up, so that probing never stops short of them."""
+    """Free a slot, and move later entries up so that probing still finds them."""
     cdef size_t hole = place_of(index, key)
     cdef size_t at
     while index.slots[hole].element != element:

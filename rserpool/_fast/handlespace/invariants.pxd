@@ -3,4 +3,4 @@
 from rserpool._fast.handlespace.records cimport Space
 
 
-cdef int inspect_space(Space *space) except -1
+cdef int check_invariants(Space *space) except -1

@@ -1,4 +1,4 @@
-"""Lists of pool elements, gathered in C before any Python object is made that could run code of others."""
+"""Lists of pool elements. They are gathered in C first, because creating Python objects may run foreign code."""
 
 from cpython.ref cimport PyObject
 from libc.stddef cimport size_t
@@ -8,8 +8,8 @@ from rserpool._fast.handlespace.records cimport Element
 
 
 cdef struct Named:
-    # A pool element, or with ENTRY_TAG a wheel's entry, that outlives its record.
-    PyObject *held
+    # A pool element or, with ENTRY_TAG, an entry of a wheel.
+    PyObject *held         # pool handle or entry, owned
     uint32_t identifier
     unsigned int tag
 

@@ -1,4 +1,4 @@
-"""Lists of pool elements; see names.pxd."""
+"""Lists of pool elements."""
 
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdlib cimport calloc, free

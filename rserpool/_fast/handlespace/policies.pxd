@@ -1,19 +1,14 @@
 """Pool member selection policies (RFC 5356, and nine private ones of rsplib): one merit per policy, one table.
 
-Three families share the work. SORTED pools answer in ascending order of merit; the head moves behind its equals. TURNS
-is weighted round robin. DRAWN pools draw without replacement, merits being weights. Only the head of an answer counts
-as used. A PE of weight 0 is left out while there is one of weight > 0; if all are 0, all are treated alike.
+There are three families. SORTED pools answer in ascending order of merit, and the head moves behind its equals. TURNS
+is weighted round robin. DRAWN pools draw without replacement, with merits as weights. Only the head of an answer counts
+as used. A PE of weight 0 is left out while another has a weight above 0; if all are 0, all are treated alike.
 """
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t
 
 from rserpool._fast.handlespace.records cimport Element, Policy, Pool, Space
-
-cdef enum:
-    SORTED = 0
-    TURNS = 1
-    DRAWN = 2
 
 
 cdef const Policy *policy_of(uint32_t type) noexcept nogil

@@ -5,13 +5,15 @@ from libc.limits cimport ULLONG_MAX as IDLE_KEY
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport realloc
 
+from rserpool._fast.base.rng cimport Rng, random_below, uint128_t
 from rserpool._fast.codec.cursor cimport load_u32
+from rserpool._fast.handlespace.custom_policies cimport choose_custom, custom_policy
 from rserpool._fast.handlespace.rbtree cimport (
     Node, draw, first, insert, move, next_of, remove, set_value, total,
 )
-from rserpool._fast.handlespace.records cimport TAKEN, by_choice, identifier_of, merit_of, policy_data
-from rserpool._fast.base.rng cimport Rng, random_below, uint128_t
-from rserpool._fast.handlespace.custom_policies cimport ask_rule, rule_of
+from rserpool._fast.handlespace.records cimport (
+    DRAWN, SORTED, TAKEN, TURNS, by_choice, identifier_of, merit_of, policy_data,
+)
 
 cdef enum:
     HIGHEST = 0xFFFFFFFFu
@@ -39,7 +41,7 @@ cdef inline uint64_t detour(const uint8_t *data) noexcept nogil:
 
 
 cdef inline uint64_t unload(uint64_t used) noexcept nogil:
-    """What is left of 100 %, at least 1."""
+    """The rest of 100 %, at least 1."""
     return HIGHEST - used if used < HIGHEST else 1
 
 
@@ -125,7 +127,7 @@ cdef Policy row(uint32_t type, int words, int family, bint counts, merit_of meri
     policy.family = <uint8_t>family
     policy.counts = counts
     policy.merit = merit
-    policy.rule = NULL
+    policy.custom = NULL
     return policy
 
 
@@ -154,14 +156,14 @@ cdef Policy UNKNOWN = row(0, 0, SORTED, False, round_robin)
 
 
 cdef const Policy *policy_of(uint32_t type) noexcept nogil:
-    """The table's row or the plugged-in policy; Round Robin of parameter length 8 and type 0 for an unknown type."""
-    cdef const Policy *plugged
+    """The table's row or the custom policy; Round Robin of parameter length 8 and type 0 for an unknown type."""
+    cdef const Policy *custom
     cdef int i
     for i in range(ROWS):
         if TABLE[i].type == type:
             return &TABLE[i]
-    plugged = rule_of(type)
-    return plugged if plugged is not NULL else &UNKNOWN
+    custom = custom_policy(type)
+    return custom if custom is not NULL else &UNKNOWN
 
 
 cdef inline uint64_t merit(const Pool *pool, const Element *element) noexcept nogil:
@@ -217,7 +219,7 @@ cdef void join_turns(Pool *pool, Element *element, uint64_t weight) noexcept nog
 
 
 cdef void wind_back(Pool *pool, uint64_t rounds) noexcept nogil:
-    """Count the rounds from ``rounds`` on; no PE is in an earlier one."""
+    """Subtract ``rounds`` from each round number; no PE is in an earlier round."""
     cdef Node *at = first(&pool.choice)
     while at is not NULL and at.key0 != IDLE_KEY:
         at.key0 -= rounds << 32
@@ -243,7 +245,7 @@ cdef void end_turn(Pool *pool, Element *element) noexcept nogil:
 
 
 cdef void set_weight(Pool *pool, Element *element, uint64_t weight) noexcept nogil:
-    """PEs of weight 0 lie behind the others in the drawing order, with a share of 1 for the case that all are 0."""
+    """Put a PE of weight 0 behind the others in the drawing order, with a share of 1 in case all weights are 0."""
     element.choice.node.key0 = weight == 0
     element.choice.node.key1 = identifier_of(element)
     element.choice.value = weight if weight else 1
@@ -279,7 +281,7 @@ cdef void reweigh(Pool *pool, Element *element, uint64_t weight) noexcept nogil:
 
 
 cdef bint same_turns(const Element *element, uint64_t weight) noexcept nogil:
-    """Whether the key is that of a PE of this weight."""
+    """True if the key is valid for a PE of this weight."""
     cdef uint64_t time
     if weight == 0 or element.choice.node.key0 == IDLE_KEY:
         return weight == 0 and element.choice.node.key0 == IDLE_KEY
@@ -290,7 +292,7 @@ cdef bint same_turns(const Element *element, uint64_t weight) noexcept nogil:
 
 
 cdef void revise_choice(Pool *pool, Element *element) noexcept nogil:
-    """After a re-registration: the degradation counter is 0, the policy values may have changed."""
+    """Revise the place of a re-registered PE: its degradation counter is 0, its policy values may have changed."""
     if pool.policy.family == TURNS:
         if not same_turns(element, merit(pool, element)):
             remove(&pool.choice, &element.choice.node)
@@ -340,8 +342,8 @@ cdef uint64_t withhold(Space *space, size_t i) noexcept nogil:
 cdef size_t draw_some(Space *space, Pool *pool, size_t wanted) noexcept nogil:
     """Draw PEs one after the other without replacement.
 
-    A PE that was drawn before is drawn again from the rest, which needs the sums without those taken: they are changed
-    at the first such collision only, and restored at the end.
+    If a draw hits a PE that is already taken, the draw is repeated among the rest. This needs sums without the taken
+    PEs: the sums are changed at the first such collision only, and restored at the end.
     """
     cdef uint64_t whole = total(&pool.choice)
     cdef bint exact = False
@@ -396,8 +398,8 @@ cdef void use_more(Space *space, Pool *pool, size_t count) noexcept nogil:
 cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except? 0:
     """Put at most ``items`` PEs (0: all), none twice, best first, into space.chosen; return their number, at least 1.
 
-    ``advance`` lets the head count as used, or the first space.used_items; without it nothing changes, the generator's
-    state included.
+    With ``advance`` the head counts as used, or the first space.used_items. Without it nothing changes, not even the
+    state of the random generator.
     """
     cdef size_t wanted = min(items, pool.size) if items else pool.size
     cdef size_t count = 0
@@ -410,7 +412,7 @@ cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except?
             space.rng = saved
     else:
         if pool.memory is not NULL:
-            count = ask_rule(space, pool, wanted, advance)
+            count = choose_custom(space, pool, wanted, advance)
         if count == 0:
             count = take_first(space, pool, wanted)
     if advance:

@@ -11,7 +11,7 @@ from rserpool._fast.base.slab cimport Slab
 from rserpool._fast.base.wheel cimport Alarm, WheelCore
 
 cdef enum:
-    OWNED_AT = 64          # offsets in Element; the space module checks them at import
+    OWNED_AT = 64          # offsets in Element; storage.pyx checks them at import
     CHOICE_AT = 128
     KEEP_ALIVE_AT = 192
     LIFE_AT = 224
@@ -23,8 +23,13 @@ cdef enum:
 cdef enum:
     MARKED = 1             # flags of an Element
     PROBED = 2
-    TAKEN = 4              # only while a list is drawn
-    AWAITED = 8            # was taken over, and who tells it so knows
+    TAKEN = 4              # set only during a draw
+    COLLECTED = 8          # taken over, and already collected for a keep-alive
+
+cdef enum:
+    SORTED = 0             # families of policies, see policies.pxd
+    TURNS = 1
+    DRAWN = 2
 
 cdef enum:
     RUN_STEP = 8           # octets between the size classes of the run slabs
@@ -52,13 +57,13 @@ cdef struct Element:
     SumNode choice         # in the pool by the policy
     uint32_t counter       # degradation counter, or the turn within the round (weighted round robin)
     uint16_t bad_reports
-    uint8_t flags          # not in the run, which an acknowledgement need not touch: 0.8 of its cost at a million
+    uint8_t flags          # outside the run: an acknowledgement need not touch that (20 % cheaper at 1 M PEs)
     Alarm keep_alive
     Alarm life
 
 
-# What the policy says of a PE whose policy values lie at ``data`` and that was used ``counter`` times since it
-# registered: the smaller the better for the SORTED family, a weight for the others.
+# The rank of a PE under its policy: the smaller the better for the SORTED family, a weight for the others. ``data``
+# points to its policy values; ``counter`` counts how often it was used since it registered.
 ctypedef uint64_t (*merit_of)(const uint8_t *data, uint32_t counter) noexcept nogil
 
 
@@ -66,9 +71,9 @@ cdef struct Policy:
     uint32_t type
     uint16_t length        # of the policy parameter
     uint8_t family
-    bint counts            # being at the head of an answer degrades a PE
+    bint counts            # an answer that a PE heads degrades the PE
     merit_of merit
-    PyObject *rule         # of a plugged-in policy, which lives as long as that; else NULL
+    PyObject *custom       # the CustomPolicy object that contains this record; NULL for a built-in policy
 
 
 cdef struct Pool:
@@ -83,7 +88,7 @@ cdef struct Pool:
     uint64_t stamps        # selections and registrations so far
     uint64_t idle          # PEs of weight 0
     size_t size
-    PyObject *memory       # the dict of a plugged-in policy's rule, owned; else NULL
+    PyObject *memory       # the dict of a custom policy, owned; else NULL
     uint32_t name_sum
     uint32_t policy_type
     uint16_t transport_type
@@ -111,18 +116,18 @@ cdef struct Space:
     WheelCore *wheel
     Rng rng
     Element **chosen
-    uint64_t *shares       # values of chosen PEs while they are drawn
+    uint64_t *shares       # weights of chosen PEs during a draw
     size_t chosen_room
     uint64_t keep_alive_interval
     uint64_t life_unit
     uint64_t life_limit
-    uint32_t default_items     # 0: as many as fit
-    uint32_t used_items        # of an answer, 0 counts as 1
+    uint32_t default_items  # 0: as many as fit
+    uint32_t used_items    # of an answer; 0 counts as 1
     Index index            # the PEs by pool and identifier
-    size_t most_candidates     # that a plugged-in rule is shown
-    size_t large               # PEs from which on memory is fetched ahead
-    PyObject *complain         # called when such a rule fails; the owner's, or NULL
-    bint choosing              # such a rule is running
+    size_t max_candidates  # PEs that a custom policy may choose among
+    size_t large           # PEs from which on memory is prefetched
+    PyObject *on_policy_failure    # called when a custom policy fails; the owner's, or NULL
+    bint choosing          # a custom policy is running
     Slab elements
     Slab pool_slab
     Slab home_slab

@@ -1,27 +1,27 @@
-"""The storage of a handlespace; see space.pxd."""
+"""The storage of a handlespace: adds, changes, finds and removes its records."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
+from rserpool._fast.base.rng cimport seed_rng
+from rserpool._fast.base.slab cimport close_slab, give_block, open_slab, take_block
+from rserpool._fast.base.wheel cimport disarm
+from rserpool._fast.codec.canonical cimport HOME_OFFSET, Scan, scan_element
 from rserpool._fast.codec.cursor cimport load_u16, load_u32, padded, store_u32
+from rserpool._fast.handlespace.custom_policies cimport attach_memory, release_memory
 from rserpool._fast.handlespace.index cimport (
     Index, close_index, enter_slot, leave_slot, open_index, place_of, reserve_slot,
 )
-from rserpool._fast.handlespace.policies cimport DRAWN, aim_choice, leave_choice, policy_of, revise_choice
+from rserpool._fast.handlespace.policies cimport aim_choice, leave_choice, policy_of, revise_choice
 from rserpool._fast.handlespace.rbtree cimport (
     Node, Way, approach, first, insert, insert_tied, lookup, next_of, remove, way_to,
 )
 from rserpool._fast.handlespace.records cimport (
-    AWAITED, CHOICE_AT, KEEP_ALIVE_AT, LIFE_AT, MARKED, NEVER_FITS, OWNED_AT, RUN_SLABS, RUN_STEP, Policy,
+    CHOICE_AT, COLLECTED, DRAWN, KEEP_ALIVE_AT, LIFE_AT, MARKED, NEVER_FITS, OWNED_AT, RUN_SLABS, RUN_STEP, Policy,
     identifier_of, octets_of,
 )
-from rserpool._fast.base.rng cimport seed_rng
-from rserpool._fast.handlespace.custom_policies cimport close_rule, open_rule
-from rserpool._fast.codec.canonical cimport HOME_OFFSET, Scan, scan_element
-from rserpool._fast.base.slab cimport close_slab, give_block, open_slab, take_block
-from rserpool._fast.base.wheel cimport disarm
 
 from rserpool.errors import LocalProtocolError
 
@@ -82,7 +82,7 @@ cdef void close_space(Space *space) noexcept:
             element = next_of(element)
         Py_DECREF(<object>pool.handle)
         if pool.memory is not NULL:
-            close_rule(pool.policy, pool.memory)
+            release_memory(pool.policy, pool.memory)
     for i in range(RUN_SLABS):
         close_slab(&space.runs[i])
     close_slab(&space.home_slab)
@@ -211,7 +211,7 @@ cdef Pool *open_pool(Space *space, bytes handle, const Scan *scan) except NULL:
         pool.name_sum += <uint32_t>pool.name[i] << (0 if i & 1 else 8)
     pool.policy = policy_of(scan.policy_type)
     try:
-        open_rule(pool)
+        attach_memory(pool)
     except MemoryError:
         give_block(&space.pool_slab, pool)
         raise
@@ -241,7 +241,7 @@ cdef void drop_empty_pool(Space *space, Pool *pool) noexcept:
     Py_DECREF(<object>pool.handle)
     give_block(&space.pool_slab, pool)
     if memory is not NULL:
-        close_rule(policy, memory)
+        release_memory(policy, memory)
 
 
 # Homes, and the checksum of what they own (RFC 5353 3.6.2).
@@ -299,7 +299,7 @@ cdef void move_home(Space *space, Element *element, Home *home) noexcept nogil:
     if home != element.home:
         leave_home(space, element)
         enter_home(element, home)
-        element.flags &= <uint8_t>~(AWAITED | MARKED)
+        element.flags &= <uint8_t>~(COLLECTED | MARKED)
         store_u32(octets_of(element.run) + HOME_OFFSET, <uint32_t>home.node.key0)
 
 

@@ -169,7 +169,7 @@ cdef class Associations:
     def attach(self, assoc: int, Lane lane not None) -> None:
         """See interface.Attaching."""
         self.living(assoc).lane = lane
-        self.handlespace = lane.handlespace
+        self.handlespace = lane.context.handlespace
 
     cdef bint answered(self, uint32_t assoc, Association association, const char *data, size_t length) except -1:
         """Whether the association's lane has served a message. Behind others that wait it must wait too."""

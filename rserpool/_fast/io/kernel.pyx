@@ -12,7 +12,7 @@ from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr
 from libc.stdlib cimport calloc, malloc
 from libc.string cimport memcpy, memset
 
-from rserpool._fast.lane.prefetch cimport MOST_AHEAD, Message, is_large, look_ahead
+from rserpool._fast.lane.prefetch cimport MAX_PREFETCHED, Message, is_large, prefetch_messages
 from rserpool._fast.io.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations, State,
 )
@@ -52,7 +52,7 @@ cdef enum:
     COMM_LOST = 1
     RESTART = 2
     SHUTDOWN_COMP = 3
-    BATCH = MOST_AHEAD               # messages per recvmmsg
+    BATCH = MAX_PREFETCHED               # messages per recvmmsg
     BATCHES = 8                      # per wake-up, so that one busy socket does not starve the loop; but a message for
     MOST_BATCHES = 128               # each association, as a loop full of busy TCP connections reads each of them once
     OWN_BATCH = 8                    # the same of an association's own socket: what pausing may leave to be held
@@ -289,7 +289,7 @@ cdef class Socket(Associations):
         for i in range(count):
             messages[i].octets = <const uint8_t *>_headers[i].msg_hdr.msg_iov.iov_base
             messages[i].size = _headers[i].msg_len
-        look_ahead(&self.handlespace.space, messages, count)
+        prefetch_messages(&self.handlespace.space, messages, count)
 
     def fd_of(self, assoc: int) -> int:
         """The descriptor on which to ask for an association."""

@@ -1,11 +1,11 @@
-"""Keep-alives of pool elements; see probing.pyx."""
+"""Keep-alives of pool elements (RFC 5352 2.2.7)."""
 
 from libc.stdint cimport uint8_t
 
 from rserpool._fast.handlespace.records cimport Element, Space
 
 cdef enum:
-    HOME = 0x01                # the flag H
+    HOME = 0x01                # flag H: the sender is the home registrar now
 
 
 cdef bytes keep_alive(const Space *space, const Element *element, uint8_t flags)

@@ -1,22 +1,22 @@
-"""Keep-alives of pool elements (RFC 5352 2.2.7): their octets, and until when they are to be acknowledged."""
+"""Keep-alives of pool elements (RFC 5352 2.2.7): their octets, and the timer for their acknowledgement."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from rserpool._fast.handlespace.answers cimport put_parameter
+from rserpool._fast.base.wheel cimport arm
+from rserpool._fast.codec.canonical cimport PE_IDENTIFIER, POOL_HANDLE
 from rserpool._fast.codec.cursor cimport Pen, padded, put_u8, put_u16, put_u32, writing
+from rserpool._fast.handlespace.answers cimport put_parameter
 from rserpool._fast.handlespace.handlespace cimport Handlespace
 from rserpool._fast.handlespace.records cimport KEEP_ALIVE_TAG, PROBED, Element, Space, identifier_of
-from rserpool._fast.codec.canonical cimport PE_IDENTIFIER, POOL_HANDLE
-from rserpool._fast.base.wheel cimport arm
 
 cdef enum:
     ENDPOINT_KEEP_ALIVE = 0x07
 
 
 cdef bytes keep_alive(const Space *space, const Element *element, uint8_t flags):
-    """ASAP_ENDPOINT_KEEP_ALIVE, with rsplib's PE identifier."""
+    """Encode ASAP_ENDPOINT_KEEP_ALIVE, with a PE identifier as rsplib sends it."""
     cdef size_t length = 20 + padded(element.pool.name_length)
     cdef bytes message = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>length)
     cdef Pen pen = writing(<uint8_t *>PyBytes_AS_STRING(message), length)
@@ -34,10 +34,10 @@ cdef bytes keep_alive(const Space *space, const Element *element, uint8_t flags)
 def probe(
     Handlespace handlespace not None, bytes handle not None, identifier: object, uint64_t deadline, bint again = False
 ) -> tuple:
-    """The association of a PE and a keep-alive for it, to be acknowledged until ``deadline``. None where there is no
-    such PE of ours or no way to it yet, or it was asked before and has not answered; with ``again`` it is asked once
-    more, but its time remains. An ordinary keep-alive costs half of what it did by a view and a record of the message:
-    2 us."""
+    """Encode a keep-alive for a PE of ours, and give it until ``deadline`` to answer: (its association, the message).
+
+    None if there is no such PE of ours, if it has no association yet, or if it has not answered the previous
+    keep-alive; with ``again`` it is asked again without extending the deadline. Takes 2 us."""
     cdef Space *space = &handlespace.space
     cdef Element *element = handlespace.element(handle, identifier)
     if element is NULL or element.home != space.own or not element.connection:

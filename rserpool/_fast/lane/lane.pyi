@@ -3,28 +3,42 @@ from typing import Any
 
 from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.handlespace.handlespace import Handlespace
-from rserpool._fast.lane.load_meter import Pulse
-from rserpool._fast.lane.registration import Guest, Terms
+from rserpool._fast.lane.load_meter import LoadMeter
+from rserpool._fast.lane.registration import AdmissionLimits, Registrant
 
-class Tally:
-    def take(self) -> tuple[int, int, int, int]: ...
+class LaneCounters:
+    @property
+    def resolutions(self) -> int: ...
+    @property
+    def acknowledgements(self) -> int: ...
+    @property
+    def reregistrations(self) -> int: ...
+    @property
+    def registrations(self) -> int: ...
+    @property
+    def declined(self) -> int: ...
+
+class LaneContext:
+    def __new__(
+        cls, handlespace: Handlespace, limits: AdmissionLimits, unconfirmed: set[Any], claims: dict[Any, Any]
+    ) -> LaneContext: ...
+    @property
+    def handlespace(self) -> Handlespace: ...
+    @property
+    def counters(self) -> LaneCounters: ...
 
 class Lane:
     renewed: Callable[[], None] | None
     used: bool
-    pulse: Pulse | None
+    load_meter: LoadMeter | None
     def __new__(
         cls,
-        handlespace: Handlespace,
-        tally: Tally,
+        context: LaneContext,
         number: int,
-        terms: Terms,
-        guest: Guest,
+        registrant: Registrant,
         registrations: Bucket,
         resolutions: Bucket,
         subscriptions: set[bytes],
-        unconfirmed: set[Any],
-        claims: dict[Any, Any],
     ) -> Lane: ...
     def answer(self, data: bytes, now: int) -> bytes | None: ...
     def serve(self, data: bytes, seconds: float) -> tuple[bytes, int]: ...

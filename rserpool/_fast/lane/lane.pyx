@@ -1,66 +1,84 @@
-"""One association's fast lane (see lane.pxd), with its rates and with what else keeps a message off it."""
+"""The fast lane of one association.
+
+A lane serves a message whole or declines it. Declining has no side effect: nothing has changed, and nothing was taken
+from the rates. A declined message must go the readable way, through protocol/registrar/asap.
+"""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from rserpool._fast.lane.registration cimport Guest, Terms, admit
-from rserpool._fast.lane.prefetch cimport MOST_AHEAD, Message, is_large, look_ahead
 from rserpool._fast.base.bucket cimport Bucket
 from rserpool._fast.codec.cursor cimport load_u16, load_u32
 from rserpool._fast.handlespace.handlespace cimport Handlespace
-from rserpool._fast.lane.messages cimport MOST_PARAMETERS, Parameter, answer_fast, rearm_life, split
-from rserpool._fast.handlespace.records cimport Element, Pool, Space, identifier_of
+from rserpool._fast.handlespace.records cimport Element, Pool, identifier_of
 from rserpool._fast.handlespace.storage cimport find_in, find_pool
+from rserpool._fast.handlespace.timing cimport restart_life
+from rserpool._fast.lane.messages cimport MAX_PARAMETERS, Parameter, answer_fast, split
+from rserpool._fast.lane.prefetch cimport MAX_PREFETCHED, Message, is_large, prefetch_messages
+from rserpool._fast.lane.registration cimport AdmissionLimits, Registrant, admit
 
 cdef enum:
     REGISTRATION = 0x01
     HANDLE_RESOLUTION = 0x05
     ENDPOINT_KEEP_ALIVE_ACK = 0x08
     HEADER = 4
-    STREAK = 4                 # who asks ten times a second at random is in haste at one message of 400
-    ENOUGH = 1 << 18           # octets of answers at a time: a few requests could ask for gigabytes of them
+    # Short gaps in a row that mark a closed-loop client: 10 requests/s at random times reach this once in 400 messages.
+    STREAK = 4
+    # Octets of answers to one read of a stream: a few requests could ask for gigabytes.
+    MAX_ANSWERS = 1 << 18
 
 
-cdef class Tally:
-    """What all lanes of a registrar have served and nobody has asked for yet."""
-
-    def take(self) -> tuple[int, int, int, int]:
-        """Resolutions, acknowledgements, re-registrations and registrations since it was called last."""
-        cdef tuple taken = (self.resolutions, self.acknowledgements, self.renewals, self.registrations)
-        self.resolutions = self.acknowledgements = self.renewals = self.registrations = 0
-        return taken
+cdef class LaneCounters:
+    """How many messages all lanes of a registrar have served since it started, by kind, and how many they declined."""
 
 
-cdef class Lane:
-    """What it does not serve is unchanged, and has taken nothing from the rates: it must go the readable way."""
+cdef class LaneContext:
+    """What all lanes of one registrar share. ``unconfirmed`` and ``claims`` are ownership's: they change in place."""
 
     def __cinit__(
         self,
         Handlespace handlespace not None,
-        Tally tally not None,
-        uint64_t number,
-        Terms terms not None,
-        Guest guest not None,
-        Bucket registrations not None,
-        Bucket resolutions not None,
-        set subscriptions not None,
+        AdmissionLimits limits not None,
         set unconfirmed not None,
         dict claims not None,
     ) -> None:
         self.handlespace = handlespace
-        self.tally = tally
-        self.number = number
-        self.terms = terms
-        self.guest = guest
-        self.registrations = registrations
-        self.resolutions = resolutions
-        self.subscriptions = subscriptions
+        self.counters = LaneCounters()
+        self.limits = limits
         self.unconfirmed = unconfirmed
         self.claims = claims
 
+
+cdef class Lane:
+    """The lane of association ``number``. A registrant without ASAP transport cannot register over it.
+
+    ``renewed`` is called without arguments before the answer goes out, if the message has appended to
+    handlespace.updated, or has armed a timer that expires before the time that the wheel has last announced.
+    ``used`` is set by each message served, for whoever looks for idle associations and clears it.
+    ``load_meter`` records each message served, if there is one.
+    """
+
+    def __cinit__(
+        self,
+        LaneContext context not None,
+        uint64_t number,
+        Registrant registrant not None,
+        Bucket registrations not None,
+        Bucket resolutions not None,
+        set subscriptions not None,
+    ) -> None:
+        self.context = context
+        self.space = &context.handlespace.space
+        self.number = number
+        self.registrant = registrant
+        self.registrations = registrations
+        self.resolutions = resolutions
+        self.subscriptions = subscriptions
+
     cdef object answer_to(self, const uint8_t *octets, size_t size, uint64_t now):
-        """The answer's octets, b"" where none is due, None for the readable way."""
+        """Serve one message: its answer, b"" if it needs none; None if the lane declines it."""
+        cdef LaneContext context = self.context
         cdef Bucket bucket = None
         cdef object answer
         cdef bint added = False
@@ -75,85 +93,85 @@ cdef class Lane:
             bucket = self.resolutions
         elif kind == REGISTRATION:
             bucket = self.registrations
-            if self.handlespace.heeded:
-                updated = self.handlespace.updated
-        elif kind != ENDPOINT_KEEP_ALIVE_ACK or self.claims:
+            if context.handlespace.record_renewals:
+                updated = context.handlespace.updated
+        elif kind != ENDPOINT_KEEP_ALIVE_ACK or context.claims:
             return None
         if bucket is not None and not bucket.take_one(<int64_t>now):
             return None
-        answer = answer_fast(&self.handlespace.space, octets, size, self.number, now, updated)
-        if answer is None and kind == REGISTRATION and not self.claims:
+        answer = answer_fast(self.space, octets, size, self.number, now, updated)
+        if answer is None and kind == REGISTRATION and not context.claims:
             answer = admit(
-                &self.handlespace.space, self.terms, self.guest, octets, size, self.number, now, updated, &added,
+                self.space, context.limits, self.registrant, octets, size, self.number, now, updated, &added,
             )
         if answer is None:
             if bucket is not None:
                 bucket.put_back()
             return None
         self.used = True
-        if self.unconfirmed and kind != HANDLE_RESOLUTION:
+        if context.unconfirmed and kind != HANDLE_RESOLUTION:
             self.confirm(octets, size, now)
         if kind == HANDLE_RESOLUTION:
-            self.tally.resolutions += 1
+            context.counters.resolutions += 1
         elif added:
-            self.tally.registrations += 1
+            context.counters.registrations += 1
         elif kind == REGISTRATION:
-            self.tally.renewals += 1
+            context.counters.reregistrations += 1
         else:
-            self.tally.acknowledgements += 1
+            context.counters.acknowledgements += 1
         return answer
 
     cdef int confirm(self, const uint8_t *octets, size_t size, uint64_t now) except -1:
-        """A PE has spoken: if it was taken over, that it is ours is certain now, and to be told."""
-        cdef Space *space = &self.handlespace.space
-        cdef Parameter parameters[MOST_PARAMETERS]
+        """Confirm ownership of the PE that sent the message, if it was taken over: peers must be informed."""
+        cdef Parameter parameters[MAX_PARAMETERS]
         cdef Pool *pool
         cdef Element *element
         cdef tuple name
         split(octets, size, parameters)
-        pool = find_pool(space, parameters[0].octets + 4, parameters[0].length - 4)
+        pool = find_pool(self.space, parameters[0].octets + 4, parameters[0].length - 4)
         if pool is NULL:
             return 0
-        element = find_in(space, pool, load_u32(parameters[1].octets + 4))
+        element = find_in(self.space, pool, load_u32(parameters[1].octets + 4))
         if element is NULL:
             return 0
         name = (<object>pool.handle, identifier_of(element))
-        if name in self.unconfirmed:
-            self.unconfirmed.discard(name)
+        if name in self.context.unconfirmed:
+            self.context.unconfirmed.discard(name)
             if octets[0] == ENDPOINT_KEEP_ALIVE_ACK:
-                rearm_life(space, element, now)
-                self.handlespace.updated.append(name)
+                restart_life(self.space, element, now)
+                self.context.handlespace.updated.append(name)
         return 0
 
-    cdef int beat(self, uint64_t now) except -1:
-        """Tell of a message. It comes in haste where STREAK before it did not keep their distance either."""
-        if now - self.last < self.pulse.near:
-            self.streak += 1
+    cdef int record(self, uint64_t now) except -1:
+        """Count a message for the load meter; closed-loop if STREAK short gaps in a row precede it."""
+        if now - self.last_recorded < self.load_meter.short_gap:
+            self.short_gaps += 1
         else:
-            self.streak = 0
-        self.last = now
-        return self.pulse.beat(now, self.streak >= STREAK)
+            self.short_gaps = 0
+        self.last_recorded = now
+        return self.load_meter.record(now, self.short_gaps >= STREAK)
 
     cdef object serve_one(self, const uint8_t *octets, size_t size, uint64_t now):
-        """The same, with what it leads to done."""
+        """Serve one message for a transport: answer it, record the load, and call ``renewed`` if needed."""
         cdef object answer = self.answer_to(octets, size, now)
-        if answer is not None and self.pulse is not None:
-            self.beat(now)
+        if answer is not None and self.load_meter is not None:
+            self.record(now)
         if answer is not None and self.renewed is not None:
-            if self.handlespace.space.wheel.early or (octets[0] == REGISTRATION and self.handlespace.updated):
+            if self.space.wheel.early or (octets[0] == REGISTRATION and self.context.handlespace.updated):
                 self.renewed()
         return answer
 
     def answer(self, bytes data not None, uint64_t now) -> bytes:
-        """The answer to one message; b"" where none is due, None for the readable way. ``now`` in microseconds."""
+        """Serve one message for the readable way: its answer, b"" if it needs none; None if the lane declines it. The
+        caller must do what ``renewed`` stands for. ``now`` in microseconds."""
         return self.answer_to(<const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data), now)
 
-    cdef int look(self, const uint8_t *octets, size_t size) noexcept:
-        """Look ahead to what the next messages will touch; how many they are, an incomplete one among them."""
-        cdef Message messages[MOST_AHEAD]
+    cdef int prefetch(self, const uint8_t *octets, size_t size) noexcept:
+        """Prefetch the memory that the next messages will touch; their number, an incomplete last one included."""
+        cdef Message messages[MAX_PREFETCHED]
         cdef int count = 0
         cdef size_t length, at = 0
-        while size - at >= HEADER and count < MOST_AHEAD:
+        while size - at >= HEADER and count < MAX_PREFETCHED:
             length = (<size_t>load_u16(octets + at + 2) + 3) & ~<size_t>3
             messages[count].octets = octets + at
             messages[count].size = min(length, size - at)
@@ -161,12 +179,13 @@ cdef class Lane:
             if length < HEADER or size - at < length:
                 break
             at += length
-        look_ahead(&self.handlespace.space, messages, count)
+        prefetch_messages(self.space, messages, count)
         return count
 
     def serve(self, bytes data not None, double seconds) -> tuple[bytes, int]:
-        """The answers to the complete messages at the beginning of a stream's octets, up to the first that must go the
-        readable way or comes after ENOUGH answers; and how many octets they were."""
+        """Serve the complete messages at the beginning of a stream's octets: (their answers, octets served).
+
+        Stops before the first message that the lane declines, and once the answers have MAX_ANSWERS octets."""
         cdef size_t served = 0
         cdef bytes answers = self.serve_octets(
             <const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data), <uint64_t>(seconds * 1e6), &served
@@ -177,13 +196,13 @@ cdef class Lane:
         cdef size_t at = 0, answered = 0, length
         cdef bytes answer, only = b""
         cdef list answers = None
-        cdef bint large = is_large(&self.handlespace.space)
-        cdef int seen = 0
-        while size - at >= HEADER and answered < ENOUGH:
+        cdef bint large = is_large(self.space)
+        cdef int prefetched = 0
+        while size - at >= HEADER and answered < MAX_ANSWERS:
             if large:
-                if not seen:
-                    seen = self.look(octets + at, size - at)
-                seen -= 1
+                if not prefetched:
+                    prefetched = self.prefetch(octets + at, size - at)
+                prefetched -= 1
             length = (<size_t>load_u16(octets + at + 2) + 3) & ~<size_t>3
             if length < HEADER or size - at < length:
                 break

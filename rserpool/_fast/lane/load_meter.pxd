@@ -1,15 +1,15 @@
-"""How many messages come, and from whom; see pulse.pyx."""
+"""The load that all lanes of a server see together."""
 
 from libc.stdint cimport uint32_t, uint64_t
 
 
-cdef class Pulse:
-    cdef uint64_t near               # microseconds
-    cdef uint64_t began              # the round
-    cdef uint32_t count              # of its messages
-    cdef uint32_t hasty              # of these
+cdef class LoadMeter:
+    cdef uint64_t short_gap          # microseconds
+    cdef uint64_t round_began        # microseconds
+    cdef uint32_t count              # messages in this round
+    cdef uint32_t closed_loop        # of these
     cdef readonly bint dense
-    cdef public bint told            # on_dense was called, and whom it calls has not said that it may be again
+    cdef public bint notified
     cdef object on_dense
 
-    cdef int beat(self, uint64_t now, bint hasty) except -1
+    cdef int record(self, uint64_t now, bint closed_loop) except -1

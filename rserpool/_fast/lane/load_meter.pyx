@@ -1,38 +1,42 @@
-"""Whether messages come so densely, and so few of them from whoever waits for an answer before it asks again, that all
-of them may wait a little; see registrar/moderation.py."""
+"""Decides when load is high and mostly open-loop, so that batching wake-ups is worthwhile (registrar/moderation.py)."""
 
 from libc.stdint cimport uint64_t
 
 cdef enum:
-    ROUND = 256                      # messages after which it is decided anew
-    LONGEST = 51200                  # microseconds that a round takes where messages are dense: 5 000 a second
-    MOST_HASTY = 8                   # of them: one client in a closed loop, which rests slow down, is more of 120 000/s
+    ROUND = 256                      # messages between two decisions
+    LONGEST = 51200                  # microseconds that a round may take while load is high: 5 000 messages a second
+    # Closed-loop messages that a round may have. A single closed-loop client, which rests would slow down, sends more
+    # than that of 120 000 messages a second.
+    MAX_CLOSED_LOOP = 8
 
 
-cdef class Pulse:
-    """What all lanes of a registrar count together. ``near``: how many microseconds apart the messages of an
-    association are, at most, that is in haste. ``on_dense`` is called at a message while they are dense, and not again
-    while ``told``."""
+cdef class LoadMeter:
+    """One meter for all lanes. ``short_gap``: two messages of one association that are fewer microseconds apart count
+    as closed-loop: the client waits for each answer before it asks again.
 
-    def __cinit__(self, uint64_t near, on_dense not None) -> None:
-        self.near = near
+    While load is ``dense``, a message calls ``on_dense`` and sets ``notified``; no further call follows until the owner
+    clears ``notified``."""
+
+    def __cinit__(self, uint64_t short_gap, on_dense not None) -> None:
+        self.short_gap = short_gap
         self.on_dense = on_dense
 
-    cdef int beat(self, uint64_t now, bint hasty) except -1:
+    cdef int record(self, uint64_t now, bint closed_loop) except -1:
         self.count += 1
-        if hasty:
-            self.hasty += 1
+        if closed_loop:
+            self.closed_loop += 1
         if self.count == ROUND:
-            self.dense = now - self.began <= LONGEST and self.hasty <= MOST_HASTY
-            self.began = now
-            self.count = self.hasty = 0
-        if self.dense and not self.told:
-            self.told = True
+            self.dense = now - self.round_began <= LONGEST and self.closed_loop <= MAX_CLOSED_LOOP
+            self.round_began = now
+            self.count = self.closed_loop = 0
+        if self.dense and not self.notified:
+            self.notified = True
             self.on_dense()
         return 0
 
-    def newcomer(self) -> None:
-        """An association came up. Others may be about to: nobody waits until the end of the next whole round."""
+    def start_round(self) -> None:
+        """Forget the load so far, because an association came up and more may follow: a closed-loop client would
+        otherwise wait until the end of the next whole round."""
         self.dense = False
-        self.count = self.hasty = 0
-        self.began = 0
+        self.count = self.closed_loop = 0
+        self.round_began = 0

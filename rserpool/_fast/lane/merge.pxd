@@ -1,20 +1,18 @@
-"""What peers tell of their elements, taken in as octets; see merge.pyx."""
+"""Merges pool elements that peer registrars send, as octets."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from rserpool._fast.handlespace.handlespace cimport Handlespace
 from rserpool._fast.codec.canonical cimport Scan
+from rserpool._fast.handlespace.handlespace cimport Handlespace
 
 
 cdef class Merger:
-    """One per registrar."""
-
     cdef Handlespace handlespace
     cdef size_t handle_octets
     cdef size_t pools
     cdef size_t elements_per_home
-    cdef dict watchers               # of pools: of these a change is told
+    cdef dict watchers               # by pool handle; changes in place
     cdef object changed
 
     cdef bint take(

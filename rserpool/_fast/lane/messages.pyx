@@ -1,24 +1,27 @@
-"""The fast lane; see lane.pxd. Whatever it is not sure of it leaves, unchanged, to the readable way."""
+"""The three messages that a registrar sees most, from received octets to answered octets.
+
+Served: the resolution, without subscription, of a known pool; the acknowledgement of a keep-alive by a PE of ours over
+its own association; a re-registration of such a PE that changes only the values of an adaptive policy. Every other
+message is declined without side effect, and goes the readable way.
+"""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
-from rserpool._fast.handlespace.answers cimport put_parameter, resolution_of
-from rserpool._fast.codec.cursor cimport (
-    Cursor, Pen, left, load_u16, load_u32, padded, put_u8, put_u16, put_u32, reading, writing,
-)
-from rserpool._fast.handlespace.policies cimport policy_of
-from rserpool._fast.handlespace.records cimport (
-    KEEP_ALIVE_TAG, LIFE_TAG, MARKED, PROBED, Pool, Run, identifier_of, octets_of,
-)
-from rserpool._fast.base.rng cimport random_below
 from rserpool._fast.codec.canonical cimport (
     HOME_OFFSET, LIFE_OFFSET, PE_IDENTIFIER, POOL_ELEMENT, POOL_HANDLE, RESOLUTION_ITEMS, TRANSPORT_OFFSET,
 )
+from rserpool._fast.codec.cursor cimport (
+    Cursor, Pen, left, load_u16, load_u32, padded, put_u8, put_u16, put_u32, reading, writing,
+)
+from rserpool._fast.codec.walk cimport next_parameter
+from rserpool._fast.handlespace.answers cimport put_parameter, resolution_of
+from rserpool._fast.handlespace.policies cimport policy_of
+from rserpool._fast.handlespace.records cimport MARKED, PROBED, Pool, Run, identifier_of, octets_of
 from rserpool._fast.handlespace.storage cimport find_in, find_pool, refresh_element
-from rserpool._fast.base.wheel cimport arm, disarm
+from rserpool._fast.handlespace.timing cimport restart_keep_alive, restart_life
 
 cdef enum:
     REGISTRATION = 0x01
@@ -26,30 +29,24 @@ cdef enum:
     HANDLE_RESOLUTION = 0x05
     ENDPOINT_KEEP_ALIVE_ACK = 0x08
     SUBSCRIBE = 0x01
-    ADAPTIVE = 4               # of the policy types, the top four bits (RFC 5356 7)
+    ADAPTIVE = 4               # top four bits of the adaptive policy types (RFC 5356 7)
 
 
 cdef int split(const uint8_t *data, size_t size, Parameter *parameters) noexcept nogil:
-    """The number of parameters of a message, -1 if it has more than two or its lengths do not agree.
+    """Find the parameters of a message: their number, or -1 if there are more than two or the lengths do not agree.
 
     The Message Length may or may not count the final padding, which must be there (RFC 5354 4).
     """
-    cdef Cursor c = reading(data, size)
+    cdef Cursor c
     cdef size_t unpadded = 4
     cdef int count = 0
     if size < 4 or size > 65535:
         return -1
-    c.at += 4
+    c = reading(data + 4, size - 4)
     while left(&c):
-        if count == MOST_PARAMETERS or left(&c) < 4:
+        if count == MAX_PARAMETERS or not next_parameter(&c, &parameters[count]):
             return -1
-        parameters[count].type = load_u16(c.at)
-        parameters[count].length = load_u16(c.at + 2)
-        parameters[count].octets = c.at
-        if parameters[count].length < 4 or padded(parameters[count].length) > left(&c):
-            return -1
-        unpadded = <size_t>(c.at - data) + parameters[count].length
-        c.at += padded(parameters[count].length)
+        unpadded = <size_t>(parameters[count].octets - data) + parameters[count].length
         count += 1
     if load_u16(data + 2) != size and load_u16(data + 2) != unpadded:
         return -1
@@ -75,12 +72,6 @@ cdef bytes resolve(Space *space, const uint8_t *data, const Parameter *parameter
     return resolution_of(space, pool, items, False, True)
 
 
-cdef uint64_t jittered(Space *space, uint64_t now) noexcept nogil:
-    """``now`` and the keep-alive interval, give or take a half of it."""
-    cdef uint64_t interval = space.keep_alive_interval
-    return now + interval - interval // 2 + random_below(&space.rng, interval // 2 * 2 + 1)
-
-
 cdef bytes acknowledge(Space *space, const Parameter *parameters, int count, uint64_t connection, uint64_t now):
     cdef Pool *pool
     cdef Element *element
@@ -93,12 +84,12 @@ cdef bytes acknowledge(Space *space, const Parameter *parameters, int count, uin
     if element is NULL or element.connection != connection or element.home != space.own:
         return None
     element.flags &= <uint8_t>~PROBED
-    arm(space.wheel, &element.keep_alive, jittered(space, now), KEEP_ALIVE_TAG)
+    restart_keep_alive(space, element, now)
     return b""
 
 
 cdef bint differs_in_policy_only(const Space *space, const Element *element, const Parameter *given) noexcept nogil:
-    """Whether the given Pool Element is that PE but for the values of its policy; the home may also be unset."""
+    """True if the given Pool Element equals that PE except for the values of its policy. Its home may be unset."""
     cdef Run *run = element.run
     cdef const uint8_t *known = octets_of(run)
     cdef uint32_t home
@@ -113,17 +104,8 @@ cdef bint differs_in_policy_only(const Space *space, const Element *element, con
     return given.length == run.asap_length or memcmp(given.octets + rest, known + rest, run.length - rest) == 0
 
 
-cdef int rearm_life(Space *space, Element *element, uint64_t now) except -1:
-    cdef uint32_t life = load_u32(octets_of(element.run) + LIFE_OFFSET)
-    if life & 0x80000000u:
-        disarm(space.wheel, &element.life)
-    else:
-        arm(space.wheel, &element.life, now + min(life * space.life_unit, space.life_limit), LIFE_TAG)
-    return 0
-
-
 cdef inline bint renewable(uint32_t policy_type) noexcept nogil:
-    """Whether new values of that policy are taken as they are: those of the adaptive policies of RFC 5356 are."""
+    """True for the adaptive policies of RFC 5356, whose new values are accepted as they are."""
     return policy_of(policy_type).type != 0 and (policy_type >> 28) == ADAPTIVE
 
 
@@ -150,8 +132,8 @@ cdef bytes renew(
     memcpy(octets_of(run) + run.policy_at, parameters[1].octets + run.policy_at, run.asap_length - run.policy_at)
     element.flags &= <uint8_t>~(MARKED | PROBED)
     refresh_element(element)
-    rearm_life(space, element, now)
-    arm(space.wheel, &element.keep_alive, jittered(space, now), KEEP_ALIVE_TAG)
+    restart_life(space, element, now)
+    restart_keep_alive(space, element, now)
     return answer
 
 
@@ -173,8 +155,9 @@ cdef bytes registration_response(const Element *element):
 cdef object answer_fast(
     Space *space, const uint8_t *octets, size_t size, uint64_t connection, uint64_t now, list updated,
 ):
-    """The whole answer, b"" where none is due, None where the message must go the readable way."""
-    cdef Parameter parameters[MOST_PARAMETERS]
+    """Serve one message: its answer, b"" if it needs none; None if it is declined. Appends (pool handle, identifier) of
+    a re-registered PE to ``updated``, unless that is None."""
+    cdef Parameter parameters[MAX_PARAMETERS]
     cdef int count = split(octets, size, parameters)
     if count < 1 or parameters[0].type != POOL_HANDLE:
         return None

@@ -1,4 +1,4 @@
-"""Memory fetched ahead: what the messages of one wake-up will touch, for all of them at once; see ahead.pyx."""
+"""Prefetches the memory that the messages of one wake-up will touch, for all of them at once."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t
@@ -6,7 +6,7 @@ from libc.stdint cimport uint8_t
 from rserpool._fast.handlespace.records cimport Space
 
 cdef enum:
-    MOST_AHEAD = 32        # messages: what is fetched for them fits into the second-level cache
+    MAX_PREFETCHED = 32    # messages: the memory of so many fits into the second-level cache
 
 
 cdef struct Message:
@@ -14,9 +14,9 @@ cdef struct Message:
     size_t size
 
 
-cdef void look_ahead(Space *space, const Message *messages, int count) noexcept nogil
+cdef void prefetch_messages(Space *space, const Message *messages, int count) noexcept nogil
 
 
 cdef inline bint is_large(const Space *space) noexcept nogil:
-    """Whether looking ahead gains anything."""
+    """True if prefetching gains anything."""
     return space.size >= space.large

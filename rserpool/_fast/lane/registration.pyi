@@ -1,4 +1,4 @@
-class Terms:
+class AdmissionLimits:
     def __new__(
         cls,
         *,
@@ -8,8 +8,8 @@ class Terms:
         elements_per_association: int,
         addresses: int,
         shortest_life: int,
-    ) -> Terms: ...
+    ) -> AdmissionLimits: ...
 
-class Guest:
+class Registrant:
     elements: int
-    def __new__(cls, hosts: bytes, asap: bytes) -> Guest: ...
+    def __new__(cls, hosts: bytes, asap: bytes) -> Registrant: ...

@@ -1,34 +1,36 @@
-"""Registrations that can be accepted as they stand: the common case of RFC 5352 3.1, without a Python object.
+"""Registrations that are accepted as they stand: the common case of RFC 5352 3.1, without a Python object.
 
-Whatever would be refused, changed or questioned is left, untouched, to protocol/registrar/asap/acceptance.py and
-protocol/registrar/asap/dispatch.py, which alone know why; what is accepted here they would accept, with the same
-octets.
+Registrations that would be refused or changed are declined without side effect: protocol/registrar/asap knows the
+reasons. It would accept each registration that is accepted here, and store the same octets.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
-from rserpool._fast.codec.cursor cimport Cursor, left, load_u16, load_u32, padded, reading, store_u16
-from rserpool._fast.lane.messages cimport MOST_PARAMETERS, Parameter, jittered, rearm_life, registration_response, split
-from rserpool._fast.handlespace.policies cimport policy_of
-from rserpool._fast.handlespace.records cimport KEEP_ALIVE_TAG, PROBED, Element, Policy, Pool, identifier_of
 from rserpool._fast.codec.canonical cimport (
     LIFE_OFFSET, OPAQUE_TRANSPORT, POOL_ELEMENT, POOL_HANDLE, TRANSPORT_OFFSET, Scan, canonical,
 )
+from rserpool._fast.codec.cursor cimport Cursor, left, load_u16, load_u32, padded, reading, store_u16
+from rserpool._fast.codec.walk cimport Parameter, next_parameter
+from rserpool._fast.handlespace.policies cimport policy_of
+from rserpool._fast.handlespace.records cimport PROBED, Element, Policy, Pool, identifier_of
 from rserpool._fast.handlespace.storage cimport UPDATED, find_in, find_pool, place_element, verdict_on
-from rserpool._fast.base.wheel cimport arm
+from rserpool._fast.handlespace.timing cimport restart_keep_alive, restart_life
+from rserpool._fast.lane.messages cimport MAX_PARAMETERS, registration_response, split
 
 cdef enum:
     DCCP_TRANSPORT = 0x0003
     WEIGHTED_RANDOM = 0x00000004
-    FIRST_PRIVATE_POLICY = 0xB0000000   # some of rsplib's need the distance, some end its registrars
+    FIRST_PRIVATE_POLICY = 0xB0000000   # rsplib's: some need the distance, some crash its registrars
     INFINITE = 0xFFFFFFFF
-    ROOM = 2048                # octets of a parameter with its ASAP transport; larger ones are rare
-    MOST_ADDRESSES = 16
+    ROOM = 2048                # octets of a Pool Element parameter with its ASAP transport; larger ones are declined
+    MAX_ADDRESSES = 16
 
 
-cdef class Terms:
+cdef class AdmissionLimits:
+    """Bounds that a registration must keep to (settings/limits.py). One record for all associations of a registrar."""
+
     def __cinit__(
         self, *, size_t handle_octets, size_t pools, size_t elements_per_pool, size_t elements_per_association,
         size_t addresses, uint64_t shortest_life,
@@ -38,48 +40,52 @@ cdef class Terms:
         self.elements_per_pool = elements_per_pool
         self.elements_per_association = elements_per_association
         self.addresses = addresses
-        self.shortest = shortest_life
+        self.shortest_life = shortest_life
 
 
-cdef class Guest:
+cdef class Registrant:
+    """The far end of an association over which PEs may register, and the number of its PEs.
+
+    ``hosts``: the addresses that its PEs may register, as address parameters one after the other. ``asap``: the ASAP
+    transport parameter of its PEs; if it is empty, no registration is accepted."""
+
     def __cinit__(self, bytes hosts not None, bytes asap not None) -> None:
-        """Without ``asap`` nothing is accepted over that association."""
         self.hosts = hosts
         self.asap = asap
 
 
-cdef bint is_host(Guest guest, const uint8_t *address, size_t size) noexcept:
-    """Whether an address parameter is one of the association's."""
-    cdef Cursor c = reading(<const uint8_t *>PyBytes_AS_STRING(guest.hosts), <size_t>PyBytes_GET_SIZE(guest.hosts))
-    cdef size_t length
-    while left(&c) >= 4:
-        length = load_u16(c.at + 2)
-        if length == size and memcmp(c.at, address, size) == 0:
+cdef bint is_host(Registrant registrant, const Parameter *address) noexcept:
+    """True if an address parameter is one of the registrant's."""
+    cdef Cursor c = reading(
+        <const uint8_t *>PyBytes_AS_STRING(registrant.hosts), <size_t>PyBytes_GET_SIZE(registrant.hosts)
+    )
+    cdef Parameter host
+    while next_parameter(&c, &host):
+        if host.length == address.length and memcmp(host.octets, address.octets, host.length) == 0:
             return True
-        c.at += length
     return False
 
 
-cdef bint own_transport(Terms terms, Guest guest, const uint8_t *element, const Scan *scan) noexcept:
-    """Whether the user transport has just addresses of the association, each once, and a port (RFC 5352 2.2.1)."""
-    cdef const uint8_t *parameter = element + TRANSPORT_OFFSET
-    cdef Cursor c = reading(parameter, load_u16(parameter + 2))
-    cdef const uint8_t *seen[MOST_ADDRESSES]
-    cdef size_t length, count = 0, i
-    if scan.transport_type == OPAQUE_TRANSPORT or load_u16(parameter + 4) == 0 or scan.transport_use > 1:
+cdef bint own_transport(
+    AdmissionLimits limits, Registrant registrant, const uint8_t *element, const Scan *scan,
+) noexcept:
+    """True if the user transport has a port and lists only addresses of the registrant, each once (RFC 5352 2.2.1)."""
+    cdef const uint8_t *transport = element + TRANSPORT_OFFSET
+    cdef size_t head = 12 if scan.transport_type == DCCP_TRANSPORT else 8
+    cdef Cursor c
+    cdef Parameter seen[MAX_ADDRESSES + 1]
+    cdef size_t count = 0, i
+    if scan.transport_type == OPAQUE_TRANSPORT or load_u16(transport + 4) == 0 or scan.transport_use > 1:
         return False
-    c.at += 12 if scan.transport_type == DCCP_TRANSPORT else 8
-    while left(&c) >= 8:
-        length = load_u16(c.at + 2)
-        if count == MOST_ADDRESSES or length < 8 or length > left(&c) or not is_host(guest, c.at, length):
+    c = reading(transport + head, load_u16(transport + 2) - head)
+    while next_parameter(&c, &seen[count]):
+        if count == MAX_ADDRESSES or not is_host(registrant, &seen[count]):
             return False
         for i in range(count):
-            if load_u16(seen[i] + 2) == length and memcmp(seen[i], c.at, length) == 0:
+            if seen[i].length == seen[count].length and memcmp(seen[i].octets, seen[count].octets, seen[i].length) == 0:
                 return False
-        seen[count] = c.at
         count += 1
-        c.at += length
-    return count <= terms.addresses
+    return left(&c) == 0 and count <= limits.addresses
 
 
 cdef bint fits_policy(const uint8_t *element, const Scan *scan) noexcept nogil:
@@ -89,30 +95,31 @@ cdef bint fits_policy(const uint8_t *element, const Scan *scan) noexcept nogil:
     return scan.policy_type != WEIGHTED_RANDOM or load_u32(element + scan.policy_at + 8) != 0
 
 
-cdef bint lives_long_enough(Terms terms, const uint8_t *element) noexcept:
+cdef bint lives_long_enough(AdmissionLimits limits, const uint8_t *element) noexcept:
     cdef uint32_t life = load_u32(element + LIFE_OFFSET)
-    return life == <uint32_t>INFINITE or (life < 0x80000000u and life >= terms.shortest)
+    return life == <uint32_t>INFINITE or (life < 0x80000000u and life >= limits.shortest_life)
 
 
-cdef size_t complete(uint8_t *room, Guest guest, const uint8_t *element, Scan *scan) noexcept:
-    """The parameter with the ASAP transport, and its scan; 0 if there is no room for it."""
+cdef size_t complete(uint8_t *room, Registrant registrant, const uint8_t *element, Scan *scan) noexcept:
+    """Copy a Pool Element parameter and append the ASAP transport; its padded size, 0 if the room is too small. Adapts
+    the scan."""
     cdef size_t before = padded(scan.asap_length)
-    cdef size_t more = <size_t>PyBytes_GET_SIZE(guest.asap)
+    cdef size_t more = <size_t>PyBytes_GET_SIZE(registrant.asap)
     if before + more > ROOM:
         return 0
     memcpy(room, element, before)
-    memcpy(room + before, PyBytes_AS_STRING(guest.asap), more)
+    memcpy(room + before, PyBytes_AS_STRING(registrant.asap), more)
     scan.length = <uint16_t>(before + more)
     store_u16(room + 2, scan.length)
     return before + more
 
 
 cdef object admit(
-    Space *space, Terms terms, Guest guest, const uint8_t *octets, size_t size, uint64_t connection, uint64_t now,
-    list updated, bint *added,
+    Space *space, AdmissionLimits limits, Registrant registrant, const uint8_t *octets, size_t size,
+    uint64_t connection, uint64_t now, list updated, bint *added,
 ):
-    """The answer's octets, or None for the readable way, with nothing changed."""
-    cdef Parameter parameters[MOST_PARAMETERS]
+    """Accept a registration: its answer, and whether the PE is new. None, with nothing changed, if it is declined."""
+    cdef Parameter parameters[MAX_PARAMETERS]
     cdef const uint8_t *given
     cdef uint8_t room[ROOM]
     cdef size_t name_length
@@ -120,17 +127,17 @@ cdef object admit(
     cdef Pool *pool
     cdef Element *element = NULL
     cdef bytes handle
-    if PyBytes_GET_SIZE(guest.asap) == 0 or split(octets, size, parameters) != 2:
+    if PyBytes_GET_SIZE(registrant.asap) == 0 or split(octets, size, parameters) != 2:
         return None
     if parameters[0].type != POOL_HANDLE or parameters[1].type != POOL_ELEMENT:
         return None
     given = parameters[1].octets
     name_length = parameters[0].length - 4
-    if not 0 < name_length <= terms.handle_octets or not canonical(given, padded(parameters[1].length), &scan):
+    if not 0 < name_length <= limits.handle_octets or not canonical(given, padded(parameters[1].length), &scan):
         return None
-    if scan.identifier == 0 or not lives_long_enough(terms, given) or not fits_policy(given, &scan):
+    if scan.identifier == 0 or not lives_long_enough(limits, given) or not fits_policy(given, &scan):
         return None
-    if not own_transport(terms, guest, given, &scan):
+    if not own_transport(limits, registrant, given, &scan):
         return None
     pool = find_pool(space, parameters[0].octets + 4, name_length)
     if pool is not NULL:
@@ -140,11 +147,11 @@ cdef object admit(
     if element is not NULL:
         if element.connection != connection or element.home != space.own:
             return None
-    elif guest.elements >= <int64_t>terms.elements_per_association:
+    elif registrant.elements >= <int64_t>limits.elements_per_association:
         return None
-    elif space.pool_count >= terms.pools if pool is NULL else pool.size >= terms.elements_per_pool:
+    elif space.pool_count >= limits.pools if pool is NULL else pool.size >= limits.elements_per_pool:
         return None
-    if complete(room, guest, given, &scan) == 0:
+    if complete(room, registrant, given, &scan) == 0:
         return None
     if pool is not NULL:
         handle = <bytes>pool.handle
@@ -153,10 +160,10 @@ cdef object admit(
     added[0] = element is NULL
     element = place_element(space, pool, element, handle, room, &scan, <uint32_t>space.own.node.key0, connection)
     if added[0]:
-        guest.elements += 1
+        registrant.elements += 1
     element.flags &= <uint8_t>~PROBED
-    rearm_life(space, element, now)
-    arm(space.wheel, &element.keep_alive, jittered(space, now), KEEP_ALIVE_TAG)
+    restart_life(space, element, now)
+    restart_keep_alive(space, element, now)
     if updated is not None:
         updated.append((handle, identifier_of(element)))
     return registration_response(element)

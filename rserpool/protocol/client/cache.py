@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from rserpool._fast.handlespace.custom_policies import FIRST_PRIVATE, failure, follow
+from rserpool._fast.handlespace.custom_policies import FIRST_PRIVATE, choose_indices, failure
 from rserpool.messages import Policy, PolicyType
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.protocol.randomness import Randomness
@@ -174,7 +174,7 @@ class Cache:
         candidates = [(who, one.policy.values, entry.chosen[who]) for who, one in order.items()]
         seed = int(self._randomness.random() * SEEDS)
         try:
-            indices = follow(entry.policy_type, candidates, 1, entry.memory, seed) if candidates else None
+            indices = choose_indices(entry.policy_type, candidates, 1, entry.memory, seed) if candidates else None
         except (Exception, SystemExit) as error:
             self._complain(handle, entry.policy_type, failure(error))
             return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.lane.lane import Lane
-from rserpool._fast.lane.registration import Guest
+from rserpool._fast.lane.registration import Registrant
 from rserpool.messages import SCTPTransport, TCPTransport
 from rserpool.model.addresses import Address, plain, usable
 from rserpool.protocol.peer import Peer
@@ -22,7 +22,7 @@ class Association:
     resolutions: Bucket
     reports: Bucket
     errors: Bucket
-    guest: Guest
+    registrant: Registrant
     lane: Lane
     hosts: frozenset[Address]
     reachable: tuple[Address, ...]
@@ -32,9 +32,13 @@ class Association:
 
 
 def association(
-    number: int, peer: Peer, settings: Settings, now: int, lane: Callable[[Guest, Bucket, Bucket, set[bytes]], Lane]
+    number: int,
+    peer: Peer,
+    settings: Settings,
+    now: int,
+    lane: Callable[[Registrant, Bucket, Bucket, set[bytes]], Lane],
 ) -> Association:
-    """A new association whose buckets are full. ``lane`` makes its fast lane, given the guest, the buckets of
+    """A new association whose buckets are full. ``lane`` makes its fast lane, given the registrant, the buckets of
     registrations and of resolutions, and the subscriptions."""
     limits = settings.limits
     registrations = Bucket(limits.registration_rate, limits.registration_burst, now)
@@ -42,7 +46,7 @@ def association(
     subscriptions: set[bytes] = set()
     hosts = frozenset(map(plain, peer.addresses))
     reachable = usable(peer.addresses, settings.address_scope)[: limits.addresses_per_transport]
-    guest = guest_at(peer, reachable)
+    registrant = registrant_at(peer, reachable)
     return Association(
         number=number,
         peer=peer,
@@ -50,19 +54,19 @@ def association(
         resolutions=resolutions,
         reports=Bucket(limits.report_rate, limits.report_rate, now),
         errors=Bucket(limits.errors_per_second, limits.errors_burst, now),
-        guest=guest,
-        lane=lane(guest, registrations, resolutions, subscriptions),
+        registrant=registrant,
+        lane=lane(registrant, registrations, resolutions, subscriptions),
         subscriptions=subscriptions,
         hosts=hosts,
         reachable=reachable,
     )
 
 
-def guest_at(peer: Peer, reachable: tuple[Address, ...]) -> Guest:
+def registrant_at(peer: Peer, reachable: tuple[Address, ...]) -> Registrant:
     """Who may register elements over the association: over SCTP, where an address reaches far enough (RFC 5352 2.1,
     2.2.1)."""
     if not peer.sctp or not reachable:
-        return Guest(b"", b"")
+        return Registrant(b"", b"")
     asap = SCTPTransport(port=peer.port, transport_use=0, addresses=reachable)
     hosts = b"".join(TCPTransport(port=0, address=address).encode()[8:] for address in reachable)
-    return Guest(hosts, asap.encode())
+    return Registrant(hosts, asap.encode())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.views import PoolElementView
-from rserpool._fast.lane.takeover import await_elements, greet
+from rserpool._fast.lane.takeover import home_keep_alives, start_answer_timers
 from rserpool.messages import decode_transport
 from rserpool.model.addresses import Address, plain
 from rserpool.model.numbers import MICROSECONDS
@@ -129,7 +129,7 @@ class Custody:
             return
         call.names += names
         if call.out:
-            await_elements(self._asap.handlespace, names, now + ADOPTION * self._asap.timeout)
+            start_answer_timers(self._asap.handlespace, names, now + ADOPTION * self._asap.timeout)
 
     def _called(self, place: Place) -> list[Name]:
         """The call to a place is over, one way or the other; its elements."""
@@ -159,7 +159,7 @@ class Custody:
             if call is None:
                 continue
             call.out = True
-            if await_elements(self._asap.handlespace, call.names, deadline):
+            if start_answer_timers(self._asap.handlespace, call.names, deadline):
                 actions.append(Connect(Protocol.ASAP, *place))
             else:
                 self._called(place)
@@ -199,10 +199,10 @@ class Custody:
         deadline = now + ADOPTION * asap.timeout
         peer = asap.associations.get(number)
         if peer is None:
-            await_elements(asap.handlespace, names, deadline)
+            start_answer_timers(asap.handlespace, names, deadline)
             return []
-        messages, joined = greet(asap.handlespace, names, number, deadline)
-        peer.guest.elements += joined
+        messages, joined = home_keep_alives(asap.handlespace, names, number, deadline)
+        peer.registrant.elements += joined
         asap.counters["keep-alives"] += len(messages)
         return [SendRow(number, messages)] if messages else []
 

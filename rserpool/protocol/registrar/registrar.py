@@ -138,7 +138,7 @@ class Registrar:
     def _complete(self, actions: list[Action]) -> list[Action]:
         """The actions with ENRP's own, and with each update told to the peers in its place. The handlespace learns
         whether lanes are to tell of renewals at all."""
-        self.handlespace.heeded = bool(self.enrp.peers or self.asap.subscriptions.watchers)
+        self.handlespace.record_renewals = bool(self.enrp.peers or self.asap.subscriptions.watchers)
         told = self.enrp.drain()
         for action in actions:
             if isinstance(action, Update):

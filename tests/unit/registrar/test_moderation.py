@@ -7,20 +7,18 @@ from typing import cast
 
 import pytest
 
-from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace
-from rserpool._fast.lane.lane import Lane, Tally
-from rserpool._fast.lane.registration import Guest, Terms
+from rserpool._fast.lane.lane import Lane
 from rserpool.cli.rsplib_config import Setup
 from rserpool.registrar.config import Config, load
 from rserpool.registrar.moderation import Moderation, moderation_of
 from rserpool.settings.checks import ConfigError
 from rserpool.settings.server import ServerOptions
 from tests.support import elements as e
+from tests.support.lanes import lane_of
 
 INTERVAL = 0.00025
-TERMS = Terms(handle_octets=255, pools=9, elements_per_pool=9, elements_per_association=9, addresses=9, shortest_life=1)
 RESOLVE = e.message(5, e.handle_parameter(b"Echo1"))
 UNKNOWN = e.message(5, e.handle_parameter(b"Nobody"))
 ROUND = 256
@@ -42,8 +40,7 @@ class World:
         self.lanes = [self.lane(number) for number in range(1, associations + 1)]
 
     def lane(self, number: int) -> Lane:
-        bucket = Bucket(1e9, 1e9, 0)
-        lane = Lane(self.space, Tally(), number, TERMS, Guest(b"", b""), bucket, bucket, set(), set(), {})
+        lane = lane_of(self.space, number)
         self.moderation.attend(lane)
         return lane
 

@@ -6,18 +6,16 @@ from collections import deque
 
 import pytest
 
-from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace
-from rserpool._fast.lane.lane import Lane, Tally
-from rserpool._fast.lane.registration import Guest, Terms
+from rserpool._fast.lane.lane import Lane
 from rserpool.transport.interface import AssociationGone, Attaching, Endpoint
 from tests.support import elements
+from tests.support.lanes import lane_of
 from tests.unit.transport.conftest import Run
 from tests.unit.transport.support import HOST, Recorder, message, transport
 
 REQUEST = bytes.fromhex("05000018 0009000c 4563686f 506f6f6c 803f0008 00000014")
-TERMS = Terms(handle_octets=9, pools=9, elements_per_pool=99, elements_per_association=99, addresses=9, shortest_life=1)
 REQUESTS = {"usrsctp": 4_000, "kernel": 16_000}
 OTHERS = 7
 """Each so manieth message goes the readable way."""
@@ -29,7 +27,7 @@ def lane_of_one_pool() -> Lane:
     space.large = 0
     for number in range(1, 24):
         space.register(b"EchoPool", elements.element(number, elements.RR, ()), home=7, connection=1)
-    return Lane(space, Tally(), 1, TERMS, Guest(b"", b""), Bucket(1e6, 1e6, 0), Bucket(1e6, 1e6, 0), set(), set(), {})
+    return lane_of(space)
 
 
 class Server(Recorder):

@@ -13,7 +13,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
-from rserpool._fast.lane.prefetch cimport MOST_AHEAD, Message, is_large, look_ahead
+from rserpool._fast.lane.prefetch cimport MAX_PREFETCHED, Message, is_large, prefetch_messages
 from rserpool._fast.io.usrsctp.events cimport (
     READABLE, Event, Queue, events_close, events_from, events_key, events_of, events_open, events_receive, events_take,
     events_upcall,
@@ -315,16 +315,16 @@ cdef class Socket(Associations):
 
     cdef int look_on(self, const Queue *queue) noexcept:
         """Look ahead to what the next messages will touch; how many events they are."""
-        cdef Message messages[MOST_AHEAD]
+        cdef Message messages[MAX_PREFETCHED]
         cdef const Event *event
-        cdef int i, count = <int>min(queue.tail - queue.head, <size_t>MOST_AHEAD)
+        cdef int i, count = <int>min(queue.tail - queue.head, <size_t>MAX_PREFETCHED)
         if self.handlespace is None or not is_large(&self.handlespace.space):
             return count
         for i in range(count):
             event = &queue.events[queue.head + <size_t>i]
             messages[i].octets = <const uint8_t *>event.data
             messages[i].size = event.length if event.data != NULL else 0
-        look_ahead(&self.handlespace.space, messages, count)
+        prefetch_messages(&self.handlespace.space, messages, count)
         return count
 
     cdef int stir(self) except -1:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rserpool._fast.lane.registration import Terms
+from rserpool._fast.lane.registration import AdmissionLimits
 from rserpool.errors import Cause
 from rserpool.messages import (
     POLICY_VALUES,
@@ -131,11 +131,11 @@ def acceptable(request: Registration, association: Association, settings: Settin
     )
 
 
-def terms(settings: Settings) -> Terms:
+def admission_limits(settings: Settings) -> AdmissionLimits:
     """What the fast lane must know to accept by itself what ``acceptable`` would not change."""
     limits, profile = settings.limits, settings.profile
     shortest = -(-round(limits.min_registration_life * 1_000_000) // profile.registration_life_unit)
-    return Terms(
+    return AdmissionLimits(
         handle_octets=min(profile.max_pool_handle, limits.pool_handle_octets),
         pools=limits.pools,
         elements_per_pool=limits.elements_per_pool,

@@ -13,8 +13,8 @@ from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace, Timer, Verdict
 from rserpool._fast.handlespace.views import PoolElementView
 from rserpool._fast.lane.keep_alive import probe
-from rserpool._fast.lane.lane import Lane, Tally
-from rserpool._fast.lane.registration import Guest
+from rserpool._fast.lane.lane import Lane, LaneContext
+from rserpool._fast.lane.registration import Registrant
 from rserpool.errors import Cause, RemoteProtocolError
 from rserpool.messages import (
     AsapError,
@@ -38,7 +38,7 @@ from rserpool.protocol.peer import Peer
 from rserpool.protocol.policy_failures import Complaints
 from rserpool.protocol.randomness import Randomness
 from rserpool.protocol.registrar.actions import Action, Announce, Update
-from rserpool.protocol.registrar.asap.acceptance import Refusal, acceptable, life_microseconds, terms
+from rserpool.protocol.registrar.asap.acceptance import Refusal, acceptable, admission_limits, life_microseconds
 from rserpool.protocol.registrar.asap.announcing import Announcing
 from rserpool.protocol.registrar.asap.answers import because, deregistered, refused
 from rserpool.protocol.registrar.asap.coalescing import Coalescing
@@ -72,8 +72,6 @@ class AsapRegistrar:
         self.settings = settings
         self.handlespace = handlespace
         self._counters: Counter[str] = Counter()
-        self._tally = Tally()
-        self._terms = terms(settings)
         self.associations: dict[int, Association] = {}
         self._hosts: Counter[Address | None] = Counter()
         self.announcing = Announcing(settings)
@@ -83,6 +81,8 @@ class AsapRegistrar:
         self._now = 0
         self._probes: dict[tuple[bytes, int], Bucket] = {}
         self.custody = Custody(self, wheel, slices)
+        self.lanes = LaneContext(handlespace, admission_limits(settings), self.custody.unconfirmed, self.custody.claims)
+        self._lane_totals = dict.fromkeys(FAST_COUNTERS, 0)
         self.mirrored: Callable[[], bool] = lambda: True
         """Whether anybody wants to be told of renewals."""
         self._updates = Coalescing(wheel, settings.peer_update_window * MICROSECONDS, self._update_of)
@@ -93,15 +93,17 @@ class AsapRegistrar:
         handlespace.keep_alive_interval = round(settings.keep_alive_interval * MICROSECONDS)
         handlespace.life_unit = settings.profile.registration_life_unit
         handlespace.life_limit = round(settings.limits.max_registration_life * MICROSECONDS)
-        handlespace.most_candidates = settings.limits.rule_candidates
-        handlespace.complain = Complaints(wheel, self.counters, lambda: self._now).failed
+        handlespace.max_candidates = settings.limits.rule_candidates
+        handlespace.on_policy_failure = Complaints(wheel, self.counters, lambda: self._now).failed
 
     @property
     def counters(self) -> Counter[str]:
         """What has happened so far."""
-        for name, served in zip(FAST_COUNTERS, self._tally.take(), strict=True):
-            if served:
-                self._counters[name] += served
+        for name, attribute in FAST_COUNTERS.items():
+            total = getattr(self.lanes.counters, attribute)
+            if total != self._lane_totals[name]:
+                self._counters[name] += total - self._lane_totals[name]
+                self._lane_totals[name] = total
         return self._counters
 
     # Associations
@@ -120,13 +122,9 @@ class AsapRegistrar:
         return self.custody.arrived(known, now)
 
     def _lane(
-        self, number: int, guest: Guest, registrations: Bucket, resolutions: Bucket, subscriptions: set[bytes]
+        self, number: int, registrant: Registrant, registrations: Bucket, resolutions: Bucket, subscriptions: set[bytes]
     ) -> Lane:
-        custody = self.custody
-        return Lane(
-            self.handlespace, self._tally, number, self._terms, guest, registrations, resolutions, subscriptions,
-            custody.unconfirmed, custody.claims,
-        )  # fmt: skip
+        return Lane(self.lanes, number, registrant, registrations, resolutions, subscriptions)
 
     def lost(self, number: int, now: int) -> list[Action]:
         """An association ended, however: its pool elements are gone with it (RFC 5352 3.5)."""
@@ -271,7 +269,7 @@ class AsapRegistrar:
             return self._refuse(peer, message, refusal)
         self.custody.settled(message.pool_handle, element.identifier)
         if previous != peer.number:
-            peer.guest.elements += 1
+            peer.registrant.elements += 1
             self._one_element_less(previous)
         self.counters["registrations" if old is None else "re-registrations"] += 1
         stored = self.handlespace.find(message.pool_handle, element.identifier)
@@ -288,7 +286,9 @@ class AsapRegistrar:
     def _check_room(self, peer: Association, handle: bytes, old: PoolElementView | None) -> None:
         """Refuse what would exceed a bound."""
         limits = self.settings.limits
-        if (old is None or old.connection != peer.number) and peer.guest.elements >= limits.elements_per_association:
+        if (
+            old is None or old.connection != peer.number
+        ) and peer.registrant.elements >= limits.elements_per_association:
             raise Refusal("too many pool elements over one association", Cause.LACK_OF_RESOURCES)
         if old is not None:
             return
@@ -465,7 +465,7 @@ class AsapRegistrar:
     def _one_element_less(self, number: int) -> None:
         holder = self.associations.get(number)
         if holder is not None:
-            holder.guest.elements -= 1
+            holder.registrant.elements -= 1
 
     # Elements that come from other registrars, or go there
 
@@ -539,7 +539,7 @@ class AsapRegistrar:
         text = f"element 0x{identifier:08x} of pool {handle!r} is removed: no answer to a keep-alive"
         actions = [*self._cast_out(view), Note(Level.INFO, "keep-alives", text)]
         holder = self.associations.get(number)
-        if holder is not None and holder.guest.elements == 0:
+        if holder is not None and holder.registrant.elements == 0:
             actions.append(Abort(number))
         return actions
 
@@ -584,8 +584,13 @@ def ignored(registrar: AsapRegistrar, peer: Association, message: Message) -> li
     return [Note(Level.INFO, f"{peer.peer} error", f"{peer.peer} reports {message}")]
 
 
-FAST_COUNTERS = ("handle resolutions", "keep-alive acknowledgements", "re-registrations", "registrations")
-"""In the order of the tally."""
+FAST_COUNTERS = {
+    "handle resolutions": "resolutions",
+    "keep-alive acknowledgements": "acknowledgements",
+    "re-registrations": "reregistrations",
+    "registrations": "registrations",
+}
+"""The counters that lanes count too, with their attributes of LaneCounters."""
 
 HANDLERS: dict[type[Message], Callable[..., list[Action]]] = {
     Registration: AsapRegistrar._register,

@@ -8,7 +8,7 @@ that are silent themselves do not count; if others remain, the round is repeated
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rserpool._fast.lane.takeover import unattended
+from rserpool._fast.lane.takeover import collect_unreached
 from rserpool.messages import InitTakeover, InitTakeoverAck, TakeoverServer
 from rserpool.protocol.actions import Level
 from rserpool.protocol.registrar.enrp.peers import EnrpLink, Event, PeerRegistrar, State
@@ -130,7 +130,7 @@ class Takeovers:
 
     def _greet_from(self, position: tuple[int, int] | None) -> None:
         enrp = self._enrp
-        found, position = unattended(enrp.handlespace, position, enrp.slices.scanned)
+        found, position = collect_unreached(enrp.handlespace, position, enrp.slices.scanned)
         enrp.out += enrp.asap.custody.adopt(found, enrp.now)
         if position is None and not self._more:
             self._greeting = False

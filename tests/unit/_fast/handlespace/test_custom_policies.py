@@ -49,7 +49,7 @@ def custom(select: policies.Select = nearest, **other: Any) -> CustomPolicy:
 def pool(*values: int, seed: int = 1, kind: int = TYPE) -> tuple[Handlespace, Seen]:
     space = Handlespace(7, seed=seed, wheel=Wheel(0))
     complaints: Seen = []
-    space.complain = lambda handle, kind, reason: complaints.append((handle, kind, reason))
+    space.on_policy_failure = lambda handle, kind, reason: complaints.append((handle, kind, reason))
     for identifier, value in enumerate(values, 1):
         assert space.register(POOL, e.element(identifier, kind, (value,)), home=7) is Verdict.ADDED
     space._check()
@@ -111,14 +111,14 @@ def test_a_rule_is_shown_at_most_so_many() -> None:
 
     custom(select)
     space, complaints = pool(*range(10))
-    space.most_candidates = 4
+    space.max_candidates = 4
     seen = [space.select(POOL, 0) for _ in range(10)]
     assert shown == [4] * 10
     assert [listed[0] for listed in seen] == list(range(1, 11))
     assert all(len(listed) == 4 for listed in seen)
     assert not complaints
     with pytest.raises(LocalProtocolError):
-        space.most_candidates = 0
+        space.max_candidates = 0
 
 
 def test_the_state_is_the_pools_own() -> None:
@@ -316,7 +316,7 @@ def test_names_and_types_are_taken_once() -> None:
         custom(name="another")
     with pytest.raises(LocalProtocolError, match="another policy's"):
         custom(policy_type=TYPE + 1)
-    for number in range(policies.MAX_RULES - len(policies.registered())):
+    for number in range(policies.MAX_CUSTOM_POLICIES - len(policies.registered())):
         custom(name=f"policy {number}", policy_type=0xC0000000 + number)
     with pytest.raises(LocalProtocolError, match="64"):
         custom(name="one too many", policy_type=0xD0000000)
@@ -371,7 +371,7 @@ def test_a_registrar_takes_the_policies_that_it_knows() -> None:
 def test_a_registrar_notes_a_failing_rule_and_answers() -> None:
     custom(raising(ValueError("bad day")))
     bench = Bench(rule_candidates=1)
-    assert bench.space.most_candidates == 1
+    assert bench.space.max_candidates == 1
     number = bench.associate()
     for identifier in (1, 2):
         bench.register(number, identifier, policy=m.Policy(policy_type=TYPE, values=(identifier,)))

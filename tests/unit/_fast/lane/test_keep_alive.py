@@ -5,7 +5,7 @@ import pytest
 from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace, Timer
 from rserpool._fast.lane.keep_alive import probe
-from rserpool._fast.lane.takeover import greet, unattended
+from rserpool._fast.lane.takeover import collect_unreached, home_keep_alives
 from rserpool.messages import EndpointKeepAlive
 from tests.support import elements as e
 
@@ -31,11 +31,11 @@ def test_one_with_the_home_bit_is_too() -> None:
     space = Handlespace(OWN, seed=1, wheel=Wheel(0))
     space.register(HANDLE, e.element(IDENTIFIER, e.RR, asap=e.sctp(9)), home=OTHER)
     space.take_over(OTHER, OWN, 9)
-    unattended(space, None, 9)
+    collect_unreached(space, None, 9)
     expected = EndpointKeepAlive(server_identifier=OWN, pool_handle=HANDLE, pe_identifier=IDENTIFIER, home=True)
-    assert greet(space, [NAME], LINE, 1000) == ([expected.encode()], 1)
-    assert greet(space, [NAME], LINE, 1000) == ([expected.encode()], 0)
-    assert greet(space, [NAME], LINE + 1, 1000) == ([], 0)
+    assert home_keep_alives(space, [NAME], LINE, 1000) == ([expected.encode()], 1)
+    assert home_keep_alives(space, [NAME], LINE, 1000) == ([expected.encode()], 0)
+    assert home_keep_alives(space, [NAME], LINE + 1, 1000) == ([], 0)
 
 
 def test_its_time_ends_when_it_was_first_due(space: Handlespace) -> None:
@@ -53,8 +53,8 @@ def test_one_that_was_taken_over_is_not_asked_before_there_is_a_way_to_it() -> N
     for _ in range(2):
         assert probe(space, *NAME, 1000, again=True) is None
         assert space.expire(10_000_000) == []
-        unattended(space, None, 9)
-    greet(space, [NAME], LINE, 20_000_000)
+        collect_unreached(space, None, 9)
+    home_keep_alives(space, [NAME], LINE, 20_000_000)
     assert probe(space, *NAME, 1000, again=True) is not None
 
 

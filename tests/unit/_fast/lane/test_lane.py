@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace, Timer
-from rserpool._fast.lane.lane import Lane, Tally
-from rserpool._fast.lane.registration import Guest, Terms
+from rserpool._fast.lane.lane import Lane, LaneContext
+from rserpool._fast.lane.registration import Registrant
 from tests.support import elements as e
+from tests.support.lanes import LIMITS
 
 OWN, SECONDS, LINE = 7, 1000.0, 33
 NOW = round(SECONDS * 1e6)
-TERMS = Terms(handle_octets=255, pools=9, elements_per_pool=9, elements_per_association=9, addresses=9, shortest_life=1)
 ECHO = e.handle_parameter(b"Echo1")
 RESOLVE = e.message(5, ECHO)
 UNKNOWN = e.message(5, e.handle_parameter(b"Nobody"))
@@ -30,15 +30,19 @@ class World:
         for identifier in (1, 2, 3):
             octets = e.element(identifier, e.LU, (identifier,), asap=e.sctp(9))
             self.space.register(b"Echo1", octets, home=OWN, connection=LINE)
-        self.tally = Tally()
         self.registrations, self.resolutions = Bucket(rate, rate, NOW), Bucket(rate, rate, NOW)
         self.subscriptions: set[bytes] = set()
         self.unconfirmed: set[object] = set()
         self.claims: dict[object, object] = {}
+        self.context = LaneContext(self.space, LIMITS, self.unconfirmed, self.claims)
         self.lane = Lane(
-            self.space, self.tally, LINE, TERMS, Guest(b"", b""), self.registrations, self.resolutions,
-            self.subscriptions, self.unconfirmed, self.claims,
-        )  # fmt: skip
+            self.context, LINE, Registrant(b"", b""), self.registrations, self.resolutions, self.subscriptions
+        )
+
+    def counted(self) -> tuple[int, int, int, int]:
+        """Resolutions, acknowledgements, re-registrations and registrations served."""
+        counters = self.context.counters
+        return counters.resolutions, counters.acknowledgements, counters.reregistrations, counters.registrations
 
     def left(self, bucket: Bucket) -> int:
         return sum(bucket.take(NOW) for _ in range(2000))
@@ -62,7 +66,7 @@ def test_a_stream_is_served_as_its_messages_are(messages: list[bytes], cut: int)
         expected.append(answer)
         at += len(message)
     assert together.lane.serve(stream, SECONDS) == (b"".join(expected), at)
-    assert together.tally.take() == apart.tally.take()
+    assert together.counted() == apart.counted()
     assert together.left(together.resolutions) == apart.left(apart.resolutions)
 
 
@@ -72,8 +76,8 @@ def test_what_is_incomplete_or_wrong_is_left(garbage: bytes) -> None:
     answers, served = world.lane.serve(RESOLVE + garbage, SECONDS)
     assert (served, bool(answers)) == (len(RESOLVE), True)
     assert world.lane.serve(garbage, SECONDS) == (b"", 0)
-    assert world.tally.take() == (1, 0, 0, 0)
-    assert world.tally.take() == (0, 0, 0, 0)
+    assert world.counted() == (1, 0, 0, 0)
+    assert world.counted() == (1, 0, 0, 0), "reading has no side effect"
 
 
 def watch(world: World) -> None:
@@ -138,13 +142,13 @@ def test_a_renewal_is_told_of_before_its_answer_goes_out() -> None:
 
 
 def test_what_nobody_heeds_is_not_gathered() -> None:
-    world, heeded = World(), World()
-    world.space.heeded = False
+    world, recorded = World(), World()
+    world.space.record_renewals = False
     calls: list[None] = []
     world.lane.renewed = lambda: calls.append(None)
     requests = renewal(5) + RESOLVE + renewal(6)
-    assert world.lane.serve(requests, SECONDS) == heeded.lane.serve(requests, SECONDS)
-    assert heeded.space.updated == 2 * [(b"Echo1", 1)]
+    assert world.lane.serve(requests, SECONDS) == recorded.lane.serve(requests, SECONDS)
+    assert recorded.space.updated == 2 * [(b"Echo1", 1)]
     assert not world.space.updated
     assert not calls
 

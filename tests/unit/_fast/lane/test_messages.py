@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace, Timer
 from tests.support import elements as e
+from tests.support.lanes import lane_of
 
 OWN, NOW, LINE = 7, 10**12, 33
 ECHO = e.handle_parameter(b"Echo1")
@@ -53,23 +54,23 @@ def renewal(identifier: int, load: int, *, handle: bytes = ECHO, **fields: objec
 @pytest.mark.conformance("ASAP-3.3-13", "ASAP-3.3-14", "ASAP-3.3-15")
 def test_a_resolution_lists_all(space: Handlespace) -> None:
     expected = e.message(6, ECHO, e.policy(e.LUD, (3, 10)), listed(2, 3), listed(3, 4), listed(1, 5))
-    assert space.answer(resolve(), 0, NOW) == expected
+    assert lane_of(space, 0).answer(resolve(), NOW) == expected
     expected = e.message(6, ECHO, e.policy(e.LUD, (4, 10)), listed(3, 4), listed(1, 5), listed(2, 3))
-    assert space.answer(resolve(), LINE, NOW) == expected
+    assert lane_of(space, LINE).answer(resolve(), NOW) == expected
 
 
 @pytest.mark.parametrize("unpadded", [0, 3])
 def test_both_length_conventions(space: Handlespace, unpadded: int) -> None:
-    assert space.answer(resolve(unpadded=unpadded), 0, NOW) is not None
+    assert lane_of(space, 0).answer(resolve(unpadded=unpadded), NOW) is not None
     for wrong in (1, 2, 4, -4):
-        assert space.answer(resolve(unpadded=wrong), 0, NOW) is None
-    assert space.answer(resolve()[:-3], 0, NOW) is None
+        assert lane_of(space, 0).answer(resolve(unpadded=wrong), NOW) is None
+    assert lane_of(space, 0).answer(resolve()[:-3], NOW) is None
 
 
 def test_a_resolution_lists_as_many_as_asked(space: Handlespace) -> None:
     space.default_items = 2
     for asked, count in ((resolve(), 2), (resolve(items(1)), 1), (resolve(items(3)), 3), (resolve(items(2**31)), 3)):
-        answer = space.answer(asked, 0, NOW)
+        answer = lane_of(space, 0).answer(asked, NOW)
         assert answer is not None
         assert (len(answer) - 4 - len(ECHO) - 16) / len(listed(1, 1)) == count
 
@@ -79,7 +80,7 @@ def test_an_acknowledgement_arms_the_next_keep_alive(space: Handlespace) -> None
     assert view is not None
     view.probed, view.bad_reports = True, 3
     space.keep_alive_interval = 1000
-    assert space.answer(ack(1), LINE, NOW) == b""
+    assert lane_of(space, LINE).answer(ack(1), NOW) == b""
     assert (view.probed, view.bad_reports) == (False, 3)
     due = space.wheel.next_expiry()
     assert due is not None
@@ -91,7 +92,7 @@ def test_a_renewal_changes_the_policy(space: Handlespace) -> None:
     view = space.find(b"Echo1", 1)
     assert view is not None
     view.bad_reports, view.marked, view.probed = 3, True, True
-    assert space.answer(renewal(1, 2), LINE, NOW) == e.message(3, ECHO, e.identifier_parameter(1))
+    assert lane_of(space, LINE).answer(renewal(1, 2), NOW) == e.message(3, ECHO, e.identifier_parameter(1))
     assert view.parameter == e.element(1, e.LUD, (2, 10), home=OWN, asap=e.sctp(9))
     assert (view.bad_reports, view.marked, view.probed) == (0, False, False)
     assert space.updated == [(b"Echo1", 1)]
@@ -104,17 +105,17 @@ def test_a_renewal_changes_the_policy(space: Handlespace) -> None:
 
 def test_the_life_that_a_renewal_arms(space: Handlespace) -> None:
     space.life_unit = 1000
-    assert space.answer(renewal(1, 9, home=OWN, asap=e.sctp(9)), LINE, NOW) is not None
+    assert lane_of(space, LINE).answer(renewal(1, 9, home=OWN, asap=e.sctp(9)), NOW) is not None
     assert space.wheel.next_expiry() == NOW + 300 * 1000
     space.life_limit = 5
-    assert space.answer(renewal(1, 9), LINE, NOW) is not None
+    assert lane_of(space, LINE).answer(renewal(1, 9), NOW) is not None
     assert space.expire(NOW + 5) == [(Timer.LIFE, b"Echo1", 1)]
 
 
 def test_a_renewal_resets_the_degradation(space: Handlespace) -> None:
     for _ in range(10):
         space.select(b"Echo1", 1)
-    assert space.answer(renewal(2, 3), LINE, NOW) is not None
+    assert lane_of(space, LINE).answer(renewal(2, 3), NOW) is not None
     assert space.select(b"Echo1", 1) == [2]
 
 
@@ -122,13 +123,13 @@ def test_a_renewal_for_ever_has_no_timer(space: Handlespace) -> None:
     space.register(b"Ever", e.element(1, e.LU, (1,), life=-1), home=OWN, connection=LINE)
     space.arm(b"Ever", 1, Timer.LIFE, NOW + 5)
     ever = e.message(1, e.handle_parameter(b"Ever"), e.element(1, e.LU, (9,), life=-1))
-    assert space.answer(ever, LINE, NOW) is not None
+    assert lane_of(space, LINE).answer(ever, NOW) is not None
     assert [due[0] for due in space.expire(NOW + 10**9)] == [Timer.KEEP_ALIVE]
 
 
 def test_only_adaptive_policies_of_the_rfc_are_renewed(space: Handlespace) -> None:
     even = e.message(1, e.handle_parameter(b"Even"), e.element(1, e.WRAND, (9,), life=-1))
-    assert space.answer(even, LINE, NOW) is None
+    assert lane_of(space, LINE).answer(even, NOW) is None
 
 
 UNSERVED = {
@@ -182,7 +183,7 @@ def state(space: Handlespace) -> object:
 def test_what_is_left_to_the_readable_way_changes_nothing(space: Handlespace, name: str) -> None:
     data, connection = UNSERVED[name]
     before = state(space)
-    assert space.answer(data, connection, NOW) is None
+    assert lane_of(space, connection).answer(data, NOW) is None
     assert state(space) == before
     space._check()
 
@@ -202,7 +203,7 @@ def test_mutated_messages(data: bytes, changes: list[tuple[int, int]], cut: int)
     for place, octet in changes:
         mutated[place % len(mutated)] = octet
     before = state(space)
-    answer = space.answer(bytes(mutated), LINE, NOW)
+    answer = lane_of(space, LINE).answer(bytes(mutated), NOW)
     if answer is None:
         assert state(space) == before
     else:

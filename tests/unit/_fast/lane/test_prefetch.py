@@ -1,11 +1,13 @@
-"""Memory fetched ahead: whatever the messages are, it changes nothing."""
+"""Prefetching never changes the outcome, for any messages."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace
+from rserpool._fast.lane.prefetch import prefetch_all
 from tests.support import elements as e
+from tests.support.lanes import lane_of
 
 OWN, LINE, SIZE, NOW = 7, 33, 60, 1_000_000
 POOLS = {b"Least": e.LU, b"Round": e.RR, b"Random": e.WRAND, b"Degraded": e.LUD, b"Turns": e.WRR}
@@ -44,13 +46,13 @@ def message(draw: st.DrawFn) -> bytes:
 
 
 @given(st.lists(message(), max_size=40))
-def test_it_changes_nothing(messages: list[bytes]) -> None:
+def test_prefetching_changes_no_answer_and_no_record(messages: list[bytes]) -> None:
     looking, plain = full(), full()
-    looking.large = 0
+    lane, twin = lane_of(looking, LINE), lane_of(plain, LINE)
     for at in range(len(messages)):
-        looking.look_ahead(messages[at:])
-        answer = looking.answer(messages[at], LINE, NOW)
-        assert answer == plain.answer(messages[at], LINE, NOW)
+        prefetch_all(looking, messages[at:])
+        answer = lane.answer(messages[at], NOW)
+        assert answer == twin.answer(messages[at], NOW)
     looking._check()
     assert looking.updated == plain.updated
     for handle in POOLS:

@@ -8,14 +8,13 @@ from unittest import mock
 
 import pytest
 
-from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace
-from rserpool._fast.lane.lane import Lane, Tally
-from rserpool._fast.lane.registration import Guest, Terms
+from rserpool._fast.lane.lane import Lane
 from rserpool.transport.interface import Down
 from rserpool.transport.tcp import endpoint as tcp
 from tests.support import elements
+from tests.support.lanes import lane_of
 from tests.unit.transport.conftest import Run
 from tests.unit.transport.support import HOST, Recorder, message, transport
 
@@ -54,14 +53,11 @@ def test_two_messages_in_a_segment_and_one_in_two(run: Run) -> None:
     run(main())
 
 
-TERMS = Terms(handle_octets=255, pools=9, elements_per_pool=9, elements_per_association=9, addresses=9, shortest_life=1)
-
-
 def lane_of_one_pool() -> Lane:
     space = Handlespace(7, seed=1, wheel=Wheel(0))
     space.large = 0
     space.register(b"EchoPool", elements.element(1, elements.LU, (1,)), home=7, connection=1)
-    return Lane(space, Tally(), 1, TERMS, Guest(b"", b""), Bucket(1e6, 1e6, 0), Bucket(1e6, 1e6, 0), set(), set(), {})
+    return lane_of(space)
 
 
 def test_what_the_lane_serves_is_answered_in_its_order_among_the_rest(run: Run) -> None:

@@ -168,7 +168,7 @@ def test_it_can_be_turned_off() -> None:
 
 def test_many_windows_that_end_at_once_are_told_in_slices() -> None:
     world = Watched()
-    world.scope.registrar.asap.associations[world.line].guest.elements -= 1000  # as many as it likes
+    world.scope.registrar.asap.associations[world.line].registrant.elements -= 1000  # as many as it likes
     for load in (1, 2):
         for identifier in range(1, 301):
             world.register(load, identifier)
@@ -231,4 +231,4 @@ def test_without_peers_nothing_is_gathered_any_more() -> None:
     assert not registrar.enrp.peers
     world.register(2)
     assert not registrar.handlespace.updated
-    assert not registrar.handlespace.heeded
+    assert not registrar.handlespace.record_renewals

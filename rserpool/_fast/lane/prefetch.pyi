@@ -1,0 +1,3 @@
+from rserpool._fast.handlespace.handlespace import Handlespace
+
+def prefetch_all(handlespace: Handlespace, messages: list[bytes]) -> None: ...
