@@ -173,7 +173,7 @@ async def survive(port: int, peer: int) -> None:
         enrp.startup._end = clock.first("loaded", enrp.startup._end)  # type: ignore[method-assign]
         enrp.takeovers._won = clock.first("won", enrp.takeovers._won)  # type: ignore[method-assign]
         enrp.forget = clock.first("home", enrp.forget)  # type: ignore[method-assign]
-        server.links.send_row = clock.last("greeted", server.links.send_row)  # type: ignore[method-assign]
+        server.associations.send_row = clock.last("greeted", server.associations.send_row)  # type: ignore[method-assign]
         await start(server)
 
     Server.start = watched  # type: ignore[method-assign, assignment]

@@ -5,30 +5,38 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
-from rserpool.client.faces import Events, Face, Line
 from rserpool.client.node_addresses import announcement_groups, local_addresses, server_addresses, texts
 from rserpool.errors import LocalProtocolError
 from rserpool.model.addresses import Address
+from rserpool.model.numbers import ASAP_PPID
 from rserpool.protocol.actions import Abort, Note, Send, Shutdown
 from rserpool.protocol.client import node as protocol
 from rserpool.protocol.client.actions import Action, Dial, Publish
 from rserpool.protocol.client.events import ClientEvent, ElementStatus, Home, HomeChanged, PoolChanged, Resolution
-from rserpool.protocol.peer import Peer
 from rserpool.settings.client import ClientSettings
+from rserpool.transport.association_table import (
+    AssociationEntry,
+    AssociationEvents,
+    AssociationTable,
+    EndpointAdapter,
+)
 from rserpool.transport.choose import choose
 from rserpool.transport.interface import Endpoint, Transport, Tuning
 from rserpool.transport.notes import Notes
 from rserpool.transport.tcp.endpoint import TcpTransport
 from rserpool.transport.udp.announce import AnnounceListener
+from rserpool.transport.wheel_timer import WheelTimer
 
 log = logging.getLogger("rserpool.client")
 
 REJOIN = 30.0
 """Seconds between two looks for interfaces that have appeared, and on which registrars may be heard."""
-SECONDS = 1e-6
+QUEUE_LIMIT = 1 << 18
+"""Octets that may wait for a registrar that does not read. Beyond, its association is aborted."""
 
 
 class Node:
@@ -70,14 +78,11 @@ class Node:
         self._tcp = tcp or any(not registrar.sctp for registrar in self._registrars)
         self._sctp = bool(self._groups) or any(registrar.sctp for registrar in self._registrars)
         self._protocol: protocol.Node | None = None
-        self._lines: dict[int, Line] = {}
-        self._faces: dict[bool, Face] = {}
+        self._adapters: dict[bool, EndpointAdapter] = {}
         self._endpoints: dict[bool, Endpoint] = {}
         self._own: list[Transport] = []
         self._listeners: list[AnnounceListener] = []
         self._rejoin: asyncio.TimerHandle | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = 0
         self._notes = Notes(log)
         self._elements: dict[int, Callable[[ElementStatus], None]] = {}
         self._resolutions: dict[int, asyncio.Future[Resolution]] = {}
@@ -101,8 +106,11 @@ class Node:
         if self._protocol is not None:
             raise LocalProtocolError("the node is open, or was: make another one")
         self._loop = asyncio.get_running_loop()
+        self._timer = WheelTimer(self._loop, self._expired)
         randomness = random.SystemRandom()
         self._protocol = protocol.Node(self.settings, randomness, self.now(), self._registrars, tcp=self._tcp)
+        events = AssociationEvents(up=self._up, message=self._message, down=lambda entry: self._down(entry.number))
+        self._associations = AssociationTable(events, self._protocol.number)
         try:
             if self._sctp:
                 await self._open(sctp=True)
@@ -128,24 +136,23 @@ class Node:
             transport, why = choose(tuning=tuning) if sctp else (TcpTransport(), "for pool users")
             log.debug("%s: %s", transport.name, why)
             self._own.append(transport)
-        events = Events(number=self._protocol.number, up=self._up, message=self._message, down=self._down)
-        face = self._faces[sctp] = Face(events, self._lines, sctp=sctp)
+        adapter = self._adapters[sctp] = EndpointAdapter(self._associations, ASAP_PPID, QUEUE_LIMIT)
         addresses = self._local or []
         if sctp:
             reached = [registrar for registrar in self._registrars if registrar.sctp]
             multihomed = transport.name == "kernel"
             addresses = self._local or local_addresses(reached, self._preferred, multihomed=multihomed)
-        endpoint = await transport.endpoint(face, addresses=addresses, listen=self._listen and sctp)
+        endpoint = await transport.endpoint(adapter, addresses=addresses, listen=self._listen and sctp)
         self._endpoints[sctp] = endpoint
-        face.opened(endpoint)
 
     async def close(self) -> None:
         """End at once: associations are shut down, who waits is told. Elements are not deregistered: registrars notice
         that their association has ended."""
-        for timer in (self._timer, self._rejoin):
-            if timer is not None:
-                timer.cancel()
-        self._timer = self._rejoin = None
+        if self._protocol is not None:
+            self._timer.cancel()
+        if self._rejoin is not None:
+            self._rejoin.cancel()
+            self._rejoin = None
         while self._listeners:
             self._listeners.pop().close()
         if self._protocol is not None and not self._protocol.stopped:
@@ -182,7 +189,7 @@ class Node:
 
     def now(self) -> int:
         """Microseconds of the loop's clock."""
-        return round(self._loop.time() * 1_000_000)
+        return self._timer.now()
 
     # What elements and users ask of it
 
@@ -238,11 +245,12 @@ class Node:
             with contextlib.suppress(OSError):
                 listener.rejoin()
 
-    def _up(self, number: int, peer: Peer) -> None:
-        self._carry_out(self.protocol.up(number, peer, self.now()))
+    def _up(self, entry: AssociationEntry) -> None:
+        assert entry.peer is not None
+        self._carry_out(self.protocol.up(entry.number, entry.peer, self.now()))
 
-    def _message(self, number: int, data: bytes) -> None:
-        self._carry_out(self.protocol.received(number, data, self.now()))
+    def _message(self, entry: AssociationEntry, data: bytes) -> None:
+        self._carry_out(self.protocol.received(entry.number, data, self.now()))
 
     def _down(self, number: int) -> None:
         assert self._protocol is not None
@@ -253,27 +261,28 @@ class Node:
     def _carry_out(self, actions: Iterable[Action]) -> None:
         for action in actions:
             match action:
-                case Send(number, data) if number in self._lines:
-                    line = self._lines[number]
-                    line.face.send(line, data)
+                case Send(number, data):
+                    self._associations.send(number, data)
                 case Dial():
                     self._dial(action)
-                case Abort(number) if number in self._lines:
-                    self._lines[number].face.abort(self._lines[number])
-                case Shutdown(number) if number in self._lines:
-                    self._lines[number].face.shutdown(self._lines[number])
+                case Abort(number):
+                    self._associations.abort(number)
+                case Shutdown(number):
+                    self._associations.shutdown(number)
                 case Publish(event):
                     self._happened(event)
                 case Note():
                     self._notes.write(action, self._loop.time())
-        self._schedule()
+        assert self._protocol is not None
+        self._timer.schedule(self._protocol.next_expiry)
 
     def _dial(self, call: Dial) -> None:
-        face = self._faces.get(call.sctp)
-        if face is None:
-            self._loop.call_soon(self._down, call.association)
-        else:
-            face.dial(call)
+        failed = partial(self._down, call.association)
+        adapter = self._adapters.get(call.sctp)
+        if adapter is None or not adapter.connect(
+            self._endpoints[call.sctp], call.addresses, call.port, failed, call.association
+        ):
+            self._loop.call_soon(failed)
 
     def _happened(self, event: ClientEvent) -> None:
         match event:
@@ -288,19 +297,7 @@ class Node:
             case HomeChanged(home=home):
                 self.home = home
 
-    def _schedule(self) -> None:
-        """One loop timer, for the next expiry of the wheel."""
-        assert self._protocol is not None
-        due = self._protocol.next_expiry
-        if due is None or (self._timer is not None and self._timer_due <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_due = due
-        self._timer = self._loop.call_at(due * SECONDS, self._expired)
-
     def _expired(self) -> None:
-        self._timer = None
         self._carry_out(self.protocol.advance(self.now()))
 
 

@@ -1,57 +1,64 @@
-"""The registrar process: the protocol object between transports, timer wheel and log."""
+"""The registrar process: connects the protocol object with the transports, the timer wheel and the log."""
 
 import asyncio
 import errno
+import itertools
 import logging
 import random
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from typing import Protocol as Typed
 
 from rserpool.model.addresses import Address
 from rserpool.model.numbers import ASAP_PORT, ENRP_PORT
 from rserpool.protocol.actions import Abort, Note, Send
-from rserpool.protocol.peer import Peer
 from rserpool.protocol.registrar.actions import Action, Announce, AnnouncePresence, Connect, Protocol, Renumber, SendRow
 from rserpool.protocol.registrar.registrar import Reachable, Registrar
 from rserpool.registrar.config import Config
 from rserpool.registrar.instruments.observers import MULTICAST, UNICAST, Channel, Observer
-from rserpool.registrar.links import IDLE_ROUNDS, Events, Face, Links
 from rserpool.registrar.moderation import Moderation
 from rserpool.registrar.multicast import Multicast, groups_of
 from rserpool.settings.checks import ConfigError
 from rserpool.settings.locator import parse_addresses, parse_peers
 from rserpool.settings.registrar import Settings
+from rserpool.transport.association_table import (
+    IDLE_ROUNDS,
+    AssociationEntry,
+    AssociationEvents,
+    AssociationTable,
+    EndpointAdapter,
+)
 from rserpool.transport.choose import choose
 from rserpool.transport.host import host_addresses
 from rserpool.transport.interface import Endpoint, Transport
 from rserpool.transport.notes import Notes
 from rserpool.transport.tcp.endpoint import TcpTransport
+from rserpool.transport.wheel_timer import WheelTimer
 
 log = logging.getLogger("rserpool.registrar")
 
-SECONDS = 1e-6
 PORT_DRAWS = 16
-"""Free ports that are tried until one is free for TCP too."""
+"""Tries to find an SCTP port whose TCP port is free too, when any port will do."""
 
 
 class Announcing(Typed):
-    """Where announcements go."""
+    """Sends announcements."""
 
     def announce(self, data: bytes) -> object:
         """Send one datagram to every group."""
 
     def close(self) -> None:
-        """No more of them."""
+        """Send no more announcements, and receive none."""
 
 
 class Server:
-    """One registrar. ``start`` binds and serves, ``stop`` ends it cleanly; in between it runs by itself.
+    """One registrar. start() binds its endpoints and begins to serve; stop() ends it in order.
 
-    Transports and announcers that are given are used instead of those that the configuration names. With a moderation
-    the loop belongs to the server, and may be put to sleep.
+    ``sctp``, ``tcp`` and ``announcer`` replace what the configuration names; the caller stops those transports. Pass
+    ``moderation`` only if the loop serves nothing but this server, because it may put the loop to sleep.
     """
 
     def __init__(
@@ -66,21 +73,17 @@ class Server:
         self.config = config
         self.loop = asyncio.get_running_loop()
         self.moderation = moderation
+        self._timer = WheelTimer(self.loop, self._expired)
         self.registrar = self._registrar(config.settings)
-        limits = config.settings.limits
-        queued = {Protocol.ASAP: limits.queued_octets, Protocol.ENRP: limits.queued_octets_of_peers}
-        events = Events(
-            up=self._up,
-            message=self._message,
-            down=self._down,
-            unreachable=self._unreachable,
-            ignored=self._ignored,
-            answer=self._send,
+        events = AssociationEvents(
+            up=self._up, message=self._message, down=self._down, ignored=self._ignored, overflow=self._overflow
         )
-        self.links = Links(events, queued)
+        self.associations = AssociationTable(events, itertools.count(1).__next__, renew_restarted=True)
+        limits = config.settings.limits
+        self._queue_limits = {Protocol.ASAP: limits.queued_octets, Protocol.ENRP: limits.queued_octets_of_peers}
         self.observers: list[Observer] = []
         self.endpoints: dict[Protocol, Endpoint] = {}
-        self._faces: dict[Protocol, Face] = {}
+        self._adapters: dict[Protocol, EndpointAdapter] = {}
         self._sctp = sctp
         self._tcp = tcp
         self._tcp_endpoint: Endpoint | None = None
@@ -88,8 +91,6 @@ class Server:
         self._reachable: tuple[Reachable | None, Reachable | None] = (None, None)
         self._announcers: dict[type[Action], Announcing] = {} if announcer is None else {Announce: announcer}
         self._notes = Notes(log)
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = 0
         self._sweeper: asyncio.TimerHandle | None = None
 
     def _registrar(self, settings: Settings) -> Registrar:
@@ -98,24 +99,21 @@ class Server:
             settings,
             randomness,
             seed=randomness.getrandbits(64),
-            now=self._now(),
+            now=self._timer.now(),
             static_peers=parse_peers(self.config.server.peer, ENRP_PORT),
         )
 
-    def _now(self) -> int:
-        return round(self.loop.time() * 1_000_000)
-
-    # Life
+    # Start and stop
 
     async def start(self) -> None:
-        """Bind, begin to serve, to announce and to meet peers. Raises ConfigError, OSError or TransportUnavailable."""
+        """Bind the endpoints, serve, announce and connect to peers. ConfigError, OSError, TransportUnavailable."""
         options = self.config.server
         addresses, port = self._addresses(options.asap, ASAP_PORT, "--asap")
         transport = self._sctp_transport()
         enrp = None
-        if options.enrp != ("off",):  # first: who finds ASAP served finds ENRP too
-            where = self._addresses(options.enrp or addresses, ENRP_PORT, "--enrp")
-            enrp = await self._bind(transport, Protocol.ENRP, *where)
+        if options.enrp != ("off",):  # before ASAP, so that ENRP is up wherever ASAP answers
+            enrp_addresses, enrp_port = self._addresses(options.enrp or addresses, ENRP_PORT, "--enrp")
+            enrp = await self._bind(transport, Protocol.ENRP, enrp_addresses, enrp_port)
         asap, tcp = await self._serve_asap(transport, addresses, port)
         self._start_multicast(asap, enrp)
         log.info(
@@ -130,22 +128,25 @@ class Server:
             Reachable(sctp=asap.local_addresses, port=asap.port, tcp=tcp) if Announce in self._announcers else None,
             Reachable(sctp=enrp.local_addresses, port=enrp.port) if enrp is not None else None,
         )
-        self._carry_out(self.registrar.start(self._now(), *self._reachable))
+        self._carry_out(self.registrar.start(self._timer.now(), *self._reachable))
         if options.idle_timeout:
             self._sweeper = self.loop.call_later(options.idle_timeout / IDLE_ROUNDS, self._sweep)
 
     def _renumber(self) -> None:
-        """Begin anew under another identifier: nothing of what was said under the taken one holds."""
-        self.links.abort_all()
+        """Start again under another server identifier; state learnt under the old identifier is discarded."""
+        self.associations.abort_all()
         settings = replace(self.registrar.settings, identifier=secrets.randbelow(0xFFFFFFFF) + 1)
-        log.error("the identifier is another registrar's: this one is 0x%08x from now on", settings.identifier)
+        log.error("another registrar has this server identifier; starting again as 0x%08x", settings.identifier)
         self.registrar = self._registrar(settings)
-        self._carry_out(self.registrar.start(self._now(), *self._reachable))
+        self._carry_out(self.registrar.start(self._timer.now(), *self._reachable))
 
     async def _serve_asap(
         self, transport: Transport, addresses: list[str], port: int
     ) -> tuple[Endpoint, tuple[Address, ...]]:
-        """The endpoint, and the addresses that serve TCP at the same port; another port 0 where TCP's is taken."""
+        """Bind ASAP over SCTP, and over TCP on the same port; return the SCTP endpoint and the TCP addresses.
+
+        With port 0, draw another port if the TCP port is taken.
+        """
         for left in reversed(range(PORT_DRAWS)):
             endpoint = await self._bind(transport, Protocol.ASAP, addresses, port)
             try:
@@ -157,10 +158,12 @@ class Server:
         raise AssertionError
 
     async def _bind(self, transport: Transport, protocol: Protocol, addresses: list[str], port: int) -> Endpoint:
-        self._faces[protocol] = Face(self.links, protocol)
-        endpoint = await transport.endpoint(self._faces[protocol], addresses=addresses, port=port)
-        self.endpoints[protocol] = endpoint
+        adapter = self._adapters[protocol] = self._adapter(protocol)
+        endpoint = self.endpoints[protocol] = await transport.endpoint(adapter, addresses=addresses, port=port)
         return endpoint
+
+    def _adapter(self, protocol: Protocol) -> EndpointAdapter:
+        return EndpointAdapter(self.associations, protocol.value, self._queue_limits[protocol])
 
     def _sctp_transport(self) -> Transport:
         if self._sctp is not None:
@@ -171,31 +174,31 @@ class Server:
         return transport
 
     async def _start_tcp(self, addresses: list[str], port: int) -> tuple[Address, ...]:
-        """Serve pool users over TCP too, if so configured; the addresses."""
+        """Serve pool users over TCP if configured; return the addresses that do."""
         if not self.config.server.tcp:
             return ()
         transport = self._tcp
         if transport is None:
             transport = TcpTransport()
             self._transports.append(transport)
-        face = Face(self.links, Protocol.ASAP, sctp=False)
-        self._tcp_endpoint = await transport.endpoint(face, addresses=addresses, port=port)
+        adapter = self._adapter(Protocol.ASAP)
+        self._tcp_endpoint = await transport.endpoint(adapter, addresses=addresses, port=port)
         return self._tcp_endpoint.local_addresses
 
     def _start_multicast(self, asap: Endpoint, enrp: Endpoint | None) -> None:
         options = self.config.server
         if options.announce and Announce not in self._announcers:
             groups = groups_of(options.announce, ASAP_PORT, "--announce")
-            self._announcers[Announce] = Multicast(asap, groups, self._announced, options.announce_ttl)
+            self._announcers[Announce] = Multicast(asap, groups, self._announcement, options.announce_ttl)
         if enrp is not None and options.enrp_announce and self.config.settings.profile.multicast_presence:
             groups = groups_of(options.enrp_announce, ENRP_PORT, "--enrp-announce")
             self._announcers[AnnouncePresence] = Multicast(enrp, groups, self._presence, options.announce_ttl)
 
     async def stop(self) -> None:
-        """Stop announcing and close every association cleanly; elements stay known to peers, which take them over."""
-        for timer in (self._timer, self._sweeper):
-            if timer is not None:
-                timer.cancel()
+        """Stop announcing and shut down every association. Peer registrars keep the elements and take them over."""
+        self._timer.cancel()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         while self._announcers:
             self._announcers.popitem()[1].close()
         if self._tcp_endpoint is not None:
@@ -206,59 +209,74 @@ class Server:
             await transport.stop()
 
     def _addresses(self, given: Sequence[str], default_port: int, option: str) -> tuple[list[str], int]:
-        """The addresses and the one port of an endpoint."""
+        """Return the addresses and the port that an option names, or all addresses of this host in scope."""
         listed = parse_addresses(given, default_port, least_port=0)
         if not listed:
             found = host_addresses(self.config.settings.address_scope)
             if not found:
-                raise ConfigError(f"this host has no address that reaches far enough; name one with {option}")
+                scope = self.config.settings.address_scope.name.lower().replace("_", "-")
+                raise ConfigError(f"this host has no address of scope {scope} or wider; name one with {option}")
             return found, default_port
         ports = {port for _, port in listed}
         if len(ports) > 1:
-            raise ConfigError(f"{option}: all addresses of one endpoint have the same port")
+            raise ConfigError(f"{option}: all addresses must have the same port")
         if any(ip_address(host).is_unspecified for host, _ in listed):
             only = 4 if all(ip_address(host).version == 4 for host, _ in listed) else None
             return host_addresses(self.config.settings.address_scope, only), ports.pop()
         return [host for host, _ in listed], ports.pop()
 
-    # The transports' events
+    # Events of the transports
 
-    def _up(self, number: int, protocol: Protocol, peer: Peer) -> None:
-        self._carry_out(self.registrar.associated(number, protocol, peer, self._now()))
+    def _up(self, entry: AssociationEntry) -> None:
+        assert entry.peer is not None
+        number = entry.number
+        protocol = Protocol(entry.adapter.ppid)
+        self._carry_out(self.registrar.associated(number, protocol, entry.peer, self._timer.now()))
         lane = self.registrar.lane(number)
         if lane is not None and not self.observers:
             lane.renewed = self._renewed
             if self.moderation is not None:
                 self.moderation.attend(lane)
-            self.links.attach(number, lane)
+            self.associations.attach(number, lane)
 
     def _renewed(self) -> None:
-        self._carry_out(self.registrar.renewed(self._now()))
+        self._carry_out(self.registrar.renewed(self._timer.now()))
 
-    def _message(self, number: int, data: bytes) -> None:
+    def _message(self, entry: AssociationEntry, data: bytes) -> None:
         if self.observers:
-            self._observe_received(UNICAST.get(self.links.protocol(number)), data)
-        self._carry_out(self.registrar.received(number, data, self._now()))
+            self._observe_received(UNICAST.get(Protocol(entry.adapter.ppid)), data)
+        self._carry_out(self.registrar.received(entry.number, data, self._timer.now()))
 
-    def _down(self, number: int) -> None:
-        self._carry_out(self.registrar.lost(number, self._now()))
+    def _down(self, entry: AssociationEntry) -> None:
+        self._carry_out(self.registrar.lost(entry.number, self._timer.now()))
 
-    def _unreachable(self, protocol: Protocol, addresses: tuple[Address, ...], port: int) -> None:
-        self._carry_out(self.registrar.unreachable(protocol, addresses, port, self._now()))
+    def _connect(self, call: Connect) -> None:
+        endpoint, adapter = self.endpoints[call.protocol], self._adapters[call.protocol]
+        adapter.connect(endpoint, call.addresses, call.port, partial(self._unreachable, call))
 
-    def _ignored(self, number: int, ppid: int) -> None:
+    def _unreachable(self, call: Connect) -> None:
+        self._carry_out(self.registrar.unreachable(call.protocol, call.addresses, call.port, self._timer.now()))
+
+    def _ignored(self, entry: AssociationEntry, ppid: int) -> None:
         self.registrar.asap.counters["messages of another protocol"] += 1
-        log.debug("association %d: a message with payload protocol identifier %d is ignored", number, ppid)
+        log.debug("association %d: ignored a message with payload protocol identifier %d", entry.number, ppid)
 
-    def _announced(self, data: bytes, address: Address, port: int) -> None:
+    def _overflow(self, entry: AssociationEntry) -> None:
+        self.registrar.asap.counters["slow readers aborted"] += 1
+
+    def _announcement(self, data: bytes, address: Address, port: int) -> None:
         self._observe_received(Channel.MULTICAST_ASAP, data)
-        self.registrar.announcement_heard(data, self._now())
+        self.registrar.announcement_heard(data, self._timer.now())
 
     def _presence(self, data: bytes, address: Address, port: int) -> None:
         self._observe_received(Channel.MULTICAST_ENRP, data)
-        self._carry_out(self.registrar.presence_heard(data, address, port, self._now()))
+        self._carry_out(self.registrar.presence_heard(data, address, port, self._timer.now()))
 
     # Observers
+
+    def _channel(self, number: int) -> Channel | None:
+        entry = self.associations.get(number)
+        return UNICAST.get(Protocol(entry.adapter.ppid)) if entry is not None else None
 
     def _observe_received(self, channel: Channel | None, data: bytes) -> None:
         if channel is not None:
@@ -277,21 +295,21 @@ class Server:
             match action:
                 case Send(number, data):
                     if self.observers:
-                        self._observe_sent(UNICAST.get(self.links.protocol(number)), data)
-                    self._send(number, data)
+                        self._observe_sent(self._channel(number), data)
+                    self.associations.send(number, data)
                 case SendRow(number, messages):
                     for data in messages if self.observers else ():
-                        self._observe_sent(UNICAST.get(self.links.protocol(number)), data)
-                    self._sent(number, self.links.send_row(number, messages))
+                        self._observe_sent(self._channel(number), data)
+                    self.associations.send_row(number, messages)
                 case Note():
                     self._notes.write(action, self.loop.time())
                 case Abort(number):
-                    self.links.abort(number)
+                    self.associations.abort(number)
                 case Renumber():
                     self._renumber()
                     return
-                case Connect(protocol):
-                    self._faces[protocol].connect(self.endpoints[protocol], action)
+                case Connect():
+                    self._connect(action)
                 case Announce(data) | AnnouncePresence(data):
                     announcer = self._announcers.get(type(action))
                     if announcer is not None:
@@ -299,31 +317,11 @@ class Server:
                         self._observe_sent(MULTICAST[type(action)], data)
         for observer in self.observers:
             observer.settled()
-        self._schedule()
-
-    def _send(self, number: int, data: bytes) -> None:
-        self._sent(number, self.links.send(number, data))
-
-    def _sent(self, number: int, taken: bool) -> None:
-        """A message was sent, or it was one too many for a peer that does not read."""
-        if not taken:
-            self.registrar.asap.counters["slow readers aborted"] += 1
-            self.links.abort(number)
-
-    def _schedule(self) -> None:
-        """One loop timer, for the next expiry of the wheel."""
-        due = self.registrar.wheel.next_expiry()
-        if due is None or (self._timer is not None and self._timer_due <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_due = due
-        self._timer = self.loop.call_at(due * SECONDS, self._expired)
+        self._timer.schedule(self.registrar.wheel.next_expiry())
 
     def _sweep(self) -> None:
         self._sweeper = self.loop.call_later(self.config.server.idle_timeout / IDLE_ROUNDS, self._sweep)
-        self.links.sweep()
+        self.associations.sweep()
 
     def _expired(self) -> None:
-        self._timer = None
-        self._carry_out(self.registrar.advance(self._now()))
+        self._carry_out(self.registrar.advance(self._timer.now()))

@@ -17,7 +17,6 @@ from rserpool.client import (
     ResolvedElement,
     UnknownPool,
 )
-from rserpool.client.faces import QUEUED, Events, Face, Line
 from rserpool.errors import Cause, LocalProtocolError
 from rserpool.messages import (
     AsapMessage,
@@ -31,7 +30,6 @@ from rserpool.messages import (
     Registration,
     RegistrationResponse,
 )
-from rserpool.protocol.peer import Peer
 from rserpool.transport.memory import MemoryTransport
 from tests.support.client_bench import listed
 from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, Scripted, World, eventually, in_world
@@ -207,64 +205,12 @@ async def test_refusals_carry_their_cause(world: World) -> None:
         assert element.state is ElementState.REFUSED
 
 
-# Associations
-
-
-class Narrow:
-    """An endpoint without room."""
-
-    def __init__(self) -> None:
-        self.room = False
-        self.taken: list[bytes] = []
-        self.aborted: list[int] = []
-
-    def send(self, assoc: int, data: bytes, ppid: int) -> bool:
-        if self.room:
-            self.taken.append(data)
-        return self.room
-
-    def abort(self, assoc: int) -> None:
-        self.aborted.append(assoc)
-
-    def connect(self, addresses: object, port: int) -> int:
-        return 5
-
-
-def narrow() -> tuple[Narrow, Face, Line]:
-    lines: dict[int, Line] = {}
-    events = Events(number=lambda: 1, up=lambda *_: None, message=lambda *_: None, down=lambda _: None)
-    face = Face(events, lines, sctp=True)
-    endpoint = Narrow()
-    face.opened(endpoint)  # type: ignore[arg-type]
-    face.on_up(endpoint, 5, Peer(addresses=(), port=3863, sctp=True))  # type: ignore[arg-type]
-    return endpoint, face, lines[1]
-
-
-def test_messages_wait_for_room_in_their_order() -> None:
-    endpoint, face, line = narrow()
-    for number in range(5):
-        face.send(line, bytes([number]))
-    endpoint.room = True
-    face.on_writable(endpoint, 5)  # type: ignore[arg-type]
-    assert endpoint.taken == [bytes([number]) for number in range(5)]
-    assert line.octets == 0
-
-
-def test_a_registrar_that_does_not_read_is_left() -> None:
-    endpoint, face, line = narrow()
-    for _ in range(QUEUED // 1000):
-        face.send(line, bytes(1000))
-    assert not endpoint.aborted
-    face.send(line, bytes(1000))
-    assert endpoint.aborted == [5]
-
-
 @in_world
 async def test_a_restarted_registrar_is_registered_at_anew(world: World) -> None:
     scripted = Scripted(world.network, granted)
     async with world.element(identifier=7, settings=FAST) as element:
-        (line,) = element.node._lines.values()
-        line.face.on_restart(element.node._endpoints[True], line.assoc)
+        (entry,) = element.node._associations
+        entry.adapter.on_restart(entry.endpoint, entry.assoc)
         await eventually(lambda: len([one for one in scripted.heard if isinstance(one, Registration)]) == 2)
         await element.registered()
 

@@ -134,7 +134,7 @@ def test_wrong_options_are_found_at_the_start_too() -> None:
         with pytest.raises(LocalProtocolError, match="IP address"):
             await Registrar(asap="localhost").__aenter__()
         world = World()
-        with pytest.raises(ConfigError, match="one endpoint"):
+        with pytest.raises(ConfigError, match="the same port"):
             await world.registrar("10.44.0.1:1,10.44.0.2:2").__aenter__()
         async with world.registrar():
             with pytest.raises(OSError, match="in use"):
