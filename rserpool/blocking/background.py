@@ -33,7 +33,7 @@ GRACE: Final = 5.0
 """Seconds for which an operation whose time is over may go on to clean up."""
 
 
-class Closing(Protocol):
+class Closable(Protocol):
     """What is open in the loop, and closed when the interpreter ends."""
 
     async def aclose(self) -> None:
@@ -49,7 +49,7 @@ class Background:
 
     def __init__(self) -> None:
         self._process = os.getpid()
-        self._open: dict[Closing, None] = {}
+        self._open: dict[Closable, None] = {}
         self._ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
         ready = threading.Event()
@@ -139,11 +139,11 @@ class Background:
                 with contextlib.suppress(LocalProtocolError):
                     self.run(close())
 
-    def opened(self, thing: Closing) -> None:
+    def opened(self, thing: Closable) -> None:
         """It is open until closed() is told."""
         self._open[thing] = None
 
-    def closed(self, thing: Closing) -> None:
+    def closed(self, thing: Closable) -> None:
         """It needs no closing any more."""
         self._open.pop(thing, None)
 

@@ -13,7 +13,7 @@ from rserpool.model.addresses import Address
 S = TypeVar("S", client.Session, client.ServiceSession)
 
 
-class Ends(Generic[S]):
+class SessionCalls(Generic[S]):
     """What the two ends of a session have in common. It is iterated for what comes; the iteration ends with the
     session."""
 
@@ -58,7 +58,7 @@ class Ends(Generic[S]):
             yield item
 
 
-class Session(Facade[Any], Ends[client.Session]):
+class Session(Facade[Any], SessionCalls[client.Session]):
     """See rserpool.client.Session. It is made by open_session()."""
 
     def __init__(self, handle: str | bytes, **options: Any) -> None:
@@ -89,7 +89,7 @@ class Session(Facade[Any], Ends[client.Session]):
         self._background.run(self._session.force_failover(report=report), timeout)
 
 
-class ServiceSession(Ends[client.ServiceSession]):
+class ServiceSession(SessionCalls[client.ServiceSession]):
     """See rserpool.client.ServiceSession. A context manager that closes the session, or aborts it after an error."""
 
     def __init__(self, session: client.ServiceSession) -> None:

@@ -26,7 +26,7 @@ from rserpool.cli.stopping import StopRequest
 from rserpool.messages import POLICY_VALUES, TCPTransport
 from rserpool.policies import name_of
 from rserpool.proxy.checks import parse_check, parse_command
-from rserpool.proxy.element_proxy import ElementProxy, Watching
+from rserpool.proxy.element_proxy import ElementProxy, ElementProxySettings
 from rserpool.proxy.pool_registration import PoolRegistration
 from rserpool.settings.checks import LARGEST_NUMBER, ConfigError, check_positive, check_range
 from rserpool.settings.locator import parse_address
@@ -68,7 +68,7 @@ class TargetOptions:
         check_positive(self, ("life",))
 
 
-OPTIONS = CommandOptions(TargetOptions, ProxyOptions, Watching)
+OPTIONS = CommandOptions(TargetOptions, ProxyOptions, ElementProxySettings)
 REQUIRED = ("target", "pool")
 
 
@@ -88,7 +88,7 @@ def add_parser(commands: Any) -> None:
 def start(arguments: argparse.Namespace) -> int:
     """Run the proxy; 0 after an orderly stop."""
     given = vars(arguments)
-    options, watching = OPTIONS.read(ProxyOptions, given), OPTIONS.read(Watching, given)
+    options, watching = OPTIONS.read(ProxyOptions, given), OPTIONS.read(ElementProxySettings, given)
     target_options = OPTIONS.read(TargetOptions, given)
     check_pool(options)
     host, port = parse_place(target_options.target, "--target")

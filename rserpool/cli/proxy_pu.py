@@ -18,7 +18,7 @@ from rserpool.cli.proxying import (
 from rserpool.cli.readiness import notify
 from rserpool.cli.stopping import StopRequest
 from rserpool.client import PoolUser
-from rserpool.proxy.user_proxy import Bounds, UserProxy
+from rserpool.proxy.user_proxy import UserProxySettings, UserProxy
 from rserpool.proxy.watched_pool import WatchedPool
 from rserpool.settings.checks import ConfigError, check_positive
 
@@ -39,7 +39,7 @@ class ListenOptions:
         check_positive(self)
 
 
-OPTIONS = CommandOptions(ListenOptions, ProxyOptions, Bounds)
+OPTIONS = CommandOptions(ListenOptions, ProxyOptions, UserProxySettings)
 REQUIRED = ("listen", "pool")
 
 
@@ -60,7 +60,7 @@ def add_parser(commands: Any) -> None:
 def start(arguments: argparse.Namespace) -> int:
     """Run the proxy; 0 after an orderly stop."""
     given = vars(arguments)
-    options, bounds = OPTIONS.read(ProxyOptions, given), OPTIONS.read(Bounds, given)
+    options, bounds = OPTIONS.read(ProxyOptions, given), OPTIONS.read(UserProxySettings, given)
     listen_options = OPTIONS.read(ListenOptions, given)
     check_pool(options)
     places = [parse_listen_place(text) for text in listen_options.listen]

@@ -19,7 +19,7 @@ MAX_LEARNED = 64
 """Pools that the business cards of users can make an element resolve: forged cards must not keep its registrar busy."""
 
 
-class Cards:
+class BusinessCards:
     """Makes the cards of one element, and learns from those of its users. ``own`` yields the element as it is now. With
     ``successors`` the pool is watched, and the other elements stand on each card, in an order drawn for it: the users
     of an element that fails spread over the pool."""

@@ -8,14 +8,14 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from rserpool.client.business_cards import Cards
+from rserpool.client.business_cards import BusinessCards
 from rserpool.client.errors import NoRegistrar, Refused, refusal
 from rserpool.client.event_queue import EventQueue
 from rserpool.client.node import Node
 from rserpool.client.pool_user import PoolUser, octets
 from rserpool.client.session.cookie_sealing import Sealer
 from rserpool.client.session.service import Service, ServiceSession
-from rserpool.client.sigterm import leaver
+from rserpool.client.sigterm import sigterm_handler
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import (
     POLICY_VALUES,
@@ -128,7 +128,7 @@ class PoolElement:
             preferred=() if user_transport is None else addresses_of(user_transport),
         )
         self._transport = transport
-        self._cards = Cards(self.pool_handle, self._parameter, PoolUser(node=self.node), successors=successors)
+        self._cards = BusinessCards(self.pool_handle, self._parameter, PoolUser(node=self.node), successors=successors)
         self._element: Element | None = None
         self._last: ElementStatus | None = None
         self._causes: tuple[ErrorCause, ...] = ()
@@ -181,7 +181,7 @@ class PoolElement:
         )
         self._element = element
         self.node.watch_element(element.number, self._heard)
-        leaver().join(self._leave)
+        sigterm_handler().join(self._leave)
         element.start(self.node.now())
         self.node.settle()
 
@@ -196,7 +196,7 @@ class PoolElement:
 
     async def _leave(self) -> None:
         """Deregister, within LEAVING seconds, and free everything; nothing the second time."""
-        leaver().part(self._leave)
+        sigterm_handler().part(self._leave)
         element, self._element = self._element, None
         try:
             if element is not None:

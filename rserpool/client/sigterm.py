@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 Leave = Callable[[], Awaitable[None]]
 
 
-class Leaver:
+class SigtermHandler:
     """While anybody is in it, SIGTERM lets all of them leave and then ends the process as SIGTERM does; unless the
     program handles that signal itself, or the loop is not the main thread's."""
 
@@ -50,13 +50,13 @@ class Leaver:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-_leavers: dict[int, Leaver] = {}
+_handlers: dict[int, SigtermHandler] = {}
 
 
-def leaver() -> Leaver:
+def sigterm_handler() -> SigtermHandler:
     """That of the running loop."""
     loop = asyncio.get_running_loop()
-    for number, known in tuple(_leavers.items()):
+    for number, known in tuple(_handlers.items()):
         if known._loop.is_closed():
-            del _leavers[number]
-    return _leavers.setdefault(id(loop), Leaver(loop))
+            del _handlers[number]
+    return _handlers.setdefault(id(loop), SigtermHandler(loop))

@@ -16,7 +16,7 @@ must not fill the memory."""
 HIGHEST_LOAD = 1.0
 
 
-class Failed(Exception):
+class CheckFailed(Exception):
     """The check failed; the text says how, in one line."""
 
 
@@ -24,7 +24,7 @@ class Check(Protocol):
     """One kind of check."""
 
     async def run(self) -> None:
-        """Returns if the server is up, raises Failed if not. Whoever calls bounds the time."""
+        """Returns if the server is up, raises CheckFailed if not. Whoever calls bounds the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +57,14 @@ class HttpCheck:
             writer.write(request.encode("ascii"))
             line = await reader.readuntil(b"\n")
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            raise Failed("no HTTP answer") from None
+            raise CheckFailed("no HTTP answer") from None
         finally:
             await close(writer)
         words = line.split()
         if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
-            raise Failed("no HTTP answer")
+            raise CheckFailed("no HTTP answer")
         if not 200 <= int(words[1]) < 400:
-            raise Failed(f"HTTP status {int(words[1])}")
+            raise CheckFailed(f"HTTP status {int(words[1])}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ async def connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.S
     try:
         return await asyncio.open_connection(host, port, limit=MAX_REPLY)
     except OSError as error:
-        raise Failed(f"{host} port {port}: {os.strerror(error.errno) if error.errno else error}") from None
+        raise CheckFailed(f"{host} port {port}: {os.strerror(error.errno) if error.errno else error}") from None
 
 
 async def close(writer: asyncio.StreamWriter) -> None:
@@ -93,7 +93,7 @@ async def close(writer: asyncio.StreamWriter) -> None:
 
 async def output_of(command: tuple[str, ...]) -> bytes:
     """What a command prints, the first MAX_REPLY octets; its process group dies with the caller's patience. Raises
-    Failed unless it ends with status 0."""
+    CheckFailed unless it ends with status 0."""
     starting = asyncio.ensure_future(start(command))
     printed = b""
     try:
@@ -104,7 +104,7 @@ async def output_of(command: tuple[str, ...]) -> bytes:
             printed = (printed + chunk)[:MAX_REPLY]
         status = await process.wait()
     except OSError as error:
-        raise Failed(f"{command[0]}: {error.strerror}") from None
+        raise CheckFailed(f"{command[0]}: {error.strerror}") from None
     finally:
         with contextlib.suppress(OSError):
             process = await starting
@@ -112,7 +112,7 @@ async def output_of(command: tuple[str, ...]) -> bytes:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     if status:
-        raise Failed(f"{command[0]} ended with status {status}" if status > 0 else f"{command[0]} was killed")
+        raise CheckFailed(f"{command[0]} ended with status {status}" if status > 0 else f"{command[0]} was killed")
     return printed
 
 
@@ -127,12 +127,12 @@ async def start(command: tuple[str, ...]) -> asyncio.subprocess.Process:
 
 
 async def load_of(command: tuple[str, ...]) -> float:
-    """The load that a command prints, 0 to 1: as such a number or as a percentage with its sign. Raises Failed."""
+    """The load that a command prints, 0 to 1: as such a number or as a percentage with its sign. Raises CheckFailed."""
     return read_load(await output_of(command))
 
 
 def read_load(printed: bytes) -> float:
-    """The first word as a load. Raises Failed."""
+    """The first word as a load. Raises CheckFailed."""
     words = printed.decode("ascii", "replace").split()
     text = words[0] if words else ""
     try:
@@ -140,7 +140,7 @@ def read_load(printed: bytes) -> float:
     except ValueError:
         load = -1.0
     if not 0 <= load <= HIGHEST_LOAD:
-        raise Failed(f"{text[:40]!r} is no load from 0 to 1 or from 0% to 100%")
+        raise CheckFailed(f"{text[:40]!r} is no load from 0 to 1 or from 0% to 100%")
     return load
 
 

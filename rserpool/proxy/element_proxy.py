@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Protocol
 
 from rserpool.errors import LocalProtocolError, RSerPoolError
-from rserpool.proxy.checks import Check, Failed, Health, load_of
+from rserpool.proxy.checks import Check, CheckFailed, Health, load_of
 
 log = logging.getLogger("rserpool.proxy")
 
@@ -26,7 +26,7 @@ class Registration(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
+class ElementProxySettings:
     """How a server is watched. Durations are in seconds."""
 
     interval: float = 2.0
@@ -59,7 +59,11 @@ class ElementProxy:
     """Keeps one server in its pool while run() runs."""
 
     def __init__(
-        self, registration: Registration, watching: Watching, check: Check | None, load_command: tuple[str, ...] = ()
+        self,
+        registration: Registration,
+        watching: ElementProxySettings,
+        check: Check | None,
+        load_command: tuple[str, ...] = (),
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._registration = registration
@@ -105,7 +109,7 @@ class ElementProxy:
                 await self._check.run()
         except TimeoutError:
             reason = f"no answer within {self._watching.timeout:g} s"
-        except Failed as error:
+        except CheckFailed as error:
             reason = str(error)
         else:
             return None
@@ -136,7 +140,7 @@ class ElementProxy:
                 await self._registration.set_load(load)
             except TimeoutError:
                 self._load_unknown(f"no load within {self._watching.load_timeout:g} s")
-            except (Failed, RSerPoolError, OSError) as error:
+            except (CheckFailed, RSerPoolError, OSError) as error:
                 self._load_unknown(str(error))
             else:
                 self.counters["loads"] += 1

@@ -12,17 +12,17 @@ fill the memory."""
 LINGER_NOT = struct.pack("ii", 1, 0)
 
 
-class Side(asyncio.Protocol):
+class RelaySide(asyncio.Protocol):
     """One of the two connections. It is not read before it is joined to the other one.
 
     ``moved`` is called with the number of octets that came in, ``over`` once when the connection is lost.
     """
 
-    def __init__(self, moved: Callable[[int], None], over: Callable[["Side"], None]) -> None:
+    def __init__(self, moved: Callable[[int], None], over: Callable[["RelaySide"], None]) -> None:
         self._moved = moved
         self._over = over
         self._transport: asyncio.Transport | None = None
-        self._other: Side | None = None
+        self._other: RelaySide | None = None
         self._early: list[bytes] = []
         self._ended = False
         self._active = 0.0
@@ -46,7 +46,7 @@ class Side(asyncio.Protocol):
         """When something came last from either end, on the loop's clock."""
         return max(self._active, self._other._active if self._other is not None else 0.0)
 
-    def join(self, other: "Side") -> None:
+    def join(self, other: "RelaySide") -> None:
         """Begin to relay, both ways. Both are connected; either may be lost already."""
         self._other, other._other = other, self
         if self.lost or other.lost:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from rserpool.errors import LocalProtocolError
 from rserpool.messages.resolved import ResolvedElement
-from rserpool.proxy.relay import Side
+from rserpool.proxy.relay import RelaySide
 
 log = logging.getLogger("rserpool.proxy")
 
@@ -33,7 +33,7 @@ class Chooser(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class UserProxySettings:
     """How patient a user proxy is, and what its clients can make it keep. Durations are in seconds."""
 
     connect_timeout: float = 2.0
@@ -68,13 +68,13 @@ class Bounds:
 class UserProxy:
     """Listens from start() to stop(). ``counters`` tells what has happened."""
 
-    def __init__(self, chooser: Chooser, bounds: Bounds) -> None:
+    def __init__(self, chooser: Chooser, bounds: UserProxySettings) -> None:
         self.bounds = bounds
         self.counters: Counter[str] = Counter()
         self._chooser = chooser
         self._loop = asyncio.get_running_loop()
         self._servers: list[asyncio.Server] = []
-        self._clients: dict[Side, str] = {}
+        self._clients: dict[RelaySide, str] = {}
         self._hosts: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._noted: dict[str, float] = {}
@@ -130,10 +130,10 @@ class UserProxy:
 
     # Clients
 
-    def _client(self) -> Side:
+    def _client(self) -> RelaySide:
         return _Client(self)
 
-    def arrived(self, side: Side) -> None:
+    def arrived(self, side: RelaySide) -> None:
         """A client has connected."""
         peer = side.transport.get_extra_info("peername")
         host = peer[0] if peer else ""
@@ -149,12 +149,12 @@ class UserProxy:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _refuse(self, side: Side, why: str) -> None:
+    def _refuse(self, side: RelaySide, why: str) -> None:
         self.counters["clients refused"] += 1
         self._note("refused", f"a client is refused: {why}")
         side.abort()
 
-    def departed(self, side: Side) -> None:
+    def departed(self, side: RelaySide) -> None:
         """A client's connection is over."""
         host = self._clients.pop(side)
         self._hosts[host] -= 1
@@ -163,7 +163,7 @@ class UserProxy:
         if not self._clients:
             self._empty.set()
 
-    async def _serve(self, client: Side) -> None:
+    async def _serve(self, client: RelaySide) -> None:
         """Find the client an element; without one, reset its connection."""
         failed: set[int] = set()
         while len(failed) < self.bounds.tries and not client.lost:
@@ -186,7 +186,7 @@ class UserProxy:
             self._note("unserved", f"a client is not served: {tried}")
             client.abort()
 
-    async def _connect(self, element: ResolvedElement) -> Side:
+    async def _connect(self, element: ResolvedElement) -> RelaySide:
         """A connection to an element. OSError of the last address if none answers."""
         last = OSError("it has no address")
         for address in element.addresses:
@@ -195,7 +195,10 @@ class UserProxy:
                 async with asyncio.timeout(self.bounds.connect_timeout):
                     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
                     _, side = await self._loop.create_connection(
-                        lambda: Side(self._from_element, lambda side: None), str(address), element.port, family=family
+                        lambda: RelaySide(self._from_element, lambda side: None),
+                        str(address),
+                        element.port,
+                        family=family,
                     )
                 return side
             except TimeoutError:
@@ -227,7 +230,7 @@ class UserProxy:
                 side.abort()
 
 
-class _Client(Side):
+class _Client(RelaySide):
     """The connection of a client."""
 
     def __init__(self, proxy: UserProxy) -> None:

@@ -20,7 +20,7 @@ USER_TIMEOUT: Final = 8_000
 MAX_DATAGRAM: Final = {4: 65_507, 6: 65_527}
 
 
-class Owner(Protocol):
+class ChannelOwner(Protocol):
     """Who has a channel is told of what happens to it: from the loop, never from inside a call of the channel's."""
 
     def channel_up(self, channel: "Channel") -> None:
@@ -42,7 +42,7 @@ class Owner(Protocol):
 class Channel(Protocol):
     """A transport to one peer. ``owner`` may be set to None: nobody is told of anything then."""
 
-    owner: Owner | None
+    owner: ChannelOwner | None
     ready: bool
     """Whether it can be used; where not yet, channel_up follows."""
     control: bool
@@ -79,7 +79,7 @@ class SctpChannel:
 
     __slots__ = ("_endpoint", "addresses", "assoc", "control", "max_message", "owner", "port", "ready")
 
-    def __init__(self, endpoint: Endpoint, assoc: int, owner: Owner | None, *, control: bool) -> None:
+    def __init__(self, endpoint: Endpoint, assoc: int, owner: ChannelOwner | None, *, control: bool) -> None:
         self.owner = owner
         self.ready = False
         self.control = control
@@ -105,7 +105,7 @@ class SctpChannel:
         self._endpoint.abort(self.assoc)
 
 
-class SctpPort:
+class SctpChannels:
     """The associations of one endpoint (interface.Handler). A subclass says what becomes of those from peers."""
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class SctpPort:
 class TcpChannel(asyncio.BufferedProtocol):
     """One TCP connection. Without an owner at first it is not read before resume()."""
 
-    def __init__(self, owner: Owner | None) -> None:
+    def __init__(self, owner: ChannelOwner | None) -> None:
         self.owner = owner
         self.ready = False
         self.control = False
@@ -255,7 +255,7 @@ class TcpChannel(asyncio.BufferedProtocol):
 class UdpChannel(asyncio.DatagramProtocol):
     """A UDP socket connected to one peer. Nothing tells whether the peer is there but the answers of its host."""
 
-    def __init__(self, owner: Owner | None) -> None:
+    def __init__(self, owner: ChannelOwner | None) -> None:
         self.owner = owner
         self.ready = False
         self.control = False

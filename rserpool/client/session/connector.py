@@ -6,7 +6,7 @@ import socket
 from collections.abc import Sequence
 
 from rserpool.client.node_addresses import local_addresses
-from rserpool.client.session.channels import Channel, SctpPort, TcpChannel, UdpChannel
+from rserpool.client.session.channels import Channel, SctpChannels, TcpChannel, UdpChannel
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.protocol.client.candidates import ServerAddress
 from rserpool.transport.choose import choose
@@ -15,11 +15,11 @@ from rserpool.transport.interface import MAX_USER_MESSAGE, Transport, Tuning
 UDP_LITE = 136
 
 
-class Unusable(OSError):
+class UnusableTransport(OSError):
     """The element is served by a transport that there is no way to use."""
 
 
-class Shared:
+class SharedTransports:
     """The SCTP transports of sessions: one for each loop and tuning, as its timers cost by the transport."""
 
     def __init__(self) -> None:
@@ -44,10 +44,10 @@ class Shared:
             await transport.stop()
 
 
-SHARED = Shared()
+SHARED = SharedTransports()
 
 
-class Opener:
+class Connector:
     """Opens the channels of one session, one after the other.
 
     SCTP allows one association between two endpoints, so a session has endpoints of its own: one for each local address
@@ -59,13 +59,13 @@ class Opener:
         self._tuning = tuning
         self._acquired = False
         self._local = tuple(local or ())
-        self._ports: dict[tuple[str, ...], SctpPort] = {}
+        self._ports: dict[tuple[str, ...], SctpChannels] = {}
 
     async def open(self, element: ResolvedElement) -> Channel:
-        """A channel to the element, without an owner, that is ready or coming up. OSError, Unusable and
+        """A channel to the element, without an owner, that is ready or coming up. OSError, UnusableTransport and
         TransportUnavailable if there is no way to begin."""
         if not element.addresses:
-            raise Unusable(f"no address of {element.protocol}")
+            raise UnusableTransport(f"no address of {element.protocol}")
         if element.protocol == "sctp":
             return await self._open_sctp(element)
         loop = asyncio.get_running_loop()
@@ -89,7 +89,7 @@ class Opener:
                 sock.close()
                 raise
             return udp
-        raise Unusable(f"no way to use {element.protocol}")
+        raise UnusableTransport(f"no way to use {element.protocol}")
 
     async def _open_sctp(self, element: ResolvedElement) -> Channel:
         if self._transport is None:
@@ -99,7 +99,7 @@ class Opener:
         local = self._local or tuple(local_addresses([place], multihomed=self._transport.name == "kernel"))
         port = self._ports.get(local)
         if port is None:
-            port = SctpPort()
+            port = SctpChannels()
             port.endpoint = await self._transport.endpoint(port, addresses=local, max_message=MAX_USER_MESSAGE)
             self._ports[local] = port
         return port.connect(element.addresses, element.port, control=element.control_channel)

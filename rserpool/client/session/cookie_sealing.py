@@ -42,7 +42,7 @@ SKEW: Final = 30.0
 """Seconds by which the clocks of two elements may differ."""
 
 
-class Reason(enum.Enum):
+class Rejection(enum.Enum):
     """Why a cookie is rejected."""
 
     TRUNCATED = "truncated"
@@ -54,16 +54,16 @@ class Reason(enum.Enum):
     STALE = "older than the session's state"
 
 
-class SealBroken(RSerPoolError):
+class CookieInvalid(RSerPoolError):
     """The cookie is not to be trusted; ``reason`` says why."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Rejection) -> None:
         super().__init__(f"the cookie is {reason.value}")
         self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class OpenedCookie:
     """What was in a cookie. Times are in seconds since 1970."""
 
     state: bytes
@@ -97,7 +97,7 @@ class Sealer:
             raise LocalProtocolError(f"a sealer needs keys of at least {MIN_KEY} octets")
         if any(not 0 <= identifier <= 0xFFFFFFFF for identifier in keys):
             raise LocalProtocolError("a key identifier has 32 bits")
-        self.counters: Counter[Reason] = Counter()
+        self.counters: Counter[Rejection] = Counter()
         """How many cookies were rejected, and why."""
         self._keys = dict(keys)
         self._newest = list(keys)[-1]
@@ -117,38 +117,38 @@ class Sealer:
         claims = CLAIMS.pack(int(issued * 1_000_000), int((issued + self._life) * 1_000_000), sequence, identifier)
         return header + self._key(self._newest, pool_handle).encrypt(nonce, claims + state, header + pool_handle)
 
-    def open(self, pool_handle: bytes, cookie: bytes, *, at_least: int = 0) -> Opened:
-        """What is in a cookie, whose sequence number must be ``at_least`` that. SealBroken, which is counted."""
+    def open(self, pool_handle: bytes, cookie: bytes, *, at_least: int = 0) -> OpenedCookie:
+        """What is in a cookie, whose sequence number must be ``at_least`` that. CookieInvalid, which is counted."""
         try:
             return self._open(pool_handle, cookie, at_least)
-        except SealBroken as broken:
+        except CookieInvalid as broken:
             self.counters[broken.reason] += 1
             raise
 
-    def _open(self, pool_handle: bytes, cookie: bytes, at_least: int) -> Opened:
+    def _open(self, pool_handle: bytes, cookie: bytes, at_least: int) -> OpenedCookie:
         from cryptography.exceptions import InvalidTag
 
         if len(cookie) < OVERHEAD:
-            raise SealBroken(Reason.TRUNCATED)
+            raise CookieInvalid(Rejection.TRUNCATED)
         magic, version, algorithm, key, nonce = HEADER.unpack_from(cookie)
         if (magic, version, algorithm) != (MAGIC, VERSION, AES_256_GCM):
-            raise SealBroken(Reason.UNKNOWN_KIND)
+            raise CookieInvalid(Rejection.UNKNOWN_KIND)
         if key not in self._keys:
-            raise SealBroken(Reason.UNKNOWN_KEY)
+            raise CookieInvalid(Rejection.UNKNOWN_KEY)
         header = cookie[: HEADER.size]
         try:
             plain = self._key(key, pool_handle).decrypt(nonce, cookie[HEADER.size :], header + pool_handle)
         except InvalidTag:
-            raise SealBroken(Reason.FORGED) from None
+            raise CookieInvalid(Rejection.FORGED) from None
         issued, expires, sequence, identifier = CLAIMS.unpack_from(plain)
         now = self._clock()
         if now > expires / 1_000_000 + self._skew:
-            raise SealBroken(Reason.EXPIRED)
+            raise CookieInvalid(Rejection.EXPIRED)
         if issued / 1_000_000 > now + self._skew:
-            raise SealBroken(Reason.FUTURE)
+            raise CookieInvalid(Rejection.FUTURE)
         if sequence < at_least:
-            raise SealBroken(Reason.STALE)
-        return Opened(
+            raise CookieInvalid(Rejection.STALE)
+        return OpenedCookie(
             state=plain[CLAIMS.size :],
             issued=issued / 1_000_000,
             expires=expires / 1_000_000,

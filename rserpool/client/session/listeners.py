@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from rserpool import messages
-from rserpool.client.session.channels import HIGH_WATER, MAX_DATAGRAM, Owner, SctpChannel, SctpPort, TcpChannel
+from rserpool.client.session.channels import (
+    HIGH_WATER,
+    MAX_DATAGRAM,
+    ChannelOwner,
+    SctpChannel,
+    SctpChannels,
+    TcpChannel,
+)
 from rserpool.client.session.connector import SHARED
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import SCTPTransport, TCPTransport, UDPTransport
@@ -41,7 +48,7 @@ class Listener(Protocol):
 
 async def listen(
     protocol: str,
-    owner: Owner,
+    owner: ChannelOwner,
     addresses: Sequence[str],
     port: int,
     settings: ServiceSettings,
@@ -69,10 +76,10 @@ async def listen(
     raise LocalProtocolError(f"a service is served by sctp, tcp or udp, not {protocol!r}")
 
 
-class SctpListener(SctpPort):
+class SctpListener(SctpChannels):
     """An SCTP endpoint that users associate with."""
 
-    def __init__(self, owner: Owner, shared: Tuning | None, *, control: bool) -> None:
+    def __init__(self, owner: ChannelOwner, shared: Tuning | None, *, control: bool) -> None:
         super().__init__()
         self._owner = owner
         self._shared = shared
@@ -122,7 +129,7 @@ def bound(kind: int, address: str, port: int) -> socket.socket:
 class TcpListener:
     """A TCP port."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: ChannelOwner) -> None:
         self._owner = owner
         self._acceptor: Acceptor | None = None
 
@@ -146,7 +153,7 @@ class UdpPeer:
     """What one user sends from one port, and is sent there."""
 
     def __init__(self, listener: "UdpListener", where: tuple[str, int]) -> None:
-        self.owner: Owner | None = None
+        self.owner: ChannelOwner | None = None
         self.ready = True
         self.control = False
         self.addresses: tuple[Address, ...] = (as_address(where[0].partition("%")[0]),)
@@ -178,7 +185,7 @@ class UdpPeer:
 class UdpListener(asyncio.DatagramProtocol):
     """A UDP port. A user is a source address and port that was heard within ``idle_timeout``."""
 
-    def __init__(self, owner: Owner, settings: ServiceSettings) -> None:
+    def __init__(self, owner: ChannelOwner, settings: ServiceSettings) -> None:
         self._owner = owner
         self._idle = settings.idle_timeout
         self._loop = asyncio.get_running_loop()

@@ -13,7 +13,7 @@ from rserpool.client.errors import NoElement, SessionClosed, SessionFailed
 from rserpool.client.node_addresses import texts
 from rserpool.client.pool_user import PoolUser, octets
 from rserpool.client.session.channels import Channel
-from rserpool.client.session.connector import Opener
+from rserpool.client.session.connector import Connector
 from rserpool.client.session.items import Data
 from rserpool.errors import LocalProtocolError, RSerPoolError
 from rserpool.messages.resolved import ResolvedElement
@@ -22,9 +22,9 @@ from rserpool.protocol.session.outbox import check_ppid
 from rserpool.settings.session import ENTRY_COST
 from rserpool.transport.interface import FAST, MAX_USER_MESSAGE, AssociationGone, Down, Transport, Tuning
 
-MAX_LINES: Final = 64
+MAX_ASSOCIATIONS: Final = 64
 """Elements to which an association is kept: one more ends that which was used longest ago."""
-AT_ONCE: Final = MAX_LINES // 2
+AT_ONCE: Final = MAX_ASSOCIATIONS // 2
 """Elements that a message to all of them is handed to at a time."""
 MAX_UNREAD: Final = 262_144
 """Octets received and not yet read, at which who sends more has to wait."""
@@ -63,8 +63,8 @@ class Received:
     element: ResolvedElement
 
 
-class _Line:
-    """The kept association to one element (channels.Owner)."""
+class _ElementLink:
+    """The kept association to one element (channels.ChannelOwner)."""
 
     def __init__(self, socket: "PoolSocket", element: ResolvedElement) -> None:
         self.element = element
@@ -174,12 +174,12 @@ class PoolSocket:
         self.pool_handle = octets(handle)
         self.last: ResolvedElement | None = None
         """The element that got the last message."""
-        self.opener = Opener(transport, tuning, texts(local))
+        self.opener = Connector(transport, tuning, texts(local))
         self._user = user
         self._identifier = identifier
         self._patience = patience
         self._turn = asyncio.Lock()
-        self._lines: OrderedDict[int, _Line] = OrderedDict()
+        self._lines: OrderedDict[int, _ElementLink] = OrderedDict()
         self._inbox: deque[Received] = deque()
         self._unread = 0
         self._arrival = asyncio.Event()
@@ -295,9 +295,9 @@ class PoolSocket:
             line.retire()
             line = None
         if line is None:
-            while len(self._lines) >= MAX_LINES:
+            while len(self._lines) >= MAX_ASSOCIATIONS:
                 next(iter(self._lines.values())).retire()
-            line = self._lines[element.identifier] = _Line(self, element)
+            line = self._lines[element.identifier] = _ElementLink(self, element)
         self._lines.move_to_end(element.identifier)
         if await line.give(data, ppid):
             self.last = element
@@ -305,12 +305,12 @@ class PoolSocket:
         await self._user.report_unreachable(element)
         return False
 
-    def forget(self, line: _Line) -> None:
+    def forget(self, line: _ElementLink) -> None:
         """A line is over."""
         if self._lines.get(line.element.identifier) is line:
             del self._lines[line.element.identifier]
 
-    def deliver(self, line: _Line, data: Data) -> None:
+    def deliver(self, line: _ElementLink, data: Data) -> None:
         """A message came."""
         self._inbox.append(Received(data=data, element=line.element))
         self._unread += len(data) + ENTRY_COST

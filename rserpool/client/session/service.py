@@ -14,10 +14,10 @@ from typing import Self
 from rserpool import messages
 from rserpool.client.errors import SessionClosed
 from rserpool.client.session.channels import Channel
-from rserpool.client.session.cookie_sealing import SealBroken, Sealer
+from rserpool.client.session.cookie_sealing import CookieInvalid, Sealer
 from rserpool.client.session.items import CookieRejected, Resumed
 from rserpool.client.session.listeners import Listener, listen
-from rserpool.client.session.session_base import Conversation
+from rserpool.client.session.session_base import SessionBase
 from rserpool.messages import BusinessCard
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.session.element_session import (
@@ -36,7 +36,7 @@ __all__ = ["Service", "ServiceSession"]
 ANYWHERE = ("0.0.0.0",)
 
 
-class ServiceSession(Conversation[Resumed | CookieRejected, ElementSessionAction]):
+class ServiceSession(SessionBase[Resumed | CookieRejected, ElementSessionAction]):
     """A session with one pool user. It yields Data, and before it Resumed where the user was with another element
     before, or CookieRejected where what it brings is not to be trusted."""
 
@@ -133,7 +133,7 @@ class ServiceSession(Conversation[Resumed | CookieRejected, ElementSessionAction
             return Resumed(cookie=cookie)
         try:
             opened = service.seal.open(service.pool_handle, cookie, at_least=self._sequence)
-        except SealBroken as broken:
+        except CookieInvalid as broken:
             service.counters["cookies rejected"] += 1
             return CookieRejected(reason=broken.reason.value)
         self._sequence = opened.sequence
@@ -298,7 +298,7 @@ class Service:
             self._arrived.remove(session)
 
     def channel_up(self, channel: Channel) -> None:
-        """A user has come (channels.Owner, of channels that have no session yet)."""
+        """A user has come (channels.ChannelOwner, of channels that have no session yet)."""
         if self._closed or max(len(self._active), len(self._arrived)) >= self.settings.max_sessions:
             self.counters["refused"] += 1
             channel.owner = None

@@ -16,9 +16,9 @@ from rserpool.client.node_addresses import texts
 from rserpool.client.pool_element import PoolElement
 from rserpool.client.pool_user import PoolUser, octets
 from rserpool.client.session.channels import Channel
-from rserpool.client.session.connector import Opener
+from rserpool.client.session.connector import Connector
 from rserpool.client.session.items import Data
-from rserpool.client.session.session_base import Conversation
+from rserpool.client.session.session_base import SessionBase
 from rserpool.errors import RSerPoolError
 from rserpool.messages import BusinessCard
 from rserpool.messages.resolved import ResolvedElement
@@ -47,7 +47,7 @@ REPORT_WAIT = 1.0
 """Seconds that the end of a session waits for its reports to leave."""
 
 
-class Session(Conversation[FailoverEvent, UserSessionAction]):
+class Session(SessionBase[FailoverEvent, UserSessionAction]):
     """A session with one pool element at a time. It is made by open_session()."""
 
     _machine: UserSession
@@ -56,7 +56,7 @@ class Session(Conversation[FailoverEvent, UserSessionAction]):
         self,
         handle: bytes,
         user: PoolUser,
-        opener: Opener,
+        opener: Connector,
         settings: SessionSettings,
         card: Callable[[], BusinessCard | None] = lambda: None,
     ) -> None:
@@ -308,7 +308,7 @@ async def open_session(
             own = PoolUser(node=pool_element.node) if pool_element else PoolUser(registrars=registrars, local=local)
             user = await stack.enter_async_context(own)
         card = pool_element.business_card if pool_element is not None else lambda: None
-        session = Session(octets(handle), user, Opener(transport, tuning, texts(local)), settings, card)
+        session = Session(octets(handle), user, Connector(transport, tuning, texts(local)), settings, card)
         stack.push_async_callback(session.close)
         await session.start()
         yield session

@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 Action = TypeVar("Action")
 
 
-class Machine(Protocol[Action]):
+class SessionMachine(Protocol[Action]):
     """What UserSession and ElementSession have in common."""
 
     @property
@@ -40,10 +40,10 @@ class Machine(Protocol[Action]):
     def close(self, now: int) -> list[Action]: ...
 
 
-class Conversation(Generic[Item, Action]):
+class SessionBase(Generic[Item, Action]):
     """One end of a session. It is iterated for what comes; the iteration ends with the session."""
 
-    def __init__(self, machine: Machine[Action], max_unread: int) -> None:
+    def __init__(self, machine: SessionMachine[Action], max_unread: int) -> None:
         self._machine = machine
         self._loop = asyncio.get_running_loop()
         self._channel: Channel | None = None
@@ -269,7 +269,7 @@ class Conversation(Generic[Item, Action]):
             self._halted(False)
             self._arm()
 
-    # The channel's calls (channels.Owner)
+    # The channel's calls (channels.ChannelOwner)
 
     def channel_data(self, data: bytes, ppid: int) -> None:
         now = self._now()

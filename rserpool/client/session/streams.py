@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rserpool.client.errors import SessionClosed
 from rserpool.client.session.items import Data
-from rserpool.client.session.session_base import Conversation
+from rserpool.client.session.session_base import SessionBase
 
 CHUNK: Final = 32 << 10
 """Octets of the largest message that is made of a stream."""
@@ -20,7 +20,7 @@ LIMIT: Final = 64 << 10
 """The StreamReader's limit: twice as much is read ahead."""
 
 
-class _Valve:
+class _FlowControl:
     """What a StreamReader takes for its transport: it stops the flow while nobody reads."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class _Valve:
 class SessionWriter:
     """What asyncio.StreamWriter offers, on a session. Messages have at most 32 KiB and the PPID given."""
 
-    def __init__(self, session: Conversation[Any, Any], ppid: int) -> None:
+    def __init__(self, session: SessionBase[Any, Any], ppid: int) -> None:
         self._session = session
         self._ppid = ppid
         self._buffer = bytearray()
@@ -111,13 +111,13 @@ class SessionWriter:
             self._room.set_result(None)
 
 
-def streams(session: Conversation[Any, Any], *, ppid: int = 0) -> tuple[asyncio.StreamReader, SessionWriter]:
+def streams(session: SessionBase[Any, Any], *, ppid: int = 0) -> tuple[asyncio.StreamReader, SessionWriter]:
     """A reader of the data that comes over a session, and a writer; nobody else may read it then.
 
     The reader comes to its end with the session; SessionFailed, where that is how it ended, is what reading raises.
     """
     reader = asyncio.StreamReader(LIMIT)
-    valve = _Valve()
+    valve = _FlowControl()
     reader.set_transport(valve)  # type: ignore[arg-type]
     writer = SessionWriter(session, ppid)
 

@@ -12,8 +12,8 @@ import pytest
 from rserpool.errors import LocalProtocolError
 from rserpool.proxy.checks import (
     MAX_REPLY,
+    CheckFailed,
     CommandCheck,
-    Failed,
     Health,
     HttpCheck,
     TcpCheck,
@@ -54,7 +54,7 @@ def saying(answer: bytes, seen: list[bytes] | None = None) -> Handler:
 def test_tcp() -> None:
     async def play(port: int) -> None:
         await TcpCheck(host=HOST, port=port).run()
-        with pytest.raises(Failed, match="Connection refused"):
+        with pytest.raises(CheckFailed, match="Connection refused"):
             await TcpCheck(host=HOST, port=free_port()).run()
 
     against(saying(b""), play)
@@ -87,7 +87,7 @@ def test_http_up(status: int) -> None:
 )
 def test_http_down(answer: bytes, reason: str) -> None:
     async def play(port: int) -> None:
-        with pytest.raises(Failed, match=reason):
+        with pytest.raises(CheckFailed, match=reason):
             await HttpCheck(host=HOST, port=port).run()
 
     against(saying(answer), play)
@@ -96,11 +96,11 @@ def test_http_down(answer: bytes, reason: str) -> None:
 def test_commands(tmp_path: Path) -> None:
     async def main() -> None:
         await CommandCheck(command=("true",)).run()
-        with pytest.raises(Failed, match="false ended with status 1"):
+        with pytest.raises(CheckFailed, match="false ended with status 1"):
             await CommandCheck(command=("false",)).run()
-        with pytest.raises(Failed, match="No such file"):
+        with pytest.raises(CheckFailed, match="No such file"):
             await CommandCheck(command=(str(tmp_path / "nothing"),)).run()
-        with pytest.raises(Failed, match="sh was killed"):
+        with pytest.raises(CheckFailed, match="sh was killed"):
             await CommandCheck(command=("sh", "-c", "kill -9 $$")).run()
         assert await output_of(("sh", "-c", "echo one; echo two >&2")) == b"one\n"
         assert len(await output_of((PYTHON, "-c", f"print('x' * {8 * MAX_REPLY})"))) == MAX_REPLY
@@ -145,7 +145,7 @@ def test_loads(printed: bytes, load: float) -> None:
     "printed", [b"", b"  \n", b"1.5", b"-0.1", b"101%", b"nan", b"inf", b"many", b"%", b"\xff\xfe"]
 )
 def test_what_is_no_load(printed: bytes) -> None:
-    with pytest.raises(Failed, match="no load"):
+    with pytest.raises(CheckFailed, match="no load"):
         read_load(printed)
 
 

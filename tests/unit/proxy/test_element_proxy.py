@@ -11,8 +11,8 @@ import pytest
 
 from rserpool.client import NoRegistrar
 from rserpool.errors import LocalProtocolError
-from rserpool.proxy.checks import Failed
-from rserpool.proxy.element_proxy import ElementProxy, Watching
+from rserpool.proxy.checks import CheckFailed
+from rserpool.proxy.element_proxy import ElementProxy, ElementProxySettings
 from tests.support.virtual_time import run_virtually
 
 
@@ -28,7 +28,7 @@ class Scripted:
         now = int(asyncio.get_running_loop().time())
         match self.script[min(now, len(self.script) - 1)]:
             case "-":
-                raise Failed("refused")
+                raise CheckFailed("refused")
             case ".":
                 await asyncio.sleep(1000)
 
@@ -58,7 +58,7 @@ class Registration:
 
 
 def watch(registration: Registration, script: str, seconds: float, **changes: Any) -> ElementProxy:
-    watching = Watching(**({"interval": 1.0, "timeout": 0.5} | changes))
+    watching = ElementProxySettings(**({"interval": 1.0, "timeout": 0.5} | changes))
 
     async def main() -> ElementProxy:
         proxy = ElementProxy(registration, watching, Scripted(script))
@@ -115,7 +115,7 @@ def test_without_a_check_it_is_up() -> None:
     registration = Registration()
 
     async def main() -> None:
-        running = asyncio.create_task(ElementProxy(registration, Watching(), None).run())
+        running = asyncio.create_task(ElementProxy(registration, ElementProxySettings(), None).run())
         await asyncio.sleep(50)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -135,7 +135,7 @@ def test_the_load_follows_a_command(tmp_path: Path, caplog: pytest.LogCaptureFix
             await asyncio.sleep(0.01)
 
     async def main() -> None:
-        watching = Watching(load_interval=0.01, load_timeout=30)
+        watching = ElementProxySettings(load_interval=0.01, load_timeout=30)
         proxy = ElementProxy(registration, watching, None, ("cat", str(value)))
         running = asyncio.create_task(proxy.run())
         await until(lambda: registration.loads[-1:] == [0.5])
@@ -155,4 +155,4 @@ def test_the_load_follows_a_command(tmp_path: Path, caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize("name", ["interval", "timeout", "rise", "fall", "load_interval"])
 def test_wrong_watching(name: str) -> None:
     with pytest.raises(LocalProtocolError, match=f"--{name.replace('_', '-')}"):
-        Watching(**{name: 0})  # type: ignore[arg-type]
+        ElementProxySettings(**{name: 0})  # type: ignore[arg-type]

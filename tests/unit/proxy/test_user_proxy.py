@@ -16,7 +16,7 @@ from rserpool.errors import LocalProtocolError
 from rserpool.messages import Policy, PolicyType, TCPTransport
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.proxy import relay
-from rserpool.proxy.user_proxy import Bounds, UserProxy
+from rserpool.proxy.user_proxy import UserProxy, UserProxySettings
 from tests.support.virtual_time import VirtualLoop
 
 HOST = "127.0.0.1"
@@ -91,7 +91,7 @@ async def proxy(
     chooser: Elements, **bounds: Any
 ) -> AsyncIterator[tuple[UserProxy, Callable[[], Coroutine[Any, Any, Streams]]]]:
     """A proxy, and how to connect to it."""
-    made = UserProxy(chooser, Bounds(**({"drain": 0} | bounds)))
+    made = UserProxy(chooser, UserProxySettings(**({"drain": 0} | bounds)))
     (where,) = await made.start([(HOST, 0)])
 
     async def dial() -> Streams:
@@ -383,7 +383,7 @@ def test_the_end_does_not_wait_longer_than_it_may(run: Run) -> None:
 def test_where_it_cannot_listen(run: Run) -> None:
     async def main() -> None:
         async with Server() as server:
-            made = UserProxy(Elements(), Bounds())
+            made = UserProxy(Elements(), UserProxySettings())
             with pytest.raises(OSError, match=f"127.0.0.1 port {server.port}: the port is in use"):
                 await made.start([(HOST, 0), (HOST, server.port)])
 
@@ -393,4 +393,4 @@ def test_where_it_cannot_listen(run: Run) -> None:
 @pytest.mark.parametrize("wrong", [{"tries": 0}, {"connect_timeout": 0}, {"patience": -1}, {"connections": -5}])
 def test_wrong_bounds(wrong: dict[str, Any]) -> None:
     with pytest.raises(LocalProtocolError, match=f"--{next(iter(wrong)).replace('_', '-')}"):
-        Bounds(**wrong)
+        UserProxySettings(**wrong)

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rserpool.client.errors import MissingExtra
-from rserpool.client.session.cookie_sealing import HEADER, LIFE, MAX_STATE, OVERHEAD, Opened, Reason, SealBroken, Sealer
+from rserpool.client.session.cookie_sealing import (
+    HEADER,
+    LIFE,
+    MAX_STATE,
+    OVERHEAD,
+    CookieInvalid,
+    OpenedCookie,
+    Rejection,
+    Sealer,
+)
 from rserpool.errors import LocalProtocolError
 from rserpool.settings.session import MAX_COOKIE
 
@@ -23,9 +32,9 @@ class Clock:
         return self.now
 
 
-def rejected(sealer: Sealer, cookie: bytes, *, handle: bytes = POOL, at_least: int = 0) -> Reason:
+def rejected(sealer: Sealer, cookie: bytes, *, handle: bytes = POOL, at_least: int = 0) -> Rejection:
     before = sealer.counters.total()
-    with pytest.raises(SealBroken) as raised:
+    with pytest.raises(CookieInvalid) as raised:
         sealer.open(handle, cookie, at_least=at_least)
     assert sealer.counters.total() == before + 1
     assert sealer.counters[raised.value.reason]
@@ -37,7 +46,7 @@ def test_what_one_element_seals_another_opens(state: bytes, sequence: int, ident
     clock = Clock()
     cookie = Sealer({1: OLD}, clock=clock).seal(POOL, state, sequence=sequence, identifier=identifier)
     assert len(cookie) == len(state) + 64 == len(state) + OVERHEAD
-    assert Sealer({1: OLD}, clock=clock).open(POOL, cookie) == Opened(
+    assert Sealer({1: OLD}, clock=clock).open(POOL, cookie) == OpenedCookie(
         state=state, issued=clock.now, expires=clock.now + LIFE, sequence=sequence, identifier=identifier
     )
     assert len(state) < 4 or state not in cookie
@@ -51,7 +60,7 @@ def test_every_bit_counts() -> None:
         flipped = bytearray(cookie)
         flipped[bit // 8] ^= 0x80 >> bit % 8
         reason = rejected(sealer, bytes(flipped))
-        assert (reason is Reason.FORGED) == (bit // 8 >= 8), bit
+        assert (reason is Rejection.FORGED) == (bit // 8 >= 8), bit
     assert sealer.open(POOL, cookie).state == b"next reply: 7"
 
 
@@ -66,14 +75,14 @@ def test_every_shorter_and_longer_one_is_rejected() -> None:
     sealer = Sealer({1: OLD})
     cookie = sealer.seal(POOL, b"state")
     for length in range(len(cookie)):
-        assert rejected(sealer, cookie[:length]) is (Reason.TRUNCATED if length < OVERHEAD else Reason.FORGED)
-    assert rejected(sealer, cookie + b"\0") is Reason.FORGED
+        assert rejected(sealer, cookie[:length]) is (Rejection.TRUNCATED if length < OVERHEAD else Rejection.FORGED)
+    assert rejected(sealer, cookie + b"\0") is Rejection.FORGED
 
 
 @given(st.binary(min_size=1, max_size=40).filter(lambda handle: handle != POOL))
 def test_another_pools_cookie_is_as_good_as_forged(handle: bytes) -> None:
     sealer = Sealer({1: OLD})
-    assert rejected(sealer, sealer.seal(POOL, b"state"), handle=handle) is Reason.FORGED
+    assert rejected(sealer, sealer.seal(POOL, b"state"), handle=handle) is Rejection.FORGED
 
 
 def test_cookies_have_their_time() -> None:
@@ -83,27 +92,27 @@ def test_cookies_have_their_time() -> None:
     clock.now += 129
     assert sealer.open(POOL, cookie).state == b"state"
     clock.now += 2
-    assert rejected(sealer, cookie) is Reason.EXPIRED
+    assert rejected(sealer, cookie) is Rejection.EXPIRED
     clock.now -= 131 + 29
     assert sealer.open(POOL, cookie).state == b"state"
     clock.now -= 2
-    assert rejected(sealer, cookie) is Reason.FUTURE
+    assert rejected(sealer, cookie) is Rejection.FUTURE
 
 
 def test_no_way_back() -> None:
     sealer = Sealer({1: OLD})
     cookie = sealer.seal(POOL, b"state", sequence=7)
     assert sealer.open(POOL, cookie, at_least=7).sequence == 7
-    assert rejected(sealer, cookie, at_least=8) is Reason.STALE
+    assert rejected(sealer, cookie, at_least=8) is Rejection.STALE
 
 
 def test_keys_rotate() -> None:
     before, during, after = Sealer({1: OLD}), Sealer({1: OLD, 2: NEW}), Sealer({2: NEW})
     old, new = before.seal(POOL, b"state"), during.seal(POOL, b"state")
     assert during.open(POOL, old).state == after.open(POOL, new).state == b"state"
-    assert rejected(before, new) is Reason.UNKNOWN_KEY
-    assert rejected(after, old) is Reason.UNKNOWN_KEY
-    assert rejected(Sealer({1: NEW}), old) is Reason.FORGED
+    assert rejected(before, new) is Rejection.UNKNOWN_KEY
+    assert rejected(after, old) is Rejection.UNKNOWN_KEY
+    assert rejected(Sealer({1: NEW}), old) is Rejection.FORGED
 
 
 def test_nonces_come_from_the_source_given() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from rserpool.client.errors import SessionClosed, SessionFailed
 from rserpool.client.session.items import Data
-from rserpool.client.session.pool_socket import MAX_LINES, MAX_UNREAD, PoolSocket, Received, Send
+from rserpool.client.session.pool_socket import MAX_ASSOCIATIONS, MAX_UNREAD, PoolSocket, Received, Send
 from rserpool.client.session.service import ServiceSession
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Cookie
@@ -156,7 +156,7 @@ async def test_to_all_of_a_large_pool(world: World) -> None:
         await world.element(identifier, boxes)
     async with socket(world) as pool:
         assert len(await pool.send(b"x" * 1000, 0, Send.TO_ALL)) == 99
-        assert len(pool._lines) <= MAX_LINES
+        assert len(pool._lines) <= MAX_ASSOCIATIONS
         await eventually(lambda: len(boxes.got) == 99)
     assert not world.user.reports
 
