@@ -18,7 +18,7 @@ from rserpool.cli.proxying import (
 from rserpool.cli.readiness import notify
 from rserpool.cli.stopping import StopRequest
 from rserpool.client import PoolUser
-from rserpool.proxy.user_proxy import UserProxySettings, UserProxy
+from rserpool.proxy.user_proxy import UserProxy, UserProxySettings
 from rserpool.proxy.watched_pool import WatchedPool
 from rserpool.settings.checks import ConfigError, check_positive
 

@@ -22,7 +22,7 @@ from rserpool.client.errors import (
 )
 from rserpool.client.event_queue import EventsDropped
 from rserpool.client.node import Node
-from rserpool.client.pool_element import PoolElement
+from rserpool.client.pool_element import PoolElement, RegistrationTimes
 from rserpool.client.pool_user import PoolUser, getaddrinfo, resolve
 from rserpool.client.session.cookie_sealing import Sealer
 from rserpool.client.session.items import CookieRejected, Data, Resumed
@@ -57,6 +57,7 @@ __all__ = [
     "PoolUser",
     "Received",
     "Refused",
+    "RegistrationTimes",
     "ResolvedElement",
     "Resumed",
     "Sealer",

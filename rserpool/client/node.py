@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict
 
 from rserpool.client.node_addresses import announcement_groups, local_addresses, server_addresses, texts
 from rserpool.errors import LocalProtocolError
@@ -37,6 +37,24 @@ REJOIN = 30.0
 """Seconds between two looks for interfaces that have appeared, and on which registrars may be heard."""
 QUEUE_LIMIT = 1 << 18
 """Octets that may wait for a registrar that does not read. Beyond, its association is aborted."""
+
+
+class NodeOptions(TypedDict, total=False):
+    """The arguments of a Node that its only pool element or pool user passes on, for a node of its own. See Node."""
+
+    registrars: Sequence[str]
+    settings: ClientSettings | None
+    transport: Transport | None
+    local: str | Sequence[str] | None
+    groups: Sequence[str] | None
+    interfaces: Sequence[str] | None
+
+
+class UserNodeOptions(NodeOptions, total=False):
+    """NodeOptions, and those for pool users alone: a pool element does not use TCP (RFC 5352 2.1)."""
+
+    tcp: bool
+    tcp_transport: Transport | None
 
 
 class Node:

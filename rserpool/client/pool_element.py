@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from rserpool.client.business_cards import BusinessCards
 from rserpool.client.errors import NoRegistrar, Refused, refusal
 from rserpool.client.event_queue import EventQueue
-from rserpool.client.node import Node
+from rserpool.client.node import Node, NodeOptions
 from rserpool.client.pool_user import PoolUser, octets
 from rserpool.client.session.cookie_sealing import Sealer
 from rserpool.client.session.service import Service, ServiceSession
@@ -34,8 +34,6 @@ from rserpool.messages import PoolElement as Parameter
 from rserpool.model.addresses import Address
 from rserpool.protocol.client.element import Element, wire_life
 from rserpool.protocol.client.events import ElementState, ElementStatus, Home
-from rserpool.settings.client import ClientSettings
-from rserpool.transport import interface
 
 log = logging.getLogger("rserpool.client")
 
@@ -44,6 +42,24 @@ PATIENCE = 30.0
 LEAVING = 5.0
 """Seconds that deregistering may take when an element is left."""
 FULL_LOAD = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationTimes:
+    """How long a registration is good for, and how often it is renewed."""
+
+    life: float = 300.0
+    """Seconds after which a registrar removes the element unless it registers again; ``math.inf`` for no limit."""
+
+    life_on_wire: int | None = None
+    """The Registration Life field as it is sent, for a registrar with another unit; by default ``life`` in
+    milliseconds, rounded."""
+
+    reregister_every: float | None = None
+    """T4-reregistration: seconds from one registration to its renewal; by default that of RFC 5352 7.1."""
+
+
+DEFAULT_TIMES = RegistrationTimes()
 
 
 def with_load(policy: Policy, load: float) -> Policy:
@@ -90,44 +106,29 @@ class PoolElement:
         handle: str | bytes,
         user_transport: Transport | None = None,
         *,
+        policy: Policy = ROUND_ROBIN,
+        load: float | None = None,
+        identifier: int | None = None,
+        times: RegistrationTimes = DEFAULT_TIMES,
         service: Service | None = None,
         protocol: str = "sctp",
         successors: bool = False,
-        registrars: Sequence[str] = (),
-        policy: Policy = ROUND_ROBIN,
-        load: float | None = None,
-        life: float = 300.0,
-        identifier: int | None = None,
         patience: float | None = PATIENCE,
-        settings: ClientSettings | None = None,
-        transport: interface.Transport | None = None,
-        local: str | Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
-        interfaces: Sequence[str] | None = None,
         node: Node | None = None,
-        life_on_wire: int | None = None,
-        reregister_every: float | None = None,
+        **options: Unpack[NodeOptions],
     ) -> None:
         self.pool_handle = octets(handle)
         self.service = service or (Service(protocol=protocol) if user_transport is None else None)
         """What serves the sessions; None where that is the application's own business."""
         self._user_transport = user_transport
         self._policy = policy if load is None else with_load(policy, load)
-        self._life = life
+        self._times = times
         self._identifier = identifier
         self._patience = patience
-        self._life_on_wire, self._interval = life_on_wire, reregister_every
         self._own = node is None
-        self.node = node or Node(
-            registrars=registrars,
-            settings=settings,
-            transport=transport,
-            local=local,
-            groups=groups,
-            interfaces=interfaces,
-            preferred=() if user_transport is None else addresses_of(user_transport),
-        )
-        self._transport = transport
+        own_addresses = () if user_transport is None else addresses_of(user_transport)
+        self.node = node or Node(preferred=own_addresses, **options)
+        self._transport = options.get("transport")
         self._cards = BusinessCards(self.pool_handle, self._parameter, PoolUser(node=self.node), successors=successors)
         self._element: Element | None = None
         self._last: ElementStatus | None = None
@@ -174,10 +175,10 @@ class PoolElement:
             self.pool_handle,
             self.user_transport,
             self._policy,
-            life=self._life,
             identifier=self._identifier,
-            life_on_wire=self._life_on_wire,
-            reregister_every=self._interval,
+            life=self._times.life,
+            life_on_wire=self._times.life_on_wire,
+            reregister_every=self._times.reregister_every,
         )
         self._element = element
         self.node.watch_element(element.number, self._heard)
@@ -330,10 +331,11 @@ class PoolElement:
 
     def _parameter(self) -> Parameter:
         home = self.node.home
+        life = self._times.life_on_wire
         return Parameter(
             identifier=self.identifier,
             home_identifier=home.identifier if home is not None else 0,
-            registration_life=wire_life(self._life) if self._life_on_wire is None else self._life_on_wire,
+            registration_life=wire_life(self._times.life) if life is None else life,
             user_transport=self.user_transport,
             policy=self._policy,
         )

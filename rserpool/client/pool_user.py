@@ -1,18 +1,16 @@
 """The pool user: pool handles in, pool elements chosen by the pool's policy out (RFC 5352 3.3)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from rserpool.client.errors import NoElement, NoRegistrar, Overload, refusal
-from rserpool.client.node import Node
+from rserpool.client.node import Node, UserNodeOptions
 from rserpool.errors import LocalProtocolError
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.protocol.client.events import Failure, PoolChanged, Resolution
-from rserpool.settings.client import ClientSettings
 from rserpool.settings.profile import ALL_ITEMS
-from rserpool.transport import interface
 
 POLL_INTERVAL = 5.0
 """Seconds between two looks at a watched pool where the registrar does not tell of changes by itself."""
@@ -28,31 +26,9 @@ class PoolUser:
     """A pool user with a home registrar: an asynchronous context manager. On a ``node`` of its own, made from the other
     arguments (see Node), or on one that is shared."""
 
-    def __init__(
-        self,
-        *,
-        registrars: Sequence[str] = (),
-        settings: ClientSettings | None = None,
-        transport: interface.Transport | None = None,
-        tcp_transport: interface.Transport | None = None,
-        local: str | Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
-        interfaces: Sequence[str] | None = None,
-        tcp: bool = False,
-        node: Node | None = None,
-    ) -> None:
+    def __init__(self, *, node: Node | None = None, **options: Unpack[UserNodeOptions]) -> None:
         self._own = node is None
-        self.node = node or Node(
-            registrars=registrars,
-            settings=settings,
-            transport=transport,
-            tcp_transport=tcp_transport,
-            local=local,
-            groups=groups,
-            interfaces=interfaces,
-            tcp=tcp,
-            listen=False,
-        )
+        self.node = node or Node(listen=False, **options)
 
     async def __aenter__(self) -> Self:
         if self._own:
@@ -170,15 +146,13 @@ class PoolUser:
 async def resolve(
     handle: str | bytes,
     *,
-    registrars: Sequence[str] = (),
     items: int = ALL_ITEMS,
     timeout: float | None = None,
-    settings: ClientSettings | None = None,
-    local: str | Sequence[str] | None = None,
-    groups: Sequence[str] | None = None,
+    **options: Unpack[UserNodeOptions],
 ) -> tuple[ResolvedElement, ...]:
-    """Resolve one pool handle once. Raises as PoolUser.resolve does."""
-    async with PoolUser(registrars=registrars, settings=settings, local=local, groups=groups) as user:
+    """Resolve one pool handle once, with a pool user made from ``options`` (see Node). Raises as PoolUser.resolve
+    does."""
+    async with PoolUser(**options) as user:
         return await user.resolve(handle, items=items, timeout=timeout)
 
 
@@ -188,14 +162,12 @@ async def getaddrinfo(
     family: int = 0,
     type: int = 0,  # noqa: A002
     proto: int = 0,
-    registrars: Sequence[str] = (),
     timeout: float | None = None,
-    settings: ClientSettings | None = None,
-    local: str | Sequence[str] | None = None,
-    groups: Sequence[str] | None = None,
+    **options: Unpack[UserNodeOptions],
 ) -> list[ResolvedElement]:
-    """The elements of a pool, best first, each of which unpacks as an entry of ``socket.getaddrinfo`` does; only those
-    of the address family, socket type and protocol number given, where these are not 0. Raises as resolve does."""
-    found = await resolve(handle, registrars=registrars, timeout=timeout, settings=settings, local=local, groups=groups)
+    """Resolve one pool handle once, for programs that loop over the result of ``socket.getaddrinfo``: each element
+    unpacks as an entry of it. Elements come best first, and only those with the address family, socket type and
+    protocol number given; 0 stands for any. ``options`` are Node's. Raises as PoolUser.resolve does."""
+    found = await resolve(handle, timeout=timeout, **options)
     wanted = (family, type, proto)
     return [one for one in found if all(want in (0, has) for want, has in zip(wanted, one, strict=False))]

@@ -11,6 +11,7 @@ from rserpool.client import (
     EventsDropped,
     Node,
     PoolElement,
+    RegistrationTimes,
 )
 from rserpool.client.pool_element import with_load
 from rserpool.messages import Policy, Transport
@@ -45,7 +46,7 @@ class PoolRegistration:
             self._transport,
             policy=self._policy,
             identifier=self._identifier,
-            life=self._life,
+            times=RegistrationTimes(life=self._life),
             node=self._node,
             patience=None,
         )

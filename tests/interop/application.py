@@ -13,7 +13,7 @@ import struct
 import time
 from dataclasses import replace
 
-from rserpool.client import FAST, PoolElement, PoolUser
+from rserpool.client import FAST, PoolElement, PoolUser, RegistrationTimes
 from rserpool.client.errors import SessionClosed
 from rserpool.client.session.items import Data, Resumed
 from rserpool.client.session.service import ServiceSession
@@ -76,7 +76,7 @@ async def offer(options: argparse.Namespace) -> None:
         groups=() if options.registrar else None,
         identifier=options.identifier,
         settings=FAST,
-        life=30.0,
+        times=RegistrationTimes(life=30.0),
     ) as element:
         tell("registered", identifier=element.identifier)
         async with asyncio.TaskGroup() as group:

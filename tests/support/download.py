@@ -22,6 +22,7 @@ from rserpool.client import (
     FailoverEvent,
     PoolElement,
     PoolUser,
+    RegistrationTimes,
     Resumed,
     Sealer,
     ServiceSession,
@@ -93,7 +94,12 @@ async def offer(options: argparse.Namespace) -> None:
                 await stream(session, request, options.rate)
 
     element = PoolElement(
-        POOL, registrars=options.registrar, local=options.local, identifier=options.identifier, settings=FAST, life=30.0
+        POOL,
+        registrars=options.registrar,
+        local=options.local,
+        identifier=options.identifier,
+        settings=FAST,
+        times=RegistrationTimes(life=30.0),
     )
     element.seal = Sealer(KEYS)
 

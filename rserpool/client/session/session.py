@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypedDict, Unpack
 
 from rserpool.client.errors import SessionFailed, UnknownPool
 from rserpool.client.node_addresses import texts
@@ -19,7 +20,7 @@ from rserpool.client.session.channels import Channel
 from rserpool.client.session.connector import Connector
 from rserpool.client.session.items import Data
 from rserpool.client.session.session_base import SessionBase
-from rserpool.errors import RSerPoolError
+from rserpool.errors import LocalProtocolError, RSerPoolError
 from rserpool.messages import BusinessCard
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.protocol.actions import Abort, Shutdown
@@ -272,22 +273,38 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
         self._arm()
 
 
+class SessionOptions(TypedDict, total=False):
+    """The fields of SessionSettings that open_session() takes directly."""
+
+    failover: str | Failover
+    silence: float | None
+    reopen: bool | None
+    patience: float
+    max_unread: int
+
+
+def session_settings(settings: SessionSettings, changes: SessionOptions) -> SessionSettings:
+    """The settings with those changes. Raises LocalProtocolError for a value that makes no sense."""
+    values: dict[str, Any] = {"failover": settings.failover, **changes}
+    try:
+        values["failover"] = Failover(values["failover"])
+    except ValueError:
+        raise LocalProtocolError(f"failover must be silent, event or error, not {values['failover']!r}") from None
+    return replace(settings, **values)
+
+
 @contextlib.asynccontextmanager
 async def open_session(
     handle: str | bytes,
     *,
     user: PoolUser | None = None,
-    registrars: Sequence[str] = (),
-    failover: str | Failover = Failover.SILENT,
-    silence: float | None = None,
-    reopen: bool | None = None,
-    patience: float = 30.0,
-    max_unread: int = 262_144,
-    settings: SessionSettings | None = None,
     pool_element: PoolElement | None = None,
+    registrars: Sequence[str] = (),
+    local: str | Sequence[str] | None = None,
+    settings: SessionSettings | None = None,
     transport: Transport | None = None,
     tuning: Tuning = FAST,
-    local: str | Sequence[str] | None = None,
+    **changes: Unpack[SessionOptions],
 ) -> AsyncIterator[Session]:
     """A session with a pool, open until the context is left.
 
@@ -300,15 +317,13 @@ async def open_session(
 
     SessionFailed where no element serves for as long as patience lasts.
     """
-    settings = settings or SessionSettings(
-        failover=Failover(failover), silence=silence, reopen=reopen, patience=patience, max_unread=max_unread
-    )
+    chosen = session_settings(settings or SessionSettings(), changes)
     async with contextlib.AsyncExitStack() as stack:
         if user is None:
             own = PoolUser(node=pool_element.node) if pool_element else PoolUser(registrars=registrars, local=local)
             user = await stack.enter_async_context(own)
         card = pool_element.business_card if pool_element is not None else lambda: None
-        session = Session(octets(handle), user, Connector(transport, tuning, texts(local)), settings, card)
+        session = Session(octets(handle), user, Connector(transport, tuning, texts(local)), chosen, card)
         stack.push_async_callback(session.close)
         await session.start()
         yield session

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rserpool.client import NoRegistrar, PoolUser, Refused, UnknownPool
+from rserpool.client import NoRegistrar, PoolUser, Refused, RegistrationTimes, UnknownPool
 from rserpool.errors import Cause, LocalProtocolError
 from rserpool.messages import (
     AsapMessage,
@@ -46,7 +46,7 @@ async def test_registered_resolved_updated_and_gone(world: World) -> None:
 @in_world
 async def test_keep_alives_are_acknowledged_and_the_registration_renewed(world: World) -> None:
     server = await world.registrar(REGISTRAR, "--keep-alive-interval=2", "--keep-alive-timeout=1")
-    async with world.element(life=100):
+    async with world.element(times=RegistrationTimes(life=100)):
         await asyncio.sleep(1000)
         assert len(server.registrar.handlespace) == 1
         assert server.registrar.asap.counters["keep-alive acknowledgements"] > 300

@@ -9,12 +9,12 @@ import pytest
 from rserpool.client.errors import NoElement, SessionClosed, SessionFailed
 from rserpool.client.session.items import Data, Resumed
 from rserpool.client.session.service import ServiceSession
-from rserpool.client.session.session import FailoverEvent, Session
+from rserpool.client.session.session import FailoverEvent, Session, session_settings
 from rserpool.errors import LocalProtocolError
 from rserpool.model.association_ends import Down
 from rserpool.protocol.session.user_session import Confirm, UserSessionEnded
 from rserpool.protocol.session.user_table import UserSessionState
-from rserpool.settings.session import ServiceSettings, SessionSettings
+from rserpool.settings.session import Failover, ServiceSettings, SessionSettings
 from rserpool.transport.interface import MAX_USER_MESSAGE
 from tests.support.machines import Machine, element
 from tests.support.pools import POOL, SMALL, World, card_of, echo, eventually, in_world, silent
@@ -523,3 +523,16 @@ async def test_an_element_that_cannot_be_used_is_passed_over(world: World) -> No
     async with world.session() as session:
         assert session.element == good
     assert not other.sessions
+
+
+# Arguments of open_session
+
+
+def test_a_named_argument_overrides_the_settings() -> None:
+    chosen = session_settings(SessionSettings(silence=2.0, max_unread=5000), {"silence": 3.0, "failover": "event"})
+    assert chosen == SessionSettings(silence=3.0, max_unread=5000, failover=Failover.EVENT)
+
+
+def test_an_unknown_failover_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(LocalProtocolError, match="silent, event or error, not 'quiet'"):
+        session_settings(SessionSettings(), {"failover": "quiet"})
