@@ -85,8 +85,8 @@ class Attack:
         elif self.up:
             number = self.random.choice(sorted(self.up))
             hostile = draw < 0.5
-            if self.node.home is not None and self.random.random() < (0.02 if hostile else 0.9):
-                number = self.node.home.number
+            if self.node.context.home is not None and self.random.random() < (0.02 if hostile else 0.9):
+                number = self.node.context.home.number
             data = octets if hostile else self.honest().encode()
             self.carry_out(self.node.received(number, data, self.now))
 
@@ -196,7 +196,7 @@ class Attack:
                     assert number in self.up
                     message = decode(data, "asap")
                     self.outcomes[type(message).__name__] += 1
-                    link = self.node.links.get(number)
+                    link = self.node.context.links.get(number)
                     if isinstance(message, Registration) and link is not None:
                         assert link.peer is not None
                         assert link.peer.sctp
@@ -223,20 +223,22 @@ class Attack:
     def check(self) -> None:
         """Every bound, and what must hold."""
         node = self.node
-        strangers = [link for link in node.links.values() if link.candidate is None]
+        context = node.context
+        strangers = [link for link in context.links.values() if link.candidate is None]
         assert len(strangers) <= 2 * SETTINGS.incoming + 1
-        assert len(node.links) - len(strangers) <= AT_ONCE
-        assert len(node.candidates) <= SETTINGS.candidates + 3
+        assert len(context.links) - len(strangers) <= AT_ONCE
+        assert len(context.candidates) <= SETTINGS.candidates + 3
         assert len(node.user._cache) <= SETTINGS.pools_cached
         assert len(node.user._waiting) <= SETTINGS.requests
         assert len(node.user._queries) <= len(POOLS)
-        assert len(node.wheel) <= 5 + len(node.elements) + 2 * len(POOLS)
-        assert len(node._asking) <= len(node.elements) + len(POOLS)
-        assert node.home is None or (node.home.number in node.links and node.home.stage is Stage.UP)
+        assert len(context.wheel) <= 5 + len(node.elements) + 2 * len(POOLS)
+        assert len(context.requests) <= len(node.elements) + len(POOLS)
+        home = context.home
+        assert home is None or (home.number in context.links and home.stage is Stage.UP)
         for element in node.elements.values():
             waits = element._timer is not None and element._timer.armed
-            assert waits or node.home is None or element.state in (ElementState.IDLE, ElementState.REFUSED)
-            assert not element.registered or node.home is not None
+            assert waits or home is None or element.state in (ElementState.IDLE, ElementState.REFUSED)
+            assert not element.registered or home is not None
 
 
 def run(count: int, seed: int) -> Counter[str]:
@@ -258,8 +260,8 @@ def run(count: int, seed: int) -> Counter[str]:
     attack.check()
     growth.check()
     attack.carry_out(attack.node.stop(attack.now))
-    assert len(attack.node.wheel) == 0
-    return attack.outcomes + attack.node.counters
+    assert len(attack.node.context.wheel) == 0
+    return attack.outcomes + attack.node.context.counters
 
 
 if __name__ == "__main__":

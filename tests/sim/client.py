@@ -72,7 +72,8 @@ class Client(Process):
     def home(self) -> Side | None:
         """The association with the home registrar, if there is one."""
         node = self.node
-        line = self.lines.get(node.home.number) if node is not None and node.home is not None else None
+        home = node.context.home if node is not None else None
+        line = self.lines.get(home.number) if home is not None else None
         return line.side if line is not None else None
 
     # Life

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from rserpool.model.association_ends import Down
-from rserpool.protocol.client import element as pe
 from rserpool.protocol.client import hunt
 from rserpool.protocol.client.candidates import FOREVER, Candidate
-from rserpool.protocol.client.element import Element, Input
+from rserpool.protocol.client.context import NodeContext
+from rserpool.protocol.client.element_table import TABLE, ElementEvent, ElementReaction
 from rserpool.protocol.client.events import ElementState
 from rserpool.protocol.client.hunt import Hunt
-from rserpool.protocol.client.node import Node
 from rserpool.protocol.client.user import User
 from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
 from rserpool.protocol.registrar.enrp.handle_tables import Tables
@@ -28,6 +27,7 @@ from rserpool.protocol.session import user_table as session_table
 from rserpool.protocol.session.outbox import Outbox
 from rserpool.protocol.session.user_session import Report, UserSession, UserSessionAction
 from rserpool.protocol.session.user_table import UserSessionEvent, UserSessionState
+from rserpool.protocol.table import Transition
 from rserpool.settings.client import FAST
 from tests.sim.__main__ import one
 from tests.sim.clock import Clock
@@ -132,7 +132,7 @@ def row(table: MutableMapping[Any, Any], *rows: tuple[Any, Any]) -> Break:
 
 def stubborn(own: Hunt, now: int, pause: int) -> list[Candidate]:
     """Only that registrar is tried that was tried first."""
-    mine = own._mine(now)
+    mine = own._allowed(now)
     favourite = min(mine, key=lambda one: one.tried if one.tried > 0 else FOREVER, default=None)
     return [favourite] if favourite is not None and favourite.usable(now) and favourite.tried + pause <= now else []
 
@@ -152,7 +152,7 @@ def careless(outbox: Outbox, *messages: bytes) -> None:
         outbox.put_control(data)
 
 
-def deaf(user: User, now: int) -> None:
+def deaf(user: User, now: int, **_: object) -> None:
     """What is watched is not subscribed to at the next home."""
     for query in tuple(user._queries.values()):
         user._ask(query, now, again=False)
@@ -193,10 +193,10 @@ BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
         WILD,
     ),
     "an element never registers again after the loss of its home": (
-        row(pe.TABLE, ((READY, Input.LOST), (Element._nothing, READY))),
+        row(TABLE, ((READY, ElementEvent.HOME_LOST), Transition(ElementReaction.IGNORE, READY))),
         DEATHS,
     ),
-    "a node keeps its former home": (method(Node, "leave", nothing), OURS),
+    "a node keeps its former home": (method(NodeContext, "leave", nothing), OURS),
     "a hunt never gives a dead registrar up": (method(Hunt, "_eligible", stubborn), DEATHS),
     "a hunt tries too many at once": (lambda patch: patch.setattr(hunt, "AT_ONCE", 6), DEATHS),
     "a user watches at its first home only": (method(User, "home_found", deaf), DEATHS),

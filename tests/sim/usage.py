@@ -22,10 +22,10 @@ def homes_differ(clients: Sequence[Client], nodes: Sequence[Node]) -> Iterator[s
             continue
         home = client.home
         if home is None:
-            if client.node.needed():
+            if client.node.wanting:
                 yield f"{client.name} has no home"
-        elif client.node.home_identifier not in (0, identifiers.get(home.there.host)):
-            yield f"{client.name} takes its home {home.there.host.name} for {client.node.home_identifier:08x}"
+        elif client.node.context.home_identifier not in (0, identifiers.get(home.there.host)):
+            yield f"{client.name} takes its home {home.there.host.name} for {client.node.context.home_identifier:08x}"
 
 
 def watches_differ(clients: Sequence[Client], held: Held) -> Iterator[str]:

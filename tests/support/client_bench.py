@@ -1,5 +1,6 @@
 """A node of pool elements and a pool user under test, a hand on its clock, and registrars that say what is wanted."""
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 from random import Random
 from typing import TypeVar
@@ -48,11 +49,22 @@ def server(number: int, port: int = 3863, *, sctp: bool = True) -> ServerAddress
 class NodeBench:
     """A started node whose actions are carried out on paper."""
 
-    def __init__(self, registrars: int = 1, *, tcp: bool = False, start: bool = True, **settings: object) -> None:
+    def __init__(
+        self,
+        registrars: int = 1,
+        *,
+        places: Sequence[ServerAddress] | None = None,
+        tcp: bool = False,
+        start: bool = True,
+        **settings: object,
+    ) -> None:
+        """``places``: the configured registrars, instead of the first ``registrars`` servers."""
         self.now = SECOND
-        places = [server(number) for number in range(1, registrars + 1)]
+        if places is None:
+            places = [server(number) for number in range(1, registrars + 1)]
         self.settings = ClientSettings(**settings)  # type: ignore[arg-type]
         self.node = Node(self.settings, Random(1), self.now, places, tcp=tcp)
+        self.context = self.node.context
         self.actions: list[Action] = []
         self.events: list[ClientEvent] = []
         self.dialled: dict[int, Dial] = {}
@@ -263,8 +275,8 @@ def at_home(registrars: int = 1, **settings: object) -> tuple[NodeBench, int]:
     bench = NodeBench(registrars, **settings)  # type: ignore[arg-type]
     bench.accept(bench.number_of(1) if registrars > 1 else None)
     bench.wait(0.05)
-    assert bench.node.home is not None
-    return bench, bench.node.home.number
+    assert bench.context.home is not None
+    return bench, bench.context.home.number
 
 
 def with_pool(overall: Policy | None, *elements: PoolElement) -> NodeBench:

@@ -1,4 +1,4 @@
-"""Actions that the state machines of pool elements and pool users return. The caller carries them out in order."""
+"""Actions that a node of pool elements and pool users returns. The caller carries them out in order."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,8 @@ from rserpool.protocol.client.events import ClientEvent
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Open an association, or a TCP connection, to a registrar under this number; it is heard of as up or as down."""
+    """Open an association, or a TCP connection, to a registrar. Report the outcome under this number with Node.up or
+    Node.down."""
 
     association: int
     addresses: tuple[Address, ...]
@@ -19,7 +20,7 @@ class Dial:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Something for the application."""
+    """Pass an event to the application."""
 
     event: ClientEvent
 

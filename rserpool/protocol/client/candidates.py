@@ -1,4 +1,4 @@
-"""Where registrars may be: configured, or announced by multicast (RFC 5352 3.6)."""
+"""The candidates for a home registrar: configured, or announced by multicast (RFC 5352 3.6)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,13 +11,14 @@ from rserpool.model.numbers import ASAP_PORT, MICROSECONDS
 from rserpool.settings.client import ClientSettings
 
 FORGET = 12
-"""Times its time-out after which even the period of a registrar that no longer announces itself is forgotten."""
+"""A silent candidate, with its measured announcement interval, is dropped after this many time-outs."""
 FOREVER = 1 << 62
+"""Microseconds; ``tried = -FOREVER`` stands for a candidate that was never tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAddress:
-    """Where one registrar serves ASAP. TCP has one address, and is for pool users (RFC 5352 2.1)."""
+    """The ASAP endpoint of one registrar. TCP has one address, and serves pool users only (RFC 5352 2.1)."""
 
     addresses: tuple[Address, ...]
     port: int
@@ -26,30 +27,33 @@ class ServerAddress:
 
 @dataclass(slots=True, eq=False)
 class Candidate:
-    """A registrar that could become home. Times are microseconds."""
+    """A registrar that may become home. Times are microseconds."""
 
     where: ServerAddress
     configured: bool = False
     leader: "Candidate | None" = None
-    """The better guess at the same registrar's place: this one counts only after that one has failed."""
+    """A better guess at the address of the same registrar. This one may be dialled after the leader has failed."""
     heard: int = 0
+    """Time of the latest announcement."""
     until: int = 0
-    """When T7 deletes it."""
+    """Time at which T7 deletes it."""
     timeout: int = 0
-    """T7: three times the period at which it announces itself, where that is more than the least."""
+    """T7: three times its announcement interval, but not less than announce_timeout."""
     tried: int = -FOREVER
+    """Time at which it was dialled last."""
     round: int = 0
-    """The round in which it was tried last."""
+    """The round of the hunt in which it was dialled last."""
     troubled: int = 0
-    """When it was last of no use; 0 while it is as good as any."""
+    """Time of its latest failure; 0 if it has answered since, or never failed."""
     in_use: bool = False
+    """True while there is an association to it."""
 
     def known(self, now: int) -> bool:
-        """Whether it is configured, or was announced within T7."""
+        """True if it is configured, or was announced within T7."""
         return self.configured or now < self.until
 
     def usable(self, now: int) -> bool:
-        """Whether it may be tried, but for when it was tried last."""
+        """True if it may be dialled, regardless of the time of the last attempt."""
         behind = self.leader is not None and self.leader.known(now) and not self.leader.troubled
         return self.known(now) and not self.in_use and not behind
 
@@ -57,7 +61,11 @@ class Candidate:
 class Candidates:
     """The list of RFC 5352 3.6: configured registrars, which stay, and announced ones, which T7 deletes."""
 
-    def __init__(self, settings: ClientSettings, registrars: Iterable[ServerAddress]) -> None:
+    def __init__(self, settings: ClientSettings, registrars: Iterable[ServerAddress], *, tcp: bool = False) -> None:
+        """``tcp``: registrars may be reached over TCP, unless ``sctp_only`` is set."""
+        self.sctp_only = False
+        """True while the node has pool elements, which register over SCTP only (RFC 5352 2.1)."""
+        self._tcp = tcp
         self._settings = settings
         self._known = {where: Candidate(where, configured=True) for where in registrars}
         self._configured = len(self._known)
@@ -67,12 +75,17 @@ class Candidates:
         return len(self._known)
 
     def known(self, now: int) -> list[Candidate]:
-        """Those that are configured, or were announced within T7."""
+        """The candidates that are configured, or were announced within T7."""
         return [candidate for candidate in self._known.values() if candidate.known(now)]
 
+    def allowed(self, now: int) -> list[Candidate]:
+        """The known candidates whose transport the node may use."""
+        tcp = self._tcp and not self.sctp_only
+        return [candidate for candidate in self.known(now) if tcp or candidate.where.sctp]
+
     def announced(self, data: bytes, source: Address, port: int, now: int) -> bool:
-        """A datagram came to an announcement group; whether it named a registrar. A forged one can add a candidate
-        within the bound, and do nothing else."""
+        """Handle a datagram to an announcement group. True if it named a registrar. A forged datagram can at most add a
+        candidate within the bound."""
         if not self._rate.take(now):
             return False
         try:
@@ -82,7 +95,7 @@ class Candidates:
         if not isinstance(message, ServerAnnounce):
             return False
         leader = None
-        for where in places(message, source, port):
+        for where in announced_addresses(message, source, port):
             leader = self._heard(where, leader, now) or leader
         return leader is not None
 
@@ -101,7 +114,7 @@ class Candidates:
         return known
 
     def _make_room(self, now: int) -> bool:
-        """Forget one that has not been heard for long."""
+        """Drop one candidate that has been silent for long. True if there was one."""
         for where, known in self._known.items():
             if not known.known(now) and not known.in_use and now > known.heard + FORGET * known.timeout:
                 del self._known[where]
@@ -109,9 +122,9 @@ class Candidates:
         return False
 
 
-def places(message: ServerAnnounce, source: Address, port: int) -> list[ServerAddress]:
-    """Where an announcement says that its sender is; without transports, where it came from (RFC 5352 3.6), at the port
-    that it came from, as rsplib means it, or else at ASAP's."""
+def announced_addresses(message: ServerAnnounce, source: Address, port: int) -> list[ServerAddress]:
+    """The addresses that an announcement names, SCTP first. If it names none: its source address (RFC 5352 3.6), at
+    the source port, as rsplib expects, and at ASAP's port."""
     found = []
     for transport in message.transports:
         sctp = isinstance(transport, SCTPTransport)

@@ -1,4 +1,4 @@
-"""What the protocol objects of pool elements and pool users tell the application."""
+"""Events that pool elements and the pool user of a node publish to the application."""
 
 import enum
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from rserpool.model.addresses import Address
 
 
 class ElementState(enum.Enum):
-    """Where a pool element stands with its registrar."""
+    """The registration state of a pool element."""
 
     IDLE = "idle"
     """Not started, or deregistered."""
     HUNT = "hunt"
-    """Without a registrar, or waiting before it tries again."""
+    """Looking for a registrar, or pausing before the next attempt."""
     REG = "reg"
-    """Has sent a registration and waits for the answer."""
+    """Registration sent, waiting for the answer."""
     READY = "ready"
     """Registered."""
     DEREG = "dereg"
-    """Is being deregistered."""
+    """Deregistering."""
     REFUSED = "refused"
-    """A registrar has refused it: nothing happens until something about it is changed (RFC 5352 3.1)."""
+    """Refused by a registrar: nothing is sent until the element's values change (RFC 5352 3.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,47 +30,47 @@ class Home:
     """The home registrar."""
 
     identifier: int
-    """Its server identifier; 0 while it has not told it."""
+    """Its server identifier; 0 until a keep-alive has named it."""
     addresses: tuple[Address, ...]
     port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementStatus:
-    """A pool element has another state, another home, or news about a registration that does not come about."""
+    """A pool element has changed its state or its home, or an attempt to register it has failed."""
 
     element: int
-    """The element's number on its node: it stays, whereas a pool element identifier may be drawn anew."""
+    """The element's number on its node. It never changes; the pool element identifier may, if it is random."""
     pool_handle: bytes
     identifier: int
     state: ElementState
     current: bool = False
-    """Whether what is registered is what was asked for last."""
+    """True if the latest values are registered."""
     home: Home | None = None
     reason: str = ""
-    """Why, where it is not as wanted."""
+    """The reason of a failure, or empty."""
     causes: tuple[ErrorCause, ...] = ()
-    """What the registrar said, with a refusal or a warning."""
+    """Error causes that the registrar sent with a refusal or a warning."""
     attempts: int = 0
     """Registrations that have failed in a row."""
 
 
 class Failure(enum.Enum):
-    """Why a handle resolution brought nothing."""
+    """Reasons why a handle resolution has no result."""
 
     REFUSED = "refused"
-    """The registrar answered with an error; Unknown Pool Handle is one."""
+    """The registrar answered with an error, such as Unknown Pool Handle."""
     UNANSWERED = "unanswered"
-    """Repeated as often as allowed, and never answered (RFC 5352 3.7.2)."""
+    """No answer to any of the allowed retransmissions (RFC 5352 3.7.2)."""
     OVERLOAD = "overload"
-    """Too many wait already."""
+    """Too many resolutions were waiting."""
     STOPPED = "stopped"
     """The node was stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """A handle resolution has ended: pool elements, best first, or a failure."""
+    """A handle resolution has ended: with pool elements, best first, or with a failure."""
 
     ticket: int
     pool_handle: bytes
@@ -83,7 +83,7 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolChanged:
-    """A watched pool has other elements than before, or another policy; none if there is no such pool."""
+    """The elements or the policy of a watched pool have changed. An unknown pool has no elements."""
 
     pool_handle: bytes
     elements: tuple[ResolvedElement, ...]
@@ -92,7 +92,7 @@ class PoolChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeChanged:
-    """The node has another home registrar, or knows more about it, or has none."""
+    """The node has gained or lost its home registrar, or learnt its server identifier."""
 
     home: Home | None
 

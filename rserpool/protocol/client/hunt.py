@@ -1,32 +1,42 @@
-"""The hunt for a home registrar (RFC 5352 3.6).
+"""The server hunt: finds a home registrar among the candidates (RFC 5352 3.6).
 
-Candidates are tried in an order that nobody outside can steer: those that were not tried yet before those that were, at
-random among equals. One that refused the association, timed out or talked nonsense is tried when all others have
-failed. While there is a home, the hunt looks for another one beside it (RFC 5352 3.7.2).
+The order of the candidates cannot be steered from outside: those not tried yet come first, equals in random order. A
+candidate that refused the association, timed out or sent nonsense is tried after all others have failed. While there
+is a home registrar that does not answer, the hunt looks for a second candidate beside it (RFC 5352 3.7.2).
 """
 
-import typing
+from collections.abc import Callable
 
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.client.candidates import FOREVER, Candidate
+from rserpool.protocol.client.context import NodeContext
 from rserpool.protocol.client.link import Link, Stage
 from rserpool.protocol.timers import Timer
-
-if typing.TYPE_CHECKING:
-    from rserpool.protocol.client.node import Node
 
 AT_ONCE = 3
 """Associations that a node has at most while it hunts, incoming and abandoned ones included (RFC 5352 3.6 SH1)."""
 GATHER = 20_000
-"""Microseconds for which the first registrar that comes up waits for others that are being tried, so that not all
-nodes choose the nearest."""
+"""Microseconds for which the first registrar that comes up waits for the others that are being dialled. Without it, all
+nodes would choose the nearest registrar."""
 
 
 class Hunt:
-    """The rounds of one node's hunt. Times are integer microseconds."""
+    """The rounds of one node's hunt. Times are integer microseconds.
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    ``elect`` is called with the association to the registrar that the hunt has found. ``second_candidate`` is called
+    instead when a registrar comes up while there is a home.
+    """
+
+    def __init__(
+        self,
+        context: NodeContext,
+        *,
+        elect: Callable[[Link, int], None],
+        second_candidate: Callable[[Link], None],
+    ) -> None:
+        self._context = context
+        self._elect = elect
+        self._second_candidate = second_candidate
         self.active = False
         self.rounds = 0
         """Rounds begun since the node was made."""
@@ -36,66 +46,68 @@ class Hunt:
         self._gathering: Timer[None] | None = None
 
     def start(self, now: int) -> None:
-        """Begin, if it has not begun; who has come up beside a home that is lost becomes home."""
-        if self._node.stopped:
-            return
+        """Begin unless the hunt is running. If the home is lost and a second candidate is up, it becomes home."""
         if not self.active:
             self.active = True
-            self._length = round(self._node.settings.server_hunt * MICROSECONDS)
+            self._length = round(self._context.settings.server_hunt * MICROSECONDS)
             self._begin_round(now)
-        if self._node.home is None:
+        if self._context.home is None:
             self._choose(now)
-        self.fill(now)
+        self.dial_more(now)
 
     def stop(self, now: int) -> None:
-        """End it: what is being tried is given up."""
+        """End the hunt and give up every association that is being dialled."""
         self.active = False
-        for name in ("_t5", "_retry", "_gathering"):
-            self._cancel(name)
+        for timer in (self._t5, self._retry, self._gathering):
+            if timer is not None:
+                timer.cancel()
+        self._t5 = self._retry = self._gathering = None
         for link in self._dialing():
             if link.candidate is not None:
                 link.candidate.tried = -FOREVER
-            self._node.leave(link, abort=True)
+            self._context.leave(link, abort=True)
 
     def _begin_round(self, now: int) -> None:
         self.rounds += 1
-        self._t5 = Timer(self._node.wheel, now + self._length, self._round_over)
-        self.fill(now)
+        self._t5 = Timer(self._context.wheel, now + self._length, self._end_round)
+        self.dial_more(now)
 
-    def _round_over(self, now: int) -> None:
-        """T5: the next round is longer, and with other addresses."""
-        self._length = min(2 * self._length, round(self._node.settings.hunt_max * MICROSECONDS))
+    def _end_round(self, now: int) -> None:
+        """T5 expired: give up what is being dialled and begin a longer round with other candidates."""
+        self._length = min(2 * self._length, round(self._context.settings.hunt_max * MICROSECONDS))
         for link in self._dialing():
-            self._useless(link, now)
-            self._node.leave(link, abort=True)
+            link.failed(now)
+            self._context.leave(link, abort=True)
         self._begin_round(now)
 
-    def fill(self, now: int) -> None:
-        """Try as many as may be tried at once."""
+    def dial_more(self, now: int) -> None:
+        """Dial as many candidates as are allowed at once."""
         if not self.active:
             return
-        self._cancel("_retry")
-        pause = round(self._node.settings.hunt_retry * MICROSECONDS)
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        pause = round(self._context.settings.hunt_retry * MICROSECONDS)
         ready = self._eligible(now, pause)
-        ready.sort(key=lambda one: (one.troubled, one.round, self._node.randomness.random()))
+        ready.sort(key=lambda one: (one.troubled, one.round, self._context.randomness.random()))
         for candidate in ready:
-            if self._take_over_incoming(candidate, now):
+            if self._elect_incoming(candidate, now):
                 return
             if not self._has_room():
                 break
             candidate.tried, candidate.round, candidate.in_use = now, self.rounds, True
-            self._node.dial(candidate, now)
-        waiting = [one.tried + pause for one in self._mine(now) if one.tried + pause > now]
+            self._context.dial(candidate, now)
+        waiting = [one.tried + pause for one in self._allowed(now) if one.tried + pause > now]
         if waiting:
-            self._retry = Timer(self._node.wheel, min(waiting), self.fill)
+            self._retry = Timer(self._context.wheel, min(waiting), self.dial_more)
 
-    def _mine(self, now: int) -> list[Candidate]:
-        """The candidates of a transport that this node may use."""
-        return [one for one in self._node.candidates.known(now) if one.where.sctp or self._node.tcp_allowed]
+    def _allowed(self, now: int) -> list[Candidate]:
+        return self._context.candidates.allowed(now)
 
     def _eligible(self, now: int, pause: int) -> list[Candidate]:
-        """Who may be tried: one in trouble only when all others have failed, or say nothing for a while."""
-        usable = [one for one in self._mine(now) if one.usable(now) and one.tried + pause <= now]
+        """The candidates that may be dialled now. A troubled one only if no untroubled one is left, or if those being
+        dialled have not answered within ``pause`` microseconds."""
+        usable = [one for one in self._allowed(now) if one.usable(now) and one.tried + pause <= now]
         untroubled = [one for one in usable if not one.troubled]
         for link in self._dialing():
             trying = link.candidate
@@ -103,60 +115,52 @@ class Hunt:
                 return untroubled
         return untroubled or usable
 
-    def _take_over_incoming(self, candidate: Candidate, now: int) -> bool:
-        """A registrar that has opened an association to us needs no second one."""
-        if self._node.home is not None:
+    def _elect_incoming(self, candidate: Candidate, now: int) -> bool:
+        """Use an association that this candidate has opened to us instead of dialling a second one."""
+        if self._context.home is not None:
             return False
-        for link in self._node.links.values():
+        for link in self._context.links.values():
             peer = link.peer
             if link.candidate is None and link.stage is Stage.UP and peer is not None and peer.sctp:
                 here = candidate.where
                 if here.sctp and peer.port == here.port and set(peer.addresses) & set(here.addresses):
                     candidate.in_use = True
                     link.candidate = candidate
-                    self._node.set_home(link, now)
+                    self._elect(link, now)
                     return True
         return False
 
     def _has_room(self) -> bool:
-        """Whether one more may be tried: associations that strangers opened leave room for one at least."""
-        links = self._node.links
+        """True if one more candidate may be dialled. Incoming associations always leave room for one."""
+        links = self._context.links
         own = [link for link in links.values() if link.candidate is not None]
         return len(own) < AT_ONCE and (len(links) < AT_ONCE or not self._dialing())
 
-    # What becomes of it
+    # Outcomes
 
     def came_up(self, link: Link, now: int) -> None:
-        """A registrar accepted: the first one waits a moment for others, then one of them is chosen."""
-        if self._node.home is not None:
-            self._node.rival(link, now)
+        """A dialled registrar accepted. The first one waits GATHER for others; then one of them is elected."""
+        if self._context.home is not None:
+            self._second_candidate(link)
         elif not self._dialing():
             self._choose(now)
         elif self._gathering is None:
-            self._gathering = Timer(self._node.wheel, now + GATHER, self._choose)
+            self._gathering = Timer(self._context.wheel, now + GATHER, self._choose)
 
     def _choose(self, now: int) -> None:
-        self._cancel("_gathering")
-        up = [one for one in self._node.links.values() if one.stage is Stage.UP and one.candidate is not None]
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        up = [one for one in self._context.links.values() if one.stage is Stage.UP and one.candidate is not None]
         if up:
-            self._node.set_home(up[int(self._node.randomness.random() * len(up))], now)
+            self._elect(up[int(self._context.randomness.random() * len(up))], now)
 
     def failed(self, link: Link, now: int) -> None:
-        """A candidate did not come up, or went away: another one is tried at once (SH4)."""
-        self._useless(link, now)
+        """A candidate did not come up, or was lost: dial another one at once (SH4)."""
+        link.failed(now)
         if self._gathering is not None and not self._dialing():
             self._choose(now)
-        self.fill(now)
-
-    def _useless(self, link: Link, now: int) -> None:
-        if link.candidate is not None:
-            link.candidate.troubled = max(now, 1)
+        self.dial_more(now)
 
     def _dialing(self) -> list[Link]:
-        return [link for link in self._node.links.values() if link.stage is Stage.DIALING]
-
-    def _cancel(self, name: str) -> None:
-        alarm: Timer[None] | None = getattr(self, name)
-        if alarm is not None:
-            alarm.cancel()
-            setattr(self, name, None)
+        return [link for link in self._context.links.values() if link.stage is Stage.DIALING]

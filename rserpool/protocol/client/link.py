@@ -1,4 +1,4 @@
-"""What a node of pool elements and users remembers of one association or connection with a registrar."""
+"""The record of one association or connection between a node and a registrar."""
 
 import enum
 from dataclasses import dataclass
@@ -8,16 +8,17 @@ from rserpool.protocol.client.candidates import Candidate
 from rserpool.protocol.peer import Peer
 
 ERRORS = 4
-"""ASAP_ERRORs sent over one association, at once and per second: two nodes must not drown each other in complaints."""
+"""ASAP_ERRORs per second, and in one burst, sent over one association, so that two nodes cannot flood each other with
+error reports."""
 
 
 class Stage(enum.Enum):
-    """How far an association is."""
+    """The stages of an association."""
 
     DIALING = enum.auto()
     UP = enum.auto()
     LEAVING = enum.auto()
-    """Given up; its end is on its way."""
+    """Given up; its end has not been reported yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,13 +29,23 @@ class Link:
     stage: Stage
     errors: Bucket
     candidate: Candidate | None = None
-    """Whom it was opened to; None for one that a registrar opened."""
+    """The registrar that was dialled; None if the other end opened the association."""
     peer: Peer | None = None
     heard: int = 0
-    """When its peer said something last, in microseconds."""
+    """Time of the latest message from the peer, in microseconds."""
+
+    def failed(self, now: int) -> None:
+        """The registrar was of no use: the hunt tries it after all others."""
+        if self.candidate is not None:
+            self.candidate.troubled = max(now, 1)
+
+    def succeeded(self) -> None:
+        """The registrar answered a request."""
+        if self.candidate is not None:
+            self.candidate.troubled = 0
 
 
 def new_link(number: int, now: int, candidate: Candidate | None = None, peer: Peer | None = None) -> Link:
-    """One that is being opened to a candidate, or one that is up already."""
+    """Make the record of an association that is being dialled to ``candidate``, or is already up to ``peer``."""
     stage = Stage.DIALING if peer is None else Stage.UP
     return Link(number, stage, Bucket(ERRORS, ERRORS, now), candidate, peer, now)

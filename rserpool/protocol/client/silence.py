@@ -1,51 +1,51 @@
-"""Notices that a home registrar has fallen silent, long before SCTP does where nothing is on its way."""
+"""Detects a silent home registrar from missing keep-alives, before an idle SCTP association would."""
 
-import typing
+from collections.abc import Callable
 
+from rserpool._fast.base.wheel import Wheel
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.timers import Timer
 
-if typing.TYPE_CHECKING:
-    from rserpool.protocol.client.node import Node
-
 LEARNT = 3
-"""Keep-alives after which the pace of a registrar is known."""
+"""Keep-alives after which the registrar's keep-alive interval counts as known."""
 PATIENCE = 2.5
-"""Times its longest pause between two keep-alives, for which it may be silent."""
+"""Allowed silence, as a multiple of the longest keep-alive interval seen."""
 FADING = 0.9
-"""What is left of the longest pause at the next one: a registrar may change its pace."""
+"""Factor by which the longest interval shrinks with each keep-alive, because a registrar may change its interval."""
 LEAST = MICROSECONDS
+"""Shortest allowed silence, in microseconds."""
 
 
 class Silence:
-    """A registrar asks its elements for signs of life at its own pace (RFC 5352 3.5). When it no longer does, one
-    element registers again: that is answered, or the registrar is left at T2."""
+    """Watches the intervals between the keep-alives of the home registrar (RFC 5352 3.5). After too long a silence it
+    calls ``probe``, which makes one element register again: the registrar answers, or is abandoned at T2."""
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    def __init__(self, wheel: Wheel, probe: Callable[[int], None]) -> None:
+        self._wheel = wheel
+        self._probe = probe
         self._count = 0
         self._last = 0
         self._longest = 0
-        self._alarm: Timer[None] | None = None
+        self._timer: Timer[None] | None = None
 
-    def heard(self, now: int) -> None:
-        """A keep-alive of the home registrar."""
+    def keep_alive(self, now: int) -> None:
+        """The home registrar has sent a keep-alive."""
         if self._count:
             self._longest = max(now - self._last, round(self._longest * FADING))
         self._count += 1
         self._last = now
         if self._count >= LEARNT:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm = Timer(self._node.wheel, now + max(LEAST, round(PATIENCE * self._longest)), self._fell)
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = Timer(self._wheel, now + max(LEAST, round(PATIENCE * self._longest)), self._expired)
 
-    def forget(self) -> None:
-        """Another home, or none."""
+    def reset(self) -> None:
+        """The home registrar is lost or replaced: learn its interval from the beginning."""
         self._count = self._longest = 0
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _fell(self, now: int) -> None:
+    def _expired(self, now: int) -> None:
         self._count = 0
-        self._node.probe(now)
+        self._probe(now)

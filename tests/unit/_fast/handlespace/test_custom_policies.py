@@ -16,10 +16,11 @@ from rserpool.errors import Cause, LocalProtocolError, RemoteProtocolError
 from rserpool.messages.resolved import resolved
 from rserpool.policies import Candidate, CustomPolicy
 from rserpool.protocol.actions import Level, Note
-from rserpool.protocol.client.cache import Cache, Entry
+from rserpool.protocol.client.cache import Cache, CachedPool
+from tests.support import client_bench
 from tests.support import elements as e
 from tests.support.bench import Bench, cause_of
-from tests.support.client_bench import NodeBench
+from tests.support.client_bench import listed, with_pool
 from tests.support.scope import LOW, Scope, element, update
 
 POOL = b"Pool"
@@ -407,7 +408,7 @@ def user_pool(*values: int, kind: int = TYPE) -> tuple[Cache, list[str]]:
         resolved(POOL, replace(element(number, LOW), policy=m.Policy(policy_type=TYPE, values=(value,))))
         for number, value in enumerate(values, 1)
     )
-    cache.store(POOL, Entry(elements, m.Policy(policy_type=kind, values=(values[0],)), 0, 99))
+    cache.store(POOL, CachedPool(elements, m.Policy(policy_type=kind, values=(values[0],)), 0, 99))
     return cache, complaints
 
 
@@ -433,10 +434,10 @@ def test_a_pool_users_rule_keeps_its_state_when_the_pool_is_resolved_again() -> 
 
     custom(select)
     cache, complaints = user_pool(1, 1, 1, 1)
-    first = cache.find(POOL)
+    first = cache.fresh(POOL, 99, 0)
     assert first is not None
     assert [selected(cache) for _ in range(2)] == [1, 2]
-    cache.store(POOL, Entry(first.elements, first.policy, 5, 99))
+    cache.store(POOL, CachedPool(first.elements, first.policy, 5, 99))
     assert [selected(cache) for _ in range(2)] == [3, 4]
     assert not complaints
 
@@ -452,7 +453,9 @@ def test_a_pool_user_goes_on_by_round_robin() -> None:
 
 
 def test_a_pool_users_node_counts_and_notes_failures() -> None:
-    bench = NodeBench(1)
-    bench.node.rule_failed(POOL, TYPE, "ValueError: bad day")
-    assert bench.node.counters["failures of custom policies"] == 1
+    custom(raising(ValueError("bad day")))
+    policy = m.Policy(policy_type=TYPE, values=(1,))
+    bench = with_pool(policy, listed(1, policy))
+    assert bench.node.user.select(client_bench.POOL) is not None
+    assert bench.context.counters["failures of custom policies"] == 1
     assert any(isinstance(action, Note) and "bad day" in action.text for action in bench.node.drain())

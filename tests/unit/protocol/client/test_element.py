@@ -14,7 +14,8 @@ from rserpool.messages import (
 )
 from rserpool.protocol.actions import Abort
 from rserpool.protocol.client.actions import Dial
-from rserpool.protocol.client.element import TABLE, Input, reregistration_interval
+from rserpool.protocol.client.element import reregistration_interval
+from rserpool.protocol.client.element_table import ANYTIME, TABLE, ElementEvent, ElementReaction
 from rserpool.protocol.client.events import ElementState
 from tests.support.client_bench import (
     ERROR,
@@ -36,28 +37,76 @@ WARNING = ErrorCause(code=Cause.UNSPECIFIED_ERROR)
 
 # The table
 
+S, E = ElementState, ElementEvent
+FINAL: dict[ElementState, dict[ElementEvent, ElementState]] = {
+    S.IDLE: {E.START: S.REG},
+    S.HUNT: {
+        E.READY_TO_REGISTER: S.REG,
+        E.ADOPTED: S.REG,
+        E.TIMEOUT: S.HUNT,
+        E.DEREGISTER: S.DEREG,
+        E.WITHDRAW: S.IDLE,
+    },
+    S.REG: {
+        E.GRANTED: S.READY,
+        E.REJECTED: S.REFUSED,
+        E.OUTDATED_REJECTED: S.REG,
+        E.LACKS_RESOURCES: S.HUNT,
+        E.IDENTIFIER_TAKEN: S.REG,
+        E.ERROR: S.HUNT,
+        E.TIMEOUT: S.HUNT,
+        E.HOME_LOST: S.REG,
+        E.ADOPTED: S.REG,
+        E.DEREGISTER: S.DEREG,
+    },
+    S.READY: {
+        E.TIMEOUT: S.REG,
+        E.TURN: S.REG,
+        E.CHANGED: S.REG,
+        E.HOME_LOST: S.REG,
+        E.UNREGISTERED: S.HUNT,
+        E.DEREGISTER: S.DEREG,
+    },
+    S.DEREG: {
+        E.START: S.REG,
+        E.ERROR: S.DEREG,
+        E.TIMEOUT: S.DEREG,
+        E.UNREGISTERED: S.IDLE,
+        E.DEREGISTRATION_REFUSED: S.READY,
+    },
+    S.REFUSED: {E.CHANGED: S.REG, E.DEREGISTER: S.DEREG, E.WITHDRAW: S.IDLE},
+}
+"""The state after each event, follow-up events included, of an element with a home, which pauses if it is in HUNT. In a
+state that does not name an event, the event changes nothing if it may come anytime, and is impossible otherwise."""
 
-@pytest.mark.parametrize(("state", "what"), list(product(ElementState, Input)))
-def test_every_state_meets_every_input(state: ElementState, what: Input) -> None:
+
+@pytest.mark.parametrize(("state", "event"), list(product(ElementState, ElementEvent)))
+def test_every_event_in_every_state(state: ElementState, event: ElementEvent) -> None:
     bench, element = in_state(state)
-    armed = len(bench.node.wheel)
-    element.feed(what, bench.now)
-    actions = bench.drain()
-    if (state, what) not in TABLE:
+    armed = len(bench.context.wheel)
+    if event not in FINAL[state] and event not in ANYTIME:
+        with pytest.raises(LocalProtocolError, match=f"{event.name} is impossible in state {state.name}"):
+            element.feed(event, bench.now)
         assert element.state is state
+        assert not bench.drain()
+        return
+    element.feed(event, bench.now)
+    assert element.state is FINAL[state].get(event, state)
+    actions = bench.drain()
+    if TABLE[state, event].reaction is ElementReaction.IGNORE:
         assert not actions
-        assert len(bench.node.wheel) == armed
-    assert element.state in ElementState
-    if element.state in (ElementState.IDLE, ElementState.REFUSED):
+        assert len(bench.context.wheel) == armed
+    if element.state in (S.IDLE, S.REFUSED):
         assert element._timer is None
-    if element.state in (ElementState.REG, ElementState.DEREG, ElementState.READY):
-        assert element._timer is not None or bench.node.home is None, "it waits for ever"
+    if element.state in (S.REG, S.DEREG, S.READY):
+        assert element._timer is not None or bench.context.home is None, "nothing would end this state"
     bench.wait(1000)
 
 
-def test_the_table_reaches_every_state() -> None:
-    assert {following for _, following in TABLE.values()} | {ElementState.IDLE} == set(ElementState)
-    assert {state for state, _ in TABLE} == set(ElementState)
+def test_every_reaction_is_used_and_has_a_method() -> None:
+    _, element = in_state(S.IDLE)
+    assert set(element._reactions) == set(ElementReaction) - {ElementReaction.IGNORE}
+    assert {row.reaction for row in TABLE.values()} == set(ElementReaction)
 
 
 # Registration
@@ -344,7 +393,7 @@ def test_lack_of_resources_does_not_move_the_neighbours() -> None:
     bench.grant(first, bench.node.elements[POOL, 8])
     element = bench.element(7)
     bench.reject(first, element, Cause.LACK_OF_RESOURCES)
-    assert bench.node.home is not None
+    assert bench.context.home is not None
     assert element.state is ElementState.HUNT
     assert not bench.wait(4.9)
     assert [one.pool_element.identifier for one in registrations(bench.wait(5.2))] == [7]
@@ -419,11 +468,7 @@ def test_an_asap_error_is_as_good_as_no_answer() -> None:
 
 @pytest.mark.conformance("ASAP-3.1-09", "ASAP-2.2.1-02", "ASAP-2.1-01")
 def test_elements_use_sctp_only_whatever_they_serve_by() -> None:
-    bench = NodeBench(1, tcp=True, start=False)
-    bench.node.candidates = type(bench.node.candidates)(
-        bench.settings, [server(1, sctp=False), server(2, sctp=False), server(3)]
-    )
-    bench.take(bench.node.start(bench.now))
+    bench = NodeBench(places=[server(1, sctp=False), server(2, sctp=False), server(3)], tcp=True)
     assert len(bench.dialled) == 3
     bench.accept(next(number for number, dial in bench.dialled.items() if not dial.sctp))
     bench.wait(0.05)

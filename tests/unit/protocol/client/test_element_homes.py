@@ -149,9 +149,9 @@ def test_a_foreign_registrar_is_answered_where_it_asked() -> None:
     mark = len(bench.actions)
     bench.ask(stranger, 7)
     assert sent_to(bench.actions[mark:], stranger) == [EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7)]
-    assert bench.node.home is not None
-    assert bench.node.home.number == home
-    assert bench.node.home_identifier == 0
+    assert bench.context.home is not None
+    assert bench.context.home.number == home
+    assert bench.context.home_identifier == 0
 
 
 @pytest.mark.conformance("ASAP-3.4-04", "ASAP-2.2.7-02", "ASAP-1.1-02")
@@ -230,7 +230,7 @@ def test_a_home_that_keeps_its_pace_is_not_disturbed() -> None:
     assert not bench.wait(300)
     assert registrations(bench.wait(20))
     bench.grant(home, element)
-    assert bench.node.counters["homes fallen silent"] == 1
+    assert bench.context.counters["homes fallen silent"] == 1
     assert not bench.wait(1000)
 
 
@@ -305,7 +305,7 @@ def test_errors_are_not_answered_without_end() -> None:
     bench.element()
     said = [one for _ in range(100) for one in bench.receive(home, b"\x4f\x00\x00\x04")]
     assert len(said) == 4
-    assert bench.node.counters["errors not sent"] == 96
+    assert bench.context.counters["errors not sent"] == 96
 
 
 def test_addresses_of_any_kind_are_sent_as_they_are() -> None:

@@ -30,7 +30,7 @@ def test_the_choice_is_random() -> None:
     for seed in range(40):
         bench = NodeBench(5, start=False)
         for _ in range(seed):
-            bench.node.randomness.random()
+            bench.context.randomness.random()
         bench.take(bench.node.start(bench.now))
         first.add(tuple(bench.hosts()))
     assert len(first) > 5
@@ -80,7 +80,7 @@ def test_one_that_came_up_is_chosen_and_the_others_are_left() -> None:
     bench.accept(numbers[0])
     bench.accept(numbers[1])
     actions = bench.wait(0.1)
-    home = bench.node.home
+    home = bench.context.home
     assert home is not None
     assert home.number in numbers[:2]
     assert Abort(numbers[2]) in bench.actions
@@ -95,11 +95,11 @@ def test_each_of_those_that_came_up_is_chosen_sometimes() -> None:
         bench = NodeBench(3)
         numbers = list(bench.dialled)
         for _ in range(seed):
-            bench.node.randomness.random()
+            bench.context.randomness.random()
         for number in numbers:
             bench.accept(number)
-        assert bench.node.home is not None
-        chosen.add(numbers.index(bench.node.home.number))
+        assert bench.context.home is not None
+        chosen.add(numbers.index(bench.context.home.number))
     assert chosen == {0, 1, 2}
 
 
@@ -128,14 +128,14 @@ def test_strangers_who_call_leave_room_for_one_try() -> None:
     bench = NodeBench(2, start=False, incoming=10)
     for host in range(20, 35):
         bench.incoming(host)
-    assert len(bench.node.links) == 10
-    assert bench.node.counters["associations refused"] == 5
+    assert len(bench.context.links) == 10
+    assert bench.context.counters["associations refused"] == 5
     bench.now += 31 * SECOND
     bench.left.clear()
     taken = bench.incoming(50)
-    assert taken in bench.node.links, "one that has been silent makes room"
+    assert taken in bench.context.links, "one that has been silent makes room"
     bench.bury()
-    assert len(bench.node.links) == 10
+    assert len(bench.context.links) == 10
     bench.take(bench.node.start(bench.now))
     assert len(bench.dialled) == 1
     bench.refuse(next(iter(bench.dialled)))
@@ -187,9 +187,9 @@ def test_a_registrar_is_forgotten_when_it_is_not_heard_any_more() -> None:
     for _ in range(5):
         bench.announce(sctp)
         bench.wait(4)
-    assert [one.where.port for one in bench.node.candidates.known(bench.now)] == [3863]
+    assert [one.where.port for one in bench.context.candidates.known(bench.now)] == [3863]
     bench.wait(9)
-    assert bench.node.candidates.known(bench.now) == []
+    assert bench.context.candidates.known(bench.now) == []
     bench.take(bench.node.start(bench.now))
     assert not bench.dialled
 
@@ -199,15 +199,15 @@ def test_slow_announcements_keep_a_registrar_known() -> None:
     for _ in range(3):
         bench.announce(SCTPTransport(port=3863, addresses=server(9).addresses))
         bench.wait(11)
-    assert len(bench.node.candidates.known(bench.now)) == 1
+    assert len(bench.context.candidates.known(bench.now)) == 1
     bench.wait(23)
-    assert not bench.node.candidates.known(bench.now)
+    assert not bench.context.candidates.known(bench.now)
 
 
 def test_configured_registrars_never_expire() -> None:
     bench = NodeBench(2, start=False)
     bench.wait(100_000)
-    assert len(bench.node.candidates.known(bench.now)) == 2
+    assert len(bench.context.candidates.known(bench.now)) == 2
 
 
 @pytest.mark.conformance("SEC-9.2-12")
@@ -218,10 +218,10 @@ def test_forged_announcements_only_ever_add_and_only_so_many() -> None:
         addresses = (ip_address(0x0A000000 + number),)
         bench.announce(SCTPTransport(port=1 + number % 60_000, addresses=addresses), identifier=number + 1)
         bench.announce_octets(b"\x0a\x00\x00\x08" + number.to_bytes(3, "big"))
-    assert len(bench.node.candidates) == 10
-    known = {str(one.where.addresses[0]) for one in bench.node.candidates.known(bench.now)}
+    assert len(bench.context.candidates) == 10
+    known = {str(one.where.addresses[0]) for one in bench.context.candidates.known(bench.now)}
     assert {"10.44.0.1", "10.44.0.2"} < known
-    assert bench.node.counters["announcements ignored"] > 8000
+    assert bench.context.counters["announcements ignored"] > 8000
     assert not bench.dialled
     bench.take(bench.node.start(bench.now))
     assert len(bench.dialled) == 3
@@ -231,10 +231,10 @@ def test_a_registrar_that_speaks_is_heard_after_the_flood() -> None:
     bench = NodeBench(0, start=False, candidates=4)
     for number in range(10):
         bench.announce(SCTPTransport(port=1 + number, addresses=server(9).addresses))
-    assert len(bench.node.candidates) == 4
+    assert len(bench.context.candidates) == 4
     bench.wait(3600)
     bench.announce(SCTPTransport(port=3863, addresses=server(8).addresses))
-    assert [one.where for one in bench.node.candidates.known(bench.now)] == [server(8)]
+    assert [one.where for one in bench.context.candidates.known(bench.now)] == [server(8)]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "224.0.1.185", "fe80::1"])
@@ -243,7 +243,7 @@ def test_places_that_nobody_can_call_are_not_candidates(host: str) -> None:
     bench.announce(SCTPTransport(port=3863, addresses=(ip_address(host),)))
     data = b"\x0a\x00\x00\x08\x00\x00\x00\x07"
     bench.take(bench.node.announced(data, ip_address(host), 3863, bench.now))
-    assert len(bench.node.candidates) == 0
+    assert len(bench.context.candidates) == 0
 
 
 def test_an_announcement_in_an_empty_round_starts_a_try_at_once() -> None:
@@ -290,7 +290,7 @@ def test_one_that_talks_nonsense_is_left_for_another(octets: bytes) -> None:
     bench.receive(first, octets)
     assert Abort(first) in bench.actions
     assert bench.hosts() == [2]
-    assert bench.node.home is None
+    assert bench.context.home is None
 
 
 @pytest.mark.parametrize("octets", [b"\x0f\x00\x00\x04", b"\x4f\x00\x00\x04", b"\xff\x00\x00\x04"])
@@ -300,10 +300,10 @@ def test_messages_of_the_future_are_no_nonsense(octets: bytes) -> None:
     bench.element()
     bench.accept(bench.number_of(1))
     bench.wait(0.1)
-    home = bench.node.home
+    home = bench.context.home
     assert home is not None
     said = bench.receive(home.number, octets)
-    assert bench.node.home is home
+    assert bench.context.home is home
     assert [one.operation_error[0].code for one in said] == [2] * (octets[0] == 0x4F)  # type: ignore[attr-defined]
 
 
@@ -330,8 +330,8 @@ def test_an_incoming_association_of_a_candidate_serves_as_home() -> None:
     number = bench.incoming(1)
     bench.take(bench.node.start(bench.now))
     assert not bench.dialled
-    assert bench.node.home is not None
-    assert bench.node.home.number == number
+    assert bench.context.home is not None
+    assert bench.context.home.number == number
 
 
 def test_a_stopped_node_does_nothing_more() -> None:
@@ -340,7 +340,7 @@ def test_a_stopped_node_does_nothing_more() -> None:
     bench.element()
     bench.take(bench.node.stop(bench.now))
     assert Shutdown(home) in bench.actions
-    assert len(bench.node.wheel) == 0
+    assert len(bench.context.wheel) == 0
     assert not [one for one in bench.wait(100) if not isinstance(one, Abort | Shutdown)]
     assert bench.node.up(bench.node.number(), None, bench.now)  # type: ignore[arg-type]
-    assert not bench.node.links
+    assert not bench.context.links

@@ -71,7 +71,7 @@ def placed(kind: str) -> tuple[NodeBench, int]:
     if kind == "leaving":
         bench.answer(home, 1)
         bench.left.discard(rival)
-        assert bench.node.links[rival].stage is Stage.LEAVING
+        assert bench.context.links[rival].stage is Stage.LEAVING
         return bench, rival
     return bench, 999
 
@@ -79,27 +79,27 @@ def placed(kind: str) -> tuple[NodeBench, int]:
 @pytest.mark.parametrize(("kind", "message"), list(product(KINDS, MESSAGES)))
 def test_every_message_over_every_association(kind: str, message: object) -> None:
     bench, number = placed(kind)
-    link = bench.node.links.get(number)
-    home = bench.node.home
+    link = bench.context.links.get(number)
+    home = bench.context.home
     mark = len(bench.actions)
     bench.receive(number, message)  # type: ignore[arg-type]
     after = bench.actions[mark:]
     if kind in ("unknown", "dialling", "leaving") or isinstance(message, HARMLESS):
         assert not after
-        assert bench.node.home is home
+        assert bench.context.home is home
     elif isinstance(message, NOT_FOR_US):
         left = kind != "stranger"
-        assert bench.node.counters["registrars left"] == left
+        assert bench.context.counters["registrars left"] == left
         assert link is not None
         assert (link.stage is Stage.LEAVING) == left
     elif isinstance(message, EndpointKeepAlive):
         assert sent_to(after, number)[0] == EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7)
-        assert bench.node.home is (link if message.home else home)
+        assert bench.context.home is (link if message.home else home)
     elif isinstance(message, HandleResolutionResponse):
         assert bool(bench.resolutions()) == (kind in ("home", "rival"))
-        assert bench.node.home is (home if kind != "rival" else link)
+        assert bench.context.home is (home if kind != "rival" else link)
     elif isinstance(message, RegistrationResponse | DeregistrationResponse | AsapError) and kind != "home":
-        assert bench.node.home is home
+        assert bench.context.home is home
         assert not bench.resolutions()
     bench.wait(100)
 
@@ -107,10 +107,10 @@ def test_every_message_over_every_association(kind: str, message: object) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_association_may_end_at_any_time(kind: str) -> None:
     bench, number = placed(kind)
-    home = bench.node.home
+    home = bench.context.home
     bench.refuse(number)
-    assert number not in bench.node.links
-    assert bench.node.home is (None if kind == "home" else home)
+    assert number not in bench.context.links
+    assert bench.context.home is (None if kind == "home" else home)
     mark = len(bench.actions)
     bench.refuse(number)
     assert len(bench.actions) == mark, "it ends once"
@@ -120,10 +120,10 @@ def test_every_association_may_end_at_any_time(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_association_comes_up_once(kind: str) -> None:
     bench, number = placed(kind)
-    before = bench.node.links.get(number)
+    before = bench.context.links.get(number)
     stage = before.stage if before is not None else None
     bench.take(bench.node.up(number, Peer(addresses=server(9).addresses, port=3863, sctp=True), bench.now))
-    after = bench.node.links[number]
+    after = bench.context.links[number]
     assert after.stage is (stage if stage in (Stage.UP, Stage.LEAVING) else Stage.UP)
     assert before is None or before is after
 

@@ -135,7 +135,7 @@ def test_what_nobody_waits_for_any_more_is_not_asked() -> None:
     bench.node.user.cancel(bench.resolve())
     bench.accept()
     assert not sent(bench.actions)
-    assert not bench.node.needed()
+    assert not bench.node.wanting
 
 
 def test_too_many_requests_fail_at_once() -> None:
@@ -153,7 +153,7 @@ def test_a_request_is_repeated_and_given_up() -> None:
     again = bench.wait(0.2)
     assert sent_to(again, home) == [REQUEST]
     assert [type(one) for one in again].count(Dial) == 1
-    assert bench.node.home is not None
+    assert bench.context.home is not None
     bench.wait(30)
     assert sent_to(bench.actions, home) == [REQUEST] * 3
     (answer,) = bench.resolutions()
@@ -169,8 +169,8 @@ def test_a_home_that_speaks_of_other_things_stays_home() -> None:
     bench.ask(home, 7)
     bench.wait(30)
     assert [one.failure for one in bench.resolutions()] == [Failure.UNANSWERED]
-    assert bench.node.home is not None
-    assert bench.node.home.number == home
+    assert bench.context.home is not None
+    assert bench.context.home.number == home
 
 
 def test_a_late_answer_of_the_home_ends_the_hunt() -> None:
@@ -192,10 +192,10 @@ def test_another_registrar_that_answers_becomes_home() -> None:
     bench.wait(15.1)
     rival = bench.accept()
     assert sent_to(bench.actions, rival) == [REQUEST]
-    assert bench.node.home is not None
-    assert bench.node.home.number == home
+    assert bench.context.home is not None
+    assert bench.context.home.number == home
     bench.answer(rival, 1)
-    assert bench.node.home.number == rival
+    assert bench.context.home.number == rival
     assert Shutdown(home) in bench.actions
     assert len(bench.resolutions()) == 1
     bench.resolve()
@@ -208,8 +208,8 @@ def test_a_rival_is_not_believed_about_what_it_was_not_asked() -> None:
     bench.wait(15.1)
     rival = bench.accept()
     bench.answer(rival, 1, pool_handle=b"OtherPool")
-    assert bench.node.home is not None
-    assert bench.node.home.number == home
+    assert bench.context.home is not None
+    assert bench.context.home.number == home
     bench.receive(rival, AsapError(operation_error=UNKNOWN))
     assert not bench.resolutions()
 
@@ -225,9 +225,7 @@ def test_a_lost_registrar_is_replaced_and_asked_again() -> None:
 
 @pytest.mark.conformance("ASAP-3.3-03", "ASAP-2.1-02")
 def test_a_pure_user_may_use_tcp() -> None:
-    bench = NodeBench(0, tcp=True, start=False)
-    bench.node.candidates = type(bench.node.candidates)(bench.settings, [server(1, sctp=False)])
-    bench.take(bench.node.start(bench.now))
+    bench = NodeBench(places=[server(1, sctp=False)], tcp=True)
     home = bench.accept()
     bench.resolve()
     assert sent_to(bench.actions, home) == [REQUEST]
@@ -247,7 +245,7 @@ def test_an_error_message_fails_the_oldest_request() -> None:
 def test_unasked_answers_are_ignored() -> None:
     bench, home = at_home()
     assert not bench.answer(home, 1)
-    assert bench.node.counters["answers ignored"] == 1
+    assert bench.context.counters["answers ignored"] == 1
     assert bench.node.user.select(POOL) is None
 
 
@@ -312,13 +310,9 @@ def test_a_negative_answer_empties_the_cache() -> None:
 
 
 @pytest.mark.conformance("ASAP-6.3-01", "ASAP-6.4-01")
-def test_populate_and_purge() -> None:
-    bench, home = at_home()
-    assert bench.node.user.populate(POOL, bench.now) is None
-    assert not resolutions(bench.drain())
+def test_resolution_populates_the_cache_and_purge_empties_it() -> None:
     bench, home = at_home(stale_cache=10.0)
-    assert bench.node.user.populate(POOL, bench.now)
-    bench.drain()
+    bench.resolve(fresh_within=0)
     bench.answer(home, 1)
     assert bench.node.user.fresh(POOL, bench.now)
     bench.node.user.purge(POOL)

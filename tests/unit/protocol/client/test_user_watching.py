@@ -56,9 +56,9 @@ def test_an_element_that_was_never_handed_out_is_not_reported() -> None:
 def test_it_is_reported_again_once_it_has_been_handed_out_again() -> None:
     bench = with_pool(None, listed(1))
     assert report(bench, 1)
-    assert bench.node.home is not None
+    assert bench.context.home is not None
     bench.resolve()
-    bench.answer(bench.node.home.number, 1)
+    bench.answer(bench.context.home.number, 1)
     assert report(bench, 1)
 
 
@@ -66,13 +66,13 @@ def test_it_is_reported_again_once_it_has_been_handed_out_again() -> None:
 def test_reports_are_limited() -> None:
     bench = with_pool(None, *map(listed, range(1, 101)))
     assert sum(len(report(bench, one)) for one in range(1, 101)) == 5
-    assert bench.node.counters["reports not sent"] == 95
+    assert bench.context.counters["reports not sent"] == 95
 
 
 def test_a_report_waits_for_a_home() -> None:
     bench = with_pool(None, listed(1))
-    assert bench.node.home is not None
-    bench.refuse(bench.node.home.number)
+    assert bench.context.home is not None
+    bench.refuse(bench.context.home.number)
     assert report(bench, 1) == []
     bench.wait(1)
     home = bench.accept()
@@ -194,7 +194,7 @@ def test_a_mute_registrar_does_not_end_a_watch() -> None:
     bench, home = watched()
     bench.answer(home, 1, accept_subscription=False)
     bench.wait(60)
-    assert bench.node.home is None
+    assert bench.context.home is None
     bench.wait(5)
     other = max(bench.dialled)
     bench.accept(other)
