@@ -12,6 +12,7 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Protocol as Typed
 
+from rserpool._fast.lane.journal import Journal
 from rserpool.model.addresses import Address
 from rserpool.model.numbers import ASAP_PORT, ENRP_PORT
 from rserpool.protocol.actions import Abort, Note, Send
@@ -82,6 +83,7 @@ class Server:
         limits = config.settings.limits
         self._queue_limits = {Protocol.ASAP: limits.queued_octets, Protocol.ENRP: limits.queued_octets_of_peers}
         self.observers: list[Observer] = []
+        self.journal: Journal | None = None
         self.endpoints: dict[Protocol, Endpoint] = {}
         self._adapters: dict[Protocol, EndpointAdapter] = {}
         self._sctp = sctp
@@ -233,7 +235,8 @@ class Server:
         protocol = Protocol(entry.adapter.ppid)
         self._carry_out(self.registrar.associated(number, protocol, entry.peer, self._timer.now()))
         lane = self.registrar.lane(number)
-        if lane is not None and not self.observers:
+        if lane is not None:
+            lane.context.journal = self.journal
             lane.renewed = self._renewed
             if self.moderation is not None:
                 self.moderation.attend(lane)
@@ -315,8 +318,6 @@ class Server:
                     if announcer is not None:
                         announcer.announce(data)
                         self._observe_sent(MULTICAST[type(action)], data)
-        for observer in self.observers:
-            observer.settled()
         self._timer.schedule(self.registrar.wheel.next_expiry())
 
     def _sweep(self) -> None:

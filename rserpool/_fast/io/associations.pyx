@@ -163,8 +163,12 @@ cdef class Associations:
             message = bytes(association.partial)
             association.partial = None
         if association.paused or association.held is not None:
-            return self.hold(assoc, association, message, ppid)
-        return self.hand_over(assoc, message, ppid)
+            self.hold(assoc, association, message, ppid)
+        else:
+            self.hand_over(assoc, message, ppid)
+        if association.lane is not None:
+            association.lane.declined = False
+        return 0
 
     def attach(self, assoc: int, Lane lane not None) -> None:
         """See interface.Attaching."""

@@ -6,6 +6,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from rserpool._fast.base.bucket cimport Bucket
 from rserpool._fast.handlespace.handlespace cimport Handlespace
 from rserpool._fast.handlespace.records cimport Space
+from rserpool._fast.lane.journal cimport Journal
 from rserpool._fast.lane.load_meter cimport LoadMeter
 from rserpool._fast.lane.registration cimport AdmissionLimits, Registrant
 
@@ -24,10 +25,11 @@ cdef class LaneContext:
     cdef AdmissionLimits limits
     cdef set unconfirmed             # (pool handle, identifier) of PEs taken over that have not spoken yet
     cdef dict claims                 # by a peer registrar, on PEs that are associated here
+    cdef public Journal journal
 
 
 cdef class Lane:
-    cdef LaneContext context
+    cdef readonly LaneContext context
     cdef Space *space                # the context's
     cdef uint64_t number
     cdef Registrant registrant
@@ -36,6 +38,7 @@ cdef class Lane:
     cdef set subscriptions           # the association's: a resolution may end one
     cdef public object renewed
     cdef public bint used
+    cdef public bint declined
     cdef public LoadMeter load_meter
     cdef uint64_t last_recorded      # when the load meter recorded a message of this lane
     cdef uint32_t short_gaps         # messages in a row that came soon after the one before
@@ -43,6 +46,8 @@ cdef class Lane:
     cdef int confirm(self, const uint8_t *octets, size_t size, uint64_t now) except -1
     cdef int prefetch(self, const uint8_t *octets, size_t size) noexcept
     cdef int record(self, uint64_t now) except -1
+    cdef int complete(self, const uint8_t *octets) except -1
+    cdef int complete_logged(self, const uint8_t *octets, size_t size, bytes answer, uint64_t now) except -1
     cdef object serve_one(self, const uint8_t *octets, size_t size, uint64_t now)
     cdef object answer_to(self, const uint8_t *octets, size_t size, uint64_t now)
     cdef bytes serve_octets(self, const uint8_t *octets, size_t size, uint64_t now, size_t *served)

@@ -3,6 +3,7 @@ from typing import Any
 
 from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.handlespace.handlespace import Handlespace
+from rserpool._fast.lane.journal import Journal
 from rserpool._fast.lane.load_meter import LoadMeter
 from rserpool._fast.lane.registration import AdmissionLimits, Registrant
 
@@ -19,6 +20,7 @@ class LaneCounters:
     def declined(self) -> int: ...
 
 class LaneContext:
+    journal: Journal | None
     def __new__(
         cls, handlespace: Handlespace, limits: AdmissionLimits, unconfirmed: set[Any], claims: dict[Any, Any]
     ) -> LaneContext: ...
@@ -30,6 +32,9 @@ class LaneContext:
 class Lane:
     renewed: Callable[[], None] | None
     used: bool
+    declined: bool
+    @property
+    def context(self) -> LaneContext: ...
     load_meter: LoadMeter | None
     def __new__(
         cls,

@@ -6,7 +6,7 @@ from the rates. A declined message must go the readable way, through protocol/re
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from rserpool._fast.base.bucket cimport Bucket
 from rserpool._fast.codec.cursor cimport load_u16, load_u32
@@ -14,6 +14,7 @@ from rserpool._fast.handlespace.handlespace cimport Handlespace
 from rserpool._fast.handlespace.records cimport Element, Pool, identifier_of
 from rserpool._fast.handlespace.storage cimport find_in, find_pool
 from rserpool._fast.handlespace.timing cimport restart_life
+from rserpool._fast.lane.journal cimport Journal
 from rserpool._fast.lane.messages cimport MAX_PARAMETERS, Parameter, answer_fast, split
 from rserpool._fast.lane.prefetch cimport MAX_PREFETCHED, Message, is_large, prefetch_messages
 from rserpool._fast.lane.registration cimport AdmissionLimits, Registrant, admit
@@ -30,11 +31,13 @@ cdef enum:
 
 
 cdef class LaneCounters:
-    """How many messages all lanes of a registrar have served since it started, by kind, and how many they declined."""
+    """Messages that all lanes of a registrar have served since it started, by kind, and those that they declined when
+    their transports asked."""
 
 
 cdef class LaneContext:
-    """What all lanes of one registrar share. ``unconfirmed`` and ``claims`` are ownership's: they change in place."""
+    """What all lanes of one registrar share. ``unconfirmed`` and ``claims`` are ownership's: they change in place.
+    A ``journal`` logs each message that a transport's lane serves."""
 
     def __cinit__(
         self,
@@ -56,7 +59,9 @@ cdef class Lane:
     ``renewed`` is called without arguments before the answer goes out, if the message has appended to
     handlespace.updated, or has armed a timer that expires before the time that the wheel has last announced.
     ``used`` is set by each message served, for whoever looks for idle associations and clears it.
-    ``load_meter`` records each message served, if there is one.
+    ``load_meter`` records each message served, if there is one. ``declined`` marks that the lane has just declined the
+    message that its transport is about to hand over, so that answer() does not look at it a second time. The transport
+    must clear the mark once it has handed the message over, or holds it back.
     """
 
     def __cinit__(
@@ -152,18 +157,46 @@ cdef class Lane:
         return self.load_meter.record(now, self.short_gaps >= STREAK)
 
     cdef object serve_one(self, const uint8_t *octets, size_t size, uint64_t now):
-        """Serve one message for a transport: answer it, record the load, and call ``renewed`` if needed."""
+        """Serve one message for a transport: answer it, record the load, log it, and call ``renewed`` if needed."""
         cdef object answer = self.answer_to(octets, size, now)
-        if answer is not None and self.load_meter is not None:
-            self.record(now)
-        if answer is not None and self.renewed is not None:
-            if self.space.wheel.early or (octets[0] == REGISTRATION and self.context.handlespace.updated):
-                self.renewed()
+        self.declined = answer is None
+        if answer is not None:
+            if self.load_meter is not None:
+                self.record(now)
+            if self.context.journal is not None:
+                self.complete_logged(octets, size, answer, now)
+            else:
+                self.complete(octets)
+        else:
+            self.context.counters.declined += 1
         return answer
 
+    cdef int complete(self, const uint8_t *octets) except -1:
+        """Call ``renewed`` if needed."""
+        if self.renewed is not None:
+            if self.space.wheel.early or (octets[0] == REGISTRATION and self.context.handlespace.updated):
+                self.renewed()
+        return 0
+
+    cdef int complete_logged(self, const uint8_t *octets, size_t size, bytes answer, uint64_t now) except -1:
+        """Do the same between the journal's lines of request and answer."""
+        cdef Journal journal = self.context.journal
+        cdef uint32_t identifier = <uint32_t>self.space.own.node.key0
+        journal.request(octets, size, identifier, now)
+        self.complete(octets)
+        if answer:
+            journal.answer(
+                <const uint8_t *>PyBytes_AS_STRING(answer), <size_t>PyBytes_GET_SIZE(answer), identifier, now
+            )
+        return 0
+
     def answer(self, bytes data not None, uint64_t now) -> bytes:
-        """Serve one message for the readable way: its answer, b"" if it needs none; None if the lane declines it. The
-        caller must do what ``renewed`` stands for. ``now`` in microseconds."""
+        """Serve one message for the readable way: its answer, b"" if it needs none; None if the lane declines it, or
+        has just declined it for the transport. The caller must do what ``renewed`` stands for. ``now`` in
+        microseconds."""
+        if self.declined:
+            self.declined = False
+            return None
         return self.answer_to(<const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data), now)
 
     cdef int prefetch(self, const uint8_t *octets, size_t size) noexcept:

@@ -1,1 +1,1 @@
-"""The registrar's instruments: statistics, action log, scalars and status reports."""
+"""The registrar's instruments: statistics, scalars, action log, and status reports."""

@@ -1,8 +1,13 @@
-"""The action log: a line for each message sent or received, in rsplib's columns."""
+"""The action log: a line for each message sent or received, in rsplib's columns.
 
+ActionLog formats the messages of the readable way. For those that fast lanes serve, a Journal writes the same columns.
+"""
+
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rserpool._fast.lane.journal import Journal
 from rserpool.errors import RemoteProtocolError
 from rserpool.messages import (
     AsapError,
@@ -23,14 +28,16 @@ from rserpool.messages import (
     ServerAnnounce,
     decode,
 )
+from rserpool.model.numbers import MICROSECONDS
 from rserpool.registrar.instruments.observers import Channel
+from rserpool.registrar.instruments.output import Output
 
 HEADER = (
     "AbsTime RelTime   Direction Protocol Action Reason   Flags Counter Time   PoolHandle PoolElementID   "
     "SenderID ReceiverID TargetID   ErrorCode\n"
 )
 MAX_OUTSTANDING = 65_536
-"""Keep-alives whose acknowledgements are timed; elements that never answer must not fill the memory."""
+"""Keep-alives whose acknowledgements are timed. Elements that never answer would otherwise fill the memory."""
 ADD = 0
 
 NAMES: dict[type[Message], str] = {
@@ -39,7 +46,7 @@ NAMES: dict[type[Message], str] = {
     AsapError: "Error",
     EnrpError: "Error",
 }
-"""Those whose name in the log is not the record's."""
+"""Messages whose name in the log differs from the record's name."""
 REQUESTED = (
     Registration,
     RegistrationResponse,
@@ -50,7 +57,7 @@ REQUESTED = (
 )
 MULTICAST = (Channel.MULTICAST_ASAP, Channel.MULTICAST_ENRP)
 OURS = (Registration, RegistrationResponse, Deregistration, DeregistrationResponse)
-"""The messages whose sender column shows this registrar, whoever sent them."""
+"""Messages whose sender column shows this registrar even if it is the receiver."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,9 +83,12 @@ def quoted(octets: bytes) -> str:
 
 
 class ActionLog:
-    """An observer that hands on one line per message, without its number; what this registrar sent by multicast and
-    hears itself is left out. ``identifier`` tells this registrar's own;
-    ``elapsed`` and ``wall`` are clocks in seconds: since the start, which never goes back, and since 1970."""
+    """An observer that calls ``write`` with one line per message, without line number. Own multicasts that come back
+    are left out.
+
+    ``identifier`` returns this registrar's identifier. ``elapsed`` and ``wall`` return seconds: since the start, by a
+    monotonic clock, and since 1970. ``outstanding`` contains the time of each keep-alive that was not acknowledged yet.
+    """
 
     def __init__(
         self,
@@ -94,7 +104,7 @@ class ActionLog:
         self._interval = keep_alive_interval
         self._wall = wall
         self._elapsed = elapsed
-        self._outstanding: dict[tuple[bytes, int], float] = {}
+        self.outstanding: dict[tuple[bytes, int], float] = {}
 
     def sent(self, channel: Channel, data: bytes) -> None:
         """See Observer."""
@@ -103,9 +113,6 @@ class ActionLog:
     def received(self, channel: Channel, data: bytes) -> None:
         """See Observer."""
         self._log("Recv", channel, data)
-
-    def settled(self) -> None:
-        """See Observer; sizes are not logged."""
 
     def _log(self, direction: str, channel: Channel, data: bytes) -> None:
         try:
@@ -146,7 +153,7 @@ class ActionLog:
                 self._remember((row.handle, row.element))
             case EndpointKeepAliveAck():
                 row.reason = "InTime"
-                asked = self._outstanding.pop((row.handle, row.element), None)
+                asked = self.outstanding.pop((row.handle, row.element), None)
                 row.seconds = self._elapsed() - asked if asked is not None else 0.0
             case HandleUpdate():
                 row.reason = "AddPE" if message.update_action == ADD else "DelPE"
@@ -157,14 +164,51 @@ class ActionLog:
         return row
 
     def _remember(self, element: tuple[bytes, int]) -> None:
-        self._outstanding.pop(element, None)
-        if len(self._outstanding) >= MAX_OUTSTANDING:
-            del self._outstanding[next(iter(self._outstanding))]
-        self._outstanding[element] = self._elapsed()
+        self.outstanding.pop(element, None)
+        if len(self.outstanding) >= MAX_OUTSTANDING:
+            del self.outstanding[next(iter(self.outstanding))]
+        self.outstanding[element] = self._elapsed()
+
+
+class ActionLogFile:
+    """The action log's file. ``line`` writes the lines of the readable way; ``journal`` gathers those of fast lanes.
+
+    ``began`` is the monotonic time in seconds at which relative time begins, ``outstanding`` the ActionLog's."""
+
+    def __init__(
+        self,
+        output: Output,
+        began: float,
+        outstanding: dict[tuple[bytes, int], float],
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._output = output
+        self._wall = wall
+        self._monotonic = monotonic
+        self.journal = Journal(origin=round(began * MICROSECONDS), outstanding=outstanding, on_full=self.write_journal)
+        self.journal.lines = output.lines
+        self.write_journal()
+
+    def line(self, text: str) -> None:
+        """Write a line after those of the journal."""
+        self.write_journal()
+        self._output.line(text)
+        self.journal.lines = self._output.lines
+
+    def write_journal(self) -> None:
+        """Write the journal's lines, and follow the wall clock."""
+        lines, left_out = self.journal.take()
+        self._output.text(lines)
+        self._output.lines = self.journal.lines
+        if left_out:
+            self._output.text(f"# {left_out} lines were left out here: the buffer was full\n")
+        self.journal.wall_offset = round((self._wall() - self._monotonic()) * MICROSECONDS)
 
 
 def element_of(message: Message) -> int:
-    """The pool element that a message is about: of several the first, 0 of none."""
+    """The pool element in a message: the first of several, 0 for none."""
     match message:
         case Registration() | HandleUpdate():
             return message.pool_element.identifier
@@ -174,7 +218,7 @@ def element_of(message: Message) -> int:
 
 
 def count_of(message: Message) -> int:
-    """How many things a message asks for or lists."""
+    """The number of items that a message asks for or lists."""
     match message:
         case HandleResolution():
             return message.items or 0

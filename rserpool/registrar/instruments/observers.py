@@ -1,14 +1,17 @@
-"""What the registrar's instruments are told of: messages and sizes. None of them changes what the registrar does."""
+"""Wire-level observers of the readable way.
+
+The messages that a fast lane serves never reach an observer: for these a Journal (_fast/lane/journal.pyx) writes the
+action log, and LaneCounters count.
+"""
 
 import enum
-from dataclasses import dataclass
 from typing import Protocol as Typed
 
 from rserpool.protocol.registrar.actions import Action, Announce, AnnouncePresence, Protocol
 
 
 class Channel(enum.StrEnum):
-    """What carries a message, under the name that rsplib's action log gives it."""
+    """The channel of a message, as rsplib's action log names it."""
 
     ASAP = "ASAP"
     ENRP = "ENRP"
@@ -24,37 +27,10 @@ MULTICAST: dict[type[Action], Channel] = {
 
 
 class Observer(Typed):
-    """Is told of every message as it is on the wire, after it was sent and before it is dealt with."""
+    """Callbacks for each message of the readable way as it is on the wire, after sending and before handling."""
 
     def sent(self, channel: Channel, data: bytes) -> None:
         """A message was handed to the transport: one for each association, one for all groups."""
 
     def received(self, channel: Channel, data: bytes) -> None:
         """A message with the channel's own payload protocol identifier arrived. It may be malformed."""
-
-    def settled(self) -> None:
-        """An event has been dealt with; the sizes may have changed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
-    """How much the registrar holds at this moment."""
-
-    peers: int
-    pools: int
-    elements: int
-    owned: int
-    """The pool elements whose home this registrar is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """What the registrar has done since its start."""
-
-    registrations: int
-    """Those that were accepted, re-registrations included."""
-    reregistrations: int
-    deregistrations: int
-    handle_resolutions: int
-    failure_reports: int
-    keep_alives: int

@@ -1,4 +1,4 @@
-"""Files of numbered lines that instruments write: plain, or compressed where the name ends in .bz2."""
+"""Files of numbered lines that instruments write: plain, or compressed if the name ends in .bz2."""
 
 import bz2
 import contextlib
@@ -9,11 +9,13 @@ log = logging.getLogger("rserpool.registrar")
 
 
 class Output:
-    """One file, created anew. OSError if that fails; a later failure is logged once and ends the writing."""
+    """One new file. OSError if it cannot be created; a later failure is logged once and ends the writing.
+
+    ``lines`` is the number of the last line."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._lines = 0
+        self.lines = 0
         opened = bz2.open if path.endswith(".bz2") else open
         self._file: IO[str] | None = cast(IO[str], opened(path, "wt", encoding="utf-8"))
 
@@ -28,11 +30,11 @@ class Output:
 
     def line(self, text: str) -> None:
         """Write one line under the next number."""
-        self._lines += 1
-        self.text(f"{self._lines:06d} {text}\n")
+        self.lines += 1
+        self.text(f"{self.lines:06d} {text}\n")
 
     def flush(self) -> None:
-        """Let the file hold what was written; of a compressed one, what fills a block."""
+        """Write buffered text to the file; to a compressed file, only full blocks."""
         if self._file is None:
             return
         try:
@@ -55,4 +57,4 @@ class Output:
             with contextlib.suppress(OSError):
                 self._file.close()
         self._file = None
-        log.error("%s: %s; nothing more is written to it", self._path, error.strerror)
+        log.error("%s: %s; writing to this file stops", self._path, error.strerror)

@@ -1,9 +1,6 @@
-"""The registrar's statistics in rsplib's formats: a line now and then, and totals with time averages at the end."""
+"""The registrar's statistics in rsplib's formats: periodic lines, and totals with time averages at the end."""
 
-from dataclasses import astuple, dataclass, fields
-
-from rserpool.messages import HandleTableRequest, HandleUpdate
-from rserpool.registrar.instruments.observers import Channel, Sizes, Totals
+from dataclasses import astuple, dataclass
 
 HEADER = (
     "AbsTime RelTime Runtime UserTime SystemTime   Peers Pools PoolElements OwnedPoolElements   Registrations "
@@ -23,29 +20,35 @@ TOTAL_NAMES = (
 AVERAGE_NAMES = {"pools": "Pools", "elements": "Pool Elements", "owned": "Owned Pool Elements", "peers": "Peers"}
 
 
-@dataclass(slots=True)
-class PeerTraffic:
-    """An observer that counts what peer registrars asked of this one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much the registrar holds at this moment."""
 
-    synchronizations: int = 0
-    """Requests for the handle table."""
-    handle_updates: int = 0
+    peers: int
+    pools: int
+    elements: int
+    owned: int
+    """Pool elements whose home is this registrar."""
 
-    def sent(self, channel: Channel, data: bytes) -> None:
-        """See Observer; only what comes in counts."""
 
-    def received(self, channel: Channel, data: bytes) -> None:
-        """See Observer."""
-        if channel is Channel.ENRP and data:
-            self.synchronizations += data[0] == HandleTableRequest.TYPE
-            self.handle_updates += data[0] == HandleUpdate.TYPE
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Counts since the registrar's start, in the order of TOTAL_NAMES."""
 
-    def settled(self) -> None:
-        """See Observer; sizes do not matter here."""
+    registrations: int
+    """Accepted ones, re-registrations included."""
+    reregistrations: int
+    deregistrations: int
+    handle_resolutions: int
+    failure_reports: int
+    synchronizations: int
+    """Requests of peers for the handle table."""
+    handle_updates: int
+    keep_alives: int
 
 
 class Averages:
-    """Time-weighted averages of sizes. Times are in seconds, of a clock that never goes back."""
+    """Time-weighted averages of sizes. Times are seconds of a monotonic clock."""
 
     def __init__(self, now: float) -> None:
         self._began = self._since = now
@@ -53,34 +56,27 @@ class Averages:
         self._areas = dict.fromkeys(AVERAGE_NAMES, 0.0)
 
     def hold(self, sizes: Sizes, now: float) -> None:
-        """From now on the sizes are these."""
+        """Set the sizes from ``now`` on."""
         for name in self._areas:
             self._areas[name] += getattr(self._sizes, name) * (now - self._since)
         self._sizes, self._since = sizes, now
 
     def read(self, now: float) -> dict[str, float]:
-        """The averages from the beginning to now, by field of Sizes."""
+        """The averages from the start until ``now``, by field of Sizes."""
         self.hold(self._sizes, now)
-        lasted = now - self._began
-        return {name: area / lasted if lasted > 0 else 0.0 for name, area in self._areas.items()}
+        duration = now - self._began
+        return {name: area / duration if duration > 0 else 0.0 for name, area in self._areas.items()}
 
 
-def totals_in_order(totals: Totals, traffic: PeerTraffic) -> tuple[int, ...]:
-    """All totals in the order of TOTAL_NAMES."""
-    counted = {field.name: getattr(totals, field.name) for field in fields(totals)}
-    keep_alives = counted.pop("keep_alives")
-    return (*counted.values(), *astuple(traffic), keep_alives)
-
-
-def line(absolute: float, relative: float, cpu: tuple[float, float], sizes: Sizes, totals: tuple[int, ...]) -> str:
-    """One line of the statistics file without its number. ``cpu``: seconds in user and in system mode."""
+def line(absolute: float, relative: float, cpu: tuple[float, float], sizes: Sizes, totals: Totals) -> str:
+    """One line of the statistics file without its number. ``cpu``: seconds in user and system mode."""
     user, system = cpu
     now = f"{sizes.peers} {sizes.pools} {sizes.elements} {sizes.owned}"
-    so_far = " ".join(map(str, totals))
+    so_far = " ".join(map(str, astuple(totals)))
     return f"{absolute:.6f} {relative:.6f}   {user + system:.6f} {user:.6f} {system:.6f}   {now}   {so_far}"
 
 
-def scalars(run: int, object_name: str, totals: tuple[int, ...], averages: dict[str, float]) -> str:
+def scalars(run: int, object_name: str, totals: Totals, averages: dict[str, float]) -> str:
     """The scalar file's lines of one run."""
     name = object_name.replace("\\", "\\\\").replace('"', '\\"')
 
@@ -93,6 +89,6 @@ def scalars(run: int, object_name: str, totals: tuple[int, ...], averages: dict[
         return f'scalar "{name}" {quoted:49} {number:.6f}\n'
 
     lines = [f'run {run} "scenario"\n']
-    lines += [total(label, number) for label, number in zip(TOTAL_NAMES, totals, strict=True)]
+    lines += [total(label, number) for label, number in zip(TOTAL_NAMES, astuple(totals), strict=True)]
     lines += [average(label, averages[key]) for key, label in AVERAGE_NAMES.items()]
     return "".join(lines)

@@ -1,4 +1,8 @@
-"""The registrar's instruments, as configured: statistics, action log, scalars and status reports."""
+"""The registrar's instruments, as configured: statistics, scalars, action log, debug log and status reports.
+
+They never take an association off its fast lane. Statistics and scalars read counters and sizes; observers see the
+readable way; a journal logs the messages that lanes serve, and the debug log sums these up once a second.
+"""
 
 import asyncio
 import logging
@@ -12,8 +16,9 @@ from rserpool.protocol.registrar.actions import Protocol
 from rserpool.protocol.registrar.registrar import Registrar
 from rserpool.registrar.instruments import action_log as actionlog
 from rserpool.registrar.instruments import csp, statistics
-from rserpool.registrar.instruments.observers import Sizes, Totals
+from rserpool.registrar.instruments.lane_summary import LaneSummary
 from rserpool.registrar.instruments.output import Output
+from rserpool.registrar.instruments.statistics import Averages, Sizes, Totals
 from rserpool.registrar.server import Server
 from rserpool.settings.locator import parse_address
 from rserpool.settings.server import ServerOptions
@@ -21,11 +26,15 @@ from rserpool.settings.server import ServerOptions
 log = logging.getLogger("rserpool.registrar")
 
 FLUSH_SECONDS = 1.0
-"""How long a line may wait before it is in its file."""
+"""Longest time until a line is in its file."""
+SUMMARY_SECONDS = 1.0
+"""Time between two lines of the debug log about the fast lane."""
+AVERAGE_SECONDS = 0.1
+"""Time between two samples of the sizes for the scalars' averages: sizes change without any call to an instrument."""
 
 
 class Outputs:
-    """The files that instruments write to, kept open from run to run of the failure test; a context manager."""
+    """The files that instruments write to; a context manager. They stay open from run to run of the failure test."""
 
     def __init__(self, options: ServerOptions) -> None:
         """OSError if a file cannot be created."""
@@ -59,7 +68,7 @@ def sizes(registrar: Registrar) -> Sizes:
 
 
 def totals(registrar: Registrar) -> Totals:
-    """What a registrar has done so far."""
+    """A registrar's counts so far."""
     counters = registrar.counters
     return Totals(
         registrations=counters["registrations"] + counters["re-registrations"],
@@ -67,30 +76,14 @@ def totals(registrar: Registrar) -> Totals:
         deregistrations=counters["deregistrations"],
         handle_resolutions=counters["handle resolutions"],
         failure_reports=counters["reports"],
+        synchronizations=counters["handle table requests"],
+        handle_updates=counters["handle updates"],
         keep_alives=counters["keep-alives"],
     )
 
 
-class AverageKeeper:
-    """An observer that keeps the averages of a server's sizes."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self.averages = statistics.Averages(time.monotonic())
-
-    def sent(self, channel: object, data: bytes) -> None:
-        """See Observer; sizes change with events only."""
-
-    def received(self, channel: object, data: bytes) -> None:
-        """See Observer; the event's end counts."""
-
-    def settled(self) -> None:
-        """See Observer."""
-        self.averages.hold(sizes(self._server.registrar), time.monotonic())
-
-
 class Instruments:
-    """All instruments of one server, from start() to stop(). Start them when the server serves."""
+    """All instruments of one server, from start() to stop(). Start them after the server."""
 
     def __init__(self, server: Server, outputs: Outputs) -> None:
         self._server = server
@@ -99,49 +92,60 @@ class Instruments:
         self._loop = asyncio.get_running_loop()
         self._began = time.monotonic()
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
-        self._traffic = statistics.PeerTraffic()
-        self._averages: AverageKeeper | None = None
+        self._averages: Averages | None = None
+        self._file: actionlog.ActionLogFile | None = None
         self._monitor: tuple[str, int] | None = None
         self._running = False
 
     def start(self) -> None:
-        """Begin to observe and to report. Raises LocalProtocolError if the monitor's address is none."""
+        """Start. LocalProtocolError if the monitor's address is invalid."""
         outputs, options = self._outputs, self._options
         self._running = True
         outputs.runs += 1
         if options.csp_interval:
             self._monitor = parse_address(options.csp_server, CSP_PORT)
             self._every(options.csp_interval, self._report)
-        if outputs.statistics is not None or outputs.scalars is not None:
-            self._server.observers.append(self._traffic)
         if outputs.statistics is not None:
             outputs.statistics.text(statistics.HEADER)
             if options.stats_interval:
                 self._sample()
                 self._every(options.stats_interval, self._sample)
         if outputs.scalars is not None:
-            self._averages = AverageKeeper(self._server)
-            self._server.observers.append(self._averages)
-        if outputs.actions is not None:
-            outputs.actions.text(actionlog.HEADER)
-            self._log_actions(outputs.actions.line)
-        if log.isEnabledFor(logging.DEBUG):
-            self._log_actions(lambda line: log.debug("message: %s", line.split("   ", 1)[1]))
+            self._averages = Averages(time.monotonic())
+            self._average()
+            self._every(AVERAGE_SECONDS, self._average)
+        self._log_messages()
         self._every(FLUSH_SECONDS, self._flush)
 
-    def _log_actions(self, write: Callable[[str], None]) -> None:
-        self._server.observers.append(
-            actionlog.ActionLog(
-                write,
-                lambda: self._server.registrar.settings.identifier,
-                self._server.config.settings.keep_alive_interval,
-                wall=time.time,
-                elapsed=self._outputs.elapsed,
-            )
+    def _log_messages(self) -> None:
+        """Log each message to the action log's file and at debug level, if so configured."""
+        writers: list[Callable[[str], None]] = []
+
+        def write(line: str) -> None:
+            for one in writers:
+                one(line)
+
+        observer = actionlog.ActionLog(
+            write,
+            lambda: self._server.registrar.settings.identifier,
+            self._server.config.settings.keep_alive_interval,
+            wall=time.time,
+            elapsed=self._outputs.elapsed,
         )
+        if self._outputs.actions is not None:
+            self._outputs.actions.text(actionlog.HEADER)
+            self._file = actionlog.ActionLogFile(self._outputs.actions, self._outputs.began, observer.outstanding)
+            self._server.journal = self._server.registrar.asap.lanes.journal = self._file.journal
+            writers.append(self._file.line)
+        if log.isEnabledFor(logging.DEBUG):
+            writers.append(lambda line: log.debug("message: %s", line.split("   ", 1)[1]))
+            summary = LaneSummary(lambda: self._server.registrar.asap.lanes.counters)
+            self._every(SUMMARY_SECONDS, summary.log)
+        if writers:
+            self._server.observers.append(observer)
 
     def stop(self) -> None:
-        """Write what is written at the end, and stop; nothing if not started. The files stay open."""
+        """Write the final figures and stop, if started. The files stay open."""
         if not self._running:
             return
         self._running = False
@@ -150,18 +154,19 @@ class Instruments:
         if self._outputs.statistics is not None and not self._options.stats_interval:
             self._sample()
         if self._outputs.scalars is not None and self._averages is not None:
-            done = statistics.totals_in_order(totals(self._server.registrar), self._traffic)
-            averages = self._averages.averages.read(time.monotonic())
+            self._average()
+            done, averages = totals(self._server.registrar), self._averages.read(time.monotonic())
             self._outputs.scalars.text(
                 statistics.scalars(self._outputs.runs, self._options.object_name, done, averages)
             )
         if self._monitor is not None:
             self._send_report(final=True)
-        self._flush()
         self._server.observers.clear()
+        self._server.journal = self._server.registrar.asap.lanes.journal = None
+        self._flush()
 
     def _every(self, seconds: float, task: Callable[[], None]) -> None:
-        """Call a task again and again, each time so much later than it was due."""
+        """Call a task periodically, without drift."""
 
         def again(due: float) -> None:
             task()
@@ -171,7 +176,13 @@ class Instruments:
         first = self._loop.time() + seconds
         self._timers[task] = self._loop.call_at(first, again, first)
 
+    def _average(self) -> None:
+        assert self._averages is not None
+        self._averages.hold(sizes(self._server.registrar), time.monotonic())
+
     def _flush(self) -> None:
+        if self._file is not None:
+            self._file.write_journal()
         for output in (self._outputs.statistics, self._outputs.actions, self._outputs.scalars):
             if output is not None:
                 output.flush()
@@ -179,7 +190,7 @@ class Instruments:
     def _sample(self) -> None:
         if self._outputs.statistics is not None:
             used = os.times()
-            done = statistics.totals_in_order(totals(self._server.registrar), self._traffic)
+            done = totals(self._server.registrar)
             cpu = (used.user, used.system)
             self._outputs.statistics.line(
                 statistics.line(time.time(), self._outputs.elapsed(), cpu, sizes(self._server.registrar), done)
@@ -189,7 +200,7 @@ class Instruments:
         self._send_report(final=False)
 
     def _send_report(self, *, final: bool) -> None:
-        """One status report. Nobody may be listening: what goes wrong is noted for whoever debugs."""
+        """Send one status report. A failure is logged at debug level only, because a monitor may not be running."""
         assert self._monitor is not None
         data = self._final_report() if final else self._status_report()
         host, port = self._monitor

@@ -140,8 +140,15 @@ class _Connection(asyncio.Protocol):
             del self._buffer[:length]
             self._stop_reading_timer()
             self.endpoint.tell(self.endpoint.handler.on_message, self.assoc, message, ASAP_PPID)
+            self._clear_mark()
+        self._clear_mark()
         if self._buffer and self._read_timer is None and self.reading and not self.closing:
             self._read_timer = asyncio.get_running_loop().call_later(READ_TIMEOUT, self.end, Down.ABORTED)
+
+    def _clear_mark(self) -> None:
+        """The lane's mark on a declined message is valid only while that message is handed over."""
+        if self.lane is not None:
+            self.lane.declined = False
 
     def _write(self, answers: bytes) -> None:
         """Answers go out as they are; a peer that does not read them is aborted beyond MAX_QUEUED."""

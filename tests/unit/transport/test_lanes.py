@@ -37,8 +37,10 @@ class Server(Recorder):
         super().__init__()
         self.waiting: deque[bytes] = deque()
         self.refused = 0
+        self.declined = 0
 
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
+        self.declined += self.lane.declined
         if data == REQUEST:
             answer = self.lane.answer(data, 0)
             assert answer
@@ -108,6 +110,8 @@ def test_answers_keep_their_order(back_end: str, run: Run, paused: bool) -> None
             await said.until(lambda: len(said.messages) == total)
             assert [data for _, data, _ in said.messages] == expected
             assert not heard.waiting
+            assert heard.declined == heard.lane.context.counters.declined > 0
+            assert not heard.lane.declined
 
     run(main())
 

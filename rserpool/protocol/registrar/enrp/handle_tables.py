@@ -49,6 +49,7 @@ class Tables:
     def requested(self, link: EnrpLink, message: HandleTableRequest) -> None:
         """A peer asks for our table, or for its next part; refused while we are starting ourselves."""
         enrp = self._enrp
+        enrp.counters["handle table requests"] += 1
         if not enrp.startup.over:
             self._answer(link, b"", reject=True)
             return

@@ -107,6 +107,7 @@ def test_what_may_mean_more_goes_the_readable_way(disturb: Callable[[World], Non
     disturb(world)
     assert world.lane.answer(message, NOW) is None
     assert world.lane.serve(message, SECONDS) == (b"", 0)
+    assert world.lane.answer(message, NOW) is None
     assert world.lane.answer(renewal(9), NOW) is not None
 
 
@@ -188,3 +189,13 @@ def test_a_timer_that_is_due_earlier_than_was_told_is_told() -> None:
     assert told < asleep
     world.lane.serve(RESOLVE, SECONDS)
     assert len(calls) == 1, "it has been told"
+
+
+def test_the_readable_way_does_not_ask_again_for_a_message_just_declined() -> None:
+    world = World(rate=1)
+    assert world.lane.serve(RESOLVE * 2, SECONDS)[1] == len(RESOLVE)
+    assert world.lane.declined
+    assert world.context.counters.declined == 1
+    assert world.lane.answer(RESOLVE, NOW + 10**6) is None, "declined once, although the rate would allow it now"
+    assert not world.lane.declined
+    assert world.lane.answer(RESOLVE, NOW + 10**6) is not None

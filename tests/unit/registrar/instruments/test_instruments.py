@@ -2,18 +2,25 @@
 
 import bz2
 import logging
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from rserpool import messages as m
+from rserpool._fast.base.wheel import Wheel
+from rserpool._fast.handlespace.handlespace import Handlespace
+from rserpool._fast.lane.journal import Journal
 from rserpool.registrar.instruments import action_log as actionlog
 from rserpool.registrar.instruments import statistics
 from rserpool.registrar.instruments.action_log import ActionLog
-from rserpool.registrar.instruments.observers import Channel, Sizes, Totals
+from rserpool.registrar.instruments.lane_summary import LaneSummary
+from rserpool.registrar.instruments.observers import Channel
 from rserpool.registrar.instruments.output import Output
-from rserpool.registrar.instruments.statistics import Averages, PeerTraffic
+from rserpool.registrar.instruments.statistics import Averages, Sizes, Totals
+from tests.support import elements
+from tests.support.lanes import lane_of
 from tests.unit.messages.test_messages import EVERY_MESSAGE
 
 OURS, THEIRS = 0x11111111, 0x22222222
@@ -23,6 +30,8 @@ TOTALS = Totals(
     deregistrations=1,
     handle_resolutions=4,
     failure_reports=5,
+    synchronizations=7,
+    handle_updates=8,
     keep_alives=9,
 )
 ELEMENT = m.PoolElement(
@@ -32,6 +41,15 @@ ELEMENT = m.PoolElement(
     user_transport=m.TCPTransport(port=7, address=ip_address("10.0.0.1")),
     policy=m.Policy(policy_type=m.PolicyType.ROUND_ROBIN, values=()),
 )
+
+
+ACKNOWLEDGEMENT = m.EndpointKeepAliveAck(pool_handle=b"P", pe_identifier=1).encode()
+
+
+def pool_of_one() -> Handlespace:
+    space = Handlespace(OURS, seed=1, wheel=Wheel(0))
+    space.register(b"P", elements.element(1, elements.LU, (1,)), home=OURS, connection=1)
+    return space
 
 
 class Logged:
@@ -50,23 +68,9 @@ class Logged:
 
 def test_a_statistics_line() -> None:
     sizes = Sizes(peers=1, pools=2, elements=3, owned=2)
-    totals = statistics.totals_in_order(TOTALS, PeerTraffic(synchronizations=7, handle_updates=8))
-    shown = statistics.line(1795166740.9773921, 2.5, (1.25, 0.5), sizes, totals)
+    shown = statistics.line(1795166740.9773921, 2.5, (1.25, 0.5), sizes, TOTALS)
     assert shown == "1795166740.977392 2.500000   1.750000 1.250000 0.500000   1 2 3 2   3 2 1 4 5 7 8 9"
     assert len(shown.split()) == len(statistics.HEADER.split())
-
-
-def test_what_peers_ask_for_is_counted() -> None:
-    traffic = PeerTraffic()
-    request = m.HandleTableRequest(sender_identifier=THEIRS, receiver_identifier=OURS).encode()
-    update = m.HandleUpdate(
-        sender_identifier=THEIRS, receiver_identifier=OURS, update_action=0, pool_handle=b"P", pool_element=ELEMENT
-    ).encode()
-    for data in (request, update, update, b""):
-        traffic.received(Channel.ENRP, data)
-        traffic.sent(Channel.ENRP, data)
-        traffic.received(Channel.ASAP, data)
-    assert (traffic.synchronizations, traffic.handle_updates) == (1, 2)
 
 
 def test_averages_are_weighted_by_time() -> None:
@@ -79,8 +83,7 @@ def test_averages_are_weighted_by_time() -> None:
 
 def test_scalars_as_rsplib_writes_them() -> None:
     averages = {"pools": 0.640757, "elements": 0.5, "owned": 0.25, "peers": 1.0}
-    totals = statistics.totals_in_order(TOTALS, PeerTraffic(synchronizations=7, handle_updates=8))
-    assert statistics.scalars(1, "reg", totals, averages).splitlines() == [
+    assert statistics.scalars(1, "reg", TOTALS, averages).splitlines() == [
         'run 1 "scenario"',
         'scalar "reg" "Registrar Total Registrations"               3',
         'scalar "reg" "Registrar Total Reregistrations"             2',
@@ -95,10 +98,10 @@ def test_scalars_as_rsplib_writes_them() -> None:
         'scalar "reg" "Registrar Average Number Of Owned Pool Elements" 0.250000',
         'scalar "reg" "Registrar Average Number Of Peers"               1.000000',
     ]
-    many = (123, *totals[1:])
+    many = replace(TOTALS, registrations=123)
     numbered = 'scalar "reg" "Registrar Total Registrations"             123\n'
     assert numbered in statistics.scalars(1, "reg", many, averages)
-    assert 'scalar "a\\"b" ' in statistics.scalars(1, 'a"b', totals, averages)
+    assert 'scalar "a\\"b" ' in statistics.scalars(1, 'a"b', TOTALS, averages)
 
 
 def test_a_registration_in_the_action_log() -> None:
@@ -195,7 +198,7 @@ def test_keep_alives_that_nobody_answers_are_forgotten(monkeypatch: pytest.Monke
     for identifier in range(1, 10):
         message = m.EndpointKeepAlive(server_identifier=OURS, pool_handle=b"P", pe_identifier=identifier)
         logged.log.sent(Channel.ASAP, message.encode())
-    assert [identifier for _, identifier in logged.log._outstanding] == [7, 8, 9]
+    assert [identifier for _, identifier in logged.log.outstanding] == [7, 8, 9]
 
 
 @pytest.mark.parametrize("name", ["lines", "lines.bz2"])
@@ -226,3 +229,49 @@ def test_a_full_disk_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         Output(str(tmp_path / "nowhere/file"))
+
+
+def test_the_action_log_file_keeps_the_order_of_lines(tmp_path: Path) -> None:
+    output = Output(str(tmp_path / "log"))
+    file = actionlog.ActionLogFile(output, 0.0, {}, wall=lambda: 1e9, monotonic=lambda: 0.0)
+    lane = lane_of(pool_of_one(), 1)
+    lane.context.journal = file.journal
+    file.line("first")
+    lane.serve(ACKNOWLEDGEMENT, 2.0)
+    file.line("third")
+    lane.serve(ACKNOWLEDGEMENT, 3.0)
+    file.write_journal()
+    output.close()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [line[:6] for line in lines] == ["000001", "000002", "000003", "000004"]
+    assert [line.split()[1] for line in lines] == ["first", "1000000002.000000", "third", "1000000003.000000"]
+
+
+def test_the_action_log_file_says_how_many_lines_are_missing(tmp_path: Path) -> None:
+    output = Output(str(tmp_path / "log"))
+    file = actionlog.ActionLogFile(output, 0.0, {})
+    file.journal = Journal(origin=0, outstanding={}, on_full=lambda: None, size=100)
+    lane = lane_of(pool_of_one(), 1)
+    lane.context.journal = file.journal
+    lane.serve(ACKNOWLEDGEMENT, 2.0)
+    file.line("next")
+    output.close()
+    expected = "# 1 lines were left out here: the buffer was full\n000001 next\n"
+    assert (tmp_path / "log").read_text() == expected
+
+
+def test_the_debug_log_sums_up_what_lanes_serve(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "rserpool.registrar")
+    lanes = [lane_of(pool_of_one(), 1), lane_of(pool_of_one(), 1)]
+    summary = LaneSummary(lambda: lanes[0].context.counters)
+    summary.log()
+    lanes[0].serve(ACKNOWLEDGEMENT * 3, 2.0)
+    summary.log()
+    summary.log()
+    lanes.pop(0)
+    lanes[0].serve(ACKNOWLEDGEMENT, 2.0)
+    summary.log()
+    assert caplog.messages == [
+        "fast lane: 3 keep-alive acknowledgements in the last second",
+        "fast lane: 1 keep-alive acknowledgements in the last second",
+    ]

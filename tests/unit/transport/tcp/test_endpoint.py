@@ -82,6 +82,8 @@ def test_what_the_lane_serves_is_answered_in_its_order_among_the_rest(run: Run) 
                 expected = answer * 2 + other + REQUEST + answer
                 assert await reader.readexactly(len(expected)) == expected
             assert [data for _, data, _ in heard.messages] == [other, REQUEST]
+            assert lane.context.counters.declined == 1
+            assert not lane.declined
 
     run(main())
 

@@ -1,0 +1,9 @@
+from collections.abc import Callable
+
+class Journal:
+    lines: int
+    wall_offset: int
+    def __new__(
+        cls, *, origin: int, outstanding: dict[tuple[bytes, int], float], on_full: Callable[[], object], size: int = ...
+    ) -> Journal: ...
+    def take(self) -> tuple[str, int]: ...
