@@ -1,30 +1,36 @@
-"""The files of rspregistrar that follow from its list of options: ``python -m ci.documents`` writes them to share/."""
+"""Generates documents from the lists of options: ``python -m ci.documents`` writes them.
+
+rspregistrar's options become its manual page and shell completion in share/, the registrar's become docs/options.md.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rserpool._version import __version__
 from rserpool.cli.rsplib_options import OPTIONS, PROGRAM, RENAMED, RsplibOption
+from rserpool.registrar.config import OPTIONS as REGISTRAR_OPTIONS
+from rserpool.settings.schema import Option
 
 ROOT = Path(__file__).resolve().parents[1]
 
 DESCRIPTION = """\
 .B rspregistrar
-is a pool registrar of Reliable Server Pooling (RFC 5351 to 5356) that stands in the place of rsplib's: it takes the
-same options and writes the same files, and elements, users and registrars of rsplib work with it.
-Pool elements register with it over ASAP, pool users ask it for the elements of a pool, and registrars keep one
-handlespace among them over ENRP.
+is a pool registrar of Reliable Server Pooling (RFC 5351 to 5356) and a drop-in replacement for rsplib's registrar: it
+accepts the same options, writes the same files, and works with rsplib's pool elements, pool users and registrars.
+Pool elements register with it over ASAP, pool users ask it for the elements of a pool, and registrars share one
+handlespace over ENRP.
 .PP
-An option is written
+Write an option as
 .BI \\- name = value\\fR,
-without a space. A number beyond its range is taken as the nearest within it. An address is an IPv4 address, an IPv6
-address, with a port in brackets, or a host name. A mistake is one line on standard error, and exit status 1.
+without spaces. A number out of range is replaced by the nearest one in range. An address is an IPv4 address, an IPv6
+address (in brackets if a port follows), or a host name. A mistake is reported in one line on standard error, with exit
+status 1.
 """
 TAIL = """\
 .SH SIGNALS
 .TP
 .BR SIGINT ", " SIGTERM
-End in order. A second signal, two seconds or more after the first, ends the process at once.
+Stop in order. A second signal, two seconds or more after the first, kills the process at once.
 .TP
 .B SIGHUP
 Ignored with
@@ -32,21 +38,23 @@ Ignored with
 .SH ENVIRONMENT
 .TP
 .B CSP_SERVER
-Where status reports go, as
-.BR \\-cspserver .
+Receiver of status reports if
+.B \\-cspserver
+is not given.
 .TP
 .B CSP_INTERVAL
-The milliseconds between two of them, at least 250, as
-.BR \\-cspinterval .
+Milliseconds between two status reports, at least 250, if
+.B \\-cspinterval
+is not given.
 .TP
 .B NOTIFY_SOCKET
-Where the service manager waits to hear that the registrar serves; see
+Socket of the service manager that is notified when the registrar serves and when it stops; see
 .BR sd_notify (3).
 .SH EXIT STATUS
-0 after an end in order, 1 after a mistake in the options or where an address or a file cannot be used.
+0 after an orderly stop; 1 after a mistake in the options, or if an address or a file cannot be used.
 .SH FILES
-The statistics, the action log and the scalar file have rsplib's columns. Each line of the first two begins with its
-number; their first line names the columns.
+The statistics, action log and scalar files have rsplib's columns. In the first two, the first line names the columns
+and each further line begins with its number.
 .SH EXAMPLES
 A registrar in the background, as an init script starts it:
 .PP
@@ -73,7 +81,7 @@ After=network-online.target
 [Service]
 Type=notify
 NotifyAccess=main
-# Without the kernel's SCTP the registrar serves over UDP. Only this one command has privileges.
+# Without kernel SCTP the registrar serves over UDP. Only this command runs with privileges.
 ExecStartPre=-+modprobe -q sctp
 ExecStart=rspregistrar -quiet -loglevel=3 -logcolor=off $OPTIONS
 EnvironmentFile=-/etc/default/rspregistrar
@@ -115,13 +123,13 @@ WantedBy=multi-user.target
 
 
 def roff(text: str) -> str:
-    """Text as troff source: hyphens of options stay hyphens, and no line is taken for a request."""
+    """Escape text for troff, so that hyphens stay hyphens and no line is taken for a request."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{escaped}" if escaped[:1] in ".'" else escaped
 
 
 def entry(option: RsplibOption) -> str:
-    """The manual's paragraph of an option."""
+    """The manual page's paragraph for an option."""
     head = f"\\fB\\-{roff(option.name)}\\fR"
     if option.value is not None:
         metavar = option.value.metavar
@@ -137,7 +145,7 @@ def entry(option: RsplibOption) -> str:
 
 
 def man_page() -> str:
-    """The manual page."""
+    """The manual page of rspregistrar."""
     parts = [
         f'.TH RSPREGISTRAR 1 "" "rserpool {__version__}" "Reliable Server Pooling"',
         ".SH NAME",
@@ -156,7 +164,7 @@ def man_page() -> str:
 
 
 def completion() -> str:
-    """The completion for bash."""
+    """The bash completion of rspregistrar."""
     shown = [option for option in OPTIONS if option.name not in RENAMED]
     names = " ".join(f"-{option.name}{'=' if option.value else ''}" for option in shown)
     files = "|".join(f"-{option.name}" for option in shown if option.value and option.value.is_file)
@@ -193,23 +201,63 @@ complete -F _{PROGRAM} {PROGRAM}
 
 
 def unit() -> str:
-    """The systemd unit."""
+    """The systemd unit of rspregistrar."""
     return UNIT
+
+
+OPTIONS_INTRODUCTION = """\
+# Options of `rserpool registrar`
+
+This page is generated from the settings classes by `python -m ci.documents`.
+
+Each option can be set in four ways; a later one in this list overrides an earlier one:
+
+1. the default,
+2. a TOML file, `rserpool registrar --config=FILE`, under the section and key shown (`--print-config` prints one),
+3. an environment variable,
+4. a flag, `--flag=VALUE`.
+
+`rserpool.Registrar`, the registrar inside a program, accepts the flags' names with underscores as keyword arguments:
+`Registrar(keep_alive_interval=2)`. It has no `log_level`, `uvloop` and `moderation`; those belong to the program.
+"""
+SECTION_TITLES = {
+    "registrar": "## `[registrar]`: the process and the protocols",
+    "limits": "## `[limits]`: bounds on everything that others can make grow",
+}
+
+
+def option_row(option: Option) -> str:
+    """The table row of one option."""
+    names = f"`{option.flag}`<br>`{option.field}`<br>`{option.environment}`"
+    default = f"`{option.default_text}`" if option.default_text else "none"
+    cells = (names, option.metavar.lower().replace("_", " "), default.replace(",", ", "), option.help)
+    return "| " + " | ".join(cell.replace("``", "`").replace("|", "\\|") for cell in cells) + " |"
+
+
+def options_page() -> str:
+    """The page of all options of ``rserpool registrar``."""
+    lines = [OPTIONS_INTRODUCTION]
+    for section, title in SECTION_TITLES.items():
+        lines += [title, "", "| Flag, TOML key, environment | Value | Default | Effect |", "|---|---|---|---|"]
+        lines += [option_row(option) for option in REGISTRAR_OPTIONS if option.section == section]
+        lines.append("")
+    return "\n".join(lines)
 
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "share/man/man1/rspregistrar.1": man_page,
     "share/bash-completion/completions/rspregistrar": completion,
     "share/systemd/rspregistrar.service": unit,
+    "docs/options.md": options_page,
 }
 
 
 def main() -> None:
-    """Write all of them."""
-    for name, made in DOCUMENTS.items():
+    """Write all documents."""
+    for name, generate in DOCUMENTS.items():
         path = ROOT / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(made(), encoding="utf-8")
+        path.write_text(generate(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Values that all layers share: addresses, and how associations end."""
+"""Values that all layers share: addresses, numbers, principals, and reasons why associations end."""

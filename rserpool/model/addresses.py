@@ -1,4 +1,4 @@
-"""Which addresses of a transport parameter may be registered: scope and the subset rule (RFC 5352 2.2.1)."""
+"""Scopes of addresses, and the selection of those that may be registered (RFC 5352 2.2.1)."""
 
 import enum
 from collections.abc import Iterable
@@ -12,28 +12,28 @@ SITE_LOCAL_IPV6 = IPv6Network("fec0::/10")
 BROADCAST = IPv4Address("255.255.255.255")
 LINK_LOCAL = 4
 UNUSABLE = 0
-KEPT = 4096
-"""Addresses whose scope is remembered: telling it takes longer than all else of a registration."""
+CACHED = 4096
+"""Addresses whose scope is cached: computing it takes longer than the rest of a registration."""
 
 
 class Scope(enum.IntEnum):
-    """The least reach an address must have to be registered. A wider scope is a larger number."""
+    """The reach of an address. A wider scope is a larger number."""
 
     LOOPBACK = 2
     SITE_LOCAL = 6
     GLOBAL = 10
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHED)
 def plain(address: Address) -> Address:
-    """The address itself, an IPv4-mapped IPv6 address as the IPv4 address that it stands for."""
+    """The address, with an IPv4-mapped IPv6 address converted to IPv4."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHED)
 def scope(address: Address) -> int:
-    """How far an address reaches: a Scope, or less than any Scope (link-local, unspecified, multicast)."""
+    """The scope of an address: a Scope, LINK_LOCAL, or UNUSABLE (unspecified, multicast, broadcast)."""
     address = plain(address)
     if address.is_unspecified or address.is_multicast or address == BROADCAST:
         return UNUSABLE
@@ -49,8 +49,8 @@ def scope(address: Address) -> int:
 
 
 def usable(addresses: Iterable[Address], least: Scope) -> tuple[Address, ...]:
-    """Those addresses that reach far enough, plain, in their order, each once. Loopback and link-local addresses count
-    only where the least scope is loopback: elsewhere they would name another machine's host."""
+    """The addresses of at least that scope, converted by plain(), in order and without duplicates. Loopback and
+    link-local addresses count only if the least scope is loopback, because on other machines they mean other hosts."""
     kept = (plain(address) for address in addresses if scope(address) >= least and scope(address) != UNUSABLE)
     if least > Scope.LOOPBACK:
         kept = (address for address in kept if scope(address) != LINK_LOCAL)

@@ -1,24 +1,24 @@
-"""How associations end, and how much one message may hold: what transports and their compiled parts share."""
+"""Reasons why associations end, and the sizes of messages and buffers that all transports share."""
 
 import enum
 
 from rserpool.errors import RSerPoolError
 
 MAX_USER_MESSAGE = 262_144
-"""Octets of the largest message between pool users and pool elements, with the same end for who sends more. It has to
+"""Octets of the largest message between pool users and pool elements; a larger one aborts the association too. It must
 fit into a socket's buffers, which without privileges hold 425 984 octets on Linux (wmem_max, doubled)."""
 
 MAX_HELD = 8 << 20
-"""Octets of a paused association that were taken from the stack before its receive window could close. A stack has no
-more than its receive buffer, or one batch of packets; an association of which more comes is aborted, so that a peer
-that knows of no window cannot fill our memory."""
+"""Octets that a paused association may still receive before its receive window closes. A well-behaved peer sends no
+more than the receive buffer or one batch of packets; an association that receives more is aborted, so that a peer that
+ignores the window cannot fill our memory."""
 
 
 class Down(enum.Enum):
     """Why an association ended."""
 
     SHUTDOWN = enum.auto()
-    """In order: one side shut it down."""
+    """One side shut it down in order."""
     LOST = enum.auto()
     """The peer no longer answers."""
     ABORTED = enum.auto()
@@ -28,4 +28,4 @@ class Down(enum.Enum):
 
 
 class AssociationGone(RSerPoolError):
-    """The association has ended, or never was; its on_down may still be on its way."""
+    """The association has ended or never existed. Its on_down may still follow."""

@@ -1,4 +1,4 @@
-"""Who is at the other end of an association, as far as it has proved that."""
+"""The identity of the peer at the other end of an association."""
 
 from dataclasses import dataclass
 from typing import Final

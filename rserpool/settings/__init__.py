@@ -1,1 +1,1 @@
-"""What an operator or a program may set, with units, effects and defaults."""
+"""Settings of registrars, clients and sessions, with units, effects and defaults."""

@@ -1,4 +1,4 @@
-"""The two dialects a registrar can speak, and every place where they differ."""
+"""The two dialects of a registrar, and every point in which they differ."""
 
 from dataclasses import dataclass
 
@@ -9,42 +9,43 @@ ALL_ITEMS = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One dialect. ``Profile.RFC`` and ``Profile.RSPLIB`` are the two that exist; see ``profiles()``."""
+    """One dialect. RFC and RSPLIB are the two that exist."""
 
     name: str
 
     registration_life_unit: int
-    """Microseconds that one unit of a Registration Life lasts: a second in RFC 5354 3.10, a millisecond in rsplib."""
+    """Microseconds in one unit of a Registration Life: a second in RFC 5354 3.10, a millisecond in rsplib."""
 
     default_items: int
-    """Pool elements in a handle resolution answer when the request names no number: all in RFC 5352 3.3."""
+    """Number of pool elements in a handle resolution answer if the request names none: all in RFC 5352 3.3."""
 
     bad_reports: int
-    """Unreachability reports that a pool element survives: the next one removes it (MAX-BAD-PE-REPORT, RFC 5352 3.5,
-    has no default there; rsplib removes at the third)."""
+    """Number of unreachability reports that a pool element survives; the next one removes it. MAX-BAD-PE-REPORT (RFC
+    5352 3.5) has no default; rsplib removes at the third report."""
 
     announce_per_peer: bool
-    """Whether announcements slow down to (N+1) * T6 beside N other registrars (RFC 5352 3.6), or keep T6."""
+    """True if the announcement interval is (N+1) * T6 with N other registrars (RFC 5352 3.6); else it is always T6."""
 
     max_pool_handle: int
-    """Octets of the longest pool handle that may be registered. A longer one than 32 ends an rsplib process."""
+    """Octets of the longest pool handle that may be registered. A handle of more than 32 crashes rsplib."""
 
     peer_heartbeat_cycle: float
     """Seconds between two ENRP_PRESENCEs to every peer (PEER-HEARTBEAT-CYCLE, RFC 5353 4.2)."""
 
     max_time_last_heard: float
-    """Seconds of silence after which a peer is asked for a sign of life (MAX-TIME-LAST-HEARD, RFC 5353 4.2)."""
+    """Seconds of silence after which a peer must prove that it is alive (MAX-TIME-LAST-HEARD, RFC 5353 4.2)."""
 
     smaller_identifier_wins: bool
-    """Which of two registrars that take over the same peer goes on: the one with the larger identifier (RFC 5353
-    3.5.1), or, in rsplib, the one with the smaller. All of a scope must agree."""
+    """True if, of two registrars that take over the same peer, the one with the smaller identifier continues, as in
+    rsplib; RFC 5353 3.5.1 has the larger. All registrars of a scope must agree."""
 
     multicast_presence: bool
-    """Whether ENRP_PRESENCE also goes out by multicast, so that registrars find one another (RFC 5353 does not say)."""
+    """True if ENRP_PRESENCE is also sent by multicast, so that registrars find each other; RFC 5353 does not define
+    it."""
 
     refuse_peer_killers: bool
-    """Whether registrations that would end an rsplib registrar or client are refused: a weighted-random element of
-    weight 0, and the two policies that rsplib knows but cannot encode."""
+    """True if registrations that would crash an rsplib registrar or client are rejected: weighted-random elements with
+    weight 0, and the two policies that rsplib accepts but cannot encode."""
 
 
 RFC = Profile(

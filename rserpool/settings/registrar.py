@@ -1,4 +1,4 @@
-"""What an operator may set of a registrar's ASAP behaviour, in seconds, with the effect of each."""
+"""Settings of a registrar's ASAP and ENRP behaviour, with unit, effect and default."""
 
 from dataclasses import dataclass, field, replace
 
@@ -20,88 +20,89 @@ class Settings:
     """The registrar's protocol settings. Durations are in seconds."""
 
     identifier: int
-    """The registrar's server identifier, 1 to 0xffffffff: random unless you must know it (RFC 5353 3.2.1)."""
+    """The registrar's server identifier, 1 to 0xffffffff. Use a random one unless it must be known (RFC 5353 3.2.1)."""
 
     identifier_drawn: bool = False
-    """Whether the identifier was drawn at random, so that another may be drawn where it turns out to be taken."""
+    """True if the identifier was drawn at random, so that another one may be drawn if it turns out to be in use."""
 
     profile: Profile = RFC
-    """The dialect: what the RFCs say, or what rsplib's programs expect where they differ from the RFCs (lives in
-    milliseconds, three elements per answer, short pool handles)."""
+    """The dialect: ``rfc``, or ``rsplib`` for domains with rsplib's programs, which differ from the RFCs (registration
+    lives in milliseconds, three elements per answer, short pool handles)."""
 
     keep_alive_interval: float = 5.0
-    """Seconds between an acknowledged keep-alive and the next, on average: each gap is drawn from +-50 % around it
-    (RFC 5352 3.5). A dead pool element is removed at most 1.5 * keep_alive_interval + keep_alive_timeout after its last
-    answer; halving it doubles the keep-alive load."""
+    """Mean seconds between an acknowledged keep-alive and the next; each interval is drawn from +-50 % around it (RFC
+    5352 3.5). A dead pool element is removed at most 1.5 * keep_alive_interval + keep_alive_timeout after its last
+    answer. Halving it doubles the keep-alive load."""
 
     keep_alive_timeout: float = 5.0
-    """Seconds within which a keep-alive must be acknowledged, or the pool element is removed."""
+    """Seconds within which a pool element must acknowledge a keep-alive; otherwise it is removed."""
 
     address_scope: Scope = Scope.SITE_LOCAL
-    """The least scope of an address that may be registered: ``loopback``, ``site-local`` or ``global``. With
-    ``loopback``, pools work on one machine only; its addresses mean nothing on another."""
+    """Narrowest scope of an address that may be registered: ``loopback``, ``site-local`` or ``global``. With
+    ``loopback``, pools work on one machine only."""
 
     announce_interval: float = 1.0
-    """Seconds between announcements of a registrar that is alone (T6-Serverannounce, RFC 5352 7.1)."""
+    """Seconds between announcements of a registrar without others nearby (T6-Serverannounce, RFC 5352 7.1)."""
 
     announce_timeout: float = 5.0
-    """Seconds after which another registrar that was heard announcing is no longer counted (T7, RFC 5352 7.1)."""
+    """Seconds after its last announcement for which another registrar is counted (T7, RFC 5352 7.1)."""
 
     update_delay: float = 0.5
-    """Seconds for which changes of a pool are gathered before its subscribers are sent one update."""
+    """Seconds for which changes of a pool are collected before its subscribers get one update."""
 
     peer_heartbeat_cycle: float = 0.0
-    """Seconds between two presences to every peer registrar (PEER-HEARTBEAT-CYCLE, RFC 5353 4.2); 0 means what the
-    profile says, 30 or 2.444. A difference between two registrars is noticed within one cycle."""
+    """Seconds between two presences to every peer registrar (PEER-HEARTBEAT-CYCLE, RFC 5353 4.2). 0 uses the profile's:
+    30 (rfc) or 2.444 (rsplib). A difference between two registrars is detected within one cycle."""
 
     max_time_last_heard: float = 0.0
-    """Seconds of silence after which a peer registrar is asked for a sign of life (MAX-TIME-LAST-HEARD, RFC 5353 4.2);
-    0 means what the profile says, 61 or 5. A dead registrar's elements have a new home at most
-    max_time_last_heard + 2 * max_time_no_response + takeover_expiry after it was heard last."""
+    """Seconds of silence after which a peer registrar must prove that it is alive (MAX-TIME-LAST-HEARD, RFC 5353 4.2).
+    0 uses the profile's: 61 (rfc) or 5 (rsplib). Elements of a dead registrar have a new home at most
+    max_time_last_heard + 2 * max_time_no_response + takeover_expiry after its last message."""
 
     peer_update_window: float = 0.1
-    """Seconds, after peer registrars have been told of a pool element, within which they are not told of its
-    re-registrations one by one: at the end they are told once how it is then. Removals and new homes are told at once.
-    Raising it spares peers of elements that change their load often, and lets what peers answer lag by as much; 0 turns
-    it off."""
+    """Seconds for which re-registrations of a pool element are collected after peer registrars got an update about it;
+    then they get one update with its latest state. Removals and new home registrars are sent at once. A higher value
+    saves peers work if elements change their load often, but their answers lag by as much. 0 turns it off."""
 
     max_time_no_response: float = 5.0
     """Seconds within which a peer registrar must answer a presence, a list or a table request (MAX-TIME-NO-RESPONSE,
     RFC 5353 4.2)."""
 
     mentor_discovery_timeout: float = 5.0
-    """Seconds for which a starting registrar waits for a peer to learn the handlespace from, before it serves alone."""
+    """Seconds for which a starting registrar looks for a peer to copy the handlespace from, before it serves
+    without."""
 
     takeover_expiry: float = 5.0
-    """Seconds to wait for the other registrars' consent to a takeover; those that are silent then do not count."""
+    """Seconds to wait for the other registrars to agree to a takeover. Afterwards it proceeds without the silent
+    ones."""
 
     max_items: int = 0
-    """Pool elements in a handle resolution answer when the request names no number; 0 means what the profile says, all
-    or 3."""
+    """Number of pool elements in a handle resolution answer if the request names none. 0 uses the profile's: all (rfc)
+    or 3 (rsplib)."""
 
     max_bad_reports: int = 0
-    """Unreachability reports at which a pool element is removed (RFC 5352 3.5); 0 means what the profile says, 4 or
-    3."""
+    """Number of unreachability reports at which a pool element is removed (RFC 5352 3.5). 0 uses the profile's: 4 (rfc)
+    or 3 (rsplib)."""
 
     max_increment: int = 0
-    """How many of a resolution answer's pool elements count as used, so that the next answer begins after them; 0 means
-    one. More spreads users further who take all the elements of an answer."""
+    """Number of a resolution answer's pool elements that count as used, so that the next answer begins after them. 0
+    means one. Higher values suit users that use all elements of an answer."""
 
     distance_step: float = 0.05
-    """Seconds, in multiples of which the delay-penalty policies measure how far away a pool element is: what differs by
-    less than a step is equally far."""
+    """Unit in seconds of the distances in the delay-penalty policies. Elements whose distances differ by less count as
+    equally far."""
 
     max_table_elements: int = 1024
-    """Pool elements in one response to a peer registrar that downloads the handle table (RFC 5353 3.2.3). The size of
-    a response is bounded besides."""
+    """Largest number of pool elements in one response to a peer registrar that downloads the handle table (RFC 5353
+    3.2.3). The size of a response has its own bound."""
 
     takeover_suggestions: bool = False
-    """Whether this registrar suggests to peers, as rsplib's may, which of its elements they should take over, and
-    follows their suggestions: each element moves to the registrar whose identifier differs most from the element's, so
-    that elements spread evenly. All of a scope should agree."""
+    """Suggest to peers which of this registrar's elements they should take over, and follow their suggestions, as
+    rsplib does. Each element moves to the registrar whose identifier differs most from the element's, so that elements
+    spread evenly. All registrars of a scope should use the same value."""
 
     limits: Limits = field(default_factory=Limits)
-    """The bounds on what peers can make grow."""
+    """Bounds on everything that peers can make grow."""
 
     def __post_init__(self) -> None:
         check_positive(self, may_be_zero=MAY_BE_ZERO)
@@ -117,10 +118,10 @@ class Settings:
 
     @property
     def heartbeat(self) -> float:
-        """The peer heartbeat cycle in force."""
+        """The peer heartbeat cycle that is in force."""
         return self.peer_heartbeat_cycle or self.profile.peer_heartbeat_cycle
 
     @property
     def last_heard(self) -> float:
-        """The longest silence of a peer in force."""
+        """The longest silence of a peer registrar that is in force."""
         return self.max_time_last_heard or self.profile.max_time_last_heard

@@ -47,6 +47,11 @@ class Option:
         return "RSERPOOL_" + self.key.upper()
 
     @property
+    def plain_help(self) -> str:
+        """The help text without markup."""
+        return self.help.replace("``", "")
+
+    @property
     def toml_default(self) -> str:
         """The default as a TOML value."""
         if isinstance(self.default, tuple):
@@ -207,7 +212,7 @@ def add_flag(parser: argparse._ActionsContainer, option: Option, *, required: bo
         metavar=option.metavar,
         required=required,
         default=argparse.SUPPRESS,
-        help=f"{option.help}{default}".replace("%", "%%"),
+        help=f"{option.plain_help}{default}".replace("%", "%%"),
     )
 
 
@@ -240,5 +245,5 @@ def toml_template(options: Sequence[Option]) -> str:
         lines += [f"[{section}]", ""]
         for option in options:
             if option.section == section:
-                lines += [f"# {option.help}", f"# {option.field} = {option.toml_default}", ""]
+                lines += [f"# {option.plain_help}", f"# {option.field} = {option.toml_default}", ""]
     return "\n".join(lines)

@@ -1,5 +1,4 @@
-"""How the two ends of a session behave: timers, and the bounds on what the other end can make them keep. Durations are
-in seconds."""
+"""Settings of both ends of a session: timers, and bounds on what the other end can make them store."""
 
 import enum
 from dataclasses import dataclass
@@ -8,79 +7,80 @@ from typing import Final
 from rserpool.settings.checks import check_positive
 
 MAX_COOKIE: Final = 0xFFFF - 8
-"""Octets of the longest cookie: the 16-bit Message Length counts two headers besides it (RFC 5352 2.2.11)."""
+"""Octets of the longest cookie: the 16-bit Message Length minus the headers of message and parameter (RFC 5352
+2.2.11)."""
 MAX_MALFORMED: Final = 16
-"""Control messages that make no sense, of one peer; with one more it is left: it costs time and says nothing."""
+"""Malformed control messages that are tolerated from one peer; at the next one the peer is dropped."""
 ENTRY_COST: Final = 64
-"""Octets that each waiting message counts besides its own, so that a flood of tiny ones is bounded too."""
+"""Octets added to the size of each queued message, so that a flood of tiny messages is bounded too."""
 
 
 class Failover(enum.Enum):
-    """What the application hears of a failover."""
+    """How the application learns of a failover."""
 
     SILENT = "silent"
-    """Nothing (SEND_FAILOVER of RFC 5352 6.5.5)."""
+    """Not at all (SEND_FAILOVER of RFC 5352 6.5.5)."""
     EVENT = "event"
-    """A FailoverEvent among the data (RFC 5355 2.9)."""
+    """By a FailoverEvent among the received data (RFC 5355 2.9)."""
     ERROR = "error"
-    """There is none: the session fails and gives back what was not sent (SEND_NO_FAILOVER of RFC 5352 6.5.5)."""
+    """There is no failover: the session fails and returns the unsent messages (SEND_NO_FAILOVER of RFC 5352 6.5.5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """The settings of a pool user's session."""
+    """Settings of a pool user's session. Durations are in seconds."""
 
     failover: Failover = Failover.SILENT
-    """What the application hears of a failover."""
+    """How the application learns of a failover."""
 
     silence: float | None = None
-    """Seconds after which an element is given up that was sent something and has sent nothing since; None waits for
-    the transport to notice. For services that always answer: it catches a server that is stopped while its kernel goes
-    on acknowledging."""
+    """Seconds without data from the element, after something was sent to it, at which the session fails over. None
+    relies on the transport. For services that always answer: it detects a stopped server whose kernel still
+    acknowledges."""
 
     reopen: bool | None = None
-    """Whether the session goes on with another element where one ends it in order. None: only if the element has left
-    the pool, for the kernel of a server that was killed ends its associations in order too."""
+    """True if the session fails over when an element ends it in order, False if it ends. None fails over only if the
+    element has left the pool, because the kernel of a killed server ends its associations in order too."""
 
     doubt: float = 0.2
-    """Seconds after an orderly end when the pool is asked for the second time whether the element has left it: a
-    registrar may hear of its death a little later."""
+    """Seconds after an orderly end at which the registrar is asked again whether the element has left the pool; it may
+    learn of the element's death a little later."""
 
     patience: float = 30.0
-    """Seconds without an element that serves, after which the session fails."""
+    """Seconds without a serving element after which the session fails."""
 
     confirm_timeout: float = 1.0
-    """Seconds that asking for it may take; then the element's own word counts, and the session ends."""
+    """Time limit in seconds for checking whether the element is still registered; on time-out the session ends."""
 
     connect_timeout: float = 5.0
-    """Seconds that an association may take to come up."""
+    """Time limit in seconds for setting up an association."""
 
     settle: float = 1.0
-    """Seconds after which an element that came up counts as a good one. One that fails earlier is left out of the next
-    selections and shortens no pause."""
+    """Seconds of service after which an element counts as good. An element that fails earlier is excluded from the next
+    selections and does not reset the backoff."""
 
     backoff: float = 0.25
-    """Seconds of the first pause after all elements of the pool have failed, or none was there; each further one takes
-    twice as long. Drawn between half and one and a half of it, so that users do not come back in step."""
+    """First pause in seconds after all elements of the pool have failed or the pool was empty; each further pause is
+    twice as long. The actual pause is drawn from +-50 % around it, so that users do not return in step."""
 
     backoff_max: float = 2.0
-    """Seconds of the longest pause, before the draw."""
+    """Longest pause in seconds, before the draw."""
 
     close_timeout: float = 2.0
-    """Seconds that an orderly end may take before the association is aborted."""
+    """Time limit in seconds for an orderly end; then the association is aborted."""
 
     max_unread: int = 262_144
-    """Octets received and not yet read by the application. At this bound the peer is made to wait: a slow
-    reader costs no memory."""
+    """Octets received and not yet read by the application at which the peer must wait, so that a slow reader costs no
+    more memory."""
 
     max_unsent: int = 262_144
-    """Octets accepted from the application and not yet by the transport. At this bound send() waits."""
+    """Octets accepted from the application and not yet passed to the transport at which send() waits."""
 
     max_resolutions: int = 8
-    """Pools that the business cards of one session's elements can make the pool user resolve."""
+    """Largest number of pools that business cards of one session can make the pool user resolve."""
 
     max_card: int = 32
-    """Elements of a business card that are kept as the order of failover."""
+    """Largest number of elements kept from a business card as the failover order."""
 
     def __post_init__(self) -> None:
         check_positive(self)
@@ -88,23 +88,23 @@ class SessionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
-    """The settings of a pool element's sessions."""
+    """Settings of a pool element's sessions. Durations are in seconds."""
 
     max_sessions: int = 1024
-    """Sessions at a time, those included that wait to be taken; one more is aborted, so that a flood of associations
-    costs nothing and its users move on to another element."""
+    """Largest number of sessions, including those not yet accepted by the application. One more is aborted, so that its
+    user moves on to another element."""
 
     idle_timeout: float = 60.0
-    """Seconds after which a session over UDP ends that heard nothing: nothing else ends it."""
+    """Seconds without data after which a session over UDP ends; UDP has no other end."""
 
     close_timeout: float = 2.0
-    """Seconds that an orderly end may take before the association is aborted."""
+    """Time limit in seconds for an orderly end; then the association is aborted."""
 
     max_unread: int = 262_144
-    """As of SessionSettings."""
+    """See SessionSettings."""
 
     max_unsent: int = 262_144
-    """As of SessionSettings."""
+    """See SessionSettings."""
 
     def __post_init__(self) -> None:
         check_positive(self)

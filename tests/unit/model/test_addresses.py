@@ -1,4 +1,4 @@
-"""Scope and use of addresses."""
+"""Scopes of addresses, and the selection of addresses by scope."""
 
 from ipaddress import ip_address
 
@@ -31,7 +31,7 @@ from rserpool.model.addresses import Scope, scope, usable
         ("fd44::1", Scope.GLOBAL),
     ],
 )
-def test_scope(text: str, expected: int) -> None:
+def test_scope_of_each_kind_of_address(text: str, expected: int) -> None:
     assert scope(ip_address(text)) == expected
 
 

@@ -1,4 +1,4 @@
-"""The registrar's configuration from defaults, file, environment and flags."""
+"""The registrar's configuration: defaults, file, environment and flags."""
 
 import argparse
 import tomllib
@@ -14,7 +14,7 @@ from rserpool.settings.limits import Limits
 from rserpool.settings.profile import RSPLIB
 from rserpool.settings.schema import toml_template
 
-DRAWN = 0xABCDEF01
+RANDOM_IDENTIFIER = 0xABCDEF01
 
 
 def flags(*arguments: str) -> dict[str, object]:
@@ -23,9 +23,9 @@ def flags(*arguments: str) -> dict[str, object]:
     return vars(parser.parse_args(arguments))
 
 
-def test_defaults() -> None:
-    config = load({}, {}, None, DRAWN)
-    assert config.settings.identifier == DRAWN
+def test_defaults_without_any_source() -> None:
+    config = load({}, {}, None, RANDOM_IDENTIFIER)
+    assert config.settings.identifier == RANDOM_IDENTIFIER
     assert config.settings.limits == Limits()
     assert config.server.announce == ("224.0.1.185:3863", "239.0.0.50:3863", "[ff05::133]:3863")
 
@@ -37,7 +37,7 @@ def test_command_line_beats_environment_beats_file(tmp_path: Path) -> None:
         "asap = ['10.0.0.1:4000', '10.0.0.2:4000']\n[limits]\npools = 7\n"
     )
     environment = {"RSERPOOL_KEEP_ALIVE_INTERVAL": "3", "RSERPOOL_KEEP_ALIVE_TIMEOUT": "4"}
-    config = load(flags("--keep-alive-timeout=5", "--limit-subscriptions=0x10"), environment, path, DRAWN)
+    config = load(flags("--keep-alive-timeout=5", "--limit-subscriptions=0x10"), environment, path, RANDOM_IDENTIFIER)
     assert config.settings.identifier == 0x11
     assert config.settings.profile is RSPLIB
     assert config.settings.keep_alive_interval == 3
@@ -47,7 +47,7 @@ def test_command_line_beats_environment_beats_file(tmp_path: Path) -> None:
     assert config.settings.limits.subscriptions == 16
 
 
-def test_named_values_and_lists_from_flags() -> None:
+def test_flags_accept_words_and_lists() -> None:
     config = load(flags("--address-scope=loopback", "--announce=", "--tcp=off", "--asap=127.0.0.1,::1"), {}, None, 1)
     assert config.settings.address_scope is Scope.LOOPBACK
     assert config.server.announce == ()
@@ -68,9 +68,9 @@ def test_named_values_and_lists_from_flags() -> None:
         ("--tcp=perhaps", "--tcp"),
     ],
 )
-def test_a_bad_flag_is_one_line_that_names_it(flag: str, named: str) -> None:
+def test_bad_flag_is_reported_in_one_line_with_its_name(flag: str, named: str) -> None:
     with pytest.raises(LocalProtocolError) as raised:
-        load(flags(flag), {}, None, DRAWN)
+        load(flags(flag), {}, None, RANDOM_IDENTIFIER)
     assert named in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -85,26 +85,26 @@ def test_a_bad_flag_is_one_line_that_names_it(flag: str, named: str) -> None:
         "[limits]\npools = 'x'",
     ],
 )
-def test_a_bad_file_is_one_line_that_names_it(tmp_path: Path, text: str) -> None:
+def test_bad_file_is_reported_with_its_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"bad\.toml"):
-        load({}, {}, path, DRAWN)
+        load({}, {}, path, RANDOM_IDENTIFIER)
 
 
-def test_a_missing_file() -> None:
+def test_missing_file_is_reported() -> None:
     with pytest.raises(ConfigError, match="No such file"):
-        load({}, {}, Path("/nowhere/registrar.toml"), DRAWN)
+        load({}, {}, Path("/nowhere/registrar.toml"), RANDOM_IDENTIFIER)
 
 
-def test_every_option_is_described_and_its_printed_default_is_its_default(tmp_path: Path) -> None:
+def test_printed_configuration_has_every_option_with_its_default(tmp_path: Path) -> None:
     text = toml_template(OPTIONS)
     for option in OPTIONS:
         assert len(option.help) > 40, option.key
-        assert option.help in text
+        assert option.plain_help in text
     uncommented = "\n".join(line.removeprefix("# ") for line in text.splitlines() if " = " in line or line[:1] == "[")
     path = tmp_path / "defaults.toml"
     lines = [line for line in uncommented.splitlines() if line[:1] == "[" or line.split(" = ")[0].isidentifier()]
     path.write_text("\n".join(lines))
     assert tomllib.loads(path.read_text())
-    assert load({}, {}, path, DRAWN) == load({}, {}, None, DRAWN)
+    assert load({}, {}, path, RANDOM_IDENTIFIER) == load({}, {}, None, RANDOM_IDENTIFIER)

@@ -1,0 +1,45 @@
+"""Signals that stop a program."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from rserpool.cli.stopping import StopRequest
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_first_signal_requests_the_stop_and_second_repeats_it(name: signal.Signals) -> None:
+    async def main() -> None:
+        stop = StopRequest()
+        os.kill(os.getpid(), name)
+        assert await stop.within(10)
+        assert not stop.repeated.is_set()
+        os.kill(os.getpid(), name)
+        await asyncio.wait_for(stop.repeated.wait(), 10)
+
+    asyncio.run(main())
+
+
+def test_within_is_false_without_a_signal() -> None:
+    async def main() -> None:
+        assert not await StopRequest().within(0)
+
+    asyncio.run(main())
+
+
+def test_late_second_signal_kills_the_process() -> None:
+    child = os.fork()
+    if child == 0:
+
+        async def main() -> None:
+            stop = StopRequest(kill_after=0.0)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await stop.requested.wait()
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(10)
+
+        asyncio.run(main())
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
