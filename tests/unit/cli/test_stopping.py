@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -29,17 +31,21 @@ def test_within_is_false_without_a_signal() -> None:
     asyncio.run(main())
 
 
+KILLED_BY_SECOND_SIGNAL = """
+import asyncio, os, signal
+from rserpool.cli.stopping import StopRequest
+
+async def main():
+    stop = StopRequest(kill_after=0.0)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await stop.requested.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
 def test_late_second_signal_kills_the_process() -> None:
-    child = os.fork()
-    if child == 0:
-
-        async def main() -> None:
-            stop = StopRequest(kill_after=0.0)
-            os.kill(os.getpid(), signal.SIGTERM)
-            await stop.requested.wait()
-            os.kill(os.getpid(), signal.SIGTERM)
-            await asyncio.sleep(10)
-
-        asyncio.run(main())
-        os._exit(0)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    ended = subprocess.run([sys.executable, "-c", KILLED_BY_SECOND_SIGNAL], timeout=60, check=False)
+    assert ended.returncode == -signal.SIGKILL
