@@ -1,7 +1,7 @@
 """Lists the extension modules; everything else is in pyproject.toml.
 
-Every ``.pyx`` file under ``rserpool/_fast`` is one extension. A module that needs a C library is left out, with a
-message, if the library's header is missing: the package then works without that transport.
+Every ``.pyx`` file under ``rserpool/_fast`` is one extension. If the header of a C library is missing, the modules that
+need it are skipped with a message, and the package works without that transport.
 
 RSERPOOL_DEBUG=1 builds with assertions and without optimisation; RSERPOOL_SANITIZE=1 adds ASan and UBSan.
 """
@@ -42,7 +42,7 @@ def extensions() -> list[Extension]:
         libraries = []
         if source.parent == USRSCTP and source.stem not in WITHOUT_LIBRARY:
             if not has_header("usrsctp.h"):
-                print(f"rserpool: {source} is left out: usrsctp.h not found (install libusrsctp-dev)", file=sys.stderr)
+                print(f"rserpool: {source} is skipped: usrsctp.h not found; install libusrsctp-dev", file=sys.stderr)
                 continue
             libraries = ["usrsctp"]
         found.append(

@@ -1,8 +1,8 @@
-"""The C compiler's warnings about our own Cython lines.
+"""Reports the C compiler's warnings about our own Cython lines.
 
-Every extension's C file is compiled (without code generation) under the project's warning flags. Cython's utility
-code is not clean under them and not ours: a warning counts when it lies in a function made from one of our lines,
-which is found by the comment that Cython writes before each statement.
+Compiles every extension's C file, without code generation, under the project's warning flags. Cython's own utility code
+causes warnings too, so only warnings in code generated from our lines count. Cython writes a comment with the source
+line before each statement, which shows where the code comes from.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ BUILD = Path("build/lint")
 FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wsign-compare", "-O1", "-fsyntax-only"]
 
 
-class Warned(NamedTuple):
-    """One warning at one of our lines."""
+class SourceWarning(NamedTuple):
+    """A warning about one of our lines."""
 
     source: str
     line: int
@@ -34,7 +34,7 @@ def module_name(source: Path) -> str:
 
 
 def generate(source: Path) -> Path:
-    """The C file of one extension, in build/lint."""
+    """Generate the C file of one extension in build/lint."""
     target = BUILD / f"{module_name(source)}.c"
     command = [sys.executable, "-m", "cython", "-3", "-X", "embedsignature=False", "-o", str(target), str(source)]
     subprocess.run(command, check=True)
@@ -42,7 +42,7 @@ def generate(source: Path) -> Path:
 
 
 def origins(text: str) -> list[tuple[str, int] | None]:
-    """For each line of a generated C file, the file and line of ours that it was made from."""
+    """For each line of a generated C file, the source file and line that it was generated from, or None."""
     found: list[tuple[str, int] | None] = []
     ours = False
     here: tuple[str, int] | None = None
@@ -57,27 +57,27 @@ def origins(text: str) -> list[tuple[str, int] | None]:
     return found
 
 
-def warnings(source: Path) -> list[Warned]:
-    """What the compiler says about our lines of one extension."""
+def warnings(source: Path) -> list[SourceWarning]:
+    """The compiler's warnings about our lines of one extension."""
     target = generate(source)
     include = sysconfig.get_path("include")
-    done = subprocess.run(
+    compiled = subprocess.run(
         ["gcc", *FLAGS, "-isystem", include, "-I", ".", str(target)], capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        raise SystemExit(done.stderr)
+    if compiled.returncode:
+        raise SystemExit(compiled.stderr)
     text = target.read_text()
     code, where = text.split("\n"), origins(text)
     found = []
-    for hit in re.finditer(rf"^{re.escape(str(target))}:(\d+):\d+: warning: (.*)$", done.stderr, re.MULTILINE):
-        at = int(hit[1]) - 1
+    for match in re.finditer(rf"^{re.escape(str(target))}:(\d+):\d+: warning: (.*)$", compiled.stderr, re.MULTILINE):
+        at = int(match[1]) - 1
         if origin := where[at]:
-            found.append(Warned(*origin, hit[2], code[at].strip()))
+            found.append(SourceWarning(*origin, match[2], code[at].strip()))
     return found
 
 
 def state(source: Path) -> str:
-    """Changes when anything changes that the extension's warnings depend on."""
+    """A digest of everything that the extension's warnings depend on."""
     digest = hashlib.sha256(f"{importlib.metadata.version('cython')} {sys.version} {FLAGS}".encode())
     for path in (source, Path(__file__), *sorted(FAST.rglob("*.pxd"))):
         digest.update(path.read_bytes())
@@ -92,11 +92,11 @@ def main() -> int:
         if stamp.exists() and stamp.read_text() == state(source):
             continue
         found = warnings(source)
-        for warned in found:
-            key = (warned.source, warned.line, warned.message)
+        for warning in found:
+            key = (warning.source, warning.line, warning.message)
             if key not in seen:
                 seen.add(key)
-                print(f"{warned.source}:{warned.line}: {warned.message}\n    {warned.code}")
+                print(f"{warning.source}:{warning.line}: {warning.message}\n    {warning.code}")
         if not found:
             stamp.write_text(state(source))
     return 1 if seen else 0

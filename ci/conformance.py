@@ -1,7 +1,7 @@
-"""Which rows of the RFCs' requirement table have a test, which have none, and why.
+"""Compares the table of the RFCs' requirements with the tests: which rows are covered, which are not, and why.
 
-A row counts as covered when a collected test carries its id in ``@pytest.mark.conformance(...)``; whether that test
-passes is for `make test` to say. Exit status 1 if a test names a row that does not exist.
+A row is covered if a collected test names its id in ``@pytest.mark.conformance(...)``. The tests are not run. Exit
+status 1 if a test names a row that does not exist.
 """
 
 import sys
@@ -17,7 +17,7 @@ COVERED, OUTSIDE, OPEN = "covered", "outside", "open"
 
 
 class Row(NamedTuple):
-    """One requirement. ``why``: the reason why it may have no test at present, or an empty string."""
+    """One requirement. ``why`` is the reason why it needs no test at present, or an empty string."""
 
     id: str
     level: str
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 
 class Collector:
-    """A pytest plugin that notes which tests name which rows."""
+    """A pytest plugin that records which tests name which rows."""
 
     def __init__(self) -> None:
         self.tests: dict[str, list[str]] = defaultdict(list)
@@ -53,11 +53,11 @@ def load() -> list[Row]:
 
 
 def collect() -> dict[str, list[str]]:
-    """Row id -> the tests that name it. SystemExit if the tests cannot be collected."""
+    """The tests that name each row, by row id. SystemExit if the tests cannot be collected."""
     collector = Collector()
     status = pytest.main(["--collect-only", "-p", "no:terminal", "tests"], plugins=[collector])
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        raise SystemExit("conformance: the tests cannot be collected: see `make test`")
+        raise SystemExit("conformance: collecting the tests failed; run `make test` to see why")
     return collector.tests
 
 
@@ -69,10 +69,10 @@ def state(row: Row, tests: dict[str, list[str]]) -> str:
 
 def print_row(row: Row, tests: dict[str, list[str]]) -> None:
     named = tests.get(row.id, [])
-    said = {COVERED: ", ".join(named[:2]), OUTSIDE: row.why, OPEN: "no test"}[state(row, tests)]
+    remark = {COVERED: ", ".join(named[:2]), OUTSIDE: row.why, OPEN: "no test"}[state(row, tests)]
     more = f" and {len(named) - 2} more" if len(named) > 2 else ""
     print(f"{state(row, tests):<8} {row.id:<16} {row.level:<10} {row.role:<7} {row.rule}")
-    print(f"{'':<26} {said}{more}")
+    print(f"{'':<26} {remark}{more}")
 
 
 def print_summary(rows: list[Row], tests: dict[str, list[str]]) -> None:
@@ -95,7 +95,7 @@ def main() -> int:
     known = {row.id for row in rows}
     unknown = sorted(set(tests) - known)
     for name in unknown:
-        print(f"conformance: {', '.join(tests[name])}: there is no row {name!r} in {ROWS}", file=sys.stderr)
+        print(f"conformance: {', '.join(tests[name])}: {ROWS} has no row {name!r}", file=sys.stderr)
     return 1 if unknown else 0
 
 

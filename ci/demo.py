@@ -1,7 +1,7 @@
-"""``make demo``: a registrar, three pool elements and a pool user on this machine's loopback interface.
+"""``make demo``: a registrar, three pool elements and a pool user on the loopback interface.
 
-Shows registrations, selections by least-used, a killed element disappearing and the user going on. Exit status 0 only
-if all of that was seen.
+Shows registrations, selection by least-used load, and a user that continues while a killed element is removed. Exit
+status 0 only if all of that happened.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def least_used(load: float) -> Policy:
     return Policy(policy_type=PolicyType.LEAST_USED, values=(round(load * FULL_LOAD),))
 
 
-# A pool element: a TCP service that answers a line with its name; another line on standard input sets its load.
+# A pool element: a TCP service that answers each line with its name. A line on its standard input sets its load.
 
 
 async def element(identifier: int, load: float, registrar: str) -> None:
@@ -59,7 +59,7 @@ async def element(identifier: int, load: float, registrar: str) -> None:
             print("updated", flush=True)
 
 
-# The play
+# The demonstration
 
 
 async def start(*arguments: str) -> asyncio.subprocess.Process:
@@ -68,11 +68,11 @@ async def start(*arguments: str) -> asyncio.subprocess.Process:
     )
 
 
-async def heard(process: asyncio.subprocess.Process, word: str) -> None:
+async def expect_line(process: asyncio.subprocess.Process, word: str) -> None:
     assert process.stdout is not None
     line = await process.stdout.readline()
     if line.decode().strip() != word:
-        raise RuntimeError(f"an element ended or said {line!r} where {word!r} was expected")
+        raise RuntimeError(f"expected an element to print {word!r}, but it ended or printed {line!r}")
 
 
 async def ask(target: ResolvedElement, job: str) -> str:
@@ -86,17 +86,17 @@ async def ask(target: ResolvedElement, job: str) -> str:
 
 
 async def use(user: PoolUser, job: str) -> int:
-    """One job, done by the element that the registrar names first, or by the next one where that fails; the
-    identifier of the element that did it."""
+    """Have one job done by the first element in the registrar's answer or, if it fails, by the next one. Returns the
+    element's identifier."""
     for target in await user.resolve(POOL):
         try:
             say(f"  user: {await ask(target, job)}")
         except OSError:
-            say(f"  user: element 0x{target.identifier:02x} does not answer: reported, on to the next one")
+            say(f"  user: element 0x{target.identifier:02x} does not answer; it is reported, and the next one is tried")
             await user.report_unreachable(POOL, target.identifier)
         else:
             return target.identifier
-    raise RuntimeError("no element did the job")
+    raise RuntimeError("no element answered")
 
 
 async def until_gone(user: PoolUser, identifier: int) -> None:
@@ -118,12 +118,12 @@ def free_port() -> int:
         return port
 
 
-async def play() -> None:
+async def demonstrate() -> None:
     port = free_port()
     where = f"{HOST}:{port}"
     processes: list[asyncio.subprocess.Process] = []
     try:
-        say(f"a registrar starts at {where}; on one machine only, so loopback addresses may be registered")
+        say(f"a registrar starts at {where}; loopback addresses may be registered, as all runs on this machine")
         registrar = await start(
             "-m", "rserpool.cli.main", "registrar", f"--asap={where}", "--address-scope=loopback", "--announce=",
             "--log-level=warning", "--keep-alive-interval=1", "--keep-alive-timeout=1",
@@ -137,13 +137,13 @@ async def play() -> None:
                     "-m", "ci.demo", f"--element={identifier}", f"--load={load}", f"--registrar={where}"
                 )
                 processes.append(elements[identifier])
-                await heard(elements[identifier], "registered")
+                await expect_line(elements[identifier], "registered")
                 say(f"element 0x{identifier:02x} registered with a load of {load:.0%}")
             await scenes(user, elements)
         registrar.send_signal(signal.SIGTERM)
         if await registrar.wait() != 0:
-            raise RuntimeError(f"the registrar ended with status {registrar.returncode}")
-        say("the registrar ended cleanly")
+            raise RuntimeError(f"the registrar exited with status {registrar.returncode}")
+        say("the registrar stopped in order")
     finally:
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
@@ -152,15 +152,15 @@ async def play() -> None:
 
 
 async def scenes(user: PoolUser, elements: dict[int, asyncio.subprocess.Process]) -> None:
-    say("the user resolves the pool; policy least-used names the idlest element first")
+    say("the user resolves the pool; policy least-used puts the element with the lowest load first")
     expect([found.identifier for found in await user.resolve(POOL)], [0x0A, 0x0B, 0x0C])
     for number in range(1, 4):
         expect(await use(user, f"job {number}"), 0x0A)
-    say("element 0x0a reports a load of 90 %: the next jobs go to 0x0b")
+    say("element 0x0a reports a load of 90%; the next jobs go to 0x0b")
     stdin = elements[0x0A].stdin
     assert stdin is not None
     stdin.write(b"0.9\n")
-    await heard(elements[0x0A], "updated")
+    await expect_line(elements[0x0A], "updated")
     for number in range(4, 6):
         expect(await use(user, f"job {number}"), 0x0B)
     say("element 0x0b is killed (SIGKILL)")
@@ -169,14 +169,14 @@ async def scenes(user: PoolUser, elements: dict[int, asyncio.subprocess.Process]
     expect(await use(user, "job 6"), 0x0C)
     killed = time.monotonic()
     await until_gone(user, 0x0B)
-    say(f"element 0x0b is gone from the pool, {time.monotonic() - killed:.1f} s later")
+    say(f"element 0x0b was removed from the pool after {time.monotonic() - killed:.1f} s")
     expect(await use(user, "job 7"), 0x0C)
     expect([found.identifier for found in await user.resolve(POOL)], [0x0C, 0x0A])
 
 
 def expect(seen: object, wanted: object) -> None:
     if seen != wanted:
-        raise RuntimeError(f"expected {wanted}, saw {seen}")
+        raise RuntimeError(f"expected {wanted}, but saw {seen}")
 
 
 def main() -> int:
@@ -189,11 +189,11 @@ def main() -> int:
         asyncio.run(element(arguments.element, arguments.load, arguments.registrar))
         return 0
     try:
-        asyncio.run(asyncio.wait_for(play(), PATIENCE))
+        asyncio.run(asyncio.wait_for(demonstrate(), PATIENCE))
     except (RSerPoolError, OSError, RuntimeError, TimeoutError) as error:
         say(f"the demo failed: {error or 'it took too long'}")
         return 1
-    say("all of it worked: registrations, selection by load, a failure survived")
+    say("everything worked: registrations, selection by load, and failover")
     return 0
 
 

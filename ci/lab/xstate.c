@@ -1,9 +1,9 @@
 /* Preloaded into User-Mode Linux on processors with AMX.
  *
- * Its kernel keeps 2 696 octets of a process's extended processor state, and the host takes such a state back as a whole
- * only: with AMX 11 008 octets. Without this the guest's first process ends with "Bad address", and the guest with it.
- * What the guest does not keep are the tiles, which no process there can have asked for: they are in their initial
- * state, which the header says by its bits.
+ * The guest's kernel saves 2 696 octets of a process's extended processor state, but the host accepts only a complete
+ * state, which has 11 008 octets with AMX. Without this library the guest's first process fails with "Bad address", and the
+ * guest with it. The part that the guest does not save are the AMX tiles. No process in the guest can have requested them,
+ * so they are in their initial state, and the header's bits say so.
  */
 
 #define _GNU_SOURCE
@@ -17,16 +17,16 @@
 #include <sys/uio.h>
 
 enum {
-    MOST = 1 << 16,             /* octets of any processor's state */
-    HEADER = 512,               /* where the bits are of the components that are not in their initial state */
+    MOST = 1 << 16,             /* largest state of any processor, in octets */
+    HEADER = 512,               /* offset of the bits of components that are not in their initial state */
 };
 static const uint64_t TILES = (uint64_t)3 << 17;
 
 static long (*host_ptrace)(int request, ...);
-static unsigned char state[MOST] __attribute__((aligned(64))); /* one thread traces; its stacks are too small for this */
+static unsigned char state[MOST] __attribute__((aligned(64))); /* static: only one thread traces, and its stack is too small */
 static size_t whole;
 
-/* The length of what the host takes; of its contents nothing is kept. */
+/* The length of a complete state of the host. */
 static size_t length_of_whole(pid_t pid)
 {
     struct iovec all = {state, MOST};

@@ -31,11 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = parsed.run(parsed)
     except (RSerPoolError, OSError) as error:
-        print(f"rserpool {parsed.command}: {error}", file=sys.stderr)
+        print(f"rserpool {parsed.command}: {message_of(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def message_of(error: Exception) -> str:
+    """The text of an error for the user: of an OSError without its number, and with the file name if it has one."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 if __name__ == "__main__":

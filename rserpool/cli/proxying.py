@@ -19,6 +19,7 @@ from rserpool.cli.stopping import StopRequest
 from rserpool.client import ClientSettings, Node
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import POLICY_VALUES, Policy
+from rserpool.model.numbers import MAX_POOL_HANDLE
 from rserpool.settings.checks import LARGEST_NUMBER, ConfigError
 from rserpool.settings.choices import LOG_LEVELS, TRANSPORTS
 from rserpool.settings.locator import parse_address
@@ -27,8 +28,6 @@ from rserpool.transport.choose import choose
 
 log = logging.getLogger("rserpool.proxy")
 
-MAX_HANDLE = 255
-"""Octets of the longest pool handle."""
 T = TypeVar("T")
 Serve = Callable[[StopRequest], Awaitable[Counter[str]]]
 
@@ -160,5 +159,5 @@ def parse_value(text: str) -> int:
 
 def check_pool(options: ProxyOptions) -> None:
     """Raise ConfigError if the pool handle has a bad length."""
-    if not 0 < len(os.fsencode(options.pool)) <= MAX_HANDLE:
-        raise ConfigError(f"--pool: a pool handle has 1 to {MAX_HANDLE} octets")
+    if not 0 < len(os.fsencode(options.pool)) <= MAX_POOL_HANDLE:
+        raise ConfigError(f"--pool: a pool handle has 1 to {MAX_POOL_HANDLE} octets")

@@ -3,12 +3,15 @@
 import argparse
 import asyncio
 import logging
+import os
 from collections.abc import Iterable
 from typing import Any
 
 from rserpool.cli.plugins import load_policies
 from rserpool.client import ClientSettings, PoolUser, ResolvedElement, resolve
+from rserpool.model.numbers import MAX_POOL_HANDLE
 from rserpool.policies import name_of
+from rserpool.settings.checks import LARGEST_NUMBER, check
 from rserpool.settings.profile import ALL_ITEMS
 
 
@@ -49,6 +52,13 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Resolve the pool and print it; 0 if it exists."""
+    check(
+        0 < len(os.fsencode(arguments.handle)) <= MAX_POOL_HANDLE,
+        "POOL-HANDLE",
+        f"must have 1 to {MAX_POOL_HANDLE} octets",
+    )
+    check(arguments.timeout > 0, "--timeout", "must be more than 0 seconds")
+    check(0 < arguments.items <= LARGEST_NUMBER, "--items", "must be a number from 1 to 0xffffffff")
     load_policies(logging.getLogger("rserpool.client"))
     if arguments.watch:
         asyncio.run(watch(arguments))

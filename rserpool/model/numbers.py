@@ -19,3 +19,5 @@ MAX_MESSAGE_LENGTH: Final = 0xFFFF
 MAX_MESSAGE_OCTETS: Final = MAX_MESSAGE_LENGTH + 3
 """The largest ASAP or ENRP message with its final padding, in octets. An association on which a peer sends more is
 aborted, so that the peer cannot make this host collect octets without end."""
+MAX_POOL_HANDLE: Final = 255
+"""The longest pool handle that programs accept, in octets. The wire allows more, but answers must repeat it."""

@@ -14,18 +14,20 @@ class ConfigError(LocalProtocolError):
     """An option or a setting has a value that cannot be used; the text is one line for the operator."""
 
 
-def check_positive(settings: Any, names: Iterable[str] = (), *, may_be_zero: Iterable[str] = ()) -> None:
+def check_positive(
+    settings: Any, names: Iterable[str] = (), *, may_be_zero: Iterable[str] = (), prefix: str = ""
+) -> None:
     """Check that numbers are more than 0, or at least 0 for the names in ``may_be_zero``. Checks the fields ``names``,
-    or every field that holds a number."""
+    or every field that holds a number. Messages name a field with the ``prefix``."""
     zeros = frozenset(may_be_zero)
     for name in tuple(names) or tuple(field.name for field in fields(settings)):
         value = getattr(settings, name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         if name in zeros:
-            check(value >= 0, name, "must be 0 or more", value)
+            check(value >= 0, prefix + name, "must be 0 or more", value)
         else:
-            check(value > 0, name, "must be more than 0", value)
+            check(value > 0, prefix + name, "must be more than 0", value)
 
 
 def check_range(settings: Any, names: Iterable[str], lowest: float, highest: float) -> None:
@@ -35,10 +37,10 @@ def check_range(settings: Any, names: Iterable[str], lowest: float, highest: flo
         check(lowest <= value <= highest, name, f"must be a number from {written(lowest)} to {written(highest)}", value)
 
 
-def check(holds: bool, name: str, rule: str, value: object) -> None:
-    """Raise ConfigError unless the rule holds. NaN breaks every rule."""
+def check(holds: bool, name: str, rule: str, value: object = None) -> None:
+    """Raise ConfigError unless the rule holds. The message has the value unless it is None. NaN breaks every rule."""
     if not holds:
-        raise ConfigError(f"{name} {rule}, not {value}")
+        raise ConfigError(f"{name} {rule}" + ("" if value is None else f", not {value}"))
 
 
 def written(number: float) -> str:

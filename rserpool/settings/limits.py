@@ -128,4 +128,4 @@ class Limits:
     """Announcements processed per second. The rest of a flood is dropped unread."""
 
     def __post_init__(self) -> None:
-        check_positive(self)
+        check_positive(self, prefix="limit_")

@@ -117,7 +117,7 @@ def test_keep_alives_go_on_where_their_time_out_is_long() -> None:
         ({"uvloop": False}, "uvloop: the program"),
         ({"moderation": 0}, "moderation: the program"),
         ({"tcp": "perhaps"}, "--tcp"),
-        ({"limit_pools": 0}, "pools must be more than 0"),
+        ({"limit_pools": 0}, "limit_pools must be more than 0"),
         ({"keep_alive_interval": -1}, "keep_alive_interval"),
         ({"identifier": 2**32}, "identifier"),
         ({"asap": 5}, "--asap"),
