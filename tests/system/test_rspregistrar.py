@@ -24,7 +24,7 @@ from tests.system.test_registrar import HOST, PATIENCE, free_port
 SERVICE = TCPTransport(port=80, address=ip_address(HOST))
 PROGRAM = [sys.executable, "-m", "rserpool.cli.rspregistrar"]
 
-if not any(Path("rserpool/_fast").glob("usrsctp*.so")):
+if not any(Path("rserpool/_fast/io/usrsctp").glob("socket*.so")):
     pytest.skip("libusrsctp-dev is missing (ci/setup)", allow_module_level=True)
 
 
