@@ -1,6 +1,6 @@
-"""The event loop behind the blocking face: one thread for the whole process, started when it is first needed.
+"""The event loop of the blocking API: one background thread for each process, started when it is first needed.
 
-A forked child has no such thread: it starts one of its own, and what belongs to the parent's says so when it is used.
+A forked child does not inherit the thread and starts its own. Objects of the parent raise WrongProcess in the child.
 """
 
 import asyncio
@@ -20,32 +20,33 @@ T = TypeVar("T")
 
 LOOP_FACTORY: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 with contextlib.suppress(ImportError):
-    # Here, so that no fork can fall into the import.
+    # Imported with this module, so that no fork can happen during the import.
     import uvloop
 
     LOOP_FACTORY = uvloop.new_event_loop
 
 EXIT_PATIENCE: Final = 10.0
-"""Seconds that the end of the interpreter waits for elements to be deregistered and associations to be closed."""
+"""Seconds that the exit of the interpreter waits for elements to deregister and associations to close."""
 SLICE: Final = 0.5
-"""Seconds of one wait: a signal that comes just before a thread begins to wait does not wake it."""
+"""Seconds of one wait. Waits are split because a signal that arrives just before a wait does not interrupt it."""
 GRACE: Final = 5.0
-"""Seconds for which an operation whose time is over may go on to clean up."""
+"""Seconds that an operation may take to clean up after its time-out."""
 
 
 class Closable(Protocol):
-    """What is open in the loop, and closed when the interpreter ends."""
+    """An object of the event loop that is closed when the interpreter exits."""
 
     async def aclose(self) -> None:
-        """Close it."""
+        """Close the object."""
 
 
 class WrongProcess(LocalProtocolError):
-    """The object belongs to the process that this one was forked from."""
+    """The object belongs to the parent process; make a new one in this process."""
 
 
 class Background:
-    """A loop in a daemon thread, from its construction on. Every method may be called from any other thread."""
+    """An event loop that runs in a daemon thread from construction on. Every method may be called from any other
+    thread."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
@@ -69,18 +70,18 @@ class Background:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop. Raises WrongProcess, or LocalProtocolError once it has ended."""
+        """The running loop. Raises WrongProcess in a forked child, LocalProtocolError after the loop has ended."""
         if self._process != os.getpid():
-            raise WrongProcess(f"this object is of process {self._process}, of which this one is a fork: make another")
+            raise WrongProcess(f"this object belongs to process {self._process}; make a new one after the fork")
         if self._ended or self._loop is None:
-            raise LocalProtocolError("the event loop has ended, as the interpreter is about to")
+            raise LocalProtocolError("the interpreter is exiting; the event loop of rserpool.blocking has ended")
         if threading.get_ident() == self._thread.ident:
-            raise LocalProtocolError("the blocking face cannot be used from the thread of its own event loop")
+            raise LocalProtocolError("the thread of the event loop cannot use rserpool.blocking: use rserpool.client")
         return self._loop
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """The result of ``work``, which runs in the loop. TimeoutError after so many seconds; then, and where the
-        waiting thread is interrupted, ``work`` is cancelled, and waited for while it cleans up."""
+        """Run ``work`` in the loop and return its result. Raises TimeoutError after ``timeout`` seconds. After a
+        time-out or an interrupt of the waiting thread, ``work`` is cancelled and has GRACE seconds to clean up."""
         try:
             loop = self.loop
         except BaseException:
@@ -112,7 +113,7 @@ class Background:
             raise
 
     def call(self, function: Callable[[], T]) -> T:
-        """The result of a function that runs in the loop."""
+        """Call ``function`` in the loop and return its result."""
 
         async def work() -> T:
             return function()
@@ -120,8 +121,8 @@ class Background:
         return self.run(work())
 
     def iterate(self, items: AsyncIterator[T], timeout: float | None = None) -> Iterator[T]:
-        """The items, each awaited for at most ``timeout`` seconds (TimeoutError, which ends it); the iterator is closed
-        at the end."""
+        """Iterate over ``items``, waiting at most ``timeout`` seconds for each (then TimeoutError ends the iteration).
+        ``items`` is closed at the end."""
 
         async def following() -> T:
             return await anext(items)
@@ -140,15 +141,15 @@ class Background:
                     self.run(close())
 
     def opened(self, thing: Closable) -> None:
-        """It is open until closed() is told."""
+        """Close ``thing`` at the exit of the interpreter, unless closed() is called before."""
         self._open[thing] = None
 
     def closed(self, thing: Closable) -> None:
-        """It needs no closing any more."""
+        """Do not close ``thing`` at the exit of the interpreter."""
         self._open.pop(thing, None)
 
     def end(self) -> None:
-        """Close everything, last first, and end the thread."""
+        """Close all open objects, the latest first, and end the thread."""
         if self._ended or self._process != os.getpid() or self._loop is None:
             return
         with contextlib.suppress(TimeoutError, concurrent.futures.CancelledError):
@@ -163,18 +164,18 @@ class Background:
 
 
 def outcome(done: "concurrent.futures.Future[T]", timeout: float | None) -> T:
-    """The result within ``timeout`` seconds (TimeoutError)."""
+    """Wait for the result. Raises TimeoutError after ``timeout`` seconds."""
     ends = None if timeout is None else time.monotonic() + timeout
     while True:
         left = SLICE if ends is None else min(SLICE, ends - time.monotonic())
         if concurrent.futures.wait([done], max(left, 0)).done:
             return done.result()
         if ends is not None and time.monotonic() >= ends:
-            raise TimeoutError(f"not done within {timeout:g} s")
+            raise TimeoutError(f"the operation was not done within {timeout:g} s")
 
 
 def settle(done: "concurrent.futures.Future[T]", task: "asyncio.Task[T]") -> None:
-    """Hand the outcome of a task over."""
+    """Copy the outcome of a task to the future that another thread waits for."""
     if task.cancelled():
         done.set_exception(concurrent.futures.CancelledError())
     elif (error := task.exception()) is not None:
@@ -185,12 +186,12 @@ def settle(done: "concurrent.futures.Future[T]", task: "asyncio.Task[T]") -> Non
 
 _lock = threading.Lock()
 _current: Background | None = None
-_left_behind: list[Background] = []
-"""Of parents of this process: their loops must not be collected, which would close what the parent uses."""
+_inherited: list[Background] = []
+"""Loops of parent processes. They must not be garbage-collected, because that would close the parent's sockets."""
 
 
 def background() -> Background:
-    """The process's own, started if there is none."""
+    """The background loop of this process; started on the first call."""
     global _current
     with _lock:
         if _current is None:
@@ -202,7 +203,7 @@ def _after_fork() -> None:
     global _lock, _current
     _lock = threading.Lock()
     if _current is not None:
-        _left_behind.append(_current)
+        _inherited.append(_current)
         _current = None
 
 

@@ -1,4 +1,4 @@
-"""What the objects of the blocking face have in common: each stands for an object that lives in the loop."""
+"""The base class of the blocking API: each object wraps an asynchronous object that lives in the background loop."""
 
 import contextlib
 from collections.abc import Callable
@@ -23,14 +23,14 @@ Inner = TypeVar("Inner", bound=Context)
 
 
 def unwrapped(options: dict[str, Any]) -> dict[str, Any]:
-    """Options for an asynchronous object, in which others of the blocking face stand for what they stand for."""
+    """The options with each blocking object replaced by the asynchronous object that it wraps."""
     return {name: value.inner if isinstance(value, Facade) else value for name, value in options.items()}
 
 
 class Facade(Generic[Inner]):
-    """A context manager around one that is asynchronous. What is not closed when the interpreter ends is closed then.
+    """A context manager around an asynchronous one. It is closed at the latest when the interpreter exits.
 
-    Every method may be called from any thread; WrongProcess is raised in a forked child.
+    Every method may be called from any thread, and raises WrongProcess in a forked child.
     """
 
     def __init__(self, make: Callable[[], Inner]) -> None:
@@ -40,7 +40,7 @@ class Facade(Generic[Inner]):
 
     @property
     def inner(self) -> Inner:
-        """The asynchronous object, for use in the loop only."""
+        """The asynchronous object. Use it only in the background loop."""
         return self._inner
 
     def __enter__(self) -> Self:
@@ -52,8 +52,8 @@ class Facade(Generic[Inner]):
         self.close()
 
     def open(self, *, timeout: float | None = None) -> Self:
-        """What entering the context does, within ``timeout`` seconds (TimeoutError). Raises as the asynchronous
-        object does."""
+        """Do what entering the context does. Raises TimeoutError after ``timeout`` seconds, and the errors of the
+        asynchronous object."""
         try:
             self._background.run(self._enter(), timeout)
         except BaseException:
@@ -63,7 +63,7 @@ class Facade(Generic[Inner]):
         return self
 
     def close(self, *, timeout: float | None = None) -> None:
-        """What leaving the context does, within ``timeout`` seconds (TimeoutError); nothing if it is closed."""
+        """Do what leaving the context does; nothing if it is closed. Raises TimeoutError after ``timeout`` seconds."""
         self._background.run(self.aclose(), timeout)
 
     async def _enter(self) -> None:
@@ -72,7 +72,7 @@ class Facade(Generic[Inner]):
         self._background.opened(self)
 
     async def aclose(self) -> None:
-        """Close it, in the loop."""
+        """Close the asynchronous object; for use in the background loop."""
         if self._is_open:
             self._is_open = False
             self._background.closed(self)

@@ -15,25 +15,26 @@ from rserpool.settings.profile import ALL_ITEMS
 
 
 class Node(Facade[client.Node]):
-    """See rserpool.client.Node: elements and a user on it share one association with their registrar."""
+    """rserpool.client.Node, with the same arguments and errors: its pool elements and its pool user share one
+    association with their home registrar."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(lambda: client.Node(**options))
 
     @property
     def home(self) -> Home | None:
-        """The home registrar; None while there is none."""
+        """The home registrar, or None while there is none."""
         return self._background.call(lambda: self._inner.home)
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:
-        """The addresses from which registered addresses must be (RFC 5352 2.2.1)."""
+        """The addresses of this node. The addresses of a registered element must be among them (RFC 5352 2.2.1)."""
         return self._background.call(lambda: self._inner.local_addresses)
 
 
 class PoolElement(Facade[client.PoolElement]):
-    """See rserpool.client.PoolElement: the same arguments, the same errors. It stays registered, and answers
-    keep-alives, whatever the program's threads are busy with."""
+    """rserpool.client.PoolElement, with the same arguments and errors. It stays registered and answers keep-alives
+    while the program's threads are busy."""
 
     def __init__(self, handle: str | bytes, user_transport: Transport | None = None, **options: Any) -> None:
         super().__init__(lambda: client.PoolElement(handle, user_transport, **unwrapped(options)))
@@ -44,27 +45,27 @@ class PoolElement(Facade[client.PoolElement]):
 
     @property
     def identifier(self) -> int:
-        """The pool element identifier; 0 before it has been drawn."""
+        """The pool element identifier; 0 until one is chosen."""
         return self._background.call(lambda: self._inner.identifier)
 
     @property
     def state(self) -> ElementState:
-        """Where it stands with its registrar."""
+        """The state of the registration."""
         return self._background.call(lambda: self._inner.state)
 
     @property
     def home(self) -> Home | None:
-        """The home registrar; None without one."""
+        """The home registrar, or None while there is none."""
         return self._background.call(lambda: self._inner.home)
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:
-        """The addresses that its registrar sees it at."""
+        """The addresses of its node, from which the registrar sees the element."""
         return self._background.call(lambda: self._inner.local_addresses)
 
     @property
     def load(self) -> float:
-        """0.0 to 1.0. Setting it, from any thread, registers anew."""
+        """The load, 0.0 to 1.0. Setting it, from any thread, re-registers the element."""
         return self._background.call(lambda: self._inner.load)
 
     @load.setter
@@ -73,7 +74,7 @@ class PoolElement(Facade[client.PoolElement]):
 
     @property
     def policy(self) -> Policy:
-        """The policy and its values; setting it registers anew."""
+        """The policy and its values. Setting it re-registers the element."""
         return self._background.call(lambda: self._inner.policy)
 
     @policy.setter
@@ -82,7 +83,7 @@ class PoolElement(Facade[client.PoolElement]):
 
     @property
     def user_transport(self) -> Transport:
-        """Where the service is served; setting it registers anew."""
+        """The transport addresses of the service. Setting them re-registers the element."""
         return self._background.call(lambda: self._inner.user_transport)
 
     @user_transport.setter
@@ -90,22 +91,23 @@ class PoolElement(Facade[client.PoolElement]):
         self._background.call(lambda: setattr(self._inner, "user_transport", user_transport))
 
     def registered(self, *, timeout: float | None = None) -> None:
-        """Wait until the registrar has what was set last. Raises Refused, or TimeoutError after so many seconds."""
+        """Wait until the registrar has accepted the latest change. Raises Refused, or TimeoutError after ``timeout``
+        seconds."""
         self._background.run(self._inner.registered(), timeout)
 
     def events(self, *, timeout: float | None = None) -> Iterator[ElementStatus | EventsDropped]:
-        """What happens to it from now on; TimeoutError where nothing does for so many seconds."""
+        """Iterate over the changes of state from now on. Raises TimeoutError if none comes for ``timeout`` seconds."""
         return self._background.iterate(self._background.call(self._inner.events), timeout)
 
     def sessions(self, *, timeout: float | None = None) -> Iterator[ServiceSession]:
-        """The sessions of users as they come, where the element serves by itself; ends when the element is left.
-        TimeoutError where none comes for so many seconds."""
+        """Iterate over new sessions with pool users, if the element serves by itself, until the element is closed.
+        Raises TimeoutError if none comes for ``timeout`` seconds."""
         sessions = self._background.call(self._inner.sessions)
         return (ServiceSession(session) for session in self._background.iterate(sessions, timeout))
 
 
 class PoolUser(Facade[client.PoolUser]):
-    """See rserpool.client.PoolUser: the same arguments, the same errors."""
+    """rserpool.client.PoolUser, with the same arguments and errors."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(lambda: client.PoolUser(**unwrapped(options)))
@@ -118,30 +120,31 @@ class PoolUser(Facade[client.PoolUser]):
         timeout: float | None = None,
         fresh_within: float | None = None,
     ) -> tuple[ResolvedElement, ...]:
-        """Up to ``items`` elements of a pool, best first. Raises NoRegistrar after ``timeout`` seconds."""
+        """Resolve a pool handle to up to ``items`` elements, best first. Raises NoRegistrar after ``timeout``
+        seconds."""
         work = self._inner.resolve(handle, items=items, timeout=timeout, fresh_within=fresh_within)
         return self._background.run(work)
 
     def select(
         self, handle: str | bytes, *, exclude: Collection[ResolvedElement | int] = (), timeout: float | None = None
     ) -> ResolvedElement:
-        """One element, by the pool's policy, and none of those excluded; it counts as used."""
+        """Select one element by the pool's policy, none of those in ``exclude``; it counts as used."""
         return self._background.run(self._inner.select(handle, exclude=exclude, timeout=timeout))
 
     def report_unreachable(self, what: ResolvedElement | str | bytes, identifier: int | None = None) -> bool:
-        """An element could not be reached: whether the registrar is told."""
+        """Report an element that could not be reached. True if the report is sent to the registrar."""
         return self._background.run(self._inner.report_unreachable(what, identifier))
 
     def watch(
         self, handle: str | bytes, *, poll_interval: float = POLL_INTERVAL, timeout: float | None = None
     ) -> Iterator[tuple[ResolvedElement, ...]]:
-        """The elements of a pool now, and again after every change; TimeoutError where there is none for so many
-        seconds."""
+        """Iterate over the elements of a pool: now, and again after every change. Raises TimeoutError if none comes for
+        ``timeout`` seconds."""
         changes = self._background.call(lambda: self._inner.watch(handle, poll_interval=poll_interval))
         return self._background.iterate(changes, timeout)
 
     def cache_populate(self, handle: str | bytes, *, timeout: float | None = None) -> None:
-        """Resolve a pool into the cache."""
+        """Resolve a pool and keep the answer in the cache."""
         self._background.run(self._inner.cache_populate(handle, timeout=timeout))
 
     def cache_purge(self, handle: str | bytes) -> None:
@@ -150,10 +153,10 @@ class PoolUser(Facade[client.PoolUser]):
 
 
 def resolve(handle: str | bytes, **options: Any) -> tuple[ResolvedElement, ...]:
-    """See rserpool.client.resolve."""
+    """Resolve one pool handle once; see rserpool.client.resolve."""
     return background().run(client.resolve(handle, **options))
 
 
 def getaddrinfo(handle: str | bytes, **options: Any) -> Sequence[ResolvedElement]:
-    """See rserpool.client.getaddrinfo."""
+    """Resolve one pool handle to socket.getaddrinfo entries; see rserpool.client.getaddrinfo."""
     return background().run(client.getaddrinfo(handle, **options))

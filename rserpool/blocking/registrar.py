@@ -8,29 +8,29 @@ from rserpool.settings.profile import ALL_ITEMS
 
 
 class Registrar(Facade[embedded.Registrar]):
-    """See rserpool.Registrar: the same options, the same names."""
+    """rserpool.Registrar, with the same options and names."""
 
     def __init__(self, **options: object) -> None:
         super().__init__(lambda: embedded.Registrar(**options))  # type: ignore[arg-type]
 
     @property
     def identifier(self) -> int:
-        """The server identifier."""
+        """The registrar's server identifier."""
         return self._background.call(lambda: self._inner.identifier)
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where elements and users are served, as ADDRESS:PORT or [ADDRESS]:PORT."""
+        """The ASAP addresses, for pool elements and pool users, as ADDRESS:PORT or [ADDRESS]:PORT."""
         return self._background.call(lambda: self._inner.addresses)
 
     @property
     def peer_addresses(self) -> tuple[str, ...]:
-        """Where other registrars are met."""
+        """The ENRP addresses, for peer registrars, in the same form."""
         return self._background.call(lambda: self._inner.peer_addresses)
 
     @property
     def counters(self) -> dict[str, int]:
-        """What has happened so far, by name."""
+        """The event counters, by name."""
         return self._background.call(lambda: self._inner.counters)
 
     def pools(self) -> tuple[PoolRecord, ...]:
@@ -38,5 +38,5 @@ class Registrar(Facade[embedded.Registrar]):
         return self._background.call(self._inner.pools)
 
     def resolve(self, handle: str | bytes, *, items: int = ALL_ITEMS) -> tuple[ResolvedElement, ...]:
-        """Up to ``items`` elements of a pool, best first; this counts as a use."""
+        """Resolve a pool handle to up to ``items`` elements, best first; this counts as a use."""
         return self._background.call(lambda: self._inner.resolve(handle, items=items))

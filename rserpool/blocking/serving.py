@@ -16,7 +16,7 @@ from rserpool.client import SessionClosed
 log = logging.getLogger("rserpool.session")
 
 THREADS = 32
-"""Sessions that are served at the same time, unless the caller says otherwise."""
+"""The default number of sessions served at the same time."""
 
 
 def serve(
@@ -26,11 +26,12 @@ def serve(
     threads: int = THREADS,
     **options: Any,
 ) -> None:
-    """Serve a pool, each session by a call of ``handler`` in one of so many threads, until the element is closed, the
-    waiting thread is interrupted, or, in the main thread, SIGTERM comes.
+    """Serve a pool: call ``handler`` for each session, in one of ``threads`` threads, until the element is closed, the
+    calling thread is interrupted, or SIGTERM arrives (in the main thread).
 
-    ``what`` is the pool handle, and ``options`` are PoolElement's; or an element that is not open yet. A session is
-    closed when its handler returns, and aborted where that raises, which is logged.
+    ``what`` is a pool handle, with ``options`` for PoolElement, or a PoolElement that is not open yet. A session is
+    closed when its handler returns. If the handler raises, the session is aborted and the exception logged. Raises the
+    errors of opening a PoolElement.
     """
     element = what if isinstance(what, PoolElement) else PoolElement(what, **options)
     pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="rserpool-session")
@@ -40,19 +41,19 @@ def serve(
 
 
 def _run(handler: Callable[[ServiceSession], object], session: ServiceSession) -> None:
-    """One session."""
+    """Serve one session."""
     try:
         with session:
             handler(session)
     except SessionClosed:
         return
     except Exception:
-        log.exception("the handler of the session with %s port %d failed", session.peer_addresses, session.peer_port)
+        log.exception("the handler failed for the session with %s port %d", session.peer_addresses, session.peer_port)
 
 
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the main thread as the end of the program does, unless the program handles it itself."""
+    """Let SIGTERM end the main thread as sys.exit() does, unless the program handles SIGTERM itself."""
     free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if not free or threading.current_thread() is not threading.main_thread():
         yield

@@ -14,7 +14,7 @@ S = TypeVar("S", client.Session, client.ServiceSession)
 
 
 class SessionCalls(Generic[S]):
-    """What the two ends of a session have in common. It is iterated for what comes; the iteration ends with the
+    """The calls that both ends of a session have. Iterate over a session to receive; the iteration ends with the
     session."""
 
     _session: S
@@ -24,26 +24,27 @@ class SessionCalls(Generic[S]):
 
     @property
     def closed(self) -> bool:
-        """Whether the session is over."""
+        """True after the session has ended."""
         return self._session.closed
 
     @property
     def has_control_channel(self) -> bool:
-        """Whether cookies can travel beside the data (RFC 5354 3.4)."""
+        """True if the session has a control channel, so that it can carry cookies (RFC 5354 3.4)."""
         return self._background.call(lambda: self._session.has_control_channel)
 
     @property
     def counters(self) -> dict[str, int]:
-        """Control messages by what they were."""
+        """The number of control messages received, by kind."""
         return self._background.call(lambda: self._session.counters)
 
     def send(self, data: bytes, ppid: int = 0, *, timeout: float | None = None) -> None:
-        """Send one message; waits, at most ``timeout`` seconds (TimeoutError), while as much as is allowed waits."""
+        """Send one message. Waits while ``max_unsent`` octets are queued; raises TimeoutError after ``timeout``
+        seconds."""
         self._background.run(self._session.send(data, ppid), timeout)
 
     def receive(self, *, timeout: float | None = None) -> Data | FailoverEvent | Resumed | CookieRejected:
-        """The next of what the iteration yields, within ``timeout`` seconds (TimeoutError). SessionClosed at the
-        end."""
+        """Receive one item, of those that iteration yields. Raises TimeoutError after ``timeout`` seconds,
+        SessionClosed after the end."""
         return self._background.run(self._receive(), timeout)
 
     async def _receive(self) -> Data | FailoverEvent | Resumed | CookieRejected:
@@ -53,13 +54,13 @@ class SessionCalls(Generic[S]):
         return self._background.iterate(self._items())
 
     async def _items(self) -> AsyncIterator[Data | FailoverEvent | Resumed | CookieRejected]:
-        """To leave this iteration does not close the session."""
+        """An iterator of its own, so that leaving the iteration does not close the session."""
         async for item in self._session:
             yield item
 
 
 class Session(Facade[Any], SessionCalls[client.Session]):
-    """See rserpool.client.Session. It is made by open_session()."""
+    """rserpool.client.Session; made by open_session()."""
 
     def __init__(self, handle: str | bytes, **options: Any) -> None:
         Facade.__init__(self, lambda: client.open_session(handle, **unwrapped(options)))
@@ -71,26 +72,26 @@ class Session(Facade[Any], SessionCalls[client.Session]):
 
     @property
     def element(self) -> ResolvedElement | None:
-        """The element that serves, or None while there is none."""
+        """The element that serves the session, or None while there is none."""
         return self._background.call(lambda: self._session.element)
 
     @property
     def cookie(self) -> bytes | None:
-        """The latest cookie that an element has left here."""
+        """The latest cookie that an element has sent."""
         return self._background.call(lambda: self._session.cookie)
 
     @property
     def failovers(self) -> int:
-        """How often another element took over."""
+        """The number of failovers to another element."""
         return self._background.call(lambda: self._session.failovers)
 
     def force_failover(self, *, report: bool = False, timeout: float | None = None) -> None:
-        """Leave this element for another, and wait until one serves."""
+        """Fail over to another element, and wait until one serves. See rserpool.client.Session.force_failover."""
         self._background.run(self._session.force_failover(report=report), timeout)
 
 
 class ServiceSession(SessionCalls[client.ServiceSession]):
-    """See rserpool.client.ServiceSession. A context manager that closes the session, or aborts it after an error."""
+    """rserpool.client.ServiceSession, as a context manager that closes the session, or aborts it after an exception."""
 
     def __init__(self, session: client.ServiceSession) -> None:
         super().__init__()
@@ -98,22 +99,22 @@ class ServiceSession(SessionCalls[client.ServiceSession]):
 
     @property
     def peer_addresses(self) -> tuple[Address, ...]:
-        """The addresses of the user."""
+        """The pool user's addresses."""
         return self._session.peer_addresses
 
     @property
     def peer_port(self) -> int:
-        """The user's port."""
+        """The pool user's port."""
         return self._session.peer_port
 
     @property
     def restored(self) -> bytes | None:
-        """The state that the user brought from another element, if it can be trusted."""
+        """The state that the user brought from its previous element; None if there is none or its cookie is invalid."""
         return self._background.call(lambda: self._session.restored)
 
     @property
     def cookie(self) -> bytes | None:
-        """The state that was left with the user last; setting it sends it."""
+        """The state sent to the user last. Setting it sends it as a cookie."""
         return self._background.call(lambda: self._session.cookie)
 
     @cookie.setter
@@ -121,11 +122,11 @@ class ServiceSession(SessionCalls[client.ServiceSession]):
         self._background.call(lambda: setattr(self._session, "cookie", state))
 
     def close(self, *, timeout: float | None = None) -> None:
-        """End in order; what was received can still be read."""
+        """Close the session in order. Items received before can still be read."""
         self._background.run(self._session.close(), timeout)
 
     def abort(self) -> None:
-        """End at once: the user goes on with another element."""
+        """End the session at once; the user fails over to another element."""
         self._background.call(self._session.abort)
 
     def __enter__(self) -> Self:
@@ -141,5 +142,5 @@ class ServiceSession(SessionCalls[client.ServiceSession]):
 
 
 def open_session(handle: str | bytes, **options: Any) -> Session:
-    """See rserpool.client.open_session: a context manager, with the same arguments."""
+    """Open a session; a context manager. See rserpool.client.open_session for the arguments and errors."""
     return Session(handle, **options)

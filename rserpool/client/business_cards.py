@@ -1,4 +1,4 @@
-"""The business card of a pool element: its pool, itself, and who is to be asked when it fails (RFC 5352 3.9)."""
+"""Makes the business card of a pool element: itself and its successors for a failover (RFC 5352 3.9)."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from rserpool.messages import BusinessCard, PoolElement
 from rserpool.messages.resolved import ResolvedElement
 
 MAX_SUCCESSORS = 8
-"""Elements on a card besides the one whose card it is: they share the users of one that fails."""
+"""Other elements on a card. When the element fails, its users spread over them."""
 
 
 MAX_LEARNED = 64
@@ -20,9 +20,11 @@ MAX_LEARNED = 64
 
 
 class BusinessCards:
-    """Makes the cards of one element, and learns from those of its users. ``own`` yields the element as it is now. With
-    ``successors`` the pool is watched, and the other elements stand on each card, in an order drawn for it: the users
-    of an element that fails spread over the pool."""
+    """Makes the business cards of one element, and resolves the pools named on its users' cards.
+
+    ``own`` returns the element's current parameter. With ``successors`` the pool is watched, and each card lists other
+    elements in a random order, so that the users of a failed element spread over the pool.
+    """
 
     def __init__(self, handle: bytes, own: Callable[[], PoolElement], user: PoolUser, *, successors: bool) -> None:
         self._handle = handle
@@ -31,23 +33,23 @@ class BusinessCards:
         self._successors = successors
         self._others: tuple[ResolvedElement, ...] = ()
         self._known = {handle}
-        self._work: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Begin to watch the pool, if it is to be watched."""
+        """Start to watch the pool, if successors are wanted."""
         if self._successors:
             self._spawn(self._watch())
 
     def learn(self, card: BusinessCard) -> None:
-        """Resolve the pool of a user that is a pool element too, if it was not heard of before (RFC 5352 3.9, BC1)."""
+        """Resolve the pool of a user that is a pool element too, if its handle is new (RFC 5352 3.9, BC1)."""
         if card.pool_handle not in self._known and len(self._known) <= MAX_LEARNED:
             self._known.add(card.pool_handle)
             self._spawn(self._resolve(card.pool_handle))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _watch(self) -> None:
         async for elements in self._user.watch(self._handle):
@@ -58,14 +60,14 @@ class BusinessCards:
             await self._user.resolve(handle)
 
     async def stop(self) -> None:
-        """Watch and resolve no more."""
-        work = tuple(self._work)
-        for task in work:
+        """Cancel the watch and all resolutions."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*work, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def draw(self) -> BusinessCard:
-        """A card."""
+    def make(self) -> BusinessCard:
+        """A business card: the element, then successors in a random order."""
         own = self._own()
         others = [one for one in self._others if one.identifier != own.identifier]
         chosen = random.sample(others, min(MAX_SUCCESSORS, len(others)))

@@ -1,4 +1,4 @@
-"""What a pool element or pool user is told when a registrar does not help."""
+"""The errors of pool elements, pool users and sessions."""
 
 from rserpool.client.session.items import Data
 from rserpool.errors import Cause, RemoteProtocolError, RSerPoolError
@@ -6,33 +6,33 @@ from rserpool.messages import ErrorCause
 
 
 class NoRegistrar(RSerPoolError):
-    """No registrar could be reached, or none answered, within the time given."""
+    """No registrar could be reached, or none answered in time."""
 
 
 class NoElement(RSerPoolError, LookupError):
-    """The pool has no element but those that were excluded."""
+    """The pool has no element, or only excluded ones."""
 
 
 class Overload(RSerPoolError):
-    """Too many handle resolutions wait for a registrar already (ClientSettings.requests)."""
+    """Too many handle resolutions are waiting for a registrar (ClientSettings.requests)."""
 
 
 class Refused(RemoteProtocolError):
-    """The registrar refused the request; ``cause`` says why (RFC 5354 3.12)."""
+    """The registrar refused the request; ``cause`` is its error cause (RFC 5354 3.12)."""
 
 
 class UnknownPool(Refused, LookupError):
-    """There is no such pool: nobody is registered under the pool handle."""
+    """The pool does not exist: no element is registered under the pool handle."""
 
 
 class SessionClosed(RSerPoolError):
-    """The session is over: nothing can be sent any more, and nothing comes."""
+    """The session has ended: nothing can be sent or received any more."""
 
 
 class SessionFailed(SessionClosed):
-    """The session found no pool element that serves, or failover is forbidden and the element failed.
+    """The session found no pool element to serve it, or its element failed while failover is off.
 
-    ``unsent`` are the messages, with their PPIDs, that no transport took (RFC 5352 6.5.5).
+    ``unsent`` holds the messages, with their PPIDs, that were not handed to any transport (RFC 5352 6.5.5).
     """
 
     def __init__(self, reason: str, unsent: tuple[Data, ...] = ()) -> None:
@@ -41,11 +41,11 @@ class SessionFailed(SessionClosed):
 
 
 class MissingExtra(RSerPoolError):
-    """A package is missing that this feature needs; the text says what to install."""
+    """This feature needs a package that is not installed; the text says which one."""
 
 
 def refusal(what: str, causes: tuple[ErrorCause, ...]) -> Refused:
-    """The error for an answer that carries error causes: a cause that is not known counts as unspecified."""
+    """The error for an answer with error causes. ``what`` names the request; an unknown cause counts as unspecified."""
     first = causes[0] if causes else ErrorCause(code=Cause.UNSPECIFIED_ERROR)
     known = first.code in tuple(Cause)
     cause = Cause(first.code) if known else Cause.UNSPECIFIED_ERROR

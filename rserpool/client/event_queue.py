@@ -1,4 +1,4 @@
-"""Events on their way to an application that may be slow."""
+"""A bounded queue of events for an application that may read slowly."""
 
 import asyncio
 from collections import deque
@@ -8,18 +8,18 @@ from typing import Generic, Self, TypeVar
 T = TypeVar("T")
 
 EVENTS_KEPT = 256
-"""Events that wait for the application: beyond, the oldest go, and it is told how many."""
+"""Events kept for an application that does not read them. Beyond that the oldest are dropped and counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsDropped:
-    """So many events came before this that were not fetched in time."""
+    """``count`` older events were dropped because the application did not read them in time."""
 
     count: int
 
 
 class EventQueue(Generic[T]):
-    """An asynchronous iterator over what was put since it was made, until it is closed."""
+    """An asynchronous iterator over the events put into it, with EventsDropped where some were lost, until close()."""
 
     def __init__(self, kept: int = EVENTS_KEPT) -> None:
         self._kept = kept
@@ -29,7 +29,7 @@ class EventQueue(Generic[T]):
         self._ready = asyncio.Event()
 
     def put(self, event: T) -> None:
-        """Add one; the oldest makes room where there is none."""
+        """Add an event; a full queue drops its oldest one."""
         if self._closed:
             return
         if len(self._events) >= self._kept:
@@ -39,7 +39,7 @@ class EventQueue(Generic[T]):
         self._ready.set()
 
     def close(self) -> None:
-        """No more come; what is there can still be fetched."""
+        """Accept no more events; the waiting ones can still be read."""
         self._closed = True
         self._ready.set()
 

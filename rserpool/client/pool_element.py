@@ -182,7 +182,7 @@ class PoolElement:
         )
         self._element = element
         self.node.watch_element(element.number, self._heard)
-        sigterm_handler().join(self._leave)
+        sigterm_handler().add(self._leave)
         element.start(self.node.now())
         self.node.settle()
 
@@ -197,7 +197,7 @@ class PoolElement:
 
     async def _leave(self) -> None:
         """Deregister, within LEAVING seconds, and free everything; nothing the second time."""
-        sigterm_handler().part(self._leave)
+        sigterm_handler().remove(self._leave)
         element, self._element = self._element, None
         try:
             if element is not None:
@@ -327,7 +327,7 @@ class PoolElement:
 
     def business_card(self) -> BusinessCard:
         """Its card, as users get it, and as the elements do that it uses itself (RFC 5352 3.9)."""
-        return self._cards.draw()
+        return self._cards.make()
 
     def _parameter(self) -> Parameter:
         home = self.node.home

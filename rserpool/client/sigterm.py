@@ -1,4 +1,4 @@
-"""Deregistration when the process is asked to end (SIGTERM)."""
+"""Deregisters pool elements when the process gets SIGTERM."""
 
 import asyncio
 import contextlib
@@ -11,8 +11,11 @@ Leave = Callable[[], Awaitable[None]]
 
 
 class SigtermHandler:
-    """While anybody is in it, SIGTERM lets all of them leave and then ends the process as SIGTERM does; unless the
-    program handles that signal itself, or the loop is not the main thread's."""
+    """On SIGTERM, runs the registered ``leave`` functions, and then ends the process as SIGTERM does.
+
+    It is installed while at least one function is registered, but not if the program handles SIGTERM itself, or if the
+    loop does not run in the main thread.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -20,17 +23,17 @@ class SigtermHandler:
         self._installed = False
         self._task: asyncio.Task[None] | None = None
 
-    def join(self, leave: Leave) -> None:
-        """Be asked to leave at SIGTERM."""
+    def add(self, leave: Leave) -> None:
+        """Run ``leave`` on SIGTERM."""
         self._members[leave] = None
         free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         if not self._installed and free and threading.current_thread() is threading.main_thread():
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                self._loop.add_signal_handler(signal.SIGTERM, self._asked)
+                self._loop.add_signal_handler(signal.SIGTERM, self._on_signal)
                 self._installed = True
 
-    def part(self, leave: Leave) -> None:
-        """It has left, or does so by itself."""
+    def remove(self, leave: Leave) -> None:
+        """Do not run ``leave`` on SIGTERM any more; nothing if it is not registered."""
         self._members.pop(leave, None)
         if not self._members and self._task is None:
             self._uninstall()
@@ -40,11 +43,11 @@ class SigtermHandler:
             self._installed = False
             self._loop.remove_signal_handler(signal.SIGTERM)
 
-    def _asked(self) -> None:
+    def _on_signal(self) -> None:
         if self._task is None:
-            self._task = self._loop.create_task(self._leave())
+            self._task = self._loop.create_task(self._leave_all())
 
-    async def _leave(self) -> None:
+    async def _leave_all(self) -> None:
         await asyncio.gather(*(leave() for leave in tuple(self._members)), return_exceptions=True)
         self._uninstall()
         os.kill(os.getpid(), signal.SIGTERM)
@@ -54,7 +57,7 @@ _handlers: dict[int, SigtermHandler] = {}
 
 
 def sigterm_handler() -> SigtermHandler:
-    """That of the running loop."""
+    """The handler of the running loop."""
     loop = asyncio.get_running_loop()
     for number, known in tuple(_handlers.items()):
         if known._loop.is_closed():

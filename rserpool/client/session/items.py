@@ -1,12 +1,12 @@
-"""What comes out of a session."""
+"""The items that an application receives from a session."""
 
 from dataclasses import dataclass
 from typing import Self
 
 
 class Data(bytes):
-    """One message, or a run of octets where the transport is a byte stream. ``ppid`` is its payload protocol
-    identifier, 0 where the transport has none."""
+    """One message, or some octets of a byte stream over TCP. ``ppid`` is the payload protocol identifier; 0 over TCP
+    and UDP."""
 
     ppid: int
 
@@ -18,14 +18,15 @@ class Data(bytes):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """The user was with another element before, and this is the state which that one left with it."""
+    """The user comes from another element, with the state that this element stored in a cookie (RFC 5352 3.8)."""
 
     cookie: bytes
-    """As it was given to the session there: opened, where cookies are sealed."""
+    """The state as the previous element set it; already opened if cookies are sealed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieRejected:
-    """The user echoed a cookie that is not to be trusted: the session goes on without its state."""
+    """The user echoed an invalid cookie; the session goes on without its state. ``reason`` says what is wrong with
+    it."""
 
     reason: str

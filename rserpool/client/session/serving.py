@@ -23,11 +23,11 @@ Handler = Callable[[ServiceSession], Awaitable[None]]
 
 
 async def serve(what: str | bytes | PoolElement, handler: Handler, **options: Any) -> None:
-    """Serve a pool until cancelled, or until SIGTERM ends the process.
+    """Serve a pool until the task is cancelled or SIGTERM ends the process.
 
-    ``what`` is the pool handle, and ``options`` are PoolElement's; or an element that is not entered yet. ``handler``
-    runs once for each session, which is closed when it returns; what it raises is logged and aborts its session alone.
-    Raises as entering a PoolElement does.
+    ``what`` is a pool handle, with ``options`` for PoolElement, or a PoolElement that is not entered yet. ``handler``
+    is awaited once for each session, in a task of its own. When it returns, the session is closed; when it raises, the
+    session is aborted and the exception logged. Raises the errors of entering a PoolElement.
     """
     element = what if isinstance(what, PoolElement) else PoolElement(what, **options)
     tasks: set[asyncio.Task[None]] = set()
@@ -50,7 +50,7 @@ async def _run(handler: Handler, session: ServiceSession) -> None:
     except SessionClosed:
         return
     except Exception:
-        log.exception("the handler of the session with %s port %d failed", session.peer_addresses, session.peer_port)
+        log.exception("the handler failed for the session with %s port %d", session.peer_addresses, session.peer_port)
     finally:
         if not session.closed:
             session.abort()
