@@ -1,4 +1,4 @@
-"""One transport to one peer, whatever kind it is: an SCTP association, a TCP connection, a UDP socket's other end."""
+"""Channels: one interface for an SCTP association, a TCP connection and a UDP socket to one peer."""
 
 import asyncio
 import contextlib
@@ -12,70 +12,72 @@ from rserpool.transport.interface import MAX_USER_MESSAGE, Address, AssociationG
 from rserpool.transport.tcp.endpoint import KEEPALIVE
 
 CHUNK: Final = 32 << 10
-"""Octets of the largest run that is taken out of a byte stream at a time."""
+"""Octets read from a byte stream at a time."""
 HIGH_WATER: Final = 64 << 10
-"""Octets that a TCP or UDP socket may have waiting before a channel takes no more."""
+"""Octets in the send buffer of a TCP or UDP channel at which it takes no more messages."""
 USER_TIMEOUT: Final = 8_000
-"""Milliseconds after which a TCP peer is LOST that acknowledges none of what it was sent."""
+"""Milliseconds without an acknowledgement of sent data after which a TCP peer is LOST."""
 MAX_DATAGRAM: Final = {4: 65_507, 6: 65_527}
+"""Octets of the largest UDP message, by IP version."""
 
 
 class ChannelOwner(Protocol):
-    """Who has a channel is told of what happens to it: from the loop, never from inside a call of the channel's."""
+    """The callbacks of a channel's owner. They come from the event loop, never from inside a method of the channel."""
 
     def channel_up(self, channel: "Channel") -> None:
-        """It can be used."""
+        """The channel is ready."""
 
     def channel_data(self, data: bytes, ppid: int) -> None:
-        """A message; over TCP, a run of octets. Without a PPID of its own a transport says 0."""
+        """A message arrived; over TCP, some octets of the stream. The PPID is 0 over TCP and UDP."""
 
     def channel_writable(self) -> None:
-        """After send() returned False: it is worth another try."""
+        """The channel has room again, after send() returned False."""
 
     def channel_restarted(self) -> None:
-        """The peer lost its state, and set up the association anew."""
+        """The peer restarted the association; its old state is lost."""
 
     def channel_down(self, reason: Down) -> None:
-        """It is over. Nothing follows."""
+        """The channel has ended. This is the last callback."""
 
 
 class Channel(Protocol):
-    """A transport to one peer. ``owner`` may be set to None: nobody is told of anything then."""
+    """A transport to one peer. While ``owner`` is None, there are no callbacks."""
 
     owner: ChannelOwner | None
     ready: bool
-    """Whether it can be used; where not yet, channel_up follows."""
+    """True if the channel can send; else channel_up or channel_down follows."""
     control: bool
-    """Whether control messages can travel beside the data."""
+    """True if the channel carries ASAP control messages besides the data."""
     max_message: int
     """Octets of the largest message."""
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """The peer's."""
+        """The peer's addresses."""
 
     @property
     def port(self) -> int:
-        """The peer's."""
+        """The peer's port."""
 
     def send(self, data: bytes, ppid: int) -> bool:
-        """Hand over a message. False: nothing was taken, channel_writable follows. AssociationGone after the end."""
+        """Send a message. False if there is no room: nothing is sent, and channel_writable follows. Raises
+        AssociationGone after the end."""
 
     def pause(self) -> None:
-        """No more data before resume()."""
+        """Deliver no more data until resume()."""
 
     def resume(self) -> None:
-        """What waited comes, and more."""
+        """Deliver waiting data, and go on."""
 
     def shutdown(self) -> None:
-        """End in order."""
+        """End in order, after queued messages."""
 
     def abort(self) -> None:
         """End at once."""
 
 
 class SctpChannel:
-    """One association of an endpoint."""
+    """One SCTP association of an endpoint."""
 
     __slots__ = ("_endpoint", "addresses", "assoc", "control", "max_message", "owner", "port", "ready")
 
@@ -106,27 +108,28 @@ class SctpChannel:
 
 
 class SctpChannels:
-    """The associations of one endpoint (interface.Handler). A subclass says what becomes of those from peers."""
+    """The channels of one SCTP endpoint, and their dispatcher (interface.Handler). A subclass decides in accept() about
+    associations that peers open."""
 
     def __init__(self) -> None:
         self.endpoint: Endpoint | None = None
         self._channels: dict[int, SctpChannel] = {}
 
     def connect(self, addresses: tuple[Address, ...], port: int, *, control: bool) -> SctpChannel:
-        """Begin an association to a peer. OSError if no address can be tried."""
+        """Start an association to a peer. Raises OSError if no address can be tried."""
         assert self.endpoint is not None
         assoc = self.endpoint.connect(addresses, port)
         made = self._channels[assoc] = SctpChannel(self.endpoint, assoc, None, control=control)
         return made
 
-    def arrived(self, endpoint: Endpoint, assoc: int) -> SctpChannel | None:
-        """A peer opened an association: its channel, or None where it is not wanted."""
+    def accept(self, endpoint: Endpoint, assoc: int) -> SctpChannel | None:
+        """The channel for an association that a peer opened, or None to abort it."""
         return None
 
     def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         channel = self._channels.get(assoc)
         if channel is None:
-            channel = self.arrived(endpoint, assoc)
+            channel = self.accept(endpoint, assoc)
             if channel is None:
                 endpoint.abort(assoc)
                 return
@@ -160,7 +163,7 @@ class SctpChannels:
 
 
 class TcpChannel(asyncio.BufferedProtocol):
-    """One TCP connection. Without an owner at first it is not read before resume()."""
+    """One TCP connection. If it starts without an owner, reading waits for resume()."""
 
     def __init__(self, owner: ChannelOwner | None) -> None:
         self.owner = owner
@@ -175,9 +178,9 @@ class TcpChannel(asyncio.BufferedProtocol):
         self._reason: Down | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is of no common class
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's transport has no common base class
         peer = transport.get_extra_info("peername")
-        if peer is None:  # it has been reset before we saw it
+        if peer is None:  # reset before the event loop accepted it
             self.owner = None
             transport.abort()
             return
@@ -242,7 +245,7 @@ class TcpChannel(asyncio.BufferedProtocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """With a reset, so that the peer can tell it from an orderly end."""
+        """End with a TCP reset, so that the peer can distinguish it from an orderly end."""
         if self._transport is None:
             return
         self._reason = Down.ABORTED
@@ -253,7 +256,7 @@ class TcpChannel(asyncio.BufferedProtocol):
 
 
 class UdpChannel(asyncio.DatagramProtocol):
-    """A UDP socket connected to one peer. Nothing tells whether the peer is there but the answers of its host."""
+    """A UDP socket connected to one peer. Only ICMP errors from the peer's host show that nothing listens there."""
 
     def __init__(self, owner: ChannelOwner | None) -> None:
         self.owner = owner
@@ -308,7 +311,7 @@ class UdpChannel(asyncio.DatagramProtocol):
         return True
 
     def pause(self) -> None:
-        """UDP slows nobody down: what comes meanwhile is lost."""
+        """Drop what arrives until resume(): UDP has no flow control."""
         self._paused = True
 
     def resume(self) -> None:

@@ -1,4 +1,4 @@
-"""How a pool user reaches pool elements: a channel to each, over what the element is served by."""
+"""Opens channels from a pool user to pool elements, over the transport protocol of each element."""
 
 import asyncio
 import errno
@@ -13,33 +13,34 @@ from rserpool.transport.choose import choose
 from rserpool.transport.interface import MAX_USER_MESSAGE, Transport, Tuning
 
 UDP_LITE = 136
+"""IP protocol number."""
 
 
 class UnusableTransport(OSError):
-    """The element is served by a transport that there is no way to use."""
+    """The element's transport protocol or address cannot be used here."""
 
 
 class SharedTransports:
-    """The SCTP transports of sessions: one for each loop and tuning, as its timers cost by the transport."""
+    """The SCTP transports of sessions: one for each loop and tuning, because each transport runs its own timers."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[asyncio.AbstractEventLoop, Tuning], tuple[Transport, int]] = {}
+        self._transports: dict[tuple[asyncio.AbstractEventLoop, Tuning], tuple[Transport, int]] = {}
 
     def acquire(self, tuning: Tuning) -> Transport:
-        """The transport of the running loop. Each call is to be matched by one of release(). TransportUnavailable."""
-        place = asyncio.get_running_loop(), tuning
-        transport, users = self._known.get(place, (None, 0))
+        """The transport of the running loop. The caller must release() it. Raises TransportUnavailable."""
+        key = asyncio.get_running_loop(), tuning
+        transport, users = self._transports.get(key, (None, 0))
         if transport is None:
             transport, _ = choose("auto", tuning=tuning)
-        self._known[place] = transport, users + 1
+        self._transports[key] = transport, users + 1
         return transport
 
     async def release(self, tuning: Tuning) -> None:
-        """Give the transport back; the last one stops it."""
-        place = asyncio.get_running_loop(), tuning
-        transport, users = self._known.pop(place)
+        """Give the transport back; the last release stops it."""
+        key = asyncio.get_running_loop(), tuning
+        transport, users = self._transports.pop(key)
         if users > 1:
-            self._known[place] = transport, users - 1
+            self._transports[key] = transport, users - 1
         else:
             await transport.stop()
 
@@ -50,8 +51,8 @@ SHARED = SharedTransports()
 class Connector:
     """Opens the channels of one session, one after the other.
 
-    SCTP allows one association between two endpoints, so a session has endpoints of its own: one for each local address
-    that it needs. ``local`` are the addresses to speak from; without them, those from which the element is reached.
+    SCTP allows one association between two endpoints, so each session has endpoints of its own, one for each set of
+    local addresses. ``local`` are the addresses to speak from; by default those from which the element is reached.
     """
 
     def __init__(self, transport: Transport | None, tuning: Tuning, local: Sequence[str] | None) -> None:
@@ -59,13 +60,13 @@ class Connector:
         self._tuning = tuning
         self._acquired = False
         self._local = tuple(local or ())
-        self._ports: dict[tuple[str, ...], SctpChannels] = {}
+        self._endpoints: dict[tuple[str, ...], SctpChannels] = {}
 
     async def open(self, element: ResolvedElement) -> Channel:
-        """A channel to the element, without an owner, that is ready or coming up. OSError, UnusableTransport and
-        TransportUnavailable if there is no way to begin."""
+        """Open a channel to the element, without an owner; it is ready or coming up. Raises OSError, UnusableTransport
+        or TransportUnavailable if it cannot be started."""
         if not element.addresses:
-            raise UnusableTransport(f"no address of {element.protocol}")
+            raise UnusableTransport(f"element 0x{element.identifier:08x} has no {element.protocol} address")
         if element.protocol == "sctp":
             return await self._open_sctp(element)
         loop = asyncio.get_running_loop()
@@ -74,7 +75,7 @@ class Connector:
         if element.protocol == "tcp":
             _, tcp = await loop.create_connection(lambda: TcpChannel(None), host, port, local_addr=local)
             if not tcp.ready:
-                raise ConnectionResetError(errno.ECONNRESET, f"{host} port {port}: reset at once")
+                raise ConnectionResetError(errno.ECONNRESET, f"{host} port {port}: connection reset")
             return tcp
         if element.protocol in ("udp", "udplite"):
             family = socket.AF_INET if element.addresses[0].version == 4 else socket.AF_INET6
@@ -89,26 +90,26 @@ class Connector:
                 sock.close()
                 raise
             return udp
-        raise UnusableTransport(f"no way to use {element.protocol}")
+        raise UnusableTransport(f"sessions cannot use {element.protocol} of element 0x{element.identifier:08x}")
 
     async def _open_sctp(self, element: ResolvedElement) -> Channel:
         if self._transport is None:
             self._transport = SHARED.acquire(self._tuning)
             self._acquired = True
-        place = ServerAddress(addresses=element.addresses, port=element.port)
-        local = self._local or tuple(local_addresses([place], multihomed=self._transport.name == "kernel"))
-        port = self._ports.get(local)
-        if port is None:
-            port = SctpChannels()
-            port.endpoint = await self._transport.endpoint(port, addresses=local, max_message=MAX_USER_MESSAGE)
-            self._ports[local] = port
-        return port.connect(element.addresses, element.port, control=element.control_channel)
+        target = ServerAddress(addresses=element.addresses, port=element.port)
+        local = self._local or tuple(local_addresses([target], multihomed=self._transport.name == "kernel"))
+        channels = self._endpoints.get(local)
+        if channels is None:
+            channels = SctpChannels()
+            channels.endpoint = await self._transport.endpoint(channels, addresses=local, max_message=MAX_USER_MESSAGE)
+            self._endpoints[local] = channels
+        return channels.connect(element.addresses, element.port, control=element.control_channel)
 
     async def close(self) -> None:
-        """Close the endpoints."""
-        await asyncio.sleep(0)  # the loop closes aborted connections in its next round
-        await asyncio.gather(*(port.endpoint.close() for port in self._ports.values() if port.endpoint is not None))
-        self._ports.clear()
+        """Close the endpoints and release the shared transport."""
+        await asyncio.sleep(0)  # the loop closes aborted connections in its next iteration
+        await asyncio.gather(*(one.endpoint.close() for one in self._endpoints.values() if one.endpoint is not None))
+        self._endpoints.clear()
         if self._acquired:
             self._acquired = False
             await SHARED.release(self._tuning)

@@ -1,9 +1,10 @@
-"""Cookies that their holder can neither read nor change: AES-256-GCM under keys that the elements of a pool share
-(RFC 5352 3.8, RFC 5355 2.16).
+"""Seals cookies so that a pool user can neither read nor change them: AES-256-GCM under keys that the elements of a
+pool share (RFC 5352 3.8, RFC 5355 2.16).
 
 Layout: ``RC``, version, algorithm, 32-bit key identifier, 96-bit nonce; then, encrypted, the times of issue and expiry
-in microseconds, the sequence number (64 bits each), the issuing element's identifier (32 bits) and the state. Header
-and pool handle are authenticated with it. A holder can still replay an older cookie of its own that has not expired.
+in microseconds and the sequence number (64 bits each), the issuing element's identifier (32 bits), and the state. The
+header and the pool handle are authenticated too. A user can still replay an older cookie of its own that has not
+expired.
 """
 
 import enum
@@ -35,15 +36,15 @@ MAX_STATE: Final = MAX_COOKIE - OVERHEAD
 MIN_KEY: Final = 16
 """Octets of the shortest master key."""
 MAX_DERIVED: Final = 256
-"""Keys that are kept derived, one for each pool and master key."""
+"""Derived keys in the cache, one for each pool and master key."""
 LIFE: Final = 3600.0
-"""Seconds for which a cookie is good."""
+"""Seconds for which a cookie is valid."""
 SKEW: Final = 30.0
 """Seconds by which the clocks of two elements may differ."""
 
 
 class Rejection(enum.Enum):
-    """Why a cookie is rejected."""
+    """The reason why a cookie is rejected."""
 
     TRUNCATED = "truncated"
     UNKNOWN_KIND = "of another kind"
@@ -55,7 +56,7 @@ class Rejection(enum.Enum):
 
 
 class CookieInvalid(RSerPoolError):
-    """The cookie is not to be trusted; ``reason`` says why."""
+    """The cookie is invalid; ``reason`` says why."""
 
     def __init__(self, reason: Rejection) -> None:
         super().__init__(f"the cookie is {reason.value}")
@@ -64,23 +65,26 @@ class CookieInvalid(RSerPoolError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedCookie:
-    """What was in a cookie. Times are in seconds since 1970."""
+    """The content of an opened cookie. Times are in seconds since 1970."""
 
     state: bytes
     issued: float
     expires: float
     sequence: int
     identifier: int
-    """The pool element that issued it."""
+    """The identifier of the pool element that issued it."""
 
 
 class Sealer:
     """Seals and opens the cookies of pools.
 
-    ``keys`` are master keys by identifier: the last one seals, all open, so that a new key is first added to every
-    element in front, then moved to the end, and the old one dropped after ``life`` seconds. One key seals at most 2^32
-    cookies of one pool. ``clock`` yields seconds since 1970, ``nonce`` that many random octets. MissingExtra where
-    ``cryptography`` is not installed, LocalProtocolError for keys that are none.
+    ``keys`` maps identifiers (32 bits) to master keys (at least 16 octets). The last key seals; all of them open. To
+    change the key, add the new one in front at every element, then move it to the end, and drop the old one after
+    ``life`` seconds. One key may seal at most 2^32 cookies of one pool. ``life`` is the validity of a cookie and
+    ``skew`` the tolerance between clocks, in seconds. ``clock`` returns seconds since 1970; ``nonce(n)`` returns n
+    random octets.
+
+    Raises MissingExtra if ``cryptography`` is not installed, and LocalProtocolError for invalid keys.
     """
 
     def __init__(
@@ -96,9 +100,9 @@ class Sealer:
         if not keys or any(len(key) < MIN_KEY for key in keys.values()):
             raise LocalProtocolError(f"a sealer needs keys of at least {MIN_KEY} octets")
         if any(not 0 <= identifier <= 0xFFFFFFFF for identifier in keys):
-            raise LocalProtocolError("a key identifier has 32 bits")
+            raise LocalProtocolError("a key identifier must fit 32 bits")
         self.counters: Counter[Rejection] = Counter()
-        """How many cookies were rejected, and why."""
+        """The number of rejected cookies, by reason."""
         self._keys = dict(keys)
         self._newest = list(keys)[-1]
         self._life = life
@@ -108,9 +112,9 @@ class Sealer:
         self._derived: dict[tuple[int, bytes], AESGCM] = {}
 
     def seal(self, pool_handle: bytes, state: bytes, *, sequence: int = 0, identifier: int = 0) -> bytes:
-        """The cookie for a state of at most MAX_STATE octets; LocalProtocolError for more."""
+        """Seal a state into a cookie. Raises LocalProtocolError for more than MAX_STATE octets."""
         if len(state) > MAX_STATE:
-            raise LocalProtocolError(f"a sealed state has at most {MAX_STATE} octets, not {len(state)}")
+            raise LocalProtocolError(f"a sealed state may have {MAX_STATE} octets at most, not {len(state)}")
         nonce = self._nonce(NONCE)
         header = HEADER.pack(MAGIC, VERSION, AES_256_GCM, self._newest, nonce)
         issued = self._clock()
@@ -118,11 +122,11 @@ class Sealer:
         return header + self._key(self._newest, pool_handle).encrypt(nonce, claims + state, header + pool_handle)
 
     def open(self, pool_handle: bytes, cookie: bytes, *, at_least: int = 0) -> OpenedCookie:
-        """What is in a cookie, whose sequence number must be ``at_least`` that. CookieInvalid, which is counted."""
+        """Open a cookie with a sequence number of ``at_least``. Raises CookieInvalid, and counts it."""
         try:
             return self._open(pool_handle, cookie, at_least)
-        except CookieInvalid as broken:
-            self.counters[broken.reason] += 1
+        except CookieInvalid as invalid:
+            self.counters[invalid.reason] += 1
             raise
 
     def _open(self, pool_handle: bytes, cookie: bytes, at_least: int) -> OpenedCookie:
@@ -157,7 +161,7 @@ class Sealer:
         )
 
     def _key(self, identifier: int, pool_handle: bytes) -> "AESGCM":
-        """The key of one pool."""
+        """The key derived for one pool."""
         known = self._derived.get((identifier, pool_handle))
         if known is not None:
             return known
@@ -173,7 +177,7 @@ class Sealer:
 
 
 def _load() -> None:
-    """Whatever sealing needs, now: a user that comes from an element which has failed should not wait for it."""
+    """Import cryptography now, so that no user waits for the import during a failover."""
     try:
         import cryptography.exceptions
         import cryptography.hazmat.primitives.ciphers.aead

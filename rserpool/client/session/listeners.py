@@ -1,4 +1,4 @@
-"""How pool users reach a service: the port of each protocol, and a channel for each user."""
+"""Listeners: the open port of a service for each protocol, with a channel for each pool user."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ from rserpool.transport.interface import (
 from rserpool.transport.tcp.acceptor import Acceptor
 
 MAX_ADDRESSES = 32
-"""Addresses of one SCTP Transport parameter (RFC 5354 3.4)."""
+"""Addresses in one SCTP Transport parameter (RFC 5354 3.4)."""
 
 
 class Listener(Protocol):
@@ -40,10 +40,10 @@ class Listener(Protocol):
 
     @property
     def user_transport(self) -> messages.Transport:
-        """Where it is."""
+        """The transport parameter to register: protocol, addresses and port."""
 
     async def close(self) -> None:
-        """Close it. Its channels are gone before."""
+        """Close the port, after its channels have ended."""
 
 
 async def listen(
@@ -57,9 +57,10 @@ async def listen(
     transport: Transport | None,
     tuning: Tuning,
 ) -> Listener:
-    """Open a port; ``owner`` is told of each user's channel as it is up, and has to find it another owner.
+    """Open a port. ``owner`` gets channel_up() for each user's channel, and must give the channel another owner.
 
-    OSError with address and port in its text; LocalProtocolError for a protocol other than sctp, tcp and udp.
+    Raises OSError with address and port in its text, and LocalProtocolError for a protocol other than sctp, tcp and
+    udp.
     """
     if protocol == "sctp":
         sctp = SctpListener(owner, tuning if transport is None else None, control=control)
@@ -73,11 +74,11 @@ async def listen(
         udp = UdpListener(owner, settings)
         await udp.open(addresses[0], port)
         return udp
-    raise LocalProtocolError(f"a service is served by sctp, tcp or udp, not {protocol!r}")
+    raise LocalProtocolError(f"protocol must be sctp, tcp or udp, not {protocol!r}")
 
 
 class SctpListener(SctpChannels):
-    """An SCTP endpoint that users associate with."""
+    """An SCTP endpoint to which users open associations."""
 
     def __init__(self, owner: ChannelOwner, shared: Tuning | None, *, control: bool) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class SctpListener(SctpChannels):
             await self._release()
             raise
 
-    def arrived(self, endpoint: Endpoint, assoc: int) -> SctpChannel | None:
+    def accept(self, endpoint: Endpoint, assoc: int) -> SctpChannel | None:
         return SctpChannel(endpoint, assoc, self._owner, control=self._control)
 
     @property
@@ -113,7 +114,7 @@ class SctpListener(SctpChannels):
 
 
 def bound(kind: int, address: str, port: int) -> socket.socket:
-    """A bound socket. OSError with address and port in its text."""
+    """A bound, non-blocking socket. Raises OSError with address and port in its text."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
     try:
@@ -127,7 +128,7 @@ def bound(kind: int, address: str, port: int) -> socket.socket:
 
 
 class TcpListener:
-    """A TCP port."""
+    """A listening TCP port."""
 
     def __init__(self, owner: ChannelOwner) -> None:
         self._owner = owner
@@ -146,11 +147,11 @@ class TcpListener:
     async def close(self) -> None:
         if self._acceptor is not None:
             self._acceptor.close()
-            await asyncio.sleep(0)  # the loop closes aborted connections in its next round
+            await asyncio.sleep(0)  # the loop closes aborted connections in its next iteration
 
 
 class UdpPeer:
-    """What one user sends from one port, and is sent there."""
+    """The channel to one user: a source address and port."""
 
     def __init__(self, listener: "UdpListener", where: tuple[str, int]) -> None:
         self.owner: ChannelOwner | None = None
@@ -161,7 +162,7 @@ class UdpPeer:
         self.max_message = MAX_DATAGRAM[self.addresses[0].version]
         self.where = where
         self.paused = False
-        self.heard = 0.0
+        self.last_received = 0.0
         self.blocked = False
         self._listener = listener
 
@@ -169,7 +170,7 @@ class UdpPeer:
         return self._listener.send(self, data)
 
     def pause(self) -> None:
-        """UDP slows nobody down: what comes meanwhile is lost."""
+        """Drop what arrives until resume(): UDP has no flow control."""
         self.paused = True
 
     def resume(self) -> None:
@@ -183,7 +184,7 @@ class UdpPeer:
 
 
 class UdpListener(asyncio.DatagramProtocol):
-    """A UDP port. A user is a source address and port that was heard within ``idle_timeout``."""
+    """A UDP port. A user is a source address and port that sent something within ``idle_timeout`` seconds."""
 
     def __init__(self, owner: ChannelOwner, settings: ServiceSettings) -> None:
         self._owner = owner
@@ -192,7 +193,7 @@ class UdpListener(asyncio.DatagramProtocol):
         self._peers: dict[tuple[str, int], UdpPeer] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._sweeper: asyncio.TimerHandle | None = None
-        self._gone = self._loop.create_future()
+        self._closed = self._loop.create_future()
 
     async def open(self, address: str, port: int) -> None:
         sock = bound(socket.SOCK_DGRAM, address, port)
@@ -208,8 +209,8 @@ class UdpListener(asyncio.DatagramProtocol):
         self._transport.set_write_buffer_limits(high=HIGH_WATER, low=HIGH_WATER // 2)  # type: ignore[attr-defined]
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self._gone.done():
-            self._gone.set_result(None)
+        if not self._closed.done():
+            self._closed.set_result(None)
 
     def datagram_received(self, data: bytes, source: tuple[str, int]) -> None:
         peer = self._peers.get(source)
@@ -219,14 +220,14 @@ class UdpListener(asyncio.DatagramProtocol):
             self._owner.channel_up(peer)
             if self._sweeper is None:
                 self._sweeper = self._loop.call_later(self._idle / 4, self._sweep)
-        peer.heard = self._loop.time()
+        peer.last_received = self._loop.time()
         if peer.owner is not None and not peer.paused:
             peer.owner.channel_data(data, 0)
 
     def _sweep(self) -> None:
         self._sweeper = None
         now = self._loop.time()
-        for peer in [peer for peer in self._peers.values() if now - peer.heard >= self._idle]:
+        for peer in [peer for peer in self._peers.values() if now - peer.last_received >= self._idle]:
             self.leave(peer, Down.SHUTDOWN)
         if self._peers:
             self._sweeper = self._loop.call_later(self._idle / 4, self._sweep)
@@ -234,7 +235,7 @@ class UdpListener(asyncio.DatagramProtocol):
     def send(self, peer: UdpPeer, data: bytes) -> bool:
         transport = self._transport
         if transport is None or peer.where not in self._peers:
-            raise AssociationGone("the user is gone")
+            raise AssociationGone("the UDP session has ended")
         if transport.get_write_buffer_size() > HIGH_WATER:  # type: ignore[attr-defined]
             peer.blocked = True
             return False
@@ -248,11 +249,11 @@ class UdpListener(asyncio.DatagramProtocol):
                 peer.owner.channel_writable()
 
     def leave(self, peer: UdpPeer, reason: Down) -> None:
-        """Forget a user; its owner is told, later."""
+        """Forget a user; channel_down follows from the event loop."""
         if self._peers.pop(peer.where, None) is not None:
-            self._loop.call_soon(self._tell, peer, reason)
+            self._loop.call_soon(self._report_down, peer, reason)
 
-    def _tell(self, peer: UdpPeer, reason: Down) -> None:
+    def _report_down(self, peer: UdpPeer, reason: Down) -> None:
         if peer.owner is not None:
             peer.owner.channel_down(reason)
 
@@ -261,4 +262,4 @@ class UdpListener(asyncio.DatagramProtocol):
             self._sweeper.cancel()
         if self._transport is not None:
             self._transport.close()
-            await self._gone
+            await self._closed

@@ -1,4 +1,4 @@
-"""Sending to a pool message by message, with no session: the data_send_request primitive (RFC 5352 6.5)."""
+"""Sends single messages to a pool, without a session: the data_send_request primitive (RFC 5352 6.5)."""
 
 import asyncio
 import contextlib
@@ -23,61 +23,61 @@ from rserpool.settings.session import ENTRY_COST
 from rserpool.transport.interface import FAST, MAX_USER_MESSAGE, AssociationGone, Down, Transport, Tuning
 
 MAX_ASSOCIATIONS: Final = 64
-"""Elements to which an association is kept: one more ends that which was used longest ago."""
+"""Elements to which an association is kept; one more closes the least recently used."""
 AT_ONCE: Final = MAX_ASSOCIATIONS // 2
-"""Elements that a message to all of them is handed to at a time."""
+"""Elements to which a TO_ALL message is sent at a time."""
 MAX_UNREAD: Final = 262_144
-"""Octets received and not yet read, at which who sends more has to wait."""
+"""Octets received and not yet read at which the senders are paused."""
 CONNECT_TIMEOUT: Final = 5.0
-"""Seconds that an association may take to come up."""
+"""Seconds that an association may take to be established."""
 PATIENCE: Final = 30.0
-"""Seconds for which a message is tried on one element after the other."""
+"""Seconds for which send() tries one element after the other."""
 PAUSE: Final = 0.25
-"""Seconds before the pool is asked again, once every element has failed or there is none."""
+"""Seconds before elements are tried again, after all have failed or the pool was empty."""
 
 
 class Send(enum.IntFlag):
     """Options of one message (RFC 5352 6.5.5)."""
 
     DEFAULT = 0x0000
-    """By the pool's policy, with failover."""
+    """Send to an element selected by the pool's policy, with failover."""
     FAILOVER = 0x0001
-    """Where the element cannot be reached, the next one gets the message."""
+    """Try the next element if one cannot be reached."""
     NO_FAILOVER = 0x0002
-    """Where the element cannot be reached, that is an error, and the message comes back with it."""
+    """Raise SessionFailed, with the message, if the element cannot be reached."""
     TO_LAST = 0x0004
-    """To the element that got the last message, as long as it is there."""
+    """Send to the element that got the last message, while it can be reached."""
     TO_ALL = 0x0008
-    """A copy to each element, but to the sender itself if it is one."""
+    """Send a copy to each element, except the sender itself if it is one."""
     TO_SELF = 0x0010
-    """With TO_ALL: to the sender itself too."""
+    """With TO_ALL: send to the sender itself too."""
     UNORDERED = 0x1000
-    """The order of delivery does not matter. The transports here deliver in order all the same."""
+    """Allow delivery out of order. The transports here still deliver in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A message and the element that it is from."""
+    """A message, and the element that sent it."""
 
     data: Data
     element: ResolvedElement
 
 
 class _ElementLink:
-    """The kept association to one element (channels.ChannelOwner)."""
+    """The association to one element, kept between messages (channels.ChannelOwner)."""
 
     def __init__(self, socket: "PoolSocket", element: ResolvedElement) -> None:
         self.element = element
         self.channel: Channel | None = None
-        self.turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self.paused = False
         self._socket = socket
         self._changed: asyncio.Future[None] | None = None
         self._down = False
 
-    async def give(self, data: bytes, ppid: int) -> bool:
-        """Hand over a message, in turn; whether the transport has taken it."""
-        async with self.turn:
+    async def send(self, data: bytes, ppid: int) -> bool:
+        """Send a message after those before it. True if the transport has taken it."""
+        async with self._lock:
             if self.channel is None and not self._down:
                 await self._connect()
             while not self._down and self.channel is not None:
@@ -93,7 +93,7 @@ class _ElementLink:
     async def _connect(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                channel = await self._socket.opener.open(self.element)
+                channel = await self._socket.connector.open(self.element)
                 self.channel = channel
                 channel.owner = self
                 if channel.ready:
@@ -101,7 +101,7 @@ class _ElementLink:
                 while not channel.ready and not self._down:
                     await self._change()
         except (OSError, RSerPoolError):
-            self.leave()
+            self.abort()
 
     async def _change(self) -> None:
         self._changed = asyncio.get_running_loop().create_future()
@@ -111,8 +111,8 @@ class _ElementLink:
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
 
-    def leave(self) -> None:
-        """End it at once."""
+    def abort(self) -> None:
+        """End the association at once."""
         self._down = True
         if self.channel is not None:
             self.channel.owner = None
@@ -121,16 +121,16 @@ class _ElementLink:
         self._socket.forget(self)
         self._wake()
 
-    def retire(self) -> None:
-        """End it in order."""
+    def close(self) -> None:
+        """End the association in order."""
         if self.channel is not None:
             self.channel.owner = None
             self.channel.shutdown()
             self.channel = None
-        self.leave()
+        self.abort()
 
     def pause(self, paused: bool) -> None:
-        """Let the element wait, or go on."""
+        """Pause or resume reading from the element."""
         if self.channel is not None and paused != self.paused:
             self.paused = paused
             (self.channel.pause if paused else self.channel.resume)()
@@ -146,7 +146,7 @@ class _ElementLink:
         self._wake()
 
     def channel_restarted(self) -> None:
-        """The next message finds the element as the last one did: there is no state."""
+        """Nothing to do: messages to a pool have no state."""
 
     def channel_down(self, reason: Down) -> None:
         self.channel = None
@@ -156,9 +156,13 @@ class _ElementLink:
 
 
 class PoolSocket:
-    """Messages to and from the elements of one pool, each message to an element of its own: an asynchronous context
-    manager. ``user`` resolves the pool: how often is up to its ``stale_cache``. ``identifier`` is the sender's own, if
-    it is an element of the pool too. The other arguments are those of open_session()."""
+    """Sends messages to the elements of one pool, each to a newly selected element, and receives their answers: an
+    asynchronous context manager.
+
+    ``user`` resolves the pool, as often as its ``stale_cache`` requires. ``identifier`` is the sender's own identifier,
+    if it is an element of the pool too. ``patience`` is how long send() tries, in seconds. The other arguments are
+    those of open_session().
+    """
 
     def __init__(
         self,
@@ -173,13 +177,13 @@ class PoolSocket:
     ) -> None:
         self.pool_handle = octets(handle)
         self.last: ResolvedElement | None = None
-        """The element that got the last message."""
-        self.opener = Connector(transport, tuning, texts(local))
+        """The element that got the last message, or None before the first."""
+        self.connector = Connector(transport, tuning, texts(local))
         self._user = user
         self._identifier = identifier
         self._patience = patience
-        self._turn = asyncio.Lock()
-        self._lines: OrderedDict[int, _ElementLink] = OrderedDict()
+        self._send_lock = asyncio.Lock()
+        self._links: OrderedDict[int, _ElementLink] = OrderedDict()
         self._inbox: deque[Received] = deque()
         self._unread = 0
         self._arrival = asyncio.Event()
@@ -194,57 +198,55 @@ class PoolSocket:
         await self.close()
 
     async def send(self, data: bytes, ppid: int = 0, options: Send = Send.DEFAULT) -> tuple[ResolvedElement, ...]:
-        """Send one message, and return the elements whose transports took it: one, or with TO_ALL any number of them.
+        """Send one message, and return the elements whose transports took it: one, or with TO_ALL any number.
 
-        Messages leave in the order of the calls, also while the pool is being resolved (RFC 5352 6.5.1). SessionFailed,
-        with the message in its ``unsent``, where no element could be reached; LocalProtocolError for PPID 11, a message
-        of no octets or too many, and options that exclude each other.
+        Messages are sent in the order of the calls, also while the pool is being resolved (RFC 5352 6.5.1). Raises
+        SessionFailed, with the message in ``unsent``, if no element could be reached; SessionClosed after close();
+        LocalProtocolError for PPID 11, an empty or too long message, and options that exclude each other.
         """
         check_ppid(ppid)
         if not 0 < len(data) <= MAX_USER_MESSAGE:
-            raise LocalProtocolError(f"a message has 1 to {MAX_USER_MESSAGE} octets, not {len(data)}")
+            raise LocalProtocolError(f"a message must have 1 to {MAX_USER_MESSAGE} octets, not {len(data)}")
         if Send.FAILOVER in options and Send.NO_FAILOVER in options:
-            raise LocalProtocolError("with failover or without?")
+            raise LocalProtocolError("FAILOVER and NO_FAILOVER exclude each other: choose one")
         if Send.TO_SELF in options and Send.TO_ALL not in options:
-            raise LocalProtocolError("TO_SELF is an addition to TO_ALL (RFC 5352 6.5.5)")
+            raise LocalProtocolError("TO_SELF needs TO_ALL (RFC 5352 6.5.5)")
         whole = bytes(data)
-        async with self._turn:
+        async with self._send_lock:
             if self._closed:
-                raise SessionClosed("the socket is closed")
+                raise SessionClosed("the PoolSocket is closed")
             if Send.TO_ALL in options:
                 return await self._send_to_all(whole, ppid, itself=Send.TO_SELF in options)
             return (await self._send_to_one(whole, ppid, options),)
 
     async def send_to(self, element: ResolvedElement, data: bytes, ppid: int = 0) -> None:
-        """Send one message to that element and to no other (RFC 5352 6.5.3). Raises as send() does."""
+        """Send one message to this element, without failover (RFC 5352 6.5.3). Raises as send() does."""
         check_ppid(ppid)
-        async with self._turn:
-            if not await self._give(element, bytes(data), ppid):
+        async with self._send_lock:
+            if not await self._send_to_element(element, bytes(data), ppid):
                 raise self._failure(data, ppid)
 
     async def receive(self) -> Received:
-        """The next message of any element. SessionClosed after close()."""
+        """Receive the next message from any element. Raises SessionClosed after close()."""
         while not self._inbox:
             if self._closed:
-                raise SessionClosed("the socket is closed")
+                raise SessionClosed("the PoolSocket is closed")
             self._arrival.clear()
             await self._arrival.wait()
         received = self._inbox.popleft()
         self._unread -= len(received.data) + ENTRY_COST
         if self._unread <= MAX_UNREAD // 2:
-            for line in self._lines.values():
-                line.pause(False)
+            for link in self._links.values():
+                link.pause(False)
         return received
 
     async def close(self) -> None:
-        """End all associations in order."""
+        """Close all associations in order."""
         self._closed = True
         self._arrival.set()
-        for line in tuple(self._lines.values()):
-            line.retire()
-        await self.opener.close()
-
-    # Inside
+        for link in tuple(self._links.values()):
+            link.close()
+        await self.connector.close()
 
     def _failure(self, data: bytes, ppid: int) -> SessionFailed:
         return SessionFailed(f"no pool element of {self.pool_handle!r} could be reached", (Data(data, ppid),))
@@ -259,7 +261,7 @@ class PoolSocket:
                         failed.clear()
                         await asyncio.sleep(PAUSE)
                         continue
-                    if await self._give(element, data, ppid):
+                    if await self._send_to_element(element, data, ppid):
                         return element
                     failed.add(element.identifier)
                     if Send.NO_FAILOVER in options:
@@ -282,38 +284,38 @@ class PoolSocket:
         reached: list[ResolvedElement] = []
         while rest:
             some, rest = rest[:AT_ONCE], rest[AT_ONCE:]
-            taken = await asyncio.gather(*(self._give(one, data, ppid) for one in some))
+            taken = await asyncio.gather(*(self._send_to_element(one, data, ppid) for one in some))
             reached += (one for one, took in zip(some, taken, strict=True) if took)
         if not reached:
             raise self._failure(data, ppid)
         return tuple(reached)
 
-    async def _give(self, element: ResolvedElement, data: bytes, ppid: int) -> bool:
-        """Hand a message to an element's transport; an element that cannot be reached is reported."""
-        line = self._lines.get(element.identifier)
-        if line is not None and line.element.user_transport != element.user_transport:
-            line.retire()
-            line = None
-        if line is None:
-            while len(self._lines) >= MAX_ASSOCIATIONS:
-                next(iter(self._lines.values())).retire()
-            line = self._lines[element.identifier] = _ElementLink(self, element)
-        self._lines.move_to_end(element.identifier)
-        if await line.give(data, ppid):
+    async def _send_to_element(self, element: ResolvedElement, data: bytes, ppid: int) -> bool:
+        """Send a message to one element. False, after a report to the registrar, if it cannot be reached."""
+        link = self._links.get(element.identifier)
+        if link is not None and link.element.user_transport != element.user_transport:
+            link.close()
+            link = None
+        if link is None:
+            while len(self._links) >= MAX_ASSOCIATIONS:
+                next(iter(self._links.values())).close()
+            link = self._links[element.identifier] = _ElementLink(self, element)
+        self._links.move_to_end(element.identifier)
+        if await link.send(data, ppid):
             self.last = element
             return True
         await self._user.report_unreachable(element)
         return False
 
-    def forget(self, line: _ElementLink) -> None:
-        """A line is over."""
-        if self._lines.get(line.element.identifier) is line:
-            del self._lines[line.element.identifier]
+    def forget(self, link: _ElementLink) -> None:
+        """Forget an association that has ended."""
+        if self._links.get(link.element.identifier) is link:
+            del self._links[link.element.identifier]
 
-    def deliver(self, line: _ElementLink, data: Data) -> None:
-        """A message came."""
-        self._inbox.append(Received(data=data, element=line.element))
+    def deliver(self, link: _ElementLink, data: Data) -> None:
+        """Queue a message for receive(); pause its sender when the inbox is full."""
+        self._inbox.append(Received(data=data, element=link.element))
         self._unread += len(data) + ENTRY_COST
         self._arrival.set()
         if self._unread >= MAX_UNREAD:
-            line.pause(True)
+            link.pause(True)

@@ -1,4 +1,4 @@
-"""The pool element's side: a service that listens, and its sessions with pool users.
+"""The pool element's side of sessions: a listening service, and its sessions with pool users.
 
 async with Service() as service:
     async for session in service.sessions():
@@ -34,11 +34,15 @@ __all__ = ["Service", "ServiceSession"]
 
 
 ANYWHERE = ("0.0.0.0",)
+"""Where a service listens if no addresses are given."""
 
 
 class ServiceSession(SessionBase[Resumed | CookieRejected, ElementSessionAction]):
-    """A session with one pool user. It yields Data, and before it Resumed where the user was with another element
-    before, or CookieRejected where what it brings is not to be trusted."""
+    """A session with one pool user.
+
+    It yields Data. If the user comes from another element, the first item is Resumed, or CookieRejected if its cookie
+    is invalid.
+    """
 
     _machine: ElementSession
 
@@ -52,33 +56,35 @@ class ServiceSession(SessionBase[Resumed | CookieRejected, ElementSessionAction]
         self._cookie: bytes | None = None
         self._sequence = 0
         self.restored: bytes | None = None
-        """The state that the user brought from another element, if it can be trusted."""
+        """The state that the user brought from its previous element; None if there is none or its cookie is invalid."""
         self.card: BusinessCard | None = None
-        """The latest business card of a user that is a pool element too (RFC 5352 3.9)."""
+        """The latest business card of a user that is a pool element too, else None (RFC 5352 3.9)."""
         self.failed = False
-        """Whether the session ended otherwise than in order."""
+        """True if the session has ended with a failure, not in order."""
 
     @property
     def peer_addresses(self) -> tuple[Address, ...]:
-        """The addresses of the user."""
+        """The pool user's addresses."""
         return self._peer[0]
 
     @property
     def peer_port(self) -> int:
-        """The user's port."""
+        """The pool user's port."""
         return self._peer[1]
 
     @property
     def counters(self) -> dict[str, int]:
-        """Control messages by what they were; ``malformed``, ``unexpected`` and ``surplus echoes`` are the ignored."""
+        """The number of control messages received, by kind; ``malformed``, ``unexpected`` and ``surplus echoes`` were
+        ignored."""
         return dict(self._machine.counters)
 
     @property
     def cookie(self) -> bytes | None:
-        """The state that was left with the user last. To set it sends it, sealed if the service has a sealer; of two
-        that wait, only the later one is sent.
+        """The state sent to the user last, for its next element (RFC 5352 3.8). Setting it sends it as a cookie, sealed
+        if the service has a sealer. Of two cookies that wait to be sent, only the later one is sent.
 
-        LocalProtocolError where there is no control channel, and for a state of no octets or too many.
+        Setting it raises LocalProtocolError if the session has no control channel, or if the state is empty or too
+        long; SessionClosed after the end.
         """
         return self._cookie
 
@@ -97,14 +103,14 @@ class ServiceSession(SessionBase[Resumed | CookieRejected, ElementSessionAction]
         self._pump()
 
     def send_card(self) -> None:
-        """Send the service's business card, as the order of failover has changed (RFC 5352 3.9)."""
+        """Send the service's current business card, which sets the user's order of failover (RFC 5352 3.9)."""
         card = self._service.card()
         if card is not None:
             self._machine.send_card(card)
             self._pump()
 
     def abort(self) -> None:
-        """End at once: the user goes on with another element."""
+        """End the session at once; the user fails over to another element."""
         self._perform(self._machine.leave(self._now()))
 
     def _perform(self, actions: Sequence[ElementSessionAction]) -> None:
@@ -126,33 +132,33 @@ class ServiceSession(SessionBase[Resumed | CookieRejected, ElementSessionAction]
                     self._service.ended(self)
 
     def _restore(self, cookie: bytes) -> Resumed | CookieRejected:
-        """What the user's cookie is worth."""
+        """Check the user's cookie, and return the item for the application."""
         service = self._service
         if service.seal is None:
             self.restored = cookie
             return Resumed(cookie=cookie)
         try:
             opened = service.seal.open(service.pool_handle, cookie, at_least=self._sequence)
-        except CookieInvalid as broken:
+        except CookieInvalid as invalid:
             service.counters["cookies rejected"] += 1
-            return CookieRejected(reason=broken.reason.value)
+            return CookieRejected(reason=invalid.reason.value)
         self._sequence = opened.sequence
         self.restored = opened.state
         return Resumed(cookie=opened.state)
 
-    def _taken(self, item: Resumed | CookieRejected) -> None:
+    def _item_read(self, item: Resumed | CookieRejected) -> None:
         self._machine.echo_taken()
 
     def _control(self, data: bytes, now: int) -> Sequence[ElementSessionAction]:
         return self._machine.control(data, now)
 
-    # The channel's calls
+    # Callbacks of the channel
 
     def channel_up(self, channel: Channel) -> None:
-        """It was up before the session was."""
+        """Never called: the channel is up before the session exists."""
 
     def channel_restarted(self) -> None:
-        """Another user is at the other end: that is another session."""
+        """End this session; the restarted user gets a new one."""
         channel = self._channel
         self._perform(self._machine.restarted(self._now()))
         if channel is not None:
@@ -163,13 +169,14 @@ class ServiceSession(SessionBase[Resumed | CookieRejected, ElementSessionAction]
 
 
 class Service:
-    """Listens for pool users. Entering it opens the port; leaving it aborts the sessions that are left, so that their
-    users go on with another element at once.
+    """Listens for pool users: an asynchronous context manager. Entering it opens the port. Leaving it closes the port
+    and aborts the open sessions, so that their users fail over at once.
 
-    ``protocol`` is ``sctp``, ``tcp`` or ``udp``; the last two are data only, so without cookies and business cards, as
-    is SCTP without ``control``. ``addresses`` and ``port`` are where to listen (any, and 0 for any port; a pool element
-    puts the addresses in that it registers with). ``transport`` carries SCTP; without it one is chosen, with
-    ``tuning``. ``seal`` seals the cookies. A pool element opens its service itself, and registers what it returns.
+    ``protocol`` is ``sctp``, ``tcp`` or ``udp``. TCP, UDP, and SCTP without ``control`` carry data only: no cookies and
+    no business cards (RFC 5354 3.4). ``addresses`` and ``port`` are where to listen: by default any address (for the
+    service of a pool element, the addresses of its node) and any port. ``transport`` carries SCTP; by default one is
+    chosen, with ``tuning``. ``seal`` seals the cookies. A pool element opens its service itself, and registers the
+    transport that open() returns.
     """
 
     def __init__(
@@ -187,14 +194,14 @@ class Service:
         self.settings = settings or ServiceSettings()
         self.pool_handle = b""
         self.identifier = 0
-        """The pool element that serves: it stands in sealed cookies."""
+        """The identifier of the pool element that serves; sealed cookies contain it."""
         self.seal = seal
         self.card: Callable[[], BusinessCard | None] = lambda: None
-        """What each user gets, where there is a control channel."""
+        """Returns the business card for each user with a control channel, or None for no card."""
         self.learn: Callable[[BusinessCard], None] = lambda card: None
-        """Told of the business cards of users that are pool elements too."""
+        """Called with the business cards of users that are pool elements too."""
         self.counters: Counter[str] = Counter()
-        """``sessions``, ``refused``, ``cookies rejected``."""
+        """Counts ``sessions``, ``refused`` users and ``cookies rejected``."""
         self._where = protocol, tuple(addresses), port
         self._control = control and protocol == "sctp"
         self._given = transport, tuning or Tuning()
@@ -213,9 +220,11 @@ class Service:
         transport: Transport | None = None,
         card: Callable[[], BusinessCard | None] | None = None,
     ) -> messages.Transport:
-        """Listen, for a pool, and return where. What the service was made with comes before what is given here.
+        """Start to listen, and return the transport parameter to register. ``addresses``, ``transport`` and ``card``
+        count only where the constructor got none.
 
-        OSError with address and port in its text, TransportUnavailable; LocalProtocolError for an unknown protocol.
+        Raises OSError with address and port in its text, TransportUnavailable, or LocalProtocolError for an unknown
+        protocol.
         """
         self.pool_handle = pool_handle
         self.card = card or self.card
@@ -244,18 +253,18 @@ class Service:
 
     @property
     def user_transport(self) -> messages.Transport:
-        """Where the service is, as it is registered."""
+        """The transport parameter to register: protocol, addresses and port. Raises SessionClosed before open()."""
         if self._listener is None:
             raise SessionClosed("the service is not open")
         return self._listener.user_transport
 
     @property
     def active(self) -> int:
-        """How many sessions there are."""
+        """The number of open sessions."""
         return len(self._active)
 
     async def accept(self) -> ServiceSession:
-        """The next session. SessionClosed once the service is closed."""
+        """Wait for the next session. Raises SessionClosed after the service is closed."""
         while not self._arrived:
             if self._closed:
                 raise SessionClosed("the service is closed")
@@ -268,7 +277,7 @@ class Service:
         return self._arrived.popleft()
 
     async def sessions(self) -> AsyncIterator[ServiceSession]:
-        """The sessions as they come, until the service is closed."""
+        """Iterate over new sessions, until the service is closed."""
         while True:
             try:
                 session = await self.accept()
@@ -277,7 +286,7 @@ class Service:
             yield session
 
     async def close(self) -> None:
-        """Abort the sessions that are left, and close the port."""
+        """Abort the open sessions, and close the port."""
         self._closed = True
         for session in tuple(self._active):
             session.abort()
@@ -292,13 +301,13 @@ class Service:
                 waiting.set_result(None)
 
     def ended(self, session: ServiceSession) -> None:
-        """A session is over. What it had received can still be read."""
+        """Forget a session that has ended; if it waits to be accepted with unread items, it can still be accepted."""
         self._active.discard(session)
         if session in self._arrived and not session.unread:
             self._arrived.remove(session)
 
     def channel_up(self, channel: Channel) -> None:
-        """A user has come (channels.ChannelOwner, of channels that have no session yet)."""
+        """Make a session for a new user (channels.ChannelOwner, of channels that have no session yet)."""
         if self._closed or max(len(self._active), len(self._arrived)) >= self.settings.max_sessions:
             self.counters["refused"] += 1
             channel.owner = None
@@ -314,13 +323,13 @@ class Service:
         self._wake()
 
     def channel_data(self, data: bytes, ppid: int) -> None:
-        """Every channel has a session from its first event on."""
+        """Never called: each channel has a session from its first event on."""
 
     def channel_writable(self) -> None:
-        """See channel_data."""
+        """Never called; see channel_data."""
 
     def channel_restarted(self) -> None:
-        """See channel_data."""
+        """Never called; see channel_data."""
 
     def channel_down(self, reason: Down) -> None:
-        """See channel_data."""
+        """Never called; see channel_data."""

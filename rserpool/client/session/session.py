@@ -1,4 +1,4 @@
-"""The pool user's session: it goes on with another pool element where one fails (RFC 5352 3.8, 3.9, 6.5).
+"""The pool user's session: it fails over to another pool element when one fails (RFC 5352 3.8, 3.9, 6.5).
 
 async with open_session("EchoPool", registrars=["10.0.0.1"]) as session:
     await session.send(b"hello")
@@ -43,13 +43,16 @@ from rserpool.transport.interface import FAST, Down, Transport, Tuning
 __all__ = ["FailoverEvent", "Session", "open_session"]
 
 MAX_EVENTS = 64
-"""FailoverEvents that wait for the application: with more, the latest one is replaced."""
+"""FailoverEvents queued for the application; one more replaces the latest."""
 REPORT_WAIT = 1.0
-"""Seconds that the end of a session waits for its reports to leave."""
+"""Seconds that close() waits for unreachability reports to be sent."""
 
 
 class Session(SessionBase[FailoverEvent, UserSessionAction]):
-    """A session with one pool element at a time. It is made by open_session()."""
+    """A session with a pool, served by one pool element at a time. Made by open_session().
+
+    It yields Data, and FailoverEvent with ``failover="event"``.
+    """
 
     _machine: UserSession
 
@@ -65,40 +68,42 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
         self._user = user
         self._opener = opener
         self._opened = asyncio.Event()
-        self._work: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._reports: set[asyncio.Task[None]] = set()
         self._opening: asyncio.Task[None] | None = None
         self._events = 0
-        self._why: Exception | None = None
+        self._cause: Exception | None = None
 
     @property
     def pool_handle(self) -> bytes:
+        """The pool handle."""
         return self._machine.pool_handle
 
     @property
     def element(self) -> ResolvedElement | None:
-        """The element that serves, or None while there is none."""
+        """The element that serves the session, or None while there is none."""
         return (
             self._machine.element if self._machine.state in (UserSessionState.OPEN, UserSessionState.CLOSING) else None
         )
 
     @property
     def cookie(self) -> bytes | None:
-        """The latest cookie that an element has left here."""
+        """The latest cookie that an element has sent."""
         return self._machine.cookie
 
     @property
     def failovers(self) -> int:
-        """How often another element took over."""
+        """The number of failovers to another element."""
         return self._machine.failovers
 
     @property
     def counters(self) -> dict[str, int]:
-        """Control messages by what they were; ``malformed`` and ``unexpected`` are the ignored ones."""
+        """The number of control messages received, by kind; ``malformed`` and ``unexpected`` ones were ignored."""
         return dict(self._machine.counters)
 
     async def start(self) -> None:
-        """Find an element, and wait until it serves. SessionFailed where none does for as long as patience lasts."""
+        """Select an element, and wait until it serves. Raises SessionFailed if none does within ``patience``
+        seconds."""
         self._perform(self._machine.start(self._now()))
         self._arm()
         await self._opened.wait()
@@ -106,8 +111,8 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
             raise self._error
 
     async def force_failover(self, *, report: bool = False) -> None:
-        """Leave this element for another, and wait until one serves; ``report`` tells the registrar that this one
-        cannot be reached. SessionFailed where none serves."""
+        """Fail over to another element, and wait until one serves. With ``report``, report the old element to the
+        registrar as unreachable. Raises SessionFailed if no element serves within ``patience`` seconds."""
         self._check_open()
         self._opened.clear()
         self._perform(self._machine.force(self._now(), report=report))
@@ -116,15 +121,16 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
         self._check_open()
 
     def send_card(self) -> None:
-        """Send the business card of the pool element that this user is too, as it has changed (RFC 5352 3.9)."""
+        """Send the new business card of the pool element that this user is too (RFC 5352 3.9)."""
         self._machine.send_card(self._now())
         self._pump()
 
     async def close(self) -> None:
+        """Close the session in order; see SessionBase.close. Also waits up to REPORT_WAIT seconds for reports."""
         await super().close()
         if self._reports:
             await asyncio.wait(self._reports, timeout=REPORT_WAIT)
-        tasks = self._work | self._reports
+        tasks = self._tasks | self._reports
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -132,19 +138,19 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
 
     aclose = close
 
-    # What the protocol asks for
+    # The actions of the state machine
 
     def _perform(self, actions: Sequence[UserSessionAction]) -> None:
         for action in actions:
             match action:
                 case Select():
-                    self._spawn(self._select(action.exclude), self._work)
+                    self._spawn(self._select(action.exclude), self._tasks)
                 case Open():
-                    self._opening = self._spawn(self._open(action), self._work)
+                    self._opening = self._spawn(self._open(action), self._tasks)
                 case Resolve():
-                    self._spawn(self._resolve_card(action.pool_handle), self._work)
+                    self._spawn(self._resolve_card(action.pool_handle), self._tasks)
                 case Confirm():
-                    self._spawn(self._confirm(action.element), self._work)
+                    self._spawn(self._confirm(action.element), self._tasks)
                 case Report():
                     self._spawn(self._report(action.element), self._reports)
                 case Abort():
@@ -153,21 +159,21 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
                     if self._channel is not None:
                         self._channel.shutdown()
                 case FailedOver():
-                    self._tell(action.event)
+                    self._deliver_event(action.event)
                 case UserSessionEnded():
                     self._end(action)
 
-    def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, None], group: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
-        among.add(task)
-        task.add_done_callback(among.discard)
+        group.add(task)
+        task.add_done_callback(group.discard)
         return task
 
     async def _select(self, exclude: frozenset[int]) -> None:
         try:
             element = await self._user.select(self.pool_handle, exclude=exclude)
         except RSerPoolError as error:
-            self._why = error
+            self._cause = error
             self._perform(self._machine.nothing_selected(self._now()))
         else:
             self._perform(self._machine.selected(element, self._now()))
@@ -177,7 +183,7 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
         try:
             channel = await self._opener.open(action.element)
         except (OSError, RSerPoolError) as error:
-            self._why = error
+            self._cause = error
             tried = isinstance(error, ConnectionError | TimeoutError)
             self._perform(self._machine.down(action.channel, Down.CANT_START, self._now(), tried=tried))
             self._arm()
@@ -196,7 +202,8 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
             await self._user.resolve(handle)
 
     async def _confirm(self, element: ResolvedElement) -> None:
-        """Where no registrar answers, the element's own word counts: it has ended the session."""
+        """Ask the pool whether the element is still registered. Without an answer it counts as registered, so that the
+        session ends."""
         try:
             elements = await self._user.resolve(self.pool_handle, fresh_within=0.0)
             listed = element.identifier in {one.identifier for one in elements}
@@ -219,14 +226,14 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
         elif self._opening is not None:
             self._opening.cancel()
 
-    def _tell(self, event: FailoverEvent) -> None:
+    def _deliver_event(self, event: FailoverEvent) -> None:
         if self._events < MAX_EVENTS:
             self._events += 1
             self._deliver(event, ENTRY_COST)
             return
-        for place in range(len(self._inbox) - 1, -1, -1):
-            if isinstance(self._inbox[place][0], FailoverEvent):
-                del self._inbox[place]
+        for index in range(len(self._inbox) - 1, -1, -1):
+            if isinstance(self._inbox[index][0], FailoverEvent):
+                del self._inbox[index]
                 self._inbox.append((event, ENTRY_COST))
                 return
 
@@ -234,26 +241,26 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
         error = None
         if action.reason is not None:
             error = SessionFailed(action.reason, tuple(Data(one.data, one.ppid) for one in action.unsent))
-            error.__cause__ = self._why
-        for task in self._work:
+            error.__cause__ = self._cause
+        for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()
         self._finish(error)
         self._opened.set()
 
-    def _taken(self, item: FailoverEvent) -> None:
+    def _item_read(self, item: FailoverEvent) -> None:
         self._events -= 1
 
-    def _halted(self, halted: bool) -> None:
-        (self._machine.hold if halted else self._machine.release)(self._now())
+    def _reading_paused(self, paused: bool) -> None:
+        (self._machine.hold if paused else self._machine.release)(self._now())
 
-    def _heard(self, now: int) -> None:
+    def _data_received(self, now: int) -> None:
         self._machine.heard(now)
 
     def _control(self, data: bytes, now: int) -> Sequence[UserSessionAction]:
         return self._machine.control(self._machine.channel, data, now)
 
-    # The channel's calls
+    # Callbacks of the channel
 
     def channel_up(self, channel: Channel) -> None:
         if channel is not self._channel or self._machine.state is not UserSessionState.CONNECTING:
@@ -306,16 +313,20 @@ async def open_session(
     tuning: Tuning = FAST,
     **changes: Unpack[SessionOptions],
 ) -> AsyncIterator[Session]:
-    """A session with a pool, open until the context is left.
+    """Open a session with a pool: an asynchronous context manager that yields the Session and closes it at the end.
 
-    ``user`` selects the elements. Without it a pool user of the session's own does: on the node of ``pool_element``, if
-    this user is a pool element too, whose business card each element is then sent; else with ``registrars``, without
-    which they are found by multicast. ``failover``, ``silence``, ``reopen``, ``patience``, ``max_unread`` are those of
-    SessionSettings; ``settings`` sets all at once instead. ``transport`` carries the data over SCTP; without it one is
-    chosen, with ``tuning``: FAST asks that no element keeps its loop from turning for 0.3 s, where SCTP runs in its
-    process. ``local`` are the addresses to speak from.
+    The arguments in ``changes`` are fields of SessionSettings and change ``settings`` (by default SessionSettings()).
 
-    SessionFailed where no element serves for as long as patience lasts.
+    ``user`` selects the elements. Without it the session makes a pool user: on the node of ``pool_element``, or with
+    ``registrars`` (by default found by multicast) and ``local``. ``pool_element`` says that this pool user is a pool
+    element too; the session sends its business card to each element (RFC 5352 3.9).
+
+    ``transport`` carries SCTP data; by default one is chosen, with ``tuning``. FAST finds a silent element within
+    0.4 s, but no element may block its event loop for 0.3 s where SCTP runs in its process. ``local`` are the addresses
+    to speak from.
+
+    Raises SessionFailed if no element serves within ``patience`` seconds, and LocalProtocolError for an argument that
+    makes no sense.
     """
     chosen = session_settings(settings or SessionSettings(), changes)
     async with contextlib.AsyncExitStack() as stack:

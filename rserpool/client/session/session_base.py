@@ -1,4 +1,4 @@
-"""What the two ends of a session have in common for applications: send, receive, close, within bounds."""
+"""The base class of both ends of a session: send, receive and close, with bounded queues."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ Action = TypeVar("Action")
 
 
 class SessionMachine(Protocol[Action]):
-    """What UserSession and ElementSession have in common."""
+    """The common interface of the state machines UserSession and ElementSession."""
 
     @property
     def deadline(self) -> int | None: ...
@@ -41,7 +41,11 @@ class SessionMachine(Protocol[Action]):
 
 
 class SessionBase(Generic[Item, Action]):
-    """One end of a session. It is iterated for what comes; the iteration ends with the session."""
+    """One end of a session. Iterate over it to receive items; the iteration ends with the session.
+
+    A subclass implements _perform() and _control(), and the channel's callbacks channel_up, channel_restarted and
+    channel_down; it may implement the other methods under "For subclasses".
+    """
 
     def __init__(self, machine: SessionMachine[Action], max_unread: int) -> None:
         self._machine = machine
@@ -53,49 +57,51 @@ class SessionBase(Generic[Item, Action]):
         self._unread = 0
         self._max_unread = max_unread
         self._paused = False
-        self._deaf = False
-        self._readers: list[asyncio.Future[None]] = []
-        self._vacancy: asyncio.Future[None] | None = None
-        self._turn = asyncio.Lock()
+        self._discarding = False
+        self._receivers: list[asyncio.Future[None]] = []
+        self._room: asyncio.Future[None] | None = None
+        self._send_lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
-        self._over = asyncio.Event()
+        self._ended = asyncio.Event()
         self._error: SessionClosed | None = None
 
     # For applications
 
     @property
     def closed(self) -> bool:
-        """Whether the session is over."""
-        return self._over.is_set()
+        """True after the session has ended."""
+        return self._ended.is_set()
 
     @property
     def unread(self) -> int:
-        """Octets that were received and not read yet, some for each message among them."""
+        """Octets received and not yet read; each item counts ENTRY_COST octets on top."""
         return self._unread
 
     @property
     def has_control_channel(self) -> bool:
-        """Whether cookies can travel beside the data (RFC 5354 3.4)."""
+        """True if the session has a control channel, so that it can carry cookies (RFC 5354 3.4)."""
         return self._channel is not None and self._channel.control
 
     async def send(self, data: bytes, ppid: int = 0) -> None:
-        """Send one message; waits while as much as is allowed waits already. A PPID is lost over TCP and UDP.
+        """Send one message; wait while ``max_unsent`` octets are queued. TCP and UDP do not carry the PPID.
 
-        SessionClosed after the end; LocalProtocolError for PPID 11 and for a message of no octets or too many.
+        Raises SessionClosed after the end, and LocalProtocolError for PPID 11 and for a message that is empty or longer
+        than the transport allows.
         """
         length = len(data)
         if not 0 < length <= self._max_message:
-            raise LocalProtocolError(f"a message has 1 to {self._max_message} octets, not {length}")
+            raise LocalProtocolError(f"a message must have 1 to {self._max_message} octets, not {length}")
         if type(data) is not bytes:  # compiled transports take no subclass
             data = bytes(data)
-        if self._turn.locked() or not self._machine.room(length):
+        if self._send_lock.locked() or not self._machine.room(length):
             await self._send_in_turn(data, ppid)
             return
         self._accept(data, ppid)
 
     async def receive(self) -> Data | Item:
-        """The next of what the iteration yields. SessionClosed at the end, with the reason where there is one."""
+        """Receive one item, of those that iteration yields. Raises SessionClosed after the end; SessionFailed, with the
+        reason, after a failure."""
         while not self._inbox:
             self._check_open()
             await self._wait_for_arrival()
@@ -114,57 +120,61 @@ class SessionBase(Generic[Item, Action]):
         return self._take()
 
     async def close(self) -> None:
-        """End in order: what was accepted goes out first, if it can be within ``close_timeout``. What was received can
-        still be read."""
-        self._deaf = True
+        """Close the session in order. Queued messages are sent first, for up to ``close_timeout`` seconds. Items
+        received before can still be read."""
+        self._discarding = True
         self._resume()
         self._perform(self._machine.close(self._now()))
         self._pump()
-        await self._over.wait()
+        await self._ended.wait()
 
     aclose = close
 
-    # For those who extend it: _perform carries out what the protocol asks for, _taken is told of what is read
+    # For subclasses
 
     def _perform(self, actions: Sequence[Action]) -> None:
+        """Carry out the actions of the state machine."""
         raise NotImplementedError
 
-    def _taken(self, item: Item) -> None:
-        """The application has got an item that is no data."""
+    def _item_read(self, item: Item) -> None:
+        """Called after the application has read an item other than Data."""
 
-    def _halted(self, halted: bool) -> None:
-        """The channel is paused because the application does not read, or goes on."""
+    def _reading_paused(self, paused: bool) -> None:
+        """Called when the channel is paused because the application does not read, and when it resumes."""
 
-    def _heard(self, now: int) -> None:
-        """Data has come."""
+    def _data_received(self, now: int) -> None:
+        """Called for each data message."""
 
     def _control(self, data: bytes, now: int) -> Sequence[Action]:
+        """Handle a control message, and return the state machine's actions."""
         raise NotImplementedError
+
+    # Sending
 
     def _now(self) -> int:
         return int(self._loop.time() * 1_000_000)
 
     def _check_open(self) -> None:
-        if self._over.is_set():
+        if self._ended.is_set():
             raise self._error or SessionClosed("the session is closed")
 
     async def _send_in_turn(self, data: bytes, ppid: int) -> None:
-        async with self._turn:
+        async with self._send_lock:
             while not self._machine.room(len(data)):
                 self._check_open()
-                self._vacancy = self._loop.create_future()
-                await self._vacancy
+                self._room = self._loop.create_future()
+                await self._room
             self._accept(data, ppid)
 
     def _accept(self, data: bytes, ppid: int) -> None:
         self._check_open()
-        if self._deaf:
+        if self._discarding:
             raise SessionClosed("the session is closed")
         self._machine.send(data, ppid)
         self._pump()
 
     def _pump(self) -> None:
-        """Give the channel what it takes."""
+        """Hand queued messages to the channel until it is full."""
         channel = self._channel
         if channel is not None and not self._blocked:
             machine = self._machine
@@ -176,13 +186,13 @@ class SessionBase(Generic[Item, Action]):
                 except AssociationGone:
                     break
                 except LocalProtocolError as error:
-                    log.warning("a message is dropped: %s", error)
+                    log.warning("message dropped: %s", error)
                 if actions := machine.sent(self._now()):
                     self._perform(actions)
                 if self._channel is not channel:
                     break
-            if self._vacancy is not None and not self._vacancy.done():
-                self._vacancy.set_result(None)
+            if self._room is not None and not self._room.done():
+                self._room.set_result(None)
         self._arm()
 
     def _arm(self) -> None:
@@ -200,16 +210,16 @@ class SessionBase(Generic[Item, Action]):
         self._pump()
 
     def _finish(self, error: SessionClosed | None) -> None:
-        """The session is over."""
+        """End the session, with the error that its callers get."""
         self._error = error
         self._release_channel()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._over.set()
-        self._wake_readers()
-        if self._vacancy is not None and not self._vacancy.done():
-            self._vacancy.set_result(None)
+        self._ended.set()
+        self._wake_receivers()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     def _release_channel(self) -> None:
         if self._channel is not None:
@@ -218,45 +228,44 @@ class SessionBase(Generic[Item, Action]):
         self._blocked = False
         if self._paused:
             self._paused = False
-            self._halted(False)
+            self._reading_paused(False)
 
     # The inbox
 
     async def _wait_for_arrival(self) -> None:
         waiting = self._loop.create_future()
-        self._readers.append(waiting)
+        self._receivers.append(waiting)
         try:
             await waiting
         finally:
-            self._readers.remove(waiting)
+            self._receivers.remove(waiting)
 
-    def _wake_readers(self) -> None:
-        for waiting in self._readers:
+    def _wake_receivers(self) -> None:
+        for waiting in self._receivers:
             if not waiting.done():
                 waiting.set_result(None)
 
     def _deliver(self, item: Data | Item, cost: int, *, first: bool = False) -> None:
-        """Give the application an item; the peer has to wait where too many wait already."""
+        """Queue an item for the application; pause the channel when the inbox is full."""
         if first:
             self._inbox.appendleft((item, cost))
         else:
             self._inbox.append((item, cost))
         self._unread += cost
-        self._wake_readers()
-        self._stall()
+        self._wake_receivers()
+        self._pause_if_full()
 
-    def _stall(self) -> None:
-        """Make the peer wait, if there is too much to read."""
-        if self._unread >= self._max_unread and not self._paused and self._channel is not None and not self._deaf:
+    def _pause_if_full(self) -> None:
+        if self._unread >= self._max_unread and not self._paused and self._channel is not None and not self._discarding:
             self._paused = True
             self._channel.pause()
-            self._halted(True)
+            self._reading_paused(True)
 
     def _take(self) -> Data | Item:
         item, cost = self._inbox.popleft()
         self._unread -= cost
         if not isinstance(item, Data):
-            self._taken(item)
+            self._item_read(item)
         if self._paused and self._unread <= self._max_unread // 2:
             self._resume()
         return item
@@ -266,10 +275,10 @@ class SessionBase(Generic[Item, Action]):
             self._paused = False
             if self._channel is not None:
                 self._channel.resume()
-            self._halted(False)
+            self._reading_paused(False)
             self._arm()
 
-    # The channel's calls (channels.ChannelOwner)
+    # Callbacks of the channel (channels.ChannelOwner)
 
     def channel_data(self, data: bytes, ppid: int) -> None:
         now = self._now()
@@ -278,8 +287,8 @@ class SessionBase(Generic[Item, Action]):
                 self._perform(self._control(data, now))
                 self._pump()
             return
-        self._heard(now)
-        if not self._deaf:
+        self._data_received(now)
+        if not self._discarding:
             self._deliver(Data(data, ppid), len(data) + ENTRY_COST)
 
     def channel_writable(self) -> None:

@@ -1,7 +1,7 @@
-"""Sessions as byte streams: an asyncio.StreamReader and a writer for programs that know nothing of messages.
+"""Sessions as byte streams: an asyncio.StreamReader and a writer, for programs without message boundaries.
 
-A stream that goes on with another pool element has a gap where the first one failed: a protocol that cannot find its
-place again wants ``failover="error"``.
+After a failover the stream has a gap where the old element failed. A protocol that cannot resynchronise should open the
+session with ``failover="error"``.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from rserpool.client.session.items import Data
 from rserpool.client.session.session_base import SessionBase
 
 CHUNK: Final = 32 << 10
-"""Octets of the largest message that is made of a stream."""
+"""Octets of the largest message that the writer sends."""
 HIGH_WATER: Final = 64 << 10
-"""Octets written and not yet accepted by the session, beyond which drain() waits."""
+"""Octets written and not yet accepted by the session above which drain() waits."""
 LIMIT: Final = 64 << 10
-"""The StreamReader's limit: twice as much is read ahead."""
+"""The limit of the StreamReader; it buffers up to twice as much."""
 
 
 class _FlowControl:
-    """What a StreamReader takes for its transport: it stops the flow while nobody reads."""
+    """The transport of the StreamReader: it stops the feeding task while the reader's buffer is full."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -35,7 +35,7 @@ class _FlowControl:
 
 
 class SessionWriter:
-    """What asyncio.StreamWriter offers, on a session. Messages have at most 32 KiB and the PPID given."""
+    """The interface of asyncio.StreamWriter on a session. It sends messages of up to 32 KiB with the given PPID."""
 
     def __init__(self, session: SessionBase[Any, Any], ppid: int) -> None:
         self._session = session
@@ -46,22 +46,22 @@ class SessionWriter:
         self._error: SessionClosed | None = None
         self._room: asyncio.Future[None] | None = None
         self.feeder: asyncio.Task[None] | None = None
-        """What feeds the reader beside it: kept, because the loop keeps no task."""
+        """The task that feeds the reader; referenced here because the event loop holds tasks only weakly."""
         self._sender = asyncio.get_running_loop().create_task(self._send())
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Add octets to what is sent; drain() waits while they are many. Nothing after close()."""
+        """Queue octets to be sent; ignored after close(). Call drain() to wait for room."""
         if not self._closing and self._error is None:
             self._buffer += data
             self._change.set()
 
     def writelines(self, lines: Iterable[bytes]) -> None:
-        """As write(), for each."""
+        """Call write() for each."""
         for line in lines:
             self.write(line)
 
     async def drain(self) -> None:
-        """Wait until there is room. ConnectionResetError if the session has ended."""
+        """Wait until at most 64 KiB are queued. Raises ConnectionResetError if the session has ended."""
         while self._error is None and len(self._buffer) > HIGH_WATER:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
@@ -69,24 +69,24 @@ class SessionWriter:
             raise ConnectionResetError(str(self._error)) from self._error
 
     def can_write_eof(self) -> bool:
-        """A session is open in both directions or in none."""
+        """False: a session cannot be half closed."""
         return False
 
     def is_closing(self) -> bool:
-        """Whether close() was called, or the session has ended."""
+        """True after close(), or if the session has ended."""
         return self._closing or self._error is not None
 
     def close(self) -> None:
-        """Send the rest, and close the session."""
+        """Send the queued octets, then close the session."""
         self._closing = True
         self._change.set()
 
     async def wait_closed(self) -> None:
-        """Wait until close() has done its work."""
+        """Wait until the session is closed after close()."""
         await asyncio.shield(self._sender)
 
     def get_extra_info(self, name: str, default: object = None) -> object:
-        """``session`` is the session."""
+        """The session for ``session``, else ``default``."""
         return self._session if name == "session" else default
 
     async def _send(self) -> None:
@@ -112,13 +112,13 @@ class SessionWriter:
 
 
 def streams(session: SessionBase[Any, Any], *, ppid: int = 0) -> tuple[asyncio.StreamReader, SessionWriter]:
-    """A reader of the data that comes over a session, and a writer; nobody else may read it then.
+    """A reader of the session's data, and a writer. Do not receive from the session in another way.
 
-    The reader comes to its end with the session; SessionFailed, where that is how it ended, is what reading raises.
+    The reader reaches its end with the session. If the session failed, reading raises SessionFailed.
     """
     reader = asyncio.StreamReader(LIMIT)
-    valve = _FlowControl()
-    reader.set_transport(valve)  # type: ignore[arg-type]
+    flow = _FlowControl()
+    reader.set_transport(flow)  # type: ignore[arg-type]
     writer = SessionWriter(session, ppid)
 
     async def feed() -> None:
@@ -126,7 +126,7 @@ def streams(session: SessionBase[Any, Any], *, ppid: int = 0) -> tuple[asyncio.S
             async for item in session:
                 if isinstance(item, Data):
                     reader.feed_data(item)
-                    await valve.open.wait()
+                    await flow.open.wait()
             reader.feed_eof()
         except SessionClosed as error:
             reader.set_exception(error)

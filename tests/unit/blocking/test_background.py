@@ -116,7 +116,7 @@ def test_not_from_its_own_thread() -> None:
     async def inner() -> None:
         background().run(echo(1))
 
-    with pytest.raises(LocalProtocolError, match="own event loop"):
+    with pytest.raises(LocalProtocolError, match="thread of the event loop"):
         background().run(inner())
 
 
@@ -209,7 +209,7 @@ def test_a_child_has_a_loop_of_its_own() -> None:
     queue: multiprocessing.Queue[Any] = context.Queue()
     child = context.Process(target=_in_child, args=(parents, queue))
     child.start()
-    assert f"of process {os.getpid()}" in queue.get(timeout=LIMIT)
+    assert f"to process {os.getpid()}" in queue.get(timeout=LIMIT)
     assert queue.get(timeout=LIMIT) == child.pid
     child.join(LIMIT)
     assert child.exitcode == 0

@@ -299,7 +299,7 @@ def test_a_child_starts_afresh_and_leaves_its_parent_alone(home: Registrar) -> N
     ) as element:
         child = context.Process(target=in_child, args=(element, home.addresses[0], queue))
         child.start()
-        text = "this object is of process N, of which this one is a fork: make another"
+        text = "this object belongs to process N; make a new one after the fork"
         assert queue.get(timeout=PATIENCE) == [text] * 3
         assert queue.get(timeout=PATIENCE) is True
         assert queue.get(timeout=PATIENCE) is True

@@ -156,7 +156,7 @@ async def test_to_all_of_a_large_pool(world: World) -> None:
         await world.element(identifier, boxes)
     async with socket(world) as pool:
         assert len(await pool.send(b"x" * 1000, 0, Send.TO_ALL)) == 99
-        assert len(pool._lines) <= MAX_ASSOCIATIONS
+        assert len(pool._links) <= MAX_ASSOCIATIONS
         await eventually(lambda: len(boxes.got) == 99)
     assert not world.user.reports
 
