@@ -5,8 +5,6 @@ from ipaddress import IPv4Address
 from random import Random
 
 from bench.cases import Case, Subject
-from rserpool._fast.base.wheel import Wheel
-from rserpool._fast.handlespace.handlespace import Handlespace
 from rserpool.messages import (
     EndpointKeepAliveAck,
     HandleResolution,
@@ -18,6 +16,9 @@ from rserpool.messages import (
 )
 from rserpool.protocol.peer import Peer
 from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
+from rserpool.protocol.registrar.context import new_context
+from rserpool.protocol.registrar.elements import Elements
+from rserpool.protocol.registrar.enrp.peers import EnrpLink, PeerRegistrar
 from rserpool.settings.limits import Limits
 from rserpool.settings.registrar import Settings
 
@@ -58,14 +59,22 @@ def other_policy(identifier: int) -> bytes:
     return Registration(pool_handle=HANDLE, pool_element=element).encode()
 
 
+class Asap:
+    """A registrar's ASAP with one association, and a peer registrar to update."""
+
+    def __init__(self) -> None:
+        peer = Peer(addresses=(HOST,), port=17777, sctp=True)
+        self.context = new_context(Settings(identifier=OWN, limits=UNBOUNDED), Random(1), seed=1, now=0)
+        self.context.peers[7] = PeerRegistrar(7, (), 0, link=EnrpLink(2, peer, called=False))
+        self.registrar = AsapRegistrar(self.context, Elements(self.context))
+        self.registrar.associated(1, peer, 0)
+
+
 class Pipeline(Subject):
     """A pool of 1000 least-used elements over one association; messages go in as they come from a socket."""
 
     def __init__(self, *messages: bytes) -> None:
-        wheel = Wheel(0)
-        space = Handlespace(OWN, seed=1, wheel=wheel)
-        self.registrar = AsapRegistrar(Settings(identifier=OWN, limits=UNBOUNDED), space, wheel, Random(1))
-        self.registrar.associated(1, Peer(addresses=(HOST,), port=17777, sctp=True), 0)
+        self.registrar = Asap().registrar
         for identifier in range(1, ELEMENTS + 1):
             self.registrar.received(1, registration(identifier, identifier), 0)
         self.messages = messages
@@ -81,15 +90,14 @@ class Lane(Subject):
     their timers armed."""
 
     def __init__(self, messages: str, held: int, spare_elements: int = 1000) -> None:
-        wheel = Wheel(0)
-        self.space = Handlespace(OWN, seed=1, wheel=wheel)
-        self.registrar = AsapRegistrar(Settings(identifier=OWN, limits=UNBOUNDED), self.space, wheel, Random(1))
-        self.registrar.associated(1, Peer(addresses=(HOST,), port=17777, sctp=True), 0)
+        asap = Asap()
+        self.space, self.registrar = asap.context.handlespace, asap.registrar
         draw = Random(2)
         for identifier in range(1, held + 1):
             self.registrar.received(1, registration(identifier, draw.getrandbits(31)), 0)
-        self.lane = self.registrar.associations[1].lane
-        self.registrant = self.registrar.associations[1].registrant
+        association = asap.context.associations[1]
+        assert association.lane is not None
+        self.lane, self.registrant = association.lane, association.registrant
         spare = range(held + 1, held + spare_elements + 1)
         known = draw.choices(range(1, held + 1), k=spare_elements)
         self.added = spare if messages == "registration" else range(0)

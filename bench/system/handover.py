@@ -183,7 +183,7 @@ async def survive(port: int, peer: int) -> None:
         assert len(registrar.handlespace) == ELEMENTS, len(registrar.handlespace)
         print(json.dumps(clock.at | {"longest": clock.longest}), flush=True)
         clock.longest = 0.0
-        await until(lambda: "greeted" in clock.at and not registrar.asap.custody.unconfirmed)
+        await until(lambda: "greeted" in clock.at and not registrar.elements.ownership.unconfirmed)
         clock.at["answered"] = time.monotonic()
         assert registrar.handlespace.home_size(one.identifier) == ELEMENTS
         found = {"longest": clock.longest, "cpu": time.process_time() - clock.spent["won"]}

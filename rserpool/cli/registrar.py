@@ -75,7 +75,7 @@ async def serve(config: Config, outputs: Outputs) -> int:
     finally:
         instruments.stop()
         await server.stop()
-    counters = dict(server.registrar.counters)
+    counters = {name: count for name, count in server.registrar.counters.items() if count}
     if moderation is not None and moderation.rests:
         counters["rests"] = moderation.rests
     counted = ", ".join(f"{name} {count}" for name, count in sorted(counters.items()))

@@ -17,6 +17,7 @@ from rserpool.model.addresses import Address
 from rserpool.model.numbers import ASAP_PORT, ENRP_PORT
 from rserpool.protocol.actions import Abort, Note, Send
 from rserpool.protocol.registrar.actions import Action, Announce, AnnouncePresence, Connect, Protocol, Renumber, SendRow
+from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.registrar import Reachable, Registrar
 from rserpool.registrar.config import Config
 from rserpool.registrar.instruments.observers import MULTICAST, UNICAST, Channel, Observer
@@ -261,11 +262,11 @@ class Server:
         self._carry_out(self.registrar.unreachable(call.protocol, call.addresses, call.port, self._timer.now()))
 
     def _ignored(self, entry: AssociationEntry, ppid: int) -> None:
-        self.registrar.asap.counters["messages of another protocol"] += 1
+        self.registrar.counters.count(Count.OTHER_PROTOCOLS)
         log.debug("association %d: ignored a message with payload protocol identifier %d", entry.number, ppid)
 
     def _overflow(self, entry: AssociationEntry) -> None:
-        self.registrar.asap.counters["slow readers aborted"] += 1
+        self.registrar.counters.count(Count.SLOW_READERS_ABORTED)
 
     def _announcement(self, data: bytes, address: Address, port: int) -> None:
         self._observe_received(Channel.MULTICAST_ASAP, data)

@@ -162,7 +162,7 @@ class Attack:
         return b"Pool%d" % self.random.randrange(80), self.random.randint(1, 200)
 
     def registration(self, number: int, handle: bytes, identifier: int) -> Registration:
-        peer = self.registrar.asap.associations.get(number)
+        peer = self.registrar.context.associations.get(number)
         address = self.random.choice(peer.peer.addresses if peer else HOSTS)
         load = Policy(policy_type=PolicyType.LEAST_USED, values=(self.random.getrandbits(32),))
         turn = Policy(policy_type=PolicyType.ROUND_ROBIN, values=())
@@ -216,7 +216,7 @@ class Attack:
     def check(self) -> None:
         """Every bound and every record."""
         self.space._check()
-        associations = self.registrar.asap.associations.values()
+        associations = self.registrar.context.associations.values()
         assert len(associations) <= LIMITS.associations
         assert self.space.pool_count <= LIMITS.pools
         assert len(self.registrar.enrp.peers) <= LIMITS.peers
@@ -242,7 +242,7 @@ def run(count: int, seed: int) -> Counter[str]:
             raise AssertionError(f"seed {seed}, event {number}: {protocol} {octets[:200].hex()}") from error
     attack.check()
     growth.check()
-    return attack.outcomes + attack.registrar.counters
+    return attack.outcomes + Counter(attack.registrar.counters)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 import pytest
 
-from rserpool.protocol.registrar.asap import dispatch as asap
-from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
-from rserpool.protocol.registrar.association import Association
+from rserpool.protocol.registrar.asap.registrations import Registrations
 from tests.fuzz import registrar
 
 
@@ -37,15 +35,15 @@ def test_twenty_thousand_events(seed: int) -> None:
 
 
 def test_a_forgotten_bound_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AsapRegistrar, "_check_room", lambda *_: None)
+    monkeypatch.setattr(Registrations, "_check_room", lambda *_: None)
     with pytest.raises(AssertionError, match="seed 1, event"):
         registrar.run(40_000, 1)
 
 
 def test_an_error_of_ours_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(registrar: AsapRegistrar, peer: Association, message: object) -> None:
+    def broken(registrations: Registrations, *message: object) -> None:
         raise KeyError(message)
 
-    monkeypatch.setattr(asap, "HANDLERS", dict.fromkeys(asap.HANDLERS, broken))
+    monkeypatch.setattr(Registrations, "register", broken)
     with pytest.raises(AssertionError, match="seed 1, event"):
         registrar.run(1_000, 1)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rserpool import messages as m
+from rserpool._fast.lane.lane import Lane
 from rserpool.protocol.actions import Note
 from rserpool.protocol.peer import Peer
 from rserpool.protocol.registrar.actions import Action
@@ -79,7 +80,7 @@ def registrar(profile: str, *, lane: bool) -> Bench:
         peer = Peer(addresses=hosts, port=17777, sctp=True)
         assert not bench.asap.associated(number, peer, 0)
     if not lane:
-        bench.asap.custody.claims[b"disputed", 1] = (8, b"")
+        bench.elements.ownership.claims[b"disputed", 1] = (8, b"")
     return bench
 
 
@@ -94,8 +95,8 @@ def state(bench: Bench) -> object:
         for pool in space.pools()
         for view in pool
     }
-    guests = [known.registrant.elements for known in bench.asap.associations.values()]
-    return held, guests, bench.asap.counters, space.checksum(), bench.wheel.next_expiry(), len(bench.wheel)
+    registrants = [known.registrant.elements for known in bench.context.associations.values()]
+    return held, registrants, dict(bench.counters), space.checksum(), bench.wheel.next_expiry(), len(bench.wheel)
 
 
 @settings(max_examples=400)
@@ -105,6 +106,12 @@ def test_both_ways_agree(profile: str, played: list[tuple[int, m.AsapMessage]]) 
     for number, message in played:
         assert seen(fast.send(number, message)) == seen(readable.send(number, message))
     assert state(fast) == state(readable)
+
+
+def lane_of(bench: Bench) -> Lane:
+    lane = bench.context.associations[1].lane
+    assert lane is not None
+    return lane
 
 
 def test_the_lane_is_what_is_compared() -> None:
@@ -117,5 +124,5 @@ def test_the_lane_is_what_is_compared() -> None:
         policy=m.Policy(policy_type=m.PolicyType.ROUND_ROBIN, values=()),
     )
     request = m.Registration(pool_handle=b"Pool", pool_element=element).encode()
-    assert served.asap.associations[1].lane.answer(request, 0) is not None
-    assert registrar("rfc", lane=False).asap.associations[1].lane.answer(request, 0) is None
+    assert lane_of(served).answer(request, 0) is not None
+    assert lane_of(registrar("rfc", lane=False)).answer(request, 0) is None

@@ -188,7 +188,7 @@ class World:
         actions: list[Action] = [*self.scope.others, *self.scope.calls]
         for gathered in (*self.scope.sent.values(), self.scope.others, self.scope.calls):
             gathered.clear()
-        return held, sums, self.scope.counters, timers, sent, actions
+        return held, sums, dict(self.scope.counters), timers, sent, actions
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))

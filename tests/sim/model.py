@@ -77,7 +77,7 @@ class Model:
             for what, size, most in (
                 ("peers", len(node.registrar.enrp.peers), limits.peers),
                 ("pools", node.registrar.handlespace.pool_count, limits.pools),
-                ("associations", len(node.registrar.asap.associations), limits.associations),
+                ("associations", len(node.registrar.context.associations), limits.associations),
             ):
                 if size > most:
                     raise Violation(f"{node.name} holds {size} {what}, more than {most}")

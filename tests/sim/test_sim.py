@@ -18,7 +18,7 @@ from rserpool.protocol.client.element_table import TABLE, ElementEvent, ElementR
 from rserpool.protocol.client.events import ElementState
 from rserpool.protocol.client.hunt import Hunt
 from rserpool.protocol.client.user import User
-from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
+from rserpool.protocol.registrar.elements import Elements
 from rserpool.protocol.registrar.enrp.handle_tables import Tables
 from rserpool.protocol.registrar.enrp.handle_updates import Mirror
 from rserpool.protocol.registrar.enrp.takeover import Takeovers
@@ -189,7 +189,7 @@ BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
     "a registrar takes over without asking": (method(Takeovers, "_votes", lambda takeovers, identifier: False), CALM),
     "a registrar never takes over": (method(Takeovers, "_won", nothing), CALM),
     "a registrar keeps its elements, alive or dead": (
-        method(AsapRegistrar, "_remove", lambda asap, handle, identifier, **_: []),
+        method(Elements, "remove", lambda *_, **__: []),
         WILD,
     ),
     "an element never registers again after the loss of its home": (

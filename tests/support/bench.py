@@ -1,11 +1,9 @@
-"""A registrar's protocol object under test, and a hand on its clock."""
+"""A registrar's ASAP under test, with a clock that the test sets."""
 
 from dataclasses import replace
 from ipaddress import ip_address
 from random import Random
 
-from rserpool._fast.base.wheel import Wheel
-from rserpool._fast.handlespace.handlespace import Handlespace
 from rserpool.messages import (
     AsapMessage,
     HandleResolution,
@@ -22,6 +20,9 @@ from rserpool.protocol.actions import Send
 from rserpool.protocol.peer import Peer
 from rserpool.protocol.registrar.actions import Action
 from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
+from rserpool.protocol.registrar.context import new_context
+from rserpool.protocol.registrar.elements import Elements
+from rserpool.protocol.registrar.enrp.peers import EnrpLink, PeerRegistrar
 from rserpool.settings.limits import Limits
 from rserpool.settings.registrar import Settings
 
@@ -32,10 +33,11 @@ SECOND = 1_000_000
 ROUND_ROBIN = Policy(policy_type=PolicyType.ROUND_ROBIN, values=())
 SERVICE = SCTPTransport(port=7777, transport_use=0, addresses=(HOST,))
 POOL = b"EchoPool"
+PEER = Peer(addresses=(OTHER_HOST,), port=9901, sctp=True)
 
 
 class Bench:
-    """A registrar and a hand on its clock."""
+    """A registrar's ASAP with a peer registrar to update, and a clock that the test sets."""
 
     def __init__(self, **changes: object) -> None:
         limits = {name: value for name, value in changes.items() if name in Limits.__dataclass_fields__}
@@ -43,10 +45,13 @@ class Bench:
         rest |= {name: value for name, value in changes.items() if name not in limits}
         settings = Settings(identifier=OWN, limits=Limits(**limits), **rest)  # type: ignore[arg-type]
         self.now = 0
-        wheel = Wheel(0)
-        self.space = Handlespace(OWN, seed=1, wheel=wheel)
-        self.asap = AsapRegistrar(settings, self.space, wheel, Random(1))
-        self.wheel = wheel
+        self.context = new_context(settings, Random(1), seed=1, now=0)
+        self.context.peers[7] = PeerRegistrar(7, (), 0, link=EnrpLink(99, PEER, called=False))
+        self.space = self.context.handlespace
+        self.wheel = self.context.wheel
+        self.counters = self.context.counters
+        self.elements = Elements(self.context)
+        self.asap = AsapRegistrar(self.context, self.elements)
         self.associations = 0
 
     def associate(self, host: object = HOST, *, sctp: bool = True, rtt: float | None = None) -> int:
@@ -75,7 +80,7 @@ class Bench:
         while (due := self.wheel.next_expiry()) is not None and due <= end:
             self.now = max(due, self.now)
             for entry in self.space.expire(self.now):
-                actions += self.asap.due(*entry, self.now) if isinstance(entry, tuple) else entry(self.now)
+                actions += self.asap.expired(*entry, self.now) if isinstance(entry, tuple) else entry(self.now)
         self.now = end
         return actions
 

@@ -20,6 +20,7 @@ from rserpool.messages import (
     decode,
 )
 from rserpool.protocol.actions import Send
+from rserpool.protocol.counters import Counters
 from rserpool.protocol.peer import Peer
 from rserpool.protocol.registrar.actions import Action, Connect, Protocol, SendRow
 from rserpool.protocol.registrar.registrar import Reachable, Registrar
@@ -74,7 +75,7 @@ class Scope:
         self.take(self.registrar.start(0, here, replace(here, port=9901)))
 
     @property
-    def counters(self) -> dict[str, int]:
+    def counters(self) -> Counters:
         return self.registrar.counters
 
     def take(self, actions: list[Action]) -> None:

@@ -1,20 +1,20 @@
-"""What a registrar remembers of one association or connection, as long as it lasts."""
+"""Records what a registrar knows of one ASAP association or connection while it lasts."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rserpool._fast.base.bucket import Bucket
-from rserpool._fast.lane.lane import Lane
+from rserpool._fast.lane.lane import Lane, LaneContext
 from rserpool._fast.lane.registration import Registrant
 from rserpool.messages import SCTPTransport, TCPTransport
 from rserpool.model.addresses import Address, plain, usable
 from rserpool.protocol.peer import Peer
+from rserpool.protocol.registrar.ownership import ElementName
 from rserpool.settings.registrar import Settings
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Association:
-    """One association: its peer, its rates and what hangs on it."""
+    """One association, with the rates of its requests."""
 
     number: int
     peer: Peer
@@ -23,30 +23,28 @@ class Association:
     reports: Bucket
     errors: Bucket
     registrant: Registrant
-    lane: Lane
+    lane: Lane | None
+    """The fast lane, or None if access is restricted."""
     hosts: frozenset[Address]
     reachable: tuple[Address, ...]
-    """The peer's addresses that reach as far as the address scope."""
+    """The peer's addresses within the address scope."""
     subscriptions: set[bytes]
-    reported: dict[tuple[bytes, int], Bucket] = field(default_factory=dict)
+    """Pool handles."""
+    reported: dict[ElementName, Bucket] = field(default_factory=dict)
+    """Rates of the reports that count, by reported element."""
 
 
-def association(
-    number: int,
-    peer: Peer,
-    settings: Settings,
-    now: int,
-    lane: Callable[[Registrant, Bucket, Bucket, set[bytes]], Lane],
-) -> Association:
-    """A new association whose buckets are full. ``lane`` makes its fast lane, given the registrant, the buckets of
-    registrations and of resolutions, and the subscriptions."""
+def new_association(number: int, peer: Peer, settings: Settings, now: int, lanes: LaneContext | None) -> Association:
+    """Make the record of a new association, with full buckets, and with a fast lane unless ``lanes`` is None."""
     limits = settings.limits
     registrations = Bucket(limits.registration_rate, limits.registration_burst, now)
     resolutions = Bucket(limits.resolution_rate, limits.resolution_burst, now)
     subscriptions: set[bytes] = set()
-    hosts = frozenset(map(plain, peer.addresses))
     reachable = usable(peer.addresses, settings.address_scope)[: limits.addresses_per_transport]
     registrant = registrant_at(peer, reachable)
+    lane = None
+    if lanes is not None:
+        lane = Lane(lanes, number, registrant, registrations, resolutions, subscriptions)
     return Association(
         number=number,
         peer=peer,
@@ -55,16 +53,16 @@ def association(
         reports=Bucket(limits.report_rate, limits.report_rate, now),
         errors=Bucket(limits.errors_per_second, limits.errors_burst, now),
         registrant=registrant,
-        lane=lane(registrant, registrations, resolutions, subscriptions),
+        lane=lane,
         subscriptions=subscriptions,
-        hosts=hosts,
+        hosts=frozenset(map(plain, peer.addresses)),
         reachable=reachable,
     )
 
 
 def registrant_at(peer: Peer, reachable: tuple[Address, ...]) -> Registrant:
-    """Who may register elements over the association: over SCTP, where an address reaches far enough (RFC 5352 2.1,
-    2.2.1)."""
+    """The addresses that elements may register over the association. None of them if it is not SCTP, or if no address
+    is within the scope (RFC 5352 2.1, 2.2.1)."""
     if not peer.sctp or not reachable:
         return Registrant(b"", b"")
     asap = SCTPTransport(port=peer.port, transport_use=0, addresses=reachable)

@@ -1,19 +1,18 @@
 """A whole registrar without input and output: ASAP and ENRP over one handlespace and one wheel."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rserpool._fast.base.wheel import Wheel
-from rserpool._fast.handlespace.handlespace import Handlespace
 from rserpool._fast.lane.lane import Lane
-from rserpool.errors import RemoteProtocolError
-from rserpool.messages import ServerAnnounce, decode
 from rserpool.model.addresses import Address, usable
+from rserpool.protocol.counters import Counters
 from rserpool.protocol.peer import Peer
 from rserpool.protocol.randomness import Randomness
+from rserpool.protocol.registrar.access import UNRESTRICTED, Access
 from rserpool.protocol.registrar.actions import Action, Protocol, Update
 from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
+from rserpool.protocol.registrar.context import new_context
+from rserpool.protocol.registrar.elements import Elements
 from rserpool.protocol.registrar.enrp.dispatch import EnrpRegistrar, Place
 from rserpool.protocol.registrar.slices import DEFAULT_SLICES, Slices
 from rserpool.settings.registrar import Settings
@@ -41,20 +40,21 @@ class Registrar:
         now: int,
         static_peers: Iterable[Place] = (),
         slices: Slices = DEFAULT_SLICES,
+        access: Access = UNRESTRICTED,
     ) -> None:
         self.settings = settings
-        self.wheel = Wheel(now)
-        self.handlespace = Handlespace(settings.identifier, seed=seed, wheel=self.wheel)
-        self.asap = AsapRegistrar(settings, self.handlespace, self.wheel, randomness, slices)
-        self.enrp = EnrpRegistrar(
-            settings, self.handlespace, self.wheel, randomness, self.asap, tuple(static_peers), slices
-        )
+        self.context = new_context(settings, randomness, seed=seed, now=now, slices=slices, access=access)
+        self.wheel = self.context.wheel
+        self.handlespace = self.context.handlespace
+        self.elements = Elements(self.context)
+        self.asap = AsapRegistrar(self.context, self.elements)
+        self.enrp = EnrpRegistrar(self.context, self.elements, tuple(static_peers))
         self._protocols: dict[int, Protocol] = {}
 
     @property
-    def counters(self) -> Counter[str]:
-        """What has happened so far, ASAP's and ENRP's together."""
-        return self.asap.counters + self.enrp.counters
+    def counters(self) -> Counters:
+        """The counts of everything that has happened so far."""
+        return self.context.counters
 
     def start(self, now: int, asap: Reachable | None, enrp: Reachable | None) -> list[Action]:
         """Begin to announce ASAP, where it is given, and to meet peers, where ENRP is."""
@@ -62,7 +62,7 @@ class Registrar:
         scope = self.settings.address_scope
         if asap is not None:
             tcp = usable(asap.tcp, scope)
-            actions += self.asap.start(now, usable(asap.sctp, scope), asap.port, tcp, asap.port)
+            actions += self.asap.announcing.start(now, usable(asap.sctp, scope), asap.port, tcp, asap.port)
         if enrp is not None:
             self.enrp.start(now, enrp.sctp, enrp.port)
         return self._complete(actions)
@@ -84,12 +84,12 @@ class Registrar:
 
     def lane(self, number: int) -> Lane | None:
         """The fast lane of an ASAP association, for whoever carries its octets: ``renewed`` is due after a renewal."""
-        known = self.asap.associations.get(number)
-        return known.lane if known is not None else None
+        association = self.context.associations.get(number)
+        return association.lane if association is not None else None
 
     def renewed(self, now: int) -> list[Action]:
         """Lanes have renewed elements; nothing of it has been told yet."""
-        return self._complete(self.asap.renewed(now))
+        return self._complete(self.elements.updates.renewed(now))
 
     def lost(self, number: int, now: int) -> list[Action]:
         """An association ended."""
@@ -103,20 +103,11 @@ class Registrar:
         if protocol is Protocol.ENRP:
             self.enrp.unreachable((addresses, port), now)
             return self._complete([])
-        return self._complete(self.asap.unreachable(addresses, port, now))
+        return self._complete(self.elements.unreachable(addresses, port, now))
 
     def announcement_heard(self, data: bytes, now: int) -> None:
         """A datagram came to the groups where registrars announce themselves to elements and users."""
-        if not self.asap.announcing.within_rate(now):
-            self.asap.counters["announcements over the rate"] += 1
-            return
-        try:
-            message = decode(data, "asap")
-        except RemoteProtocolError:
-            self.asap.counters["malformed announcements"] += 1
-            return
-        if isinstance(message, ServerAnnounce):
-            self.asap.announcing.heard(message.server_identifier, now)
+        self.asap.announcing.received(data, now)
 
     def presence_heard(self, data: bytes, address: Address, port: int, now: int) -> list[Action]:
         """A datagram came to the groups where registrars find one another."""
@@ -130,7 +121,7 @@ class Registrar:
         for due in self.handlespace.expire(now):
             if isinstance(due, tuple):
                 which, handle, identifier = due
-                actions += self._complete(self.asap.due(which, handle, identifier, now))
+                actions += self._complete(self.asap.expired(which, handle, identifier, now))
             else:
                 actions += self._complete(due(now))
         return actions
@@ -138,7 +129,7 @@ class Registrar:
     def _complete(self, actions: list[Action]) -> list[Action]:
         """The actions with ENRP's own, and with each update told to the peers in its place. The handlespace learns
         whether lanes are to tell of renewals at all."""
-        self.handlespace.record_renewals = bool(self.enrp.peers or self.asap.subscriptions.watchers)
+        self.elements.updates.refresh()
         told = self.enrp.drain()
         for action in actions:
             if isinstance(action, Update):

@@ -55,7 +55,7 @@ async def test_watching_a_pool_over_a_change_of_registrar(world: World) -> None:
             assert identifiers(await anext(watching)) == [1]
             async with world.element(identifier=2, settings=FAST):
                 assert identifiers(await anext(watching)) == [1, 2]
-                assert first.registrar.asap.counters["handle resolutions"] < 10, "they are told, and do not ask"
+                assert first.registrar.counters["handle resolutions"] < 10, "they are told, and do not ask"
             assert identifiers(await anext(watching)) == [1]
         assert await anext(watching) == ()
         await first.stop()
@@ -77,7 +77,7 @@ async def test_two_watch_one_pool(world: World) -> None:
             while identifiers(await anext(other)) != [1, 2]:
                 pass
         await other.aclose()
-        await eventually(lambda: not any(a.subscriptions for a in server.registrar.asap.associations.values()))
+        await eventually(lambda: not any(a.subscriptions for a in server.registrar.context.associations.values()))
     await server.stop()
 
 

@@ -1,48 +1,75 @@
-"""When the registrar announces itself, and to whom it gives way (RFC 5352 3.6)."""
+"""Announces the registrar by multicast, and makes room for other registrars' announcements (RFC 5352 3.6)."""
 
 from rserpool._fast.base.bucket import Bucket
-from rserpool.messages import SCTPTransport, ServerAnnounce, TCPTransport
+from rserpool.errors import RemoteProtocolError
+from rserpool.messages import SCTPTransport, ServerAnnounce, TCPTransport, decode
 from rserpool.model.addresses import Address
 from rserpool.model.numbers import MICROSECONDS
-from rserpool.settings.registrar import Settings
+from rserpool.protocol.registrar.actions import Action, Announce
+from rserpool.protocol.registrar.context import RegistrarContext
+from rserpool.protocol.registrar.counter_names import Count
 
 JITTER = 0.125
+"""The largest relative deviation of the period, if the profile keeps it constant."""
 
 
 class Announcing:
-    """The announcement and its period: (N + 1) * T6 beside N other registrars that were heard within T7, or T6 where
-    the profile keeps it."""
+    """The announcement and its period: (N + 1) * T6 with N other registrars heard within T7, or T6 if the profile keeps
+    it constant."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, context: RegistrarContext) -> None:
+        self._context = context
+        self._announcement = b""
         self._heard: dict[int, int] = {}
-        self._rate = Bucket(settings.limits.announcement_rate, settings.limits.announcement_rate, 0)
+        """Times of the last announcements, by server identifier."""
+        rate = context.settings.limits.announcement_rate
+        self._rate = Bucket(rate, rate, 0)
 
-    def message(self, sctp: tuple[Address, ...], sctp_port: int, tcp: tuple[Address, ...], tcp_port: int) -> bytes:
-        """The announcement with all ASAP transports: TCP first, SCTP last (the only order that rsplib reads)."""
+    def start(
+        self, now: int, sctp: tuple[Address, ...], sctp_port: int, tcp: tuple[Address, ...], tcp_port: int
+    ) -> list[Action]:
+        """Begin to announce the registrar at these addresses."""
         transports: list[TCPTransport | SCTPTransport] = [
             TCPTransport(port=tcp_port, address=address) for address in tcp
         ]
         if sctp:
+            # Last, because rsplib reads transports in this order only.
             transports.append(SCTPTransport(port=sctp_port, transport_use=0, addresses=sctp))
-        return ServerAnnounce(server_identifier=self._settings.identifier, transports=tuple(transports)).encode()
+        self._announcement = ServerAnnounce(
+            server_identifier=self._context.identifier, transports=tuple(transports)
+        ).encode()
+        return self._announce(now)
 
-    def within_rate(self, now: int) -> bool:
-        """Whether one more announcement is worth a look."""
-        return self._rate.take(now)
+    def _announce(self, now: int) -> list[Action]:
+        self._context.wheel.insert(now + self._period(now), self._announce)
+        return [Announce(self._announcement)]
 
-    def heard(self, server_identifier: int, now: int) -> None:
-        """Another registrar announced itself."""
-        if server_identifier in (0, self._settings.identifier):
+    def received(self, data: bytes, now: int) -> None:
+        """A datagram arrived at the groups in which registrars announce themselves."""
+        if not self._rate.take(now):
+            self._context.counters.count(Count.ANNOUNCEMENTS_OVER_RATE)
             return
-        if server_identifier in self._heard or len(self._heard) < self._settings.limits.announcements:
+        try:
+            message = decode(data, "asap")
+        except RemoteProtocolError:
+            self._context.counters.count(Count.MALFORMED_ANNOUNCEMENTS)
+            return
+        if isinstance(message, ServerAnnounce):
+            self._count(message.server_identifier, now)
+
+    def _count(self, server_identifier: int, now: int) -> None:
+        if server_identifier in (0, self._context.identifier):
+            return
+        if server_identifier in self._heard or len(self._heard) < self._context.settings.limits.announcements:
             self._heard[server_identifier] = now
 
-    def period(self, now: int, draw: float) -> int:
-        """Microseconds until the next announcement; ``draw`` is a random number from 0 up to 1."""
-        interval = self._settings.announce_interval * MICROSECONDS
-        if self._settings.profile.announce_per_peer:
-            oldest = now - int(self._settings.announce_timeout * MICROSECONDS)
+    def _period(self, now: int) -> int:
+        """Microseconds until the next announcement."""
+        settings = self._context.settings
+        draw = self._context.randomness.random()
+        interval = settings.announce_interval * MICROSECONDS
+        if settings.profile.announce_per_peer:
+            oldest = now - int(settings.announce_timeout * MICROSECONDS)
             self._heard = {server: when for server, when in self._heard.items() if when >= oldest}
             return round(interval * (len(self._heard) + 1))
         return round(interval * (1 + JITTER * (2 * draw - 1)))

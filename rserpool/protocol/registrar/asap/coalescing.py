@@ -1,4 +1,4 @@
-"""Re-registrations that peers need not hear of one by one: of each element at most one update per window is told."""
+"""Limits updates on re-registrations to one per pool element and window."""
 
 from collections import deque
 from collections.abc import Callable
@@ -6,93 +6,93 @@ from dataclasses import dataclass
 
 from rserpool._fast.base.wheel import Wheel
 from rserpool.protocol.registrar.actions import Action
+from rserpool.protocol.registrar.ownership import ElementName
 
-Name = tuple[bytes, int]
-"""Pool handle and PE identifier."""
-TOLD_AT_ONCE = 100
-"""Elements whose windows are looked at in one go: less than 2 ms, with some peers."""
-GATHERED = 5_000
-"""Microseconds by which the end of a window may come late, so that one timer ends many."""
+CLOSED_AT_ONCE = 100
+"""Windows that one timer closes: under 2 ms, with some peers."""
+LATENESS = 5_000
+"""Microseconds by which a window may close late, so that one timer closes many."""
 
 
 @dataclass(slots=True, eq=False)
 class Window:
-    """An update has been told, or is due at the end of this."""
+    """The time after an update on an element, in which its re-registrations wait."""
 
-    name: Name
+    name: ElementName
     end: int
-    again: bool = False
-    """Whether the element has re-registered since."""
+    pending: bool = False
+    """True if the element has re-registered since the update."""
 
 
 class Coalescing:
-    """The windows that are open, in the order of their ends. Nothing but names is kept: at the end of a window peers
-    are told of the element as it is then."""
+    """The open windows, in the order of their ends. Only names are kept: the update at the end of a window shows the
+    element as it is then."""
 
-    def __init__(self, wheel: Wheel, window: float, tell: Callable[[Name], list[Action]]) -> None:
-        """``window`` in microseconds; 0 for none."""
+    def __init__(self, wheel: Wheel, window: float, update: Callable[[ElementName], list[Action]]) -> None:
+        """``window`` is in microseconds, 0 for none; ``update`` makes the update on an element."""
         self._wheel = wheel
         self._length = round(window)
-        self._tell = tell
-        self._open: dict[Name, Window] = {}
+        self._update = update
+        self._open: dict[ElementName, Window] = {}
         self._order: deque[Window] = deque()
         self._armed = False
 
     def __len__(self) -> int:
-        """Windows and remains of windows that are kept."""
+        """Open windows, including forgotten ones not yet dropped."""
         return len(self._order)
 
-    def waits(self, name: Name, now: int) -> bool:
-        """An element of ours has re-registered: whether the update waits for the end of a window. If not, one opens."""
+    def waits(self, name: ElementName, now: int) -> bool:
+        """An element of ours has re-registered. True if its update waits for the end of an open window; otherwise a
+        window opens."""
         if not self._length:
             return False
-        while self._order and self._over(self._order[0], now):
+        while self._order and self._idle(self._order[0], now):
             self._drop(self._order.popleft())
         window = self._open.get(name)
         if window is None:
             self._begin(name, now)
             return False
-        if not window.again:
-            window.again = True
-            self._arm(window.end + GATHERED)
+        if not window.pending:
+            window.pending = True
+            self._arm(window.end + LATENESS)
         return True
 
-    def forget(self, name: Name) -> None:
-        """The element has gone, or has another home: nothing is pending, and its next update is told at once."""
+    def forget(self, name: ElementName) -> None:
+        """The element was removed or has another home: drop its pending update, and send its next one at once."""
         window = self._open.pop(name, None)
         if window is not None:
-            window.again = False
+            window.pending = False
 
-    def _begin(self, name: Name, now: int) -> None:
+    def _begin(self, name: ElementName, now: int) -> None:
         window = self._open[name] = Window(name, now + self._length)
         self._order.append(window)
 
-    def _over(self, window: Window, now: int) -> bool:
-        """Whether nothing is due at the end of this window, or it was forgotten."""
-        return not window.again and (window.end <= now or self._open.get(window.name) is not window)
+    def _idle(self, window: Window, now: int) -> bool:
+        """True if the window has ended, or was forgotten, without a pending update."""
+        return not window.pending and (window.end <= now or self._open.get(window.name) is not window)
 
     def _drop(self, window: Window) -> None:
         if self._open.get(window.name) is window:
             del self._open[window.name]
 
     def _arm(self, when: int) -> None:
-        """One timer for all windows."""
+        """Arm the one timer for all windows."""
         if not self._armed:
             self._armed = True
-            self._wheel.insert(when, self._due)
+            self._wheel.insert(when, self._close_ended)
 
-    def _due(self, now: int) -> list[Action]:
-        """Windows have ended: those in which something came again are told of, and begin anew."""
+    def _close_ended(self, now: int) -> list[Action]:
+        """Close windows that have ended. A pending update is returned, and opens the next window."""
         self._armed = False
         actions: list[Action] = []
-        for _ in range(TOLD_AT_ONCE):
-            if not self._order or (self._order[0].end > now and not self._over(self._order[0], now)):
+        for _ in range(CLOSED_AT_ONCE):
+            if not self._order or (self._order[0].end > now and not self._idle(self._order[0], now)):
                 break
             window = self._order.popleft()
             self._drop(window)
-            if window.again:
+            if window.pending:
                 self._begin(window.name, now)
-                actions += self._tell(window.name)
+                actions += self._update(window.name)
         if self._order:
-            self._arm(max(now + 1, self._order[0].end + GATHERED))
+            self._arm(max(now + 1, self._order[0].end + LATENESS))
         return actions

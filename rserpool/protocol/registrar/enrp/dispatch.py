@@ -4,13 +4,11 @@ Rules that no table shows: a sender's identifier sticks to its association; what
 home that peer is; a message that is wrong changes nothing, and is counted, noted and, where the RFC says so, answered.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
 from rserpool._fast.base.bucket import Bucket
-from rserpool._fast.base.wheel import Entry, Wheel
-from rserpool._fast.handlespace.handlespace import Handlespace
+from rserpool._fast.base.wheel import Entry
 from rserpool._fast.lane.merge import ordinary_table
 from rserpool.errors import Cause, RemoteProtocolError
 from rserpool.messages import (
@@ -34,17 +32,16 @@ from rserpool.model.addresses import Address, usable
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Abort, Level, Note, Send
 from rserpool.protocol.peer import Peer
-from rserpool.protocol.randomness import Randomness
 from rserpool.protocol.registrar.actions import Action, AnnouncePresence, Connect, Protocol, Renumber
 from rserpool.protocol.registrar.asap.answers import because
-from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
+from rserpool.protocol.registrar.context import RegistrarContext
+from rserpool.protocol.registrar.counter_names import Count
+from rserpool.protocol.registrar.elements import Elements
 from rserpool.protocol.registrar.enrp.handle_tables import Tables
 from rserpool.protocol.registrar.enrp.handle_updates import Mirror
 from rserpool.protocol.registrar.enrp.mentor import Startup
 from rserpool.protocol.registrar.enrp.peers import LET_BE, TABLE, EnrpLink, Event, PeerRegistrar, State
 from rserpool.protocol.registrar.enrp.takeover import Takeovers
-from rserpool.protocol.registrar.slices import Slices
-from rserpool.settings.registrar import Settings
 
 EVERYBODY = 0
 EMPTY_TABLE = b"\x00\x0c"
@@ -64,30 +61,21 @@ Place = tuple[tuple[Address, ...], int]
 class EnrpRegistrar:
     """One registrar among its peers. Actions gather in ``out`` and are taken by ``drain``."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        handlespace: Handlespace,
-        wheel: Wheel,
-        randomness: Randomness,
-        asap: AsapRegistrar,
-        static_peers: tuple[Place, ...],
-        slices: Slices,
-    ) -> None:
+    def __init__(self, context: RegistrarContext, elements: Elements, static_peers: tuple[Place, ...]) -> None:
+        settings = context.settings
         self.settings = settings
-        self.handlespace = handlespace
-        self.randomness = randomness
-        self.asap = asap
-        self.counters: Counter[str] = Counter()
-        self.peers: dict[int, PeerRegistrar] = {}
+        self.handlespace = context.handlespace
+        self.randomness = context.randomness
+        self.elements = elements
+        self.counters = context.counters
+        self.peers = context.peers
         self.links: dict[int, EnrpLink] = {}
         self.static_peers = static_peers
-        self.slices = slices
+        self.slices = context.slices
         self.now = 0
         self.place: Place = ((), 0)
         self.startup = Startup(self)
         self.mirror = Mirror(self)
-        asap.mirrored = self.mirror.listened_to
         self.tables = Tables(self)
         self.takeovers = Takeovers(self)
         self.out: list[Action] = []
@@ -100,7 +88,7 @@ class EnrpRegistrar:
             "consent": self.takeovers.consent,
             "arbitrate": self.takeovers.arbitrate,
         }
-        self._wheel = wheel
+        self._wheel = context.wheel
         self._calling: dict[Place, Entry] = {}
         self._beats = 0
         self._orphans: dict[int, int] = {}
@@ -308,10 +296,10 @@ class EnrpRegistrar:
         """Whether the message is from whom its association belongs to, and for us; the first one tells whose it is."""
         sender = message.sender_identifier
         if message.receiver_identifier not in (EVERYBODY, self.identifier):
-            self.counters["messages for another registrar"] += 1
+            self.counters.count(Count.MISDIRECTED)
             return False
         if sender in (0, self.identifier):
-            self.counters["forged or duplicate identifiers"] += 1
+            self.counters.count(Count.DUPLICATE_IDENTIFIERS)
             text = f"{link.other} uses server identifier 0x{sender:08x}, which is nobody's or ours"
             self.note(Level.ERROR, f"{link.other} identifier", text)
             if sender and self._yields(link.other.addresses):
@@ -323,7 +311,7 @@ class EnrpRegistrar:
             link.peer.link = link.peer.link or link
             return True
         if link.peer is not None:
-            self.counters["changed identifiers"] += 1
+            self.counters.count(Count.CHANGED_IDENTIFIERS)
             text = f"{link.other} changed from {link.peer} to 0x{sender:08x}: aborted"
             self.note(Level.WARNING, f"{link.other} identifier", text)
             self.out.append(Abort(link.number))
@@ -343,7 +331,7 @@ class EnrpRegistrar:
         peer = self.peers.get(sender)
         if peer is None:
             if len(self.peers) >= self.settings.limits.peers:
-                self.counters["peers refused"] += 1
+                self.counters.count(Count.PEERS_REFUSED)
                 self.note(Level.WARNING, "peers", f"too many peer registrars: {link.other} is ignored")
                 return False
             peer = self.peers[sender] = PeerRegistrar(sender, link.other.addresses, link.other.port)
@@ -351,7 +339,7 @@ class EnrpRegistrar:
             if not link.called:
                 self.send(link, self.presence(sender, reply_required=True))
         elif peer.link is not None and not set(peer.link.other.addresses) & set(link.other.addresses):
-            self.counters["forged or duplicate identifiers"] += 1
+            self.counters.count(Count.DUPLICATE_IDENTIFIERS)
             self.note(Level.ERROR, f"{link.other} identifier", f"{link.other} says it is {peer}, which is elsewhere")
             if tells_twins:
                 self._send_list(link, sender)
@@ -362,7 +350,7 @@ class EnrpRegistrar:
         return True
 
     def _malformed(self, link: EnrpLink, error: RemoteProtocolError) -> None:
-        self.counters["malformed messages"] += 1
+        self.counters.count(Count.MALFORMED)
         self.note(Level.WARNING, f"{link.other} malformed", f"{link.other} sent a message that is wrong: {error}")
         if error.report:
             self._report(link, (because(error.cause, error.information),))
@@ -370,7 +358,7 @@ class EnrpRegistrar:
     def _report(self, link: EnrpLink, causes: tuple[ErrorCause, ...]) -> None:
         """An ENRP_ERROR, unless there have been as many as there may."""
         if not self._errors.take(self.now):
-            self.counters["errors not sent"] += 1
+            self.counters.count(Count.ERRORS_NOT_SENT)
             return
         receiver = link.peer.identifier if link.peer is not None else EVERYBODY
         self.send(
@@ -380,7 +368,7 @@ class EnrpRegistrar:
 
     def _error(self, link: EnrpLink, message: EnrpError) -> None:
         """Counted and noted; nothing is done because of an error, and nobody becomes a peer by one."""
-        self.counters["errors received"] += 1
+        self.counters.count(Count.ERRORS_RECEIVED)
         self.note(Level.INFO, f"{link.other} error", f"{link.other} reports {message.operation_error}")
 
     # Peers
@@ -435,7 +423,7 @@ class EnrpRegistrar:
         information = message.server_information
         if information is not None:
             if information.server_identifier != peer.identifier:
-                self.counters["malformed messages"] += 1
+                self.counters.count(Count.MALFORMED)
                 self.note(Level.WARNING, f"{link.other} malformed", f"{link.other} informs of another registrar")
                 return
             own = tuple(
@@ -456,7 +444,7 @@ class EnrpRegistrar:
         try:
             message = decode(data, "enrp")
         except RemoteProtocolError:
-            self.counters["malformed announcements"] += 1
+            self.counters.count(Count.MALFORMED_ANNOUNCEMENTS)
             return
         if not isinstance(message, Presence) or message.sender_identifier == 0:
             return
@@ -505,7 +493,7 @@ class EnrpRegistrar:
             link.listing = False
             self.meet(message.servers)
         else:
-            self.counters["unasked responses"] += 1
+            self.counters.count(Count.UNEXPECTED_RESPONSES)
 
     def meet(self, servers: tuple[ServerInformation, ...]) -> None:
         """Call the registrars of a list that are not known yet, a twin that has our identifier elsewhere among them."""

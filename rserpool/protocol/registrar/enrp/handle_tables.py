@@ -8,6 +8,7 @@ from rserpool._fast.base.wheel import Entry
 from rserpool.messages import HandleTableRequest, HandleTableResponse, PoolElement
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Level, Send
+from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.enrp.peers import EnrpLink, PeerRegistrar, Upload
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Tables:
     def requested(self, link: EnrpLink, message: HandleTableRequest) -> None:
         """A peer asks for our table, or for its next part; refused while we are starting ourselves."""
         enrp = self._enrp
-        enrp.counters["handle table requests"] += 1
+        enrp.counters.count(Count.TABLE_REQUESTS)
         if not enrp.startup.over:
             self._answer(link, b"", reject=True)
             return
@@ -104,7 +105,7 @@ class Tables:
             enrp.note(Level.WARNING, f"{peer} checksum", text)
         pause = min(FIRST_PAUSE * 2 ** min(peer.mismatches - 1, 30), enrp.settings.limits.resynchronisation_pause)
         peer.next_download = enrp.now + round(pause * MICROSECONDS)
-        enrp.counters["synchronisations"] += 1
+        enrp.counters.count(Count.SYNCHRONISATIONS)
         download = self._downloads[peer.identifier] = Download()
         self._mark(peer, download, None)
 
@@ -136,7 +137,7 @@ class Tables:
         download = self._downloads.get(peer.identifier)
         mentor = enrp.startup.is_mentor(link)
         if not mentor and (download is None or not download.asked):
-            enrp.counters["unasked responses"] += 1
+            enrp.counters.count(Count.UNEXPECTED_RESPONSES)
             return
         if not message.reject:
             self._merge(peer, message, entries, everything=mentor)
@@ -168,7 +169,7 @@ class Tables:
         enrp = self._enrp
         home = element.home_identifier
         if home != peer.identifier and not (everything and home not in (0, enrp.identifier)):
-            enrp.counters["table entries of others' elements"] += 1
+            enrp.counters.count(Count.FOREIGN_ENTRIES)
         elif home == peer.identifier or not self._told(handle, element):
             enrp.mirror.store(peer, handle, element)
 
@@ -183,14 +184,14 @@ class Tables:
         enrp = self._enrp
         gone, position = enrp.handlespace.sweep_marked(peer.identifier, position, enrp.slices.audited)
         for handle, _ in gone:
-            enrp.asap.changed(handle, enrp.now)
+            enrp.elements.pool_changed(handle, enrp.now)
         download.gone += len(gone)
         if position is not None:
             download.timer = enrp.arm(enrp.slices.pause, partial(self._sweep, peer, download, position))
             return
         del self._downloads[peer.identifier]
         if download.gone >= ALARM and download.gone > enrp.handlespace.home_size(peer.identifier):
-            enrp.counters["downloads that lost most elements"] += 1
+            enrp.counters.count(Count.TABLES_SHRUNK)
             text = f"{peer} names no longer {download.gone} of its elements, more than remain: they are removed"
             enrp.note(Level.ERROR, f"{peer} sweep", text)
 

@@ -9,6 +9,7 @@ from rserpool.messages import HandleUpdate, PoolElement
 from rserpool.protocol.actions import Level, Send
 from rserpool.protocol.registrar.actions import Update
 from rserpool.protocol.registrar.asap.acceptance import INFINITE_LIFE, Refusal, check_policy
+from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.enrp.peers import EnrpLink, Event, PeerRegistrar, State
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class Mirror:
             handle_octets=min(enrp.settings.profile.max_pool_handle, limits.pool_handle_octets),
             pools=limits.pools,
             elements_per_home=limits.elements_per_peer,
-            watchers=enrp.asap.subscriptions.watchers,
-            changed=lambda handle: enrp.asap.changed(handle, enrp.now),
+            watchers=enrp.elements.subscribed_pools,
+            changed=lambda handle: enrp.elements.pool_changed(handle, enrp.now),
         )
 
     def listened_to(self) -> bool:
@@ -44,7 +45,7 @@ class Mirror:
         enrp = self._enrp
         if not self.listened_to():
             return
-        enrp.counters["handle updates sent"] += 1
+        enrp.counters.count(Count.UPDATES_SENT)
         data = update_octets(enrp.identifier, update)
         links = (peer.link for peer in enrp.peers.values())
         enrp.out += [Send(link.number, data) for link in links if link is not None]
@@ -67,13 +68,7 @@ class Mirror:
     def _follow(self, peer: PeerRegistrar, handle: bytes, element: PoolElement) -> None:
         """Take the suggested element over. It stays the peer's should it not answer."""
         enrp = self._enrp
-        parameter = element.encode()
-        enrp.handlespace.register(handle, parameter, home=enrp.identifier)
-        view = enrp.handlespace.find(handle, element.identifier)
-        if view is not None and view.asap_transport is not None:
-            view.probed = True
-            enrp.out += enrp.asap.custody.adopt({view.asap_transport: [(handle, element.identifier)]}, enrp.now)
-            enrp.asap.custody.claim(view, peer.identifier, parameter)
+        enrp.out += enrp.elements.follow_suggestion(handle, element, peer.identifier, enrp.now)
 
     def updated_plainly(self, link: EnrpLink, data: bytes) -> bool:
         """Whether a message was an update of a peer's own element with nothing unusual about it, and is taken in."""
@@ -82,7 +77,7 @@ class Mirror:
             return False
         if not self.merger.update(data, peer.identifier, self._enrp.now):
             return False
-        self._enrp.counters["handle updates"] += 1
+        self._enrp.counters.count(Count.UPDATES)
         self._enrp.happen(peer, Event.HEARD)
         return True
 
@@ -90,7 +85,7 @@ class Mirror:
         peer = link.peer
         assert peer is not None
         element = message.pool_element
-        self._enrp.counters["handle updates"] += 1
+        self._enrp.counters.count(Count.UPDATES)
         if message.update_action == ADD_PE:
             if element.home_identifier != peer.identifier:
                 self._not_theirs(peer, message)
@@ -100,7 +95,7 @@ class Mirror:
             known = self._enrp.handlespace.find(message.pool_handle, element.identifier)
             if known is None:
                 return
-            self._enrp.asap.custody.withdraw(message.pool_handle, element.identifier, peer.identifier)
+            self._enrp.elements.withdraw_claim((message.pool_handle, element.identifier), peer.identifier)
             if known.home_identifier == peer.identifier:
                 self.discard(message.pool_handle, element.identifier)
             else:
@@ -109,7 +104,7 @@ class Mirror:
     def _not_theirs(self, peer: PeerRegistrar, message: HandleUpdate) -> None:
         """An update of somebody else's element: nothing changes; if it is ours, its home says so once more. That an
         element's old home removes it after its new home has told of it is nothing unusual."""
-        self._enrp.counters["updates of others' elements"] += 1
+        self._enrp.counters.count(Count.FOREIGN_UPDATES)
         identifier = message.pool_element.identifier
         text = f"{peer} updates element 0x{identifier:08x} of {message.pool_handle!r}, whose home it is not: ignored"
         level = Level.WARNING if message.update_action == ADD_PE else Level.DEBUG
@@ -125,7 +120,6 @@ class Mirror:
         limits, profile = self._enrp.settings.limits, self._enrp.settings.profile
         home = element.home_identifier
         old = self._enrp.handlespace.find(handle, element.identifier)
-        previous = old.connection if old is not None else 0
         try:
             check_policy(element.policy, profile)
             if len(handle) > min(profile.max_pool_handle, limits.pool_handle_octets) or element.asap_transport is None:
@@ -136,26 +130,22 @@ class Mirror:
                 self._enrp.handlespace.pool(handle) is None and self._enrp.handlespace.pool_count >= limits.pools
             ):
                 raise Refusal("too many elements or pools", Cause.LACK_OF_RESOURCES)
-            if old is not None and self._enrp.asap.custody.contests(old):
-                self._enrp.out += self._enrp.asap.claimed(old, home, element.encode(), self._enrp.now)
+            if old is not None and self._enrp.elements.is_disputable(old):
+                self._enrp.out += self._enrp.elements.dispute(old, home, element.encode(), self._enrp.now)
                 return False
-            verdict = self._enrp.handlespace.register(handle, element.encode(), home=home)
+            verdict = self._enrp.elements.store(handle, element, self._enrp.now)
             if verdict not in (Verdict.ADDED, Verdict.UPDATED):
                 raise Refusal("inconsistent with the pool as it is known here", Cause.INCONSISTENT_POOLING_POLICY)
         except Refusal as refusal:
-            self._enrp.counters["elements of peers refused"] += 1
+            self._enrp.counters.count(Count.ELEMENTS_REFUSED)
             text = f"{peer}: element 0x{element.identifier:08x} of {handle!r} is not taken: {refusal}"
             self._enrp.note(Level.WARNING, f"{peer} refused", text)
             return False
-        self._enrp.asap.moved_away(handle, element.identifier, previous)
-        self._enrp.asap.start_life(handle, element.identifier, element.registration_life, self._enrp.now)
-        self._enrp.asap.changed(handle, self._enrp.now)
         return True
 
     def discard(self, handle: bytes, identifier: int) -> None:
         """Remove another registrar's element."""
-        self._enrp.handlespace.remove(handle, identifier)
-        self._enrp.asap.changed(handle, self._enrp.now)
+        self._enrp.elements.discard((handle, identifier), self._enrp.now)
 
 
 def update_octets(sender: int, update: Update) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rserpool._fast.lane.takeover import collect_unreached
 from rserpool.messages import InitTakeover, InitTakeoverAck, TakeoverServer
 from rserpool.protocol.actions import Level
+from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.enrp.peers import EnrpLink, Event, PeerRegistrar, State
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Takeovers:
         assert link.peer is not None
         target = self._enrp.peers.get(message.target_identifier)
         if target is None or target.state is not State.TARGET or not target.round:
-            self._enrp.counters["unasked responses"] += 1
+            self._enrp.counters.count(Count.UNEXPECTED_RESPONSES)
             return
         self.voter_gone(target, link.peer.identifier)
 
@@ -99,7 +100,7 @@ class Takeovers:
         """The elements come home, slice by slice. Then TAKEOVER_SERVER goes to all, and keep-alives to the elements."""
         enrp = self._enrp
         count = enrp.handlespace.home_size(target.identifier)
-        enrp.counters["takeovers"] += 1
+        enrp.counters.count(Count.TAKEOVERS)
         enrp.note(Level.WARNING, f"{target} taken over", f"{target} is taken over with {count} elements")
         enrp.disarm(target.timer)
         target.timer = None
@@ -131,7 +132,7 @@ class Takeovers:
     def _greet_from(self, position: tuple[int, int] | None) -> None:
         enrp = self._enrp
         found, position = collect_unreached(enrp.handlespace, position, enrp.slices.scanned)
-        enrp.out += enrp.asap.custody.adopt(found, enrp.now)
+        enrp.out += enrp.elements.adopt(found, enrp.now)
         if position is None and not self._more:
             self._greeting = False
             return
@@ -210,7 +211,7 @@ class Takeovers:
             return
         target = enrp.peers.get(identifier)
         if target is not None and not self._believable(target, winner):
-            enrp.counters["takeovers not believed"] += 1
+            enrp.counters.count(Count.TAKEOVERS_DISBELIEVED)
             text = f"{link.peer} claims to have taken over {target}, who lives"
             enrp.note(Level.WARNING, f"{link.peer} takeover", text)
             return

@@ -377,7 +377,7 @@ def test_a_registrar_notes_a_failing_rule_and_answers() -> None:
     for identifier in (1, 2):
         bench.register(number, identifier, policy=m.Policy(policy_type=TYPE, values=(identifier,)))
     assert [bench.listed(number) for _ in range(3)] == [[1, 2], [2, 1], [1, 2]]
-    assert bench.asap.counters["failures of custom policies"] == 3
+    assert bench.counters["failures of custom policies"] == 3
     (note,) = bench.wait(0.0)
     assert isinstance(note, Note)
     assert (note.level, note.subject) == (Level.ERROR, "policy 0x80000123")

@@ -35,7 +35,7 @@ class Watched:
         self.links = [self.scope.join(LOW, 2), self.scope.join(HIGH, 3)] if peers else []
         self.line = self.scope.associate(9, 17777, Protocol.ASAP)
         if readable:
-            self.scope.registrar.asap.custody.claims[b"disputed", 1] = (8, b"")
+            self.scope.registrar.elements.ownership.claims[b"disputed", 1] = (8, b"")
 
     def register(self, load: int, identifier: int = 1) -> None:
         request = Registration(pool_handle=POOL, pool_element=replace(loaded(identifier, load), home_identifier=0))
@@ -146,14 +146,14 @@ def test_nothing_is_kept_without_peers_nor_for_long() -> None:
     alone = Watched(peers=False)
     alone.register(1)
     alone.register(2)
-    assert len(alone.scope.registrar.asap._updates) == 0
+    assert len(alone.scope.registrar.elements.updates._coalescing) == 0
     world = Watched()
     for identifier in range(1, 50):
         world.register(1, identifier)
         world.say(Deregistration(pool_handle=POOL, pe_identifier=identifier).encode())
     world.scope.wait(2 * WINDOW)
     world.register(1, 99)
-    assert len(world.scope.registrar.asap._updates) == 1
+    assert len(world.scope.registrar.elements.updates._coalescing) == 1
 
 
 def test_it_can_be_turned_off() -> None:
@@ -168,7 +168,7 @@ def test_it_can_be_turned_off() -> None:
 
 def test_many_windows_that_end_at_once_are_told_in_slices() -> None:
     world = Watched()
-    world.scope.registrar.asap.associations[world.line].registrant.elements -= 1000  # as many as it likes
+    world.scope.registrar.context.associations[world.line].registrant.elements -= 1000  # as many as it likes
     for load in (1, 2):
         for identifier in range(1, 301):
             world.register(load, identifier)

@@ -1,7 +1,5 @@
 """The registrar's ASAP without input and output: liveness, noise, announcements, and its two ways."""
 
-from dataclasses import replace
-
 import pytest
 
 from rserpool.messages import (
@@ -17,12 +15,9 @@ from rserpool.messages import (
     RegistrationResponse,
 )
 from rserpool.protocol.actions import Abort, Note, Send
-from rserpool.protocol.registrar.actions import Announce, Update
-from rserpool.settings.profile import RSPLIB
+from rserpool.protocol.registrar.actions import Update
 from tests.support.bench import (
-    HOST,
     OTHER_HOST,
-    OWN,
     POOL,
     ROUND_ROBIN,
     SECOND,
@@ -105,31 +100,27 @@ def test_a_lost_association_takes_its_elements_and_peers_are_told() -> None:
     assert bench.listed(other) == [3]
 
 
-def test_the_fast_lane_and_the_readable_way_end_alike() -> None:
-    least_used = Policy(policy_type=PolicyType.LEAST_USED, values=(5,))
-    benches = []
-    for slow in (False, True):
-        bench = Bench()
-        number = bench.associate()
-        if slow:
-            bench.asap.associations[number].lane = NoLane()  # type: ignore[assignment]
-        said = []
-        for load in (5, 5, 9, 1):
-            said.append(bench.send(number, registration(policy=replace(least_used, values=(load,)))))
-        bench.send(number, EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=1))
-        said.append(bench.send(number, HandleResolution(pool_handle=POOL)))
-        said.append(bench.send(number, HandleResolution(pool_handle=POOL, items=1)))
-        bench.wait(100)
-        benches.append((said, bench.space.find(POOL, 1), bench.asap.counters))
-    assert benches[0][0] == benches[1][0]
-    assert benches[0][2] == benches[1][2]
+def outcome(*, lane: bool) -> tuple[object, ...]:
+    """The actions, the element and the counters after a series of requests."""
+    bench = Bench()
+    number = bench.associate()
+    if not lane:
+        bench.context.associations[number].lane = None
+    actions = []
+    for load in (5, 5, 9, 1):
+        policy = Policy(policy_type=PolicyType.LEAST_USED, values=(load,))
+        actions.append(bench.send(number, registration(policy=policy)))
+    actions.append(bench.send(number, EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=1)))
+    actions.append(bench.send(number, HandleResolution(pool_handle=POOL)))
+    actions.append(bench.send(number, HandleResolution(pool_handle=POOL, items=1)))
+    actions.append(bench.wait(8))
+    view = bench.space.find(POOL, 1)
+    assert view is not None
+    return actions, view.parameter, view.connection, view.probed, view.bad_reports, dict(bench.counters)
 
 
-class NoLane:
-    """Leaves everything to the readable way."""
-
-    def answer(self, data: bytes, now: int) -> None:
-        return None
+def test_fast_lane_and_readable_way_have_the_same_outcome() -> None:
+    assert outcome(lane=True) == outcome(lane=False)
 
 
 def test_messages_that_a_registrar_does_not_take_are_noted_only() -> None:
@@ -153,51 +144,10 @@ def test_errors_are_not_sent_without_end() -> None:
     bad = bytes.fromhex("050000100009ffff4563686f506f6f6c")
     sent = sum(len(answers(bench.send(number, bad))) for _ in range(100))
     assert sent == 4
-    assert bench.asap.counters["malformed messages"] == 100
+    assert bench.counters["malformed messages"] == 100
 
 
 def test_an_unknown_association_or_nothing_at_all_is_nothing() -> None:
     bench = Bench()
     assert bench.asap.received(77, registration().encode(), 0) == []
     assert bench.send(bench.associate(), b"") == []
-
-
-@pytest.mark.conformance("ASAP-3.6-01")
-def test_the_announcement_period_grows_with_other_registrars_heard() -> None:
-    bench = Bench()
-    bench.asap.start(0, (HOST,), 3863, (), 3863)
-
-    def announcements(seconds: float) -> int:
-        return sum(isinstance(action, Announce) for action in bench.wait(seconds))
-
-    assert announcements(10) == 10
-    for server in range(2, 6):
-        bench.asap.announcing.heard(server, bench.now)
-    bench.asap.announcing.heard(OWN, bench.now)
-    bench.wait(1)
-    assert announcements(5) == 1
-    assert 8 <= announcements(10) <= 10, "registrars that fell silent do not count"
-
-
-def test_forged_announcers_cannot_silence_the_registrar() -> None:
-    bench = Bench(announcements=8)
-    bench.asap.start(0, (HOST,), 3863, (), 3863)
-    for server in range(2, 10_000):
-        bench.asap.announcing.heard(server, bench.now)
-    assert bench.asap.announcing.period(bench.now, 0.5) == 9 * SECOND
-
-
-def test_a_flood_of_announcements_is_dropped_unread() -> None:
-    bench = Bench(announcement_rate=10.0)
-    assert [bench.asap.announcing.within_rate(0) for _ in range(12)] == [True] * 10 + [False] * 2
-    assert bench.asap.announcing.within_rate(SECOND)
-
-
-def test_the_rsplib_profile_keeps_announcing_every_second() -> None:
-    bench = Bench(profile=RSPLIB)
-    for server in range(2, 10):
-        bench.asap.announcing.heard(server, bench.now)
-    periods = [bench.asap.announcing.period(bench.now, draw) for draw in (0.0, 0.5, 0.999)]
-    assert periods[0] == 875_000
-    assert periods[1] == SECOND
-    assert 1_120_000 < periods[2] < 1_125_000

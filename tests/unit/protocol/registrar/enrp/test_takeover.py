@@ -166,7 +166,7 @@ def test_elements_at_one_place_are_told_in_one_row_and_the_next_place_a_turn_lat
     scope.take(scope.registrar.received(99, eager, scope.now))
     (row,) = (action for action in scope.registrar.advance(scope.now + 10_000) if isinstance(action, SendRow))
     assert (row.association, len(row.messages)) == (99, count), "who has registered meanwhile is told too"
-    assert scope.registrar.asap.associations[99].registrant.elements == count
+    assert scope.registrar.context.associations[99].registrant.elements == count
 
 
 def test_the_life_of_an_element_that_answers_its_new_home_starts_anew() -> None:

@@ -1,0 +1,43 @@
+"""Sends keep-alives with H=0 to pool elements of ours, out of turn where somebody doubts that they are alive."""
+
+from rserpool._fast.base.bucket import Bucket
+from rserpool._fast.lane.keep_alive import probe
+from rserpool.protocol.actions import Send
+from rserpool.protocol.registrar.actions import Action
+from rserpool.protocol.registrar.context import RegistrarContext
+from rserpool.protocol.registrar.counter_names import Count
+from rserpool.protocol.registrar.ownership import ElementName
+
+BURST = 3
+"""Keep-alives out of turn that an element may get in a row. Reports and claims could otherwise flood it."""
+
+
+class KeepAlives:
+    """The sender, with the rate of keep-alives out of turn for each element that got any."""
+
+    def __init__(self, context: RegistrarContext) -> None:
+        self._context = context
+        self._rates: dict[ElementName, Bucket] = {}
+
+    def send(self, handle: bytes, identifier: int, now: int, *, again: bool = False) -> list[Action]:
+        """Send a keep-alive, to be acknowledged within the time-out. Nothing if the element is not ours, has no
+        association, or has not acknowledged the last one yet; with ``again`` the last case sends another keep-alive
+        without extending the deadline."""
+        deadline = now + self._context.keep_alive_timeout
+        message = probe(self._context.handlespace, handle, identifier, deadline, again)
+        if message is None:
+            return []
+        self._context.counters.count(Count.KEEP_ALIVES)
+        return [Send(*message)]
+
+    def send_out_of_turn(self, handle: bytes, identifier: int, now: int) -> list[Action]:
+        """Send a keep-alive now, unless the element has got as many as it may."""
+        rate = self._rates.get((handle, identifier))
+        if rate is None:
+            interval = self._context.settings.limits.probe_interval
+            rate = self._rates[handle, identifier] = Bucket(1 / interval, BURST, now)
+        return self.send(handle, identifier, now, again=True) if rate.take(now) else []
+
+    def forget(self, name: ElementName) -> None:
+        """The element was removed, or has another home."""
+        self._rates.pop(name, None)
