@@ -65,7 +65,7 @@ class Asap:
     def __init__(self) -> None:
         peer = Peer(addresses=(HOST,), port=17777, sctp=True)
         self.context = new_context(Settings(identifier=OWN, limits=UNBOUNDED), Random(1), seed=1, now=0)
-        self.context.peers[7] = PeerRegistrar(7, (), 0, link=EnrpLink(2, peer, called=False))
+        self.context.peers[7] = PeerRegistrar(7, (), 0, link=EnrpLink(2, peer, opened_here=False))
         self.registrar = AsapRegistrar(self.context, Elements(self.context))
         self.registrar.associated(1, peer, 0)
 

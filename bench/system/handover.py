@@ -28,6 +28,8 @@ from bench.system.servers import HOST, free_port, processor_seconds, registrar
 from rserpool.cli.collector import freeze_imports
 from rserpool.messages import HandleResolution
 from rserpool.protocol.peer import Peer
+from rserpool.protocol.registrar.enrp import mentor
+from rserpool.protocol.registrar.enrp.peers import Reaction
 from rserpool.registrar.embedded import Registrar
 from rserpool.registrar.server import Server
 from rserpool.transport.interface import Down, Endpoint
@@ -169,10 +171,11 @@ async def survive(port: int, peer: int) -> None:
 
     async def watched(server: Server) -> None:
         enrp = server.registrar.enrp
-        enrp.startup._ask_for_table = clock.first("asked", enrp.startup._ask_for_table)  # type: ignore[method-assign]
-        enrp.startup._end = clock.first("loaded", enrp.startup._end)  # type: ignore[method-assign]
-        enrp.takeovers._won = clock.first("won", enrp.takeovers._won)  # type: ignore[method-assign]
-        enrp.forget = clock.first("home", enrp.forget)  # type: ignore[method-assign]
+        start_reactions, peer_reactions = enrp.startup.reactions, enrp.peering.reactions
+        for name, step in (("asked", mentor.Reaction.ASK_FOR_TABLE), ("loaded", mentor.Reaction.FINISH)):
+            start_reactions[step] = clock.first(name, start_reactions[step])
+        for name, reaction in (("won", Reaction.WIN), ("home", Reaction.ANNOUNCE_TAKEOVER)):
+            peer_reactions[reaction] = clock.first(name, peer_reactions[reaction])
         server.associations.send_row = clock.last("greeted", server.associations.send_row)  # type: ignore[method-assign]
         await start(server)
 

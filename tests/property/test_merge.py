@@ -151,7 +151,7 @@ class World:
     def way(self) -> "mock._patch[object] | nullcontext[None]":
         if not self.readable:
             return nullcontext()
-        self.scope.registrar.enrp.mirror.merger = mock.Mock(update=lambda *_: False)
+        self.scope.registrar.enrp.updates.merger = mock.Mock(update=lambda *_: False)
         return mock.patch("rserpool.protocol.registrar.enrp.dispatch.ordinary_table", return_value=False)
 
     def play(self, what: str, who: int, given: object) -> None:
@@ -217,7 +217,7 @@ def test_octets_are_what_is_compared() -> None:
     world.play("differ", HIGH, None)
     listed = m.PoolEntry(pool_handle=b"Pool", pool_elements=(element(2, HIGH), element(3, HIGH)))
     table = m.HandleTableResponse(sender_identifier=HIGH, receiver_identifier=OWN, pool_entries=(listed,))
-    with mock.patch.object(world.scope.registrar.enrp.mirror, "store", side_effect=AssertionError("the readable way")):
+    with mock.patch.object(world.scope.registrar.enrp.updates, "store", side_effect=AssertionError("the readable way")):
         world.scope.send(world.numbers[HIGH], table)
     assert world.scope.registrar.handlespace.home_size(HIGH) == 2
 

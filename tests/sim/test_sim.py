@@ -19,8 +19,8 @@ from rserpool.protocol.client.events import ElementState
 from rserpool.protocol.client.hunt import Hunt
 from rserpool.protocol.client.user import User
 from rserpool.protocol.registrar.elements import Elements
-from rserpool.protocol.registrar.enrp.handle_tables import Tables
-from rserpool.protocol.registrar.enrp.handle_updates import Mirror
+from rserpool.protocol.registrar.enrp.handle_tables import HandleTables
+from rserpool.protocol.registrar.enrp.handle_updates import HandleUpdates
 from rserpool.protocol.registrar.enrp.takeover import Takeovers
 from rserpool.protocol.registrar.slices import Slices
 from rserpool.protocol.session import user_table as session_table
@@ -183,11 +183,14 @@ fail_over = UserSession._fail_over
 control, down, restart = UserSession.control, UserSession.down, Outbox.restart
 READY, SELECTING = ElementState.READY, UserSessionState.SELECTING
 BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
-    "a registrar never sweeps": (method(Tables, "_sweep", lambda tables, peer, *_: tables.interrupted(peer)), LOSSES),
-    "a registrar never audits": (method(Tables, "compare", nothing), LOSSES),
-    "a registrar tells no peer of its elements": (method(Mirror, "tell", nothing), {}),
+    "a registrar never sweeps": (
+        method(HandleTables, "_sweep", lambda tables, peer, *_: tables.cancel_download(peer)),
+        LOSSES,
+    ),
+    "a registrar never audits": (method(HandleTables, "audit", nothing), LOSSES),
+    "a registrar tells no peer of its elements": (method(HandleUpdates, "send_all", nothing), {}),
     "a registrar takes over without asking": (method(Takeovers, "_votes", lambda takeovers, identifier: False), CALM),
-    "a registrar never takes over": (method(Takeovers, "_won", nothing), CALM),
+    "a registrar never takes over": (method(Takeovers, "_win", nothing), CALM),
     "a registrar keeps its elements, alive or dead": (
         method(Elements, "remove", lambda *_, **__: []),
         WILD,

@@ -46,7 +46,7 @@ class Bench:
         settings = Settings(identifier=OWN, limits=Limits(**limits), **rest)  # type: ignore[arg-type]
         self.now = 0
         self.context = new_context(settings, Random(1), seed=1, now=0)
-        self.context.peers[7] = PeerRegistrar(7, (), 0, link=EnrpLink(99, PEER, called=False))
+        self.context.peers[7] = PeerRegistrar(7, (), 0, link=EnrpLink(99, PEER, opened_here=False))
         self.space = self.context.handlespace
         self.wheel = self.context.wheel
         self.counters = self.context.counters

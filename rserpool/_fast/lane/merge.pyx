@@ -140,7 +140,7 @@ cdef class Merger:
         disarm(space.wheel, &element.keep_alive)
         restart_life(space, element, now)
         if self.watchers and handle in self.watchers:
-            self.changed(handle)
+            self.changed(handle, now)
         return True
 
     def table(self, bytes data not None, uint32_t peer, bint everything, uint64_t now, object unusual not None) -> None:

@@ -13,7 +13,8 @@ from rserpool.protocol.registrar.actions import Action, Protocol, Update
 from rserpool.protocol.registrar.asap.dispatch import AsapRegistrar
 from rserpool.protocol.registrar.context import new_context
 from rserpool.protocol.registrar.elements import Elements
-from rserpool.protocol.registrar.enrp.dispatch import EnrpRegistrar, Place
+from rserpool.protocol.registrar.enrp.dispatch import EnrpRegistrar
+from rserpool.protocol.registrar.enrp.places import Place
 from rserpool.protocol.registrar.slices import DEFAULT_SLICES, Slices
 from rserpool.settings.registrar import Settings
 
@@ -64,7 +65,7 @@ class Registrar:
             tcp = usable(asap.tcp, scope)
             actions += self.asap.announcing.start(now, usable(asap.sctp, scope), asap.port, tcp, asap.port)
         if enrp is not None:
-            self.enrp.start(now, enrp.sctp, enrp.port)
+            actions += self.enrp.start(enrp.sctp, enrp.port, now)
         return self._complete(actions)
 
     def associated(self, number: int, protocol: Protocol, peer: Peer, now: int) -> list[Action]:
@@ -72,14 +73,12 @@ class Registrar:
         self._protocols[number] = protocol
         if protocol is Protocol.ASAP:
             return self._complete(self.asap.associated(number, peer, now))
-        self.enrp.associated(number, peer, now)
-        return self._complete([])
+        return self._complete(self.enrp.associated(number, peer, now))
 
     def received(self, number: int, data: bytes, now: int) -> list[Action]:
         """A whole message of the association's protocol."""
         if self._protocols.get(number) is Protocol.ENRP:
-            self.enrp.received(number, data, now)
-            return self._complete([])
+            return self._complete(self.enrp.received(number, data, now))
         return self._complete(self.asap.received(number, data, now))
 
     def lane(self, number: int) -> Lane | None:
@@ -94,15 +93,13 @@ class Registrar:
     def lost(self, number: int, now: int) -> list[Action]:
         """An association ended."""
         if self._protocols.pop(number, None) is Protocol.ENRP:
-            self.enrp.lost(number, now)
-            return self._complete([])
+            return self._complete(self.enrp.lost(number, now))
         return self._complete(self.asap.lost(number, now))
 
     def unreachable(self, protocol: Protocol, addresses: tuple[Address, ...], port: int, now: int) -> list[Action]:
         """An association that was to be opened could not be."""
         if protocol is Protocol.ENRP:
-            self.enrp.unreachable((addresses, port), now)
-            return self._complete([])
+            return self._complete(self.enrp.unreachable((addresses, port), now))
         return self._complete(self.elements.unreachable(addresses, port, now))
 
     def announcement_heard(self, data: bytes, now: int) -> None:
@@ -111,12 +108,10 @@ class Registrar:
 
     def presence_heard(self, data: bytes, address: Address, port: int, now: int) -> list[Action]:
         """A datagram came to the groups where registrars find one another."""
-        self.enrp.presence_heard(data, address, port, now)
-        return self._complete([])
+        return self._complete(self.enrp.presence_heard(data, address, port, now))
 
     def advance(self, now: int) -> list[Action]:
         """Everything that is due by now."""
-        self.enrp.now = now
         actions: list[Action] = []
         for due in self.handlespace.expire(now):
             if isinstance(due, tuple):
@@ -127,14 +122,13 @@ class Registrar:
         return actions
 
     def _complete(self, actions: list[Action]) -> list[Action]:
-        """The actions with ENRP's own, and with each update told to the peers in its place. The handlespace learns
-        whether lanes are to tell of renewals at all."""
+        """Expand each Update into sends to the peers, in its place, and refresh whether fast lanes must record
+        renewals."""
         self.elements.updates.refresh()
-        told = self.enrp.drain()
+        completed: list[Action] = []
         for action in actions:
             if isinstance(action, Update):
-                self.enrp.mirror.tell(action)
-                told += self.enrp.drain()
+                completed += self.enrp.send_update(action)
             else:
-                told.append(action)
-        return told
+                completed.append(action)
+        return completed

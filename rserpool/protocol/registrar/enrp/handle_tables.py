@@ -1,202 +1,227 @@
-"""Handle tables: what peers download here, and what is downloaded where checksums differ (RFC 5353 3.2.3, 3.6)."""
+"""Handle tables: answers the peers' downloads, and downloads a peer's own elements if the checksum of its presence
+differs (RFC 5353 3.2.3, 3.6)."""
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from rserpool._fast.base.wheel import Entry
-from rserpool.messages import HandleTableRequest, HandleTableResponse, PoolElement
+from rserpool.messages import HandleTableRequest, HandleTableResponse, PoolElement, encode_handle_table_response
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Level, Send
 from rserpool.protocol.registrar.counter_names import Count
+from rserpool.protocol.registrar.elements import Elements
+from rserpool.protocol.registrar.enrp.context import EnrpContext
+from rserpool.protocol.registrar.enrp.handle_updates import HandleUpdates
+from rserpool.protocol.registrar.enrp.mentor import Startup
 from rserpool.protocol.registrar.enrp.peers import EnrpLink, PeerRegistrar, Upload
 
-if TYPE_CHECKING:
-    from rserpool.protocol.registrar.enrp.dispatch import EnrpRegistrar
-
 PART = 16_384
-"""Octets of pool entries in one response: some 200 elements, so that no response holds up what follows it for long.
-10 000 elements are downloaded over loopback in 10 ms by parts of this size and in 28 ms by parts of 60 000 octets, more
-than SCTP has on its way at first. rsplib's registrars, which send 1 400 octets themselves, take parts of this size."""
+"""Octets of pool entries in one response: some 200 elements, so that no response delays what follows it for long.
+10 000 elements are downloaded over loopback in 10 ms by parts of this size and in 28 ms by parts of 60 000 octets,
+which exceed SCTP's first congestion window. rsplib's registrars send 1 400 octets, but accept this size."""
 FIRST_PAUSE = 1.0
 """Seconds between two downloads of a table whose checksum still differs; each further pause is twice as long."""
 FULL_AUDIT = 3600.0
-"""Seconds after which a table is downloaded although its checksum does not differ: 16 bits do not show everything."""
+"""Seconds after which a table is downloaded even if its checksum does not differ: 16 bits do not show every change."""
 ALARM = 10
-"""Elements; the smallest loss by one download that may be an alarm."""
+"""The smallest number of elements lost by one download that may be an alarm."""
 
 
 @dataclass(slots=True, eq=False)
 class Download:
-    """One download of a peer's own elements: they are marked, asked for, and swept."""
+    """One download of a peer's own elements: mark those that are known, request the table, sweep the marked ones."""
 
     timer: Entry | None = None
-    asked: bool = False
-    """Whether a response is waited for."""
+    requested: bool = False
+    """True while a response is expected."""
     responses: int = 0
-    gone: int = 0
+    swept: int = 0
     """Elements that were swept."""
 
 
-class Tables:
+class HandleTables:
     """Both sides of the handle table transfer."""
 
-    def __init__(self, enrp: "EnrpRegistrar") -> None:
-        self._enrp = enrp
+    def __init__(self, context: EnrpContext, elements: Elements, updates: HandleUpdates, startup: Startup) -> None:
+        self._context = context
+        self._elements = elements
+        self._updates = updates
+        self._startup = startup
         self._downloads: dict[int, Download] = {}
 
     # Ours, to a peer
 
-    def requested(self, link: EnrpLink, message: HandleTableRequest) -> None:
-        """A peer asks for our table, or for its next part; refused while we are starting ourselves."""
-        enrp = self._enrp
-        enrp.counters.count(Count.TABLE_REQUESTS)
-        if not enrp.startup.over:
-            self._answer(link, b"", reject=True)
+    def on_handle_table_request(self, link: EnrpLink, message: HandleTableRequest, now: int) -> None:
+        """ENRP_HANDLE_TABLE_REQUEST: send our table, or its next part; a refusal while this registrar is starting."""
+        context = self._context
+        context.counters.count(Count.TABLE_REQUESTS)
+        if not context.started:
+            self._respond(link, b"", reject=True)
             return
+        upload = self.cancel_upload(link)
+        position = upload.position if upload is not None and upload.own_only == message.own_only else None
+        entries, position = context.handlespace.table(
+            message.own_only, position, PART, context.settings.max_table_elements
+        )
+        if position is not None:
+            patience = 2 * context.settings.max_time_no_response
+            timer = context.arm(patience, partial(self._upload_abandoned, link), now)
+            link.upload = Upload(message.own_only, position, timer)
+        self._respond(link, entries, more=position is not None)
+
+    def cancel_upload(self, link: EnrpLink) -> Upload | None:
+        """End the upload over an association, if there is one, and return it."""
         upload, link.upload = link.upload, None
         if upload is not None:
-            enrp.disarm(upload.timer)
-        position = upload.position if upload is not None and upload.own_only == message.own_only else None
-        octets, position = enrp.handlespace.table(message.own_only, position, PART, enrp.settings.max_table_elements)
-        if position is not None:
-            timer = enrp.arm(2 * enrp.settings.max_time_no_response, partial(self._abandoned, link))
-            link.upload = Upload(message.own_only, position, timer)
-        self._answer(link, octets, more=position is not None)
+            self._context.disarm(upload.timer)
+        return upload
 
-    def _abandoned(self, link: EnrpLink) -> None:
+    def _upload_abandoned(self, link: EnrpLink, now: int) -> None:
         link.upload = None
 
-    def _answer(self, link: EnrpLink, octets: bytes, *, reject: bool = False, more: bool = False) -> None:
+    def _respond(self, link: EnrpLink, entries: bytes, *, reject: bool = False, more: bool = False) -> None:
         assert link.peer is not None
-        head = HandleTableResponse(
-            sender_identifier=self._enrp.identifier,
+        response = encode_handle_table_response(
+            sender_identifier=self._context.identifier,
             receiver_identifier=link.peer.identifier,
             reject=reject,
             more=more,
-        ).encode()
-        length = (len(head) + len(octets)).to_bytes(2, "big")
-        self._enrp.out.append(Send(link.number, head[:2] + length + head[4:] + octets))
+            entries=entries,
+        )
+        self._context.actions.append(Send(link.number, response))
 
     # Theirs, to us
 
-    def compare(self, peer: PeerRegistrar, checksum: int) -> None:
-        """A presence came with the peer's checksum: where ours of its elements differs, download them
-        (RFC 5353 3.6.1). A mismatch that stays is looked at less and less often. After a new association, and once an
-        hour, they are downloaded in any case: an update that was lost may have changed what no checksum shows."""
-        enrp = self._enrp
-        if not enrp.startup.over or peer.identifier in self._downloads or peer.link is None:
+    def audit(self, peer: PeerRegistrar, checksum: int, now: int) -> None:
+        """Download a peer's own elements if the checksum of its presence differs from ours of them (RFC 5353 3.6.1).
+
+        A difference that persists leads to ever rarer downloads. After a new association, and once an hour, elements
+        are downloaded in any case: a lost update may have changed what the checksum does not show."""
+        context = self._context
+        if not context.started or peer.identifier in self._downloads or peer.link is None:
             return
-        if enrp.takeovers.gives_to(peer.identifier):
-            return
-        if enrp.now >= peer.next_audit:
-            peer.fresh = peer.fresh or (peer.next_audit > 0 and enrp.handlespace.home_size(peer.identifier) > 0)
-            peer.next_audit = enrp.now + round(FULL_AUDIT * MICROSECONDS)
-        if enrp.handlespace.checksum(peer.identifier) == checksum and not peer.fresh:
+        if now >= peer.next_audit:
+            known = context.handlespace.home_size(peer.identifier) > 0
+            peer.must_download = peer.must_download or (peer.next_audit > 0 and known)
+            peer.next_audit = now + round(FULL_AUDIT * MICROSECONDS)
+        if context.handlespace.checksum(peer.identifier) == checksum and not peer.must_download:
             peer.mismatches = 0
             peer.next_download = 0
             return
-        if enrp.now < peer.next_download:
+        if now < peer.next_download:
             return
-        peer.fresh = False
+        peer.must_download = False
         peer.mismatches += 1
         if peer.mismatches > 1:
             text = f"the checksum of {peer} differs for the {peer.mismatches}th time in a row"
-            enrp.note(Level.WARNING, f"{peer} checksum", text)
-        pause = min(FIRST_PAUSE * 2 ** min(peer.mismatches - 1, 30), enrp.settings.limits.resynchronisation_pause)
-        peer.next_download = enrp.now + round(pause * MICROSECONDS)
-        enrp.counters.count(Count.SYNCHRONISATIONS)
+            context.note(Level.WARNING, f"{peer} checksum", text)
+        longest = context.settings.limits.resynchronisation_pause
+        pause = min(FIRST_PAUSE * 2 ** min(peer.mismatches - 1, 30), longest)
+        peer.next_download = now + round(pause * MICROSECONDS)
+        context.counters.count(Count.SYNCHRONISATIONS)
         download = self._downloads[peer.identifier] = Download()
-        self._mark(peer, download, None)
+        self._mark(peer, download, None, now)
 
-    def _mark(self, peer: PeerRegistrar, download: Download, position: tuple[int, int] | None) -> None:
-        """What the table does not name will go."""
-        enrp = self._enrp
-        position = enrp.handlespace.mark_home(peer.identifier, position, enrp.slices.audited)
+    def _mark(self, peer: PeerRegistrar, download: Download, position: tuple[int, int] | None, now: int) -> None:
+        """Mark a slice of the peer's elements. Marks that remain after the download show which elements are gone."""
+        context = self._context
+        position = context.handlespace.mark_home(peer.identifier, position, context.slices.audited)
         if position is not None:
-            download.timer = enrp.arm(enrp.slices.pause, partial(self._mark, peer, download, position))
+            download.timer = context.arm(context.slices.pause, partial(self._mark, peer, download, position), now)
             return
-        download.asked = True
-        download.timer = self._ask(peer)
+        download.requested = True
+        download.timer = self._request(peer, now)
 
-    def _ask(self, peer: PeerRegistrar) -> Entry:
-        enrp = self._enrp
+    def _request(self, peer: PeerRegistrar, now: int) -> Entry:
+        context = self._context
         assert peer.link is not None
-        enrp.send(
-            peer.link,
-            HandleTableRequest(sender_identifier=enrp.identifier, receiver_identifier=peer.identifier, own_only=True),
+        request = HandleTableRequest(
+            sender_identifier=context.identifier, receiver_identifier=peer.identifier, own_only=True
         )
-        return enrp.arm(enrp.settings.max_time_no_response, partial(self.interrupted, peer))
+        context.send(peer.link, request)
+        return context.arm(context.settings.max_time_no_response, partial(self._response_missing, peer), now)
 
-    def responded(self, link: EnrpLink, message: HandleTableResponse, entries: bytes = b"") -> None:
-        """A part of a table that was asked for, of a mentor or of a peer's own elements; others are not asked for.
-        ``entries`` is the whole message where it is ordinary: its record is without them then."""
-        enrp = self._enrp
+    def _response_missing(self, peer: PeerRegistrar, now: int) -> None:
+        self.cancel_download(peer)
+
+    def on_handle_table_response(
+        self, link: EnrpLink, message: HandleTableResponse, now: int, octets: bytes = b""
+    ) -> None:
+        """ENRP_HANDLE_TABLE_RESPONSE of the mentor, or to a download. ``octets`` is the raw message where its entries
+        can be merged without decoding; ``message`` then has no pool entries."""
         peer = link.peer
         assert peer is not None
         download = self._downloads.get(peer.identifier)
-        mentor = enrp.startup.is_mentor(link)
-        if not mentor and (download is None or not download.asked):
-            enrp.counters.count(Count.UNEXPECTED_RESPONSES)
+        from_mentor = self._startup.expects_table(link)
+        if not from_mentor and (download is None or not download.requested):
+            self._context.counters.count(Count.UNEXPECTED_RESPONSES)
             return
         if not message.reject:
-            self._merge(peer, message, entries, everything=mentor)
-        if mentor:
-            enrp.startup.loaded(message)
-            return
-        assert download is not None
-        enrp.disarm(download.timer)
-        download.responses += 1
-        if message.reject or (message.more and download.responses >= enrp.settings.limits.table_responses):
-            self.interrupted(peer)
-        elif message.more:
-            download.timer = self._ask(peer)
-        else:
-            download.asked = False
-            self._sweep(peer, download, None)
+            self._merge(peer, message, octets, now, everything=from_mentor)
+        if from_mentor:
+            self._startup.on_table(message, now)
+        elif download is not None:
+            self._go_on(peer, download, message, now)
 
-    def _merge(self, peer: PeerRegistrar, message: HandleTableResponse, entries: bytes, *, everything: bool) -> None:
-        """Take the elements in: a mentor's whole table but for what is ours, and for what another home has told of its
-        elements itself meanwhile; otherwise just the peer's own."""
-        merge = partial(self._merge_one, peer, everything)
-        if entries:
-            self._enrp.mirror.merger.table(entries, peer.identifier, everything, self._enrp.now, merge)
+    def _go_on(self, peer: PeerRegistrar, download: Download, message: HandleTableResponse, now: int) -> None:
+        """Request the next part, or sweep after the last one."""
+        self._context.disarm(download.timer)
+        download.responses += 1
+        endless = message.more and download.responses >= self._context.settings.limits.table_responses
+        if message.reject or endless:
+            self.cancel_download(peer)
+        elif message.more:
+            download.timer = self._request(peer, now)
+        else:
+            download.requested = False
+            self._sweep(peer, download, None, now)
+
+    def _merge(
+        self, peer: PeerRegistrar, message: HandleTableResponse, octets: bytes, now: int, *, everything: bool
+    ) -> None:
+        """Store the peer's own elements; with ``everything`` the mentor's whole table, except our own elements and
+        those already learnt from their home."""
+
+        def merge(handle: bytes, element: PoolElement) -> None:
+            self._merge_element(peer, handle, element, now, everything=everything)
+
+        if octets:
+            self._updates.merger.table(octets, peer.identifier, everything, now, merge)
         for entry in message.pool_entries:
             for element in entry.pool_elements:
                 merge(entry.pool_handle, element)
 
-    def _merge_one(self, peer: PeerRegistrar, everything: bool, handle: bytes, element: PoolElement) -> None:
-        enrp = self._enrp
+    def _merge_element(
+        self, peer: PeerRegistrar, handle: bytes, element: PoolElement, now: int, *, everything: bool
+    ) -> None:
+        context = self._context
         home = element.home_identifier
-        if home != peer.identifier and not (everything and home not in (0, enrp.identifier)):
-            enrp.counters.count(Count.FOREIGN_ENTRIES)
-        elif home == peer.identifier or not self._told(handle, element):
-            enrp.mirror.store(peer, handle, element)
+        if home != peer.identifier and not (everything and home not in (0, context.identifier)):
+            context.counters.count(Count.FOREIGN_ENTRIES)
+            return
+        known = context.handlespace.find(handle, element.identifier)
+        if home == peer.identifier or known is None or known.home_identifier != home:
+            self._updates.store(peer, handle, element, now)
 
-    def _told(self, handle: bytes, element: PoolElement) -> bool:
-        """Whether an element is known from its home already."""
-        known = self._enrp.handlespace.find(handle, element.identifier)
-        return known is not None and known.home_identifier == element.home_identifier
-
-    def _sweep(self, peer: PeerRegistrar, download: Download, position: tuple[int, int] | None) -> None:
-        """The download is complete: what the peer did not name goes (RFC 5353 3.6.3). It may give up its own elements,
-        but where most of them go at once that is for an operator to know."""
-        enrp = self._enrp
-        gone, position = enrp.handlespace.sweep_marked(peer.identifier, position, enrp.slices.audited)
-        for handle, _ in gone:
-            enrp.elements.pool_changed(handle, enrp.now)
-        download.gone += len(gone)
+    def _sweep(self, peer: PeerRegistrar, download: Download, position: tuple[int, int] | None, now: int) -> None:
+        """Remove a slice of the elements that a complete download does not contain (RFC 5353 3.6.3). A peer may give up
+        its own elements, but an operator should know if most of them disappear at once."""
+        context = self._context
+        swept, position = context.handlespace.sweep_marked(peer.identifier, position, context.slices.audited)
+        for handle, _ in swept:
+            self._elements.pool_changed(handle, now)
+        download.swept += len(swept)
         if position is not None:
-            download.timer = enrp.arm(enrp.slices.pause, partial(self._sweep, peer, download, position))
+            download.timer = context.arm(context.slices.pause, partial(self._sweep, peer, download, position), now)
             return
         del self._downloads[peer.identifier]
-        if download.gone >= ALARM and download.gone > enrp.handlespace.home_size(peer.identifier):
-            enrp.counters.count(Count.TABLES_SHRUNK)
-            text = f"{peer} names no longer {download.gone} of its elements, more than remain: they are removed"
-            enrp.note(Level.ERROR, f"{peer} sweep", text)
+        if download.swept >= ALARM and download.swept > context.handlespace.home_size(peer.identifier):
+            context.counters.count(Count.TABLES_SHRUNK)
+            text = f"{peer} no longer has {download.swept} of its elements, more than remain: they are removed"
+            context.note(Level.ERROR, f"{peer} sweep", text)
 
-    def interrupted(self, peer: PeerRegistrar) -> None:
-        """The download came to nothing: what is marked stays, and is marked anew before the next is swept."""
+    def cancel_download(self, peer: PeerRegistrar) -> None:
+        """End the download of a peer's elements, if there is one. The next download marks them again."""
         download = self._downloads.pop(peer.identifier, None)
         if download is not None:
-            self._enrp.disarm(download.timer)
+            self._context.disarm(download.timer)

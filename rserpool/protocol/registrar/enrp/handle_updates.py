@@ -1,157 +1,159 @@
-"""The mirrored handlespace: what peers are told of our elements, and what is taken in of theirs (RFC 5353 3.3)."""
+"""Handle updates: sends changes of our elements to the peers, and stores the peers' elements here (RFC 5353 3.3)."""
 
-from typing import TYPE_CHECKING
-
-from rserpool._fast.handlespace.handlespace import Verdict
 from rserpool._fast.lane.merge import Merger
 from rserpool.errors import Cause
-from rserpool.messages import HandleUpdate, PoolElement
+from rserpool.messages import HandleUpdate, PoolElement, encode_handle_update, pool_element_identifier
 from rserpool.protocol.actions import Level, Send
 from rserpool.protocol.registrar.actions import Update
 from rserpool.protocol.registrar.asap.acceptance import INFINITE_LIFE, Refusal, check_policy
 from rserpool.protocol.registrar.counter_names import Count
-from rserpool.protocol.registrar.enrp.peers import EnrpLink, Event, PeerRegistrar, State
-
-if TYPE_CHECKING:
-    from rserpool.protocol.registrar.enrp.dispatch import EnrpRegistrar
+from rserpool.protocol.registrar.elements import STORED, Elements
+from rserpool.protocol.registrar.enrp.context import EnrpContext
+from rserpool.protocol.registrar.enrp.peers import EnrpLink, PeerRegistrar, State
 
 ADD_PE = 0
 DEL_PE = 1
-TAKEOVER_SUGGESTED = 0x01
-"""rsplib's flag of ENRP_HANDLE_UPDATE: the receiver should take the element over."""
 
 
-class Mirror:
-    """Handle updates both ways."""
+class HandleUpdates:
+    """Handle updates both ways, and the checks that any element of a peer must pass."""
 
-    def __init__(self, enrp: "EnrpRegistrar") -> None:
-        self._enrp = enrp
-        limits = enrp.settings.limits
+    def __init__(self, context: EnrpContext, elements: Elements) -> None:
+        self._context = context
+        self._elements = elements
+        self._suggests = context.settings.takeover_suggestions
+        limits = context.settings.limits
+        self._handle_octets = min(context.settings.profile.max_pool_handle, limits.pool_handle_octets)
         self.merger = Merger(
-            enrp.handlespace,
-            handle_octets=min(enrp.settings.profile.max_pool_handle, limits.pool_handle_octets),
+            context.handlespace,
+            handle_octets=self._handle_octets,
             pools=limits.pools,
             elements_per_home=limits.elements_per_peer,
-            watchers=enrp.elements.subscribed_pools,
-            changed=lambda handle: enrp.elements.pool_changed(handle, enrp.now),
+            watchers=elements.subscribed_pools,
+            changed=elements.pool_changed,
         )
 
-    def listened_to(self) -> bool:
-        """Whether there is an association to any peer."""
-        return any(peer.link is not None for peer in self._enrp.peers.values())
+    # Ours, to the peers
 
-    def tell(self, update: Update) -> None:
-        """Tell all peers of a pool element of ours."""
-        enrp = self._enrp
-        if not self.listened_to():
+    def send_all(self, update: Update) -> None:
+        """Send an update on an element of ours to every peer that has an association."""
+        context = self._context
+        if not any(peer.link is not None for peer in context.peers.values()):
             return
-        enrp.counters.count(Count.UPDATES_SENT)
-        data = update_octets(enrp.identifier, update)
-        links = (peer.link for peer in enrp.peers.values())
-        enrp.out += [Send(link.number, data) for link in links if link is not None]
-        if update.added and enrp.settings.takeover_suggestions:
-            self._suggest(update, data)
+        context.counters.count(Count.UPDATES_SENT)
+        context.send_octets_to_all(self._encode(update))
+        if update.added and self._suggests:
+            self._suggest_takeover(update)
 
-    def _suggest(self, update: Update, data: bytes) -> None:
-        """Say the update once more, with the T flag, to the registrar whose identifier differs most from the element's,
-        if that is not this one."""
-        enrp = self._enrp
-        identifier = int.from_bytes(update.parameter[4:8], "big")
-        linked = [peer for peer in enrp.peers.values() if peer.link is not None]
+    def _encode(self, update: Update, *, takeover_suggested: bool = False) -> bytes:
+        return encode_handle_update(
+            sender_identifier=self._context.identifier,
+            update_action=ADD_PE if update.added else DEL_PE,
+            pool_handle=update.pool_handle,
+            parameter=update.parameter,
+            takeover_suggested=takeover_suggested,
+        )
+
+    def _suggest_takeover(self, update: Update) -> None:
+        """Send the update again, with rsplib's takeover suggestion, to the registrar whose identifier differs most from
+        the element's, unless that is this one."""
+        context = self._context
+        identifier = pool_element_identifier(update.parameter)
+        linked = (peer for peer in context.peers.values() if peer.link is not None)
         best = max(linked, key=lambda peer: peer.identifier ^ identifier, default=None)
-        if best is not None and best.link is not None and best.identifier ^ identifier > enrp.identifier ^ identifier:
-            enrp.out.append(Send(best.link.number, data[:1] + bytes((TAKEOVER_SUGGESTED,)) + data[2:]))
+        if best is None or best.identifier ^ identifier <= context.identifier ^ identifier:
+            return
+        assert best.link is not None
+        context.actions.append(Send(best.link.number, self._encode(update, takeover_suggested=True)))
 
-    def _suggested(self, message: HandleUpdate) -> bool:
-        return message.takeover_suggested and self._enrp.settings.takeover_suggestions
+    # Theirs, to us
 
-    def _follow(self, peer: PeerRegistrar, handle: bytes, element: PoolElement) -> None:
-        """Take the suggested element over. It stays the peer's should it not answer."""
-        enrp = self._enrp
-        enrp.out += enrp.elements.follow_suggestion(handle, element, peer.identifier, enrp.now)
-
-    def updated_plainly(self, link: EnrpLink, data: bytes) -> bool:
-        """Whether a message was an update of a peer's own element with nothing unusual about it, and is taken in."""
+    def merge(self, link: EnrpLink, data: bytes, now: int) -> bool:
+        """Store the element of an ordinary ENRP_HANDLE_UPDATE without decoding the message. False if the message needs
+        the readable way; then nothing has changed."""
         peer = link.peer
         if peer is None or peer.link is not link or peer.state is not State.ALIVE:
             return False
-        if not self.merger.update(data, peer.identifier, self._enrp.now):
+        if not self.merger.update(data, peer.identifier, now):
             return False
-        self._enrp.counters.count(Count.UPDATES)
-        self._enrp.happen(peer, Event.HEARD)
+        self._context.counters.count(Count.UPDATES)
         return True
 
-    def updated(self, link: EnrpLink, message: HandleUpdate) -> None:
+    def on_handle_update(self, link: EnrpLink, message: HandleUpdate, now: int) -> None:
+        """ENRP_HANDLE_UPDATE: store or remove an element of the sender."""
         peer = link.peer
         assert peer is not None
-        element = message.pool_element
-        self._enrp.counters.count(Count.UPDATES)
+        self._context.counters.count(Count.UPDATES)
         if message.update_action == ADD_PE:
-            if element.home_identifier != peer.identifier:
-                self._not_theirs(peer, message)
-            elif self.store(peer, message.pool_handle, element) and self._suggested(message):
-                self._follow(peer, message.pool_handle, element)
+            self._add(peer, message, now)
         elif message.update_action == DEL_PE:
-            known = self._enrp.handlespace.find(message.pool_handle, element.identifier)
-            if known is None:
-                return
-            self._enrp.elements.withdraw_claim((message.pool_handle, element.identifier), peer.identifier)
-            if known.home_identifier == peer.identifier:
-                self.discard(message.pool_handle, element.identifier)
-            else:
-                self._not_theirs(peer, message)
+            self._remove(peer, message, now)
 
-    def _not_theirs(self, peer: PeerRegistrar, message: HandleUpdate) -> None:
-        """An update of somebody else's element: nothing changes; if it is ours, its home says so once more. That an
-        element's old home removes it after its new home has told of it is nothing unusual."""
-        self._enrp.counters.count(Count.FOREIGN_UPDATES)
+    def _add(self, peer: PeerRegistrar, message: HandleUpdate, now: int) -> None:
+        element = message.pool_element
+        if element.home_identifier != peer.identifier:
+            self._ignore(peer, message, Level.WARNING)
+        elif self.store(peer, message.pool_handle, element, now) and message.takeover_suggested and self._suggests:
+            self._context.actions += self._elements.follow_suggestion(
+                message.pool_handle, element, peer.identifier, now
+            )
+
+    def _remove(self, peer: PeerRegistrar, message: HandleUpdate, now: int) -> None:
+        """The former home of an element may remove it after the new home has sent an update: that is nothing
+        unusual."""
+        name = message.pool_handle, message.pool_element.identifier
+        known = self._context.handlespace.find(*name)
+        if known is None:
+            return
+        self._elements.withdraw_claim(name, peer.identifier)
+        if known.home_identifier == peer.identifier:
+            self._elements.discard(name, now)
+        else:
+            self._ignore(peer, message, Level.DEBUG)
+
+    def _ignore(self, peer: PeerRegistrar, message: HandleUpdate, level: Level) -> None:
+        """Ignore an update on an element whose home is not the sender. If the element is ours, send an update back."""
+        context = self._context
+        context.counters.count(Count.FOREIGN_UPDATES)
         identifier = message.pool_element.identifier
         text = f"{peer} updates element 0x{identifier:08x} of {message.pool_handle!r}, whose home it is not: ignored"
-        level = Level.WARNING if message.update_action == ADD_PE else Level.DEBUG
-        self._enrp.note(level, f"{peer} foreign", text)
-        known = self._enrp.handlespace.find(message.pool_handle, identifier)
-        if known is not None and known.home_identifier == self._enrp.identifier and peer.link is not None:
+        context.note(level, f"{peer} foreign", text)
+        known = context.handlespace.find(message.pool_handle, identifier)
+        if known is not None and known.home_identifier == context.identifier and peer.link is not None:
             update = Update(True, message.pool_handle, known.parameter)
-            self._enrp.out.append(Send(peer.link.number, update_octets(self._enrp.identifier, update)))
+            context.actions.append(Send(peer.link.number, self._encode(update)))
 
-    def store(self, peer: PeerRegistrar, handle: bytes, element: PoolElement) -> bool:
-        """A pool element whose home is another registrar: new, changed, or moved there. False where it cannot be
-        taken."""
-        limits, profile = self._enrp.settings.limits, self._enrp.settings.profile
-        home = element.home_identifier
-        old = self._enrp.handlespace.find(handle, element.identifier)
+    def store(self, peer: PeerRegistrar, handle: bytes, element: PoolElement, now: int) -> bool:
+        """Store an element that ``peer`` has sent and whose home is another registrar: new, changed, or moved there.
+        False if it was refused, or if the element has to be asked first because it is associated here."""
+        context = self._context
         try:
-            check_policy(element.policy, profile)
-            if len(handle) > min(profile.max_pool_handle, limits.pool_handle_octets) or element.asap_transport is None:
-                raise Refusal("a pool handle that is too long, or no ASAP transport", Cause.INVALID_VALUES)
-            if element.registration_life < INFINITE_LIFE:
-                raise Refusal(f"a registration life of {element.registration_life}", Cause.INVALID_VALUES)
-            if self._enrp.handlespace.home_size(home) >= limits.elements_per_peer or (
-                self._enrp.handlespace.pool(handle) is None and self._enrp.handlespace.pool_count >= limits.pools
-            ):
-                raise Refusal("too many elements or pools", Cause.LACK_OF_RESOURCES)
-            if old is not None and self._enrp.elements.is_disputable(old):
-                self._enrp.out += self._enrp.elements.dispute(old, home, element.encode(), self._enrp.now)
+            self._check(handle, element)
+            known = context.handlespace.find(handle, element.identifier)
+            if known is not None and self._elements.is_disputable(known):
+                context.actions += self._elements.dispute(known, element.home_identifier, element.encode(), now)
                 return False
-            verdict = self._enrp.elements.store(handle, element, self._enrp.now)
-            if verdict not in (Verdict.ADDED, Verdict.UPDATED):
+            if self._elements.store(handle, element, now) not in STORED:
                 raise Refusal("inconsistent with the pool as it is known here", Cause.INCONSISTENT_POOLING_POLICY)
         except Refusal as refusal:
-            self._enrp.counters.count(Count.ELEMENTS_REFUSED)
-            text = f"{peer}: element 0x{element.identifier:08x} of {handle!r} is not taken: {refusal}"
-            self._enrp.note(Level.WARNING, f"{peer} refused", text)
+            context.counters.count(Count.ELEMENTS_REFUSED)
+            text = f"{peer}: element 0x{element.identifier:08x} of {handle!r} is not stored: {refusal}"
+            context.note(Level.WARNING, f"{peer} refused", text)
             return False
         return True
 
-    def discard(self, handle: bytes, identifier: int) -> None:
-        """Remove another registrar's element."""
-        self._enrp.elements.discard((handle, identifier), self._enrp.now)
-
-
-def update_octets(sender: int, update: Update) -> bytes:
-    """ENRP_HANDLE_UPDATE to everybody, from the element's encoded parameter (RFC 5353 2.4)."""
-    padding = bytes(-len(update.pool_handle) % 4)
-    handle = b"\x00\x09" + (4 + len(update.pool_handle)).to_bytes(2, "big") + update.pool_handle + padding
-    action = ADD_PE if update.added else DEL_PE
-    body = sender.to_bytes(4, "big") + bytes(4) + action.to_bytes(2, "big") + bytes(2) + handle + update.parameter
-    return bytes((HandleUpdate.TYPE, 0)) + (4 + len(body)).to_bytes(2, "big") + body
+    def _check(self, handle: bytes, element: PoolElement) -> None:
+        """Raise Refusal if an element of a peer is unacceptable in itself, or exceeds a bound."""
+        context = self._context
+        limits = context.settings.limits
+        check_policy(element.policy, context.settings.profile)
+        if len(handle) > self._handle_octets:
+            raise Refusal("the pool handle is too long", Cause.INVALID_VALUES)
+        if element.asap_transport is None:
+            raise Refusal("it has no ASAP transport", Cause.INVALID_VALUES)
+        if element.registration_life < INFINITE_LIFE:
+            raise Refusal(f"its registration life is {element.registration_life}", Cause.INVALID_VALUES)
+        if context.handlespace.home_size(element.home_identifier) >= limits.elements_per_peer:
+            raise Refusal("too many elements of one home", Cause.LACK_OF_RESOURCES)
+        if context.handlespace.pool(handle) is None and context.handlespace.pool_count >= limits.pools:
+            raise Refusal("too many pools", Cause.LACK_OF_RESOURCES)

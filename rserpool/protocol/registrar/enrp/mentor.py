@@ -1,157 +1,247 @@
-"""How a starting registrar learns the handlespace from a mentor (RFC 5353 3.2)."""
+"""Learns the handlespace from a mentor when the registrar starts (RFC 5353 3.2).
+
+The first peer that is met becomes the mentor; those that are met later are candidates for when it fails. The table does
+not show that NEXT_MENTOR feeds EXHAUSTED at once if there is no candidate.
+"""
 
 import enum
 from collections import deque
-from typing import TYPE_CHECKING
 
 from rserpool._fast.base.wheel import Entry
 from rserpool.messages import HandleTableRequest, HandleTableResponse, ListRequest, ListResponse
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Level
+from rserpool.protocol.registrar.enrp.connector import Connector
+from rserpool.protocol.registrar.enrp.context import TO_ALL, EnrpContext
 from rserpool.protocol.registrar.enrp.peers import EnrpLink
+from rserpool.protocol.table import Transition, step
 
-if TYPE_CHECKING:
-    from rserpool.protocol.registrar.enrp.dispatch import EnrpRegistrar
-
-MENTORED = 3
-"""Requests that one mentor may turn down before the next is tried."""
+REFUSALS = 3
+"""Requests that one mentor may refuse before the next candidate is asked."""
 PAUSE = (2.0, 5.0)
-"""Seconds to wait after a refusal: drawn between the two, as two registrars that start at once refuse each other."""
+"""Least and most seconds to wait after a refusal. The time is random, because two registrars that start at once refuse
+each other."""
 
 
 class Phase(enum.Enum):
-    """How far a start has come."""
+    """How far the start has come."""
 
     WAITING = enum.auto()
     """No mentor has been met."""
     LIST = enum.auto()
-    """The mentor is asked for its peers."""
+    """The mentor was asked for its list of peers."""
     TABLE = enum.auto()
-    """The mentor is asked for the handlespace."""
+    """The mentor was asked for its handle table."""
+    PAUSE = enum.auto()
+    """The mentor refused. It is asked again after a pause."""
     OVER = enum.auto()
-    """The registrar is one among its peers."""
+    """The registrar serves."""
+
+
+class Event(enum.Enum):
+    """What may happen during the start."""
+
+    ALONE = enum.auto()
+    """There is no peer to wait for."""
+    MET = enum.auto()
+    """A first candidate was met."""
+    LISTED = enum.auto()
+    """The mentor sent its list."""
+    PART_LOADED = enum.auto()
+    """The mentor sent a part of its handle table, and there is more."""
+    LOADED = enum.auto()
+    """The mentor sent the last part of its handle table."""
+    REFUSED = enum.auto()
+    """The mentor refused a request."""
+    UNSUITABLE = enum.auto()
+    """The mentor refused too often or for too long, or its handle table has too many parts."""
+    LOST = enum.auto()
+    """The mentor's association ended."""
+    TIME_OUT = enum.auto()
+    """The timer of the phase expired."""
+    EXHAUSTED = enum.auto()
+    """No candidate is left."""
+
+
+class Reaction(enum.Enum):
+    """What the registrar does about an event."""
+
+    NEXT_MENTOR = enum.auto()
+    """Ask the next candidate for its list."""
+    ASK_FOR_LIST = enum.auto()
+    """Ask the mentor for its list again."""
+    ASK_FOR_TABLE = enum.auto()
+    """Ask the mentor for its handle table, or for the next part."""
+    PAUSE = enum.auto()
+    """Wait before the mentor is asked again."""
+    FINISH = enum.auto()
+    """Begin to serve."""
+
+
+_P, _E, _R = Phase, Event, Reaction
+START: dict[tuple[Phase, Event], Transition[Reaction, Phase]] = {
+    (_P.WAITING, _E.ALONE): Transition(_R.FINISH, _P.OVER),
+    (_P.WAITING, _E.TIME_OUT): Transition(_R.FINISH, _P.OVER),
+    (_P.WAITING, _E.MET): Transition(_R.NEXT_MENTOR, _P.LIST),
+    (_P.LIST, _E.LISTED): Transition(_R.ASK_FOR_TABLE, _P.TABLE),
+    (_P.LIST, _E.REFUSED): Transition(_R.PAUSE, _P.PAUSE),
+    (_P.LIST, _E.UNSUITABLE): Transition(_R.NEXT_MENTOR, _P.LIST),
+    (_P.LIST, _E.LOST): Transition(_R.NEXT_MENTOR, _P.LIST),
+    (_P.LIST, _E.TIME_OUT): Transition(_R.NEXT_MENTOR, _P.LIST),
+    (_P.LIST, _E.EXHAUSTED): Transition(_R.FINISH, _P.OVER),
+    (_P.TABLE, _E.PART_LOADED): Transition(_R.ASK_FOR_TABLE, _P.TABLE),
+    (_P.TABLE, _E.LOADED): Transition(_R.FINISH, _P.OVER),
+    (_P.TABLE, _E.REFUSED): Transition(_R.PAUSE, _P.PAUSE),
+    (_P.TABLE, _E.UNSUITABLE): Transition(_R.NEXT_MENTOR, _P.LIST),
+    (_P.TABLE, _E.LOST): Transition(_R.NEXT_MENTOR, _P.LIST),
+    (_P.TABLE, _E.TIME_OUT): Transition(_R.NEXT_MENTOR, _P.LIST),
+    (_P.PAUSE, _E.TIME_OUT): Transition(_R.ASK_FOR_LIST, _P.LIST),
+    (_P.PAUSE, _E.LOST): Transition(_R.NEXT_MENTOR, _P.LIST),
+    # A timer that expired together with the event that ended the start.
+    (_P.OVER, _E.TIME_OUT): Transition(_R.FINISH, _P.OVER),
+}
+"""The start of a registrar. A pair that is missing cannot happen."""
 
 
 class Startup:
-    """The first peer that is met is the mentor; those met meanwhile are its back-ups."""
+    """The start: the mentor, and the candidates for when it fails."""
 
-    def __init__(self, enrp: "EnrpRegistrar") -> None:
-        self._enrp = enrp
+    def __init__(self, context: EnrpContext, connector: Connector) -> None:
+        self._context = context
+        self._connector = connector
         self.phase = Phase.WAITING
         self._mentor: EnrpLink | None = None
-        self._backups: deque[EnrpLink] = deque()
+        self._candidates: deque[EnrpLink] = deque()
         self._known: set[int] = set()
+        """Numbers of the associations whose peers are, or were, candidates."""
         self._began = 0
         self._refusals = 0
-        self._responses = 0
+        self._parts = 0
         self._timer: Entry | None = None
+        self.reactions = {
+            Reaction.NEXT_MENTOR: self._ask_next_mentor,
+            Reaction.ASK_FOR_LIST: self._ask_for_list,
+            Reaction.ASK_FOR_TABLE: self._ask_for_table,
+            Reaction.PAUSE: self._pause,
+            Reaction.FINISH: self._finish,
+        }
 
     @property
     def over(self) -> bool:
-        """Whether the handlespace is there to be asked for."""
+        """True once the registrar serves."""
         return self.phase is Phase.OVER
 
-    def begin(self) -> None:
-        """Wait for a mentor, or be alone at once where there is nobody to wait for (RFC 5353 3.2.2.1)."""
-        enrp = self._enrp
-        self._began = enrp.now
-        if enrp.static_peers or enrp.settings.profile.multicast_presence:
-            self._timer = enrp.arm(enrp.settings.mentor_discovery_timeout, self._end)
+    def begin(self, now: int) -> None:
+        """Wait for a mentor, or finish at once if there is no peer to wait for (RFC 5353 3.2.2.1)."""
+        settings = self._context.settings
+        self._began = now
+        if self._context.static_peers or settings.profile.multicast_presence:
+            self._set_timer(settings.mentor_discovery_timeout, now)
         else:
-            self.phase = Phase.OVER
+            self._feed(Event.ALONE, now)
 
-    def met(self, link: EnrpLink) -> None:
-        """A peer can be asked."""
+    def _feed(self, event: Event, now: int) -> None:
+        reaction, self.phase = step(START, self.phase, event)
+        self.reactions[reaction](now)
+
+    # Events
+
+    def met(self, link: EnrpLink, now: int) -> None:
+        """A peer can be asked over this association."""
         if self.over or link.number in self._known:
             return
         self._known.add(link.number)
-        self._backups.append(link)
-        if self._mentor is None:
-            self._next()
+        self._candidates.append(link)
+        if self.phase is Phase.WAITING:
+            self._feed(Event.MET, now)
 
-    def lost(self, link: EnrpLink) -> None:
-        """A peer cannot be asked any more."""
-        if link in self._backups:
-            self._backups.remove(link)
+    def lost(self, link: EnrpLink, now: int) -> None:
+        """An association ended."""
+        if link in self._candidates:
+            self._candidates.remove(link)
         if link is self._mentor:
-            self._next()
+            self._feed(Event.LOST, now)
 
-    def is_mentor(self, link: EnrpLink) -> bool:
-        """Whether this peer is being asked for the whole handlespace."""
+    def expects_list(self, link: EnrpLink) -> bool:
+        """True if this peer was asked for its list."""
+        return link is self._mentor and self.phase is Phase.LIST
+
+    def on_list(self, message: ListResponse, now: int) -> None:
+        """The mentor has answered the list request."""
+        if message.reject:
+            self._feed(self._refusal(now), now)
+            return
+        self._connector.connect_to_unknown(message.servers, now)
+        self._parts = 0
+        self._feed(Event.LISTED, now)
+
+    def expects_table(self, link: EnrpLink) -> bool:
+        """True if this peer was asked for its whole handle table."""
         return link is self._mentor and self.phase is Phase.TABLE
 
-    def _next(self) -> None:
-        """Ask the next peer for its list, or be alone."""
-        enrp = self._enrp
-        enrp.disarm(self._timer)
+    def on_table(self, message: HandleTableResponse, now: int) -> None:
+        """The mentor has answered the table request; its elements are stored already."""
+        self._parts += 1
+        if message.reject:
+            self._feed(self._refusal(now), now)
+        elif not message.more:
+            self._feed(Event.LOADED, now)
+        elif self._parts < self._context.settings.limits.table_responses:
+            self._feed(Event.PART_LOADED, now)
+        else:
+            text = f"the mentor's handle table has more than {self._parts} parts: trying another mentor"
+            self._context.note(Level.WARNING, "mentor", text)
+            self._feed(Event.UNSUITABLE, now)
+
+    def _refusal(self, now: int) -> Event:
+        """Tell whether the mentor may be asked again after a refusal: it may be starting itself, or busy."""
+        self._refusals += 1
+        late = now - self._began >= self._context.settings.mentor_discovery_timeout * MICROSECONDS
+        given_up = self._refusals >= REFUSALS or (late and not self._candidates)
+        return Event.UNSUITABLE if given_up else Event.REFUSED
+
+    # Reactions
+
+    def _ask_next_mentor(self, now: int) -> None:
         self._mentor, self._refusals = None, 0
-        if not self._backups:
-            enrp.note(Level.INFO, "mentor", "no mentor is left to learn the handlespace from")
-            self._end()
-            return
-        self._mentor = self._backups.popleft()
-        self._ask_for_list()
+        if self._candidates:
+            self._mentor = self._candidates.popleft()
+            self._ask_for_list(now)
+        else:
+            text = "no peer answered; starting without the handlespace of a mentor"
+            self._context.note(Level.INFO, "mentor", text)
+            self._feed(Event.EXHAUSTED, now)
 
-    def _ask_for_list(self) -> None:
-        self.phase = Phase.LIST
-        self._ask(ListRequest(sender_identifier=self._enrp.identifier, receiver_identifier=self._receiver()))
+    def _ask_for_list(self, now: int) -> None:
+        self._ask(ListRequest(sender_identifier=self._context.identifier, receiver_identifier=self._receiver()), now)
 
-    def _ask_for_table(self) -> None:
-        self.phase = Phase.TABLE
-        self._ask(HandleTableRequest(sender_identifier=self._enrp.identifier, receiver_identifier=self._receiver()))
+    def _ask_for_table(self, now: int) -> None:
+        request = HandleTableRequest(sender_identifier=self._context.identifier, receiver_identifier=self._receiver())
+        self._ask(request, now)
 
     def _receiver(self) -> int:
         assert self._mentor is not None
-        return self._mentor.peer.identifier if self._mentor.peer is not None else 0
+        return self._mentor.peer.identifier if self._mentor.peer is not None else TO_ALL
 
-    def _ask(self, request: ListRequest | HandleTableRequest) -> None:
-        enrp = self._enrp
+    def _ask(self, request: ListRequest | HandleTableRequest, now: int) -> None:
         assert self._mentor is not None
-        enrp.disarm(self._timer)
-        enrp.send(self._mentor, request)
-        self._timer = enrp.arm(enrp.settings.max_time_no_response, self._next)
+        self._context.send(self._mentor, request)
+        self._set_timer(self._context.settings.max_time_no_response, now)
 
-    def wants_list(self, link: EnrpLink) -> bool:
-        """Whether this peer is being asked for its list."""
-        return link is self._mentor and self.phase is Phase.LIST
-
-    def listed(self, message: ListResponse) -> None:
-        """The mentor's answer to the list request."""
-        if message.reject:
-            self._refused()
-        else:
-            self._enrp.meet(message.servers)
-            self._responses = 0
-            self._ask_for_table()
-
-    def loaded(self, message: HandleTableResponse) -> None:
-        """A part of the mentor's handle table has been taken in, or was refused."""
-        self._responses += 1
-        if message.reject:
-            self._refused()
-        elif not message.more:
-            self._end()
-        elif self._responses >= self._enrp.settings.limits.table_responses:
-            self._enrp.note(Level.WARNING, "mentor", "the mentor's handle table has no end: dropped")
-            self._next()
-        else:
-            self._ask_for_table()
-
-    def _refused(self) -> None:
-        """The mentor is starting itself, or busy: ask again later, or ask the next."""
-        enrp = self._enrp
-        self._refusals += 1
-        over = enrp.now - self._began >= enrp.settings.mentor_discovery_timeout * MICROSECONDS
-        if self._refusals >= MENTORED or (over and not self._backups):
-            self._next()
-            return
-        enrp.disarm(self._timer)
+    def _pause(self, now: int) -> None:
         least, most = PAUSE
-        self._timer = enrp.arm(least + (most - least) * enrp.randomness.random(), self._ask_for_list)
+        self._set_timer(least + (most - least) * self._context.randomness.random(), now)
 
-    def _end(self) -> None:
-        self._enrp.disarm(self._timer)
+    def _finish(self, now: int) -> None:
+        self._context.disarm(self._timer)
         self._timer = None
         self._mentor = None
-        self._backups.clear()
-        self.phase = Phase.OVER
+        self._candidates.clear()
+        self._context.started = True
+
+    def _set_timer(self, seconds: float, now: int) -> None:
+        self._context.disarm(self._timer)
+        self._timer = self._context.arm(seconds, self._expire, now)
+
+    def _expire(self, now: int) -> None:
+        self._feed(Event.TIME_OUT, now)

@@ -1,4 +1,9 @@
-"""What a registrar knows of a peer registrar, and the life of that knowledge as a table (RFC 5353 3.4, 3.5)."""
+"""Records of peer registrars and the table of a peer's life (RFC 5353 3.4, 3.5).
+
+Each peer has one timer, which its state sets; a reaction that sets no timer leaves the running one. The table does not
+show that a reaction may find out more and feed the next event at once: BEGIN_TAKEOVER and MOVE_ELEMENTS feed EMPTIED,
+CLAIM and CLAIM_AGAIN feed ELECTED.
+"""
 
 import enum
 from dataclasses import dataclass, field
@@ -7,76 +12,162 @@ from typing import Any
 from rserpool._fast.base.wheel import Entry
 from rserpool.model.addresses import Address
 from rserpool.protocol.peer import Peer
+from rserpool.protocol.table import Transition
 
 
 class State(enum.Enum):
-    """What a registrar thinks of a peer."""
+    """What this registrar thinks of a peer."""
 
     ALIVE = enum.auto()
-    """It was heard of within MAX-TIME-LAST-HEARD."""
+    """The peer sent a message within MAX-TIME-LAST-HEARD."""
     SUSPECT = enum.auto()
-    """It is asked for a sign of life."""
+    """The peer was asked for a presence and has not answered yet."""
     TARGET = enum.auto()
-    """It is dead, and this registrar takes it over."""
-    INACTIVE = enum.auto()
-    """Another registrar takes it over, with our consent."""
+    """The peer is dead. This registrar waits for a random time before it claims the takeover."""
+    CLAIMING = enum.auto()
+    """This registrar has sent INIT_TAKEOVER and waits for the other registrars to consent."""
+    WON = enum.auto()
+    """The other registrars consented; the peer's elements change their home, slice by slice."""
+    CONCEDED = enum.auto()
+    """Another registrar takes the peer over, with this registrar's consent."""
+    FORGOTTEN = enum.auto()
+    """The peer is no longer in the list of peers."""
 
 
 class Event(enum.Enum):
     """What may happen to a peer."""
 
     HEARD = enum.auto()
-    """A message of it arrived."""
-    SILENT = enum.auto()
-    """The time that its state allows is over."""
-    GONE = enum.auto()
-    """Its association ended, or could not be set up."""
+    """A message of the peer arrived."""
+    TIME_OUT = enum.auto()
+    """The timer of the peer's state expired."""
+    UNREACHABLE = enum.auto()
+    """The peer's association ended, or could not be opened."""
     CLAIMED = enum.auto()
-    """Another registrar wants to take it over."""
+    """A registrar that wins an arbitration against this one sent INIT_TAKEOVER."""
+    CHALLENGED = enum.auto()
+    """A registrar that loses an arbitration against this one sent INIT_TAKEOVER."""
+    ELECTED = enum.auto()
+    """No registrar is left that has to consent to this registrar's takeover."""
+    EMPTIED = enum.auto()
+    """The peer is the home of no pool element, or of none any more."""
+    TAKEN_OVER = enum.auto()
+    """A registrar announced that it has taken the peer over."""
+    USURPED = enum.auto()
+    """A registrar announced that it has taken the peer over, but this registrar consented to another one."""
 
 
-LET_BE = "let_be"
-"""Nothing is done, and the timer goes on."""
+class Reaction(enum.Enum):
+    """What this registrar does about an event."""
 
-TABLE: dict[tuple[State, Event], tuple[str, State]] = {
-    (State.ALIVE, Event.HEARD): ("wait_for_silence", State.ALIVE),
-    (State.ALIVE, Event.SILENT): ("ask", State.SUSPECT),
-    (State.ALIVE, Event.GONE): ("ask", State.SUSPECT),
-    (State.ALIVE, Event.CLAIMED): ("consent", State.INACTIVE),
-    (State.SUSPECT, Event.HEARD): ("wait_for_silence", State.ALIVE),
-    (State.SUSPECT, Event.SILENT): ("bury", State.TARGET),
-    (State.SUSPECT, Event.GONE): ("bury", State.TARGET),
-    (State.SUSPECT, Event.CLAIMED): ("consent", State.INACTIVE),
-    (State.TARGET, Event.HEARD): ("abandon", State.ALIVE),
-    (State.TARGET, Event.SILENT): ("go_on", State.TARGET),
-    (State.TARGET, Event.GONE): (LET_BE, State.TARGET),
-    (State.TARGET, Event.CLAIMED): ("arbitrate", State.TARGET),
-    (State.INACTIVE, Event.HEARD): ("wait_for_silence", State.ALIVE),
-    (State.INACTIVE, Event.SILENT): ("ask", State.SUSPECT),
-    (State.INACTIVE, Event.GONE): (LET_BE, State.INACTIVE),
-    (State.INACTIVE, Event.CLAIMED): ("consent", State.INACTIVE),
+    IGNORE = enum.auto()
+    """Do nothing."""
+    WATCH = enum.auto()
+    """Allow the peer MAX-TIME-LAST-HEARD of silence from now on."""
+    ASK_FOR_PRESENCE = enum.auto()
+    """Ask for a presence, over a new association if there is none."""
+    BEGIN_TAKEOVER = enum.auto()
+    """Wait for a random time, unless the peer has no elements."""
+    CLAIM = enum.auto()
+    """Send INIT_TAKEOVER to all peers."""
+    CLAIM_AGAIN = enum.auto()
+    """Discount the voters that are silent themselves, and send INIT_TAKEOVER again if others are left."""
+    INSIST = enum.auto()
+    """Wait for consent again, because the challenger has to give way."""
+    MOVE_ELEMENTS = enum.auto()
+    """Change the home of some elements to this registrar."""
+    WIN = enum.auto()
+    """Record the takeover and begin to move the elements."""
+    ANNOUNCE_TAKEOVER = enum.auto()
+    """Send TAKEOVER_SERVER to all peers and keep-alives with H=1 to the elements."""
+    ABANDON = enum.auto()
+    """End the takeover before any element has moved."""
+    KEEP_MOVED = enum.auto()
+    """End the takeover, but send keep-alives with H=1 to the elements that have moved: they choose their home."""
+    CONSENT = enum.auto()
+    """Send INIT_TAKEOVER_ACK, and ask the peer for a presence in case it is alive."""
+    LOSE = enum.auto()
+    """Change the home of the peer's elements to the winner."""
+    LOSE_REST = enum.auto()
+    """Do so with the elements that have not moved here, and send keep-alives with H=1 to those that have."""
+    DISBELIEVE = enum.auto()
+    """Record that a takeover was announced in vain."""
+    FORGET = enum.auto()
+    """Remove the peer from the list of peers."""
+
+
+_S, _E, _R = State, Event, Reaction
+PEER: dict[tuple[State, Event], Transition[Reaction, State]] = {
+    (_S.ALIVE, _E.HEARD): Transition(_R.WATCH, _S.ALIVE),
+    (_S.ALIVE, _E.TIME_OUT): Transition(_R.ASK_FOR_PRESENCE, _S.SUSPECT),
+    (_S.ALIVE, _E.UNREACHABLE): Transition(_R.ASK_FOR_PRESENCE, _S.SUSPECT),
+    (_S.ALIVE, _E.CLAIMED): Transition(_R.CONSENT, _S.CONCEDED),
+    (_S.ALIVE, _E.CHALLENGED): Transition(_R.CONSENT, _S.CONCEDED),
+    (_S.ALIVE, _E.TAKEN_OVER): Transition(_R.DISBELIEVE, _S.ALIVE),
+    (_S.ALIVE, _E.USURPED): Transition(_R.DISBELIEVE, _S.ALIVE),
+    (_S.SUSPECT, _E.HEARD): Transition(_R.WATCH, _S.ALIVE),
+    (_S.SUSPECT, _E.TIME_OUT): Transition(_R.BEGIN_TAKEOVER, _S.TARGET),
+    (_S.SUSPECT, _E.UNREACHABLE): Transition(_R.BEGIN_TAKEOVER, _S.TARGET),
+    (_S.SUSPECT, _E.CLAIMED): Transition(_R.CONSENT, _S.CONCEDED),
+    (_S.SUSPECT, _E.CHALLENGED): Transition(_R.CONSENT, _S.CONCEDED),
+    (_S.SUSPECT, _E.TAKEN_OVER): Transition(_R.LOSE, _S.FORGOTTEN),
+    (_S.SUSPECT, _E.USURPED): Transition(_R.LOSE, _S.FORGOTTEN),
+    (_S.TARGET, _E.HEARD): Transition(_R.ABANDON, _S.ALIVE),
+    (_S.TARGET, _E.TIME_OUT): Transition(_R.CLAIM, _S.CLAIMING),
+    (_S.TARGET, _E.UNREACHABLE): Transition(_R.IGNORE, _S.TARGET),
+    (_S.TARGET, _E.CLAIMED): Transition(_R.CONSENT, _S.CONCEDED),
+    (_S.TARGET, _E.CHALLENGED): Transition(_R.CONSENT, _S.CONCEDED),
+    (_S.TARGET, _E.EMPTIED): Transition(_R.FORGET, _S.FORGOTTEN),
+    (_S.TARGET, _E.TAKEN_OVER): Transition(_R.LOSE, _S.FORGOTTEN),
+    (_S.TARGET, _E.USURPED): Transition(_R.LOSE, _S.FORGOTTEN),
+    (_S.CLAIMING, _E.HEARD): Transition(_R.ABANDON, _S.ALIVE),
+    (_S.CLAIMING, _E.TIME_OUT): Transition(_R.CLAIM_AGAIN, _S.CLAIMING),
+    (_S.CLAIMING, _E.UNREACHABLE): Transition(_R.IGNORE, _S.CLAIMING),
+    (_S.CLAIMING, _E.CLAIMED): Transition(_R.CONSENT, _S.CONCEDED),
+    (_S.CLAIMING, _E.CHALLENGED): Transition(_R.INSIST, _S.CLAIMING),
+    (_S.CLAIMING, _E.ELECTED): Transition(_R.WIN, _S.WON),
+    (_S.CLAIMING, _E.TAKEN_OVER): Transition(_R.LOSE, _S.FORGOTTEN),
+    (_S.CLAIMING, _E.USURPED): Transition(_R.LOSE, _S.FORGOTTEN),
+    (_S.WON, _E.HEARD): Transition(_R.KEEP_MOVED, _S.ALIVE),
+    (_S.WON, _E.TIME_OUT): Transition(_R.MOVE_ELEMENTS, _S.WON),
+    (_S.WON, _E.UNREACHABLE): Transition(_R.IGNORE, _S.WON),
+    (_S.WON, _E.CLAIMED): Transition(_R.IGNORE, _S.WON),
+    (_S.WON, _E.CHALLENGED): Transition(_R.IGNORE, _S.WON),
+    (_S.WON, _E.EMPTIED): Transition(_R.ANNOUNCE_TAKEOVER, _S.FORGOTTEN),
+    (_S.WON, _E.TAKEN_OVER): Transition(_R.LOSE_REST, _S.FORGOTTEN),
+    (_S.WON, _E.USURPED): Transition(_R.LOSE_REST, _S.FORGOTTEN),
+    (_S.CONCEDED, _E.HEARD): Transition(_R.WATCH, _S.ALIVE),
+    (_S.CONCEDED, _E.TIME_OUT): Transition(_R.ASK_FOR_PRESENCE, _S.SUSPECT),
+    (_S.CONCEDED, _E.UNREACHABLE): Transition(_R.IGNORE, _S.CONCEDED),
+    (_S.CONCEDED, _E.CLAIMED): Transition(_R.CONSENT, _S.CONCEDED),
+    (_S.CONCEDED, _E.CHALLENGED): Transition(_R.CONSENT, _S.CONCEDED),
+    (_S.CONCEDED, _E.TAKEN_OVER): Transition(_R.LOSE, _S.FORGOTTEN),
+    (_S.CONCEDED, _E.USURPED): Transition(_R.DISBELIEVE, _S.CONCEDED),
+    # Events that were on their way when the peer was forgotten.
+    (_S.FORGOTTEN, _E.TIME_OUT): Transition(_R.IGNORE, _S.FORGOTTEN),
+    (_S.FORGOTTEN, _E.UNREACHABLE): Transition(_R.IGNORE, _S.FORGOTTEN),
 }
-"""(state, event) -> (what to do, next state). ``bury`` and ``arbitrate`` may end elsewhere: a peer without elements is
-forgotten, and a lost arbitration makes it INACTIVE."""
+"""The life of a peer. A pair that is missing cannot happen."""
 
 
 @dataclass(slots=True, eq=False)
 class EnrpLink:
-    """One association of the ENRP endpoint; the peer it belongs to sticks to it once it has spoken."""
+    """One association of the ENRP endpoint. Its peer is set by the first message and never changes."""
 
     number: int
-    other: Peer
-    called: bool
-    """Whether this registrar opened it."""
+    remote: Peer
+    """The other end, as the transport knows it."""
+    opened_here: bool
+    """True if this registrar opened the association."""
     peer: "PeerRegistrar | None" = None
     upload: "Upload | None" = None
-    listing: bool = False
-    """Whether its list was asked for, and not had yet."""
+    list_requested: bool = False
+    """True if the peer was asked for its list and has not answered."""
 
 
 @dataclass(slots=True, eq=False)
 class Upload:
-    """A peer downloads our handle table: where it will go on (RFC 5353 3.2.3)."""
+    """Where a peer's download of our handle table continues (RFC 5353 3.2.3)."""
 
     own_only: bool
     position: tuple[Any, int]
@@ -91,27 +182,28 @@ class PeerRegistrar:
     addresses: tuple[Address, ...]
     port: int
     link: EnrpLink | None = None
+    """The association to use, if there is one."""
     state: State = State.ALIVE
     timer: Entry | None = None
-    claimant: EnrpLink | None = None
-    """The association over which it was claimed last."""
-    claimed_by: int | None = None
-    """While INACTIVE: who takes it over."""
+    claim_link: EnrpLink | None = None
+    """The association over which the last INIT_TAKEOVER for this peer arrived."""
+    winner_link: EnrpLink | None = None
+    """The association over which the last TAKEOVER_SERVER for this peer arrived."""
+    consented_to: int | None = None
+    """The registrar that has our consent to take this peer over, until the peer is heard again."""
     voters: set[int] = field(default_factory=set)
-    """While TARGET: the peers that have not consented yet."""
+    """While CLAIMING: the registrars that have not consented yet."""
     round: int = 0
-    """While TARGET: the rounds of arbitration so far; 0 before the first."""
-    won: bool = False
-    """While TARGET: whether arbitration is over, and its elements change their home."""
-    fresh: bool = False
-    """Whether something of its own is known that it may have changed before its association came up: its table is to be
+    """While CLAIMING: how many times INIT_TAKEOVER was sent."""
+    must_download: bool = False
+    """True if the peer may have changed elements that we know before its association came up: its table must be
     downloaded, whatever its checksum."""
     mismatches: int = 0
-    """Downloads in a row after which its checksum still differed."""
+    """Downloads in a row after which the peer's checksum still differed."""
     next_download: int = 0
-    """The time before which its table is not downloaded again."""
+    """The time before which the peer's table is not downloaded again."""
     next_audit: int = 0
-    """The time from which its table is downloaded although its checksum does not differ."""
+    """The time from which the peer's table is downloaded even if its checksum does not differ."""
 
     def __str__(self) -> str:
         return f"registrar 0x{self.identifier:08x}"

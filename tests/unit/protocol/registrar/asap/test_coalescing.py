@@ -189,8 +189,9 @@ def test_an_element_that_was_taken_over_is_told_of_at_once() -> None:
     world = Watched()
     world.scope.add(world.links[0], LOW, 1)
     world.scope.registrar.handlespace.take_over(LOW, OWN, 1)
-    world.scope.registrar.enrp.takeovers._greet()
-    world.scope.take(world.scope.registrar.enrp.drain())
+    enrp = world.scope.registrar.enrp
+    enrp.takeovers._adopt_moved(world.scope.now)
+    world.scope.take(enrp._context.take_actions())
     del world.scope.sent[world.links[1]][:]
     world.say(EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=1).encode())
     assert any(isinstance(message, HandleUpdate) for message in world.scope.sent[world.links[1]])

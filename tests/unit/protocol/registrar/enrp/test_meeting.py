@@ -12,7 +12,7 @@ from rserpool.messages import (
     ServerInformation,
 )
 from rserpool.protocol.registrar.actions import Protocol
-from rserpool.protocol.registrar.enrp.dispatch import CALL_PATIENCE
+from rserpool.protocol.registrar.enrp.connector import CONNECT_TIMEOUT
 from tests.support.scope import HIGH, LOW, OWN, POOL, SECOND, Scope, element, host, presence, update
 
 
@@ -23,11 +23,11 @@ def calls(scope: Scope) -> int:
 def test_an_earlier_call_does_not_end_a_later_one() -> None:
     scope = Scope(static_peers=1)
     places = (host(2),)
-    while scope.now < (CALL_PATIENCE - 1) * SECOND:
+    while scope.now < (CONNECT_TIMEOUT - 1) * SECOND:
         scope.wait(1)
-        if scope.registrar.enrp._calling:
+        if scope.registrar.enrp.connector._attempts:
             scope.take(scope.registrar.unreachable(Protocol.ENRP, places, 9901, scope.now))
-    while not scope.registrar.enrp._calling:
+    while not scope.registrar.enrp.connector._attempts:
         scope.wait(0.1)
     before = calls(scope)
     scope.wait(2)

@@ -1,0 +1,118 @@
+"""Holds what the machines of ENRP share, and carries out what all of them do: send, note, set timers.
+
+The machines append their actions to ``actions`` instead of returning them. One message may run through several machines
+(a forgotten peer is a voter less, so that another takeover is won, which moves elements), and the merging of handle
+tables calls back out of Cython; in both places a list that is returned would have to be carried through code that has
+nothing to do with it. EnrpRegistrar returns what was gathered as the result of each event, and so does each timer.
+"""
+
+from collections.abc import Callable, Iterable
+
+from rserpool._fast.base.bucket import Bucket
+from rserpool._fast.base.wheel import Entry
+from rserpool.messages import EnrpError, EnrpMessage, ErrorCause, Presence, SCTPTransport, ServerInformation
+from rserpool.model.numbers import MICROSECONDS
+from rserpool.protocol.actions import Abort, Level, Note, Send
+from rserpool.protocol.registrar.actions import Action
+from rserpool.protocol.registrar.context import RegistrarContext
+from rserpool.protocol.registrar.counter_names import Count
+from rserpool.protocol.registrar.enrp.peers import EnrpLink
+from rserpool.protocol.registrar.enrp.places import Place
+
+TO_ALL = 0
+"""The receiver identifier of messages to every registrar (RFC 5353 2)."""
+
+
+class EnrpContext:
+    """The state that the machines of ENRP share. They receive it in place of one another."""
+
+    def __init__(self, shared: RegistrarContext, static_peers: tuple[Place, ...]) -> None:
+        self.settings = shared.settings
+        self.handlespace = shared.handlespace
+        self.randomness = shared.randomness
+        self.slices = shared.slices
+        self.counters = shared.counters
+        self.peers = shared.peers
+        self.links: dict[int, EnrpLink] = {}
+        """The associations of the ENRP endpoint, by number."""
+        self.static_peers = static_peers
+        self.place: Place = ((), 0)
+        """Addresses and port of this registrar's ENRP endpoint."""
+        self.started = False
+        """True once this registrar has learnt the handlespace from a mentor, or serves without one."""
+        self.actions: list[Action] = []
+        self._wheel = shared.wheel
+        self._errors = Bucket(self.settings.limits.errors_per_second, self.settings.limits.errors_burst, 0)
+
+    @property
+    def identifier(self) -> int:
+        """This registrar's server identifier."""
+        return self.settings.identifier
+
+    def take_actions(self) -> list[Action]:
+        """Return the actions that were gathered, in order, and begin a new list."""
+        gathered, self.actions = self.actions, []
+        return gathered
+
+    def send(self, link: EnrpLink, message: EnrpMessage) -> None:
+        """Send a message over one association."""
+        self.actions.append(Send(link.number, message.encode()))
+
+    def send_all(self, message: EnrpMessage) -> None:
+        """Send a message to every peer that has an association (RFC 5353 3.1)."""
+        self.send_octets_to_all(message.encode())
+
+    def send_octets_to_all(self, data: bytes) -> None:
+        """Send an encoded message to every peer that has an association."""
+        self.actions += [Send(peer.link.number, data) for peer in self.peers.values() if peer.link is not None]
+
+    def report(self, link: EnrpLink, causes: Iterable[ErrorCause], now: int) -> None:
+        """Send an ENRP_ERROR, within the rate of errors."""
+        if not self._errors.take(now):
+            self.counters.count(Count.ERRORS_NOT_SENT)
+            return
+        receiver = link.peer.identifier if link.peer is not None else TO_ALL
+        self.send(
+            link,
+            EnrpError(sender_identifier=self.identifier, receiver_identifier=receiver, operation_error=tuple(causes)),
+        )
+
+    def may_answer_duplicate(self, now: int) -> bool:
+        """True if a registrar with our identifier may be answered, which counts as an error sent."""
+        return self._errors.take(now)
+
+    def abort(self, link: EnrpLink) -> None:
+        """Abort an association."""
+        self.actions.append(Abort(link.number))
+
+    def note(self, level: Level, subject: str, text: str) -> None:
+        """Log a text. Notes of one ``subject`` are logged once a minute."""
+        self.actions.append(Note(level, subject, text))
+
+    def arm(self, seconds: float, callback: Callable[[int], None], now: int) -> Entry:
+        """Call ``callback`` with the time, after so many seconds."""
+
+        def expire(now: int) -> list[Action]:
+            callback(now)
+            return self.take_actions()
+
+        return self._wheel.insert(now + round(seconds * MICROSECONDS), expire)
+
+    def disarm(self, entry: Entry | None) -> None:
+        """Cancel a timer, if there is one."""
+        if entry is not None:
+            self._wheel.cancel(entry)
+
+    def presence(self, receiver: int, *, reply_required: bool = False) -> Presence:
+        """Return an ENRP_PRESENCE, always with checksum and server information (RFC 5353 2.1, 3.6.1)."""
+        addresses, port = self.place
+        transport = SCTPTransport(port=port, addresses=addresses) if addresses else None
+        return Presence(
+            sender_identifier=self.identifier,
+            receiver_identifier=receiver,
+            reply_required=reply_required,
+            pe_checksum=self.handlespace.checksum(),
+            server_information=(
+                ServerInformation(server_identifier=self.identifier, transport=transport) if transport else None
+            ),
+        )
