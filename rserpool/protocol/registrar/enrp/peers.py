@@ -104,7 +104,6 @@ PEER: dict[tuple[State, Event], Transition[Reaction, State]] = {
     (_S.ALIVE, _E.CLAIMED): Transition(_R.CONSENT, _S.CONCEDED),
     (_S.ALIVE, _E.CHALLENGED): Transition(_R.CONSENT, _S.CONCEDED),
     (_S.ALIVE, _E.TAKEN_OVER): Transition(_R.DISBELIEVE, _S.ALIVE),
-    (_S.ALIVE, _E.USURPED): Transition(_R.DISBELIEVE, _S.ALIVE),
     (_S.SUSPECT, _E.HEARD): Transition(_R.WATCH, _S.ALIVE),
     (_S.SUSPECT, _E.TIME_OUT): Transition(_R.BEGIN_TAKEOVER, _S.TARGET),
     (_S.SUSPECT, _E.UNREACHABLE): Transition(_R.BEGIN_TAKEOVER, _S.TARGET),

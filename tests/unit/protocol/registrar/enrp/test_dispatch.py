@@ -18,7 +18,6 @@ from rserpool.messages import (
     PoolEntry,
 )
 from rserpool.protocol.actions import Abort, Level, Note
-from rserpool.protocol.registrar.enrp.peers import Event, State
 from tests.support.scope import EMPTY, HIGH, LOW, OWN, POOL, Scope, element, presence, update
 
 
@@ -32,12 +31,6 @@ def table(sender: int, *elements: object, more: bool = False) -> HandleTableResp
 
 
 # The table of a peer's life
-
-
-@pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("event", Event)
-def test_every_event_in_every_state_is_in_the_table(state: State, event: Event) -> None:
-    pass
 
 
 # Identifiers

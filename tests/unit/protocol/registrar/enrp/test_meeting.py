@@ -3,11 +3,9 @@
 from rserpool.messages import (
     EndpointKeepAliveAck,
     HandleTableRequest,
-    HandleTableResponse,
     HandleUpdate,
     ListRequest,
     ListResponse,
-    PoolEntry,
     Presence,
     ServerInformation,
 )
@@ -46,24 +44,6 @@ def test_an_association_without_a_peer_is_greeted_each_heartbeat() -> None:
     assert all(greeting.reply_required for greeting in greetings)
     scope.send(number, presence(HIGH, 2))
     assert HIGH in scope.registrar.enrp.peers
-
-
-def test_a_mentors_knowledge_of_a_third_registrar_is_made_sure_of() -> None:
-    """What the mentor tells of another registrar's elements may be old, and no checksum shows it."""
-    scope = Scope(static_peers=1)
-    mentor = scope.associate(2)
-    scope.send(mentor, presence(HIGH, 2))
-    scope.send(mentor, ListResponse(sender_identifier=HIGH, receiver_identifier=OWN))
-    old = PoolEntry(pool_handle=POOL, pool_elements=(element(1, LOW),))
-    scope.send(mentor, HandleTableResponse(sender_identifier=HIGH, receiver_identifier=OWN, pool_entries=(old,)))
-    assert scope.registrar.enrp.startup.over
-    checksum = scope.registrar.handlespace.checksum(LOW)
-    third = scope.associate(3)
-    answer = scope.send(third, presence(LOW, 3, checksum))
-    assert any(isinstance(message, HandleTableRequest) and message.own_only for message in answer)
-    scope.send(third, HandleTableResponse(sender_identifier=LOW, receiver_identifier=OWN, pool_entries=(old,)))
-    again = scope.send(third, presence(LOW, 3, checksum))
-    assert not any(isinstance(message, HandleTableRequest) for message in again), "once is enough"
 
 
 def test_nothing_is_downloaded_of_a_peer_without_elements_here_and_there() -> None:

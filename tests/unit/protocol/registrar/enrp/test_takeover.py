@@ -8,16 +8,13 @@ import pytest
 
 from rserpool.messages import (
     EndpointKeepAliveAck,
-    HandleTableRequest,
     HandleTableResponse,
     InitTakeover,
     InitTakeoverAck,
-    ListRequest,
     ListResponse,
     PoolEntry,
     Presence,
     Registration,
-    ServerInformation,
     TakeoverServer,
 )
 from rserpool.protocol.peer import Peer
@@ -100,14 +97,6 @@ def test_unknown_targets_are_consented_to_and_not_kept() -> None:
     assert len(scope.registrar.wheel) <= timers + 1
 
 
-@pytest.mark.conformance("ENRP-3.5.2-02")
-def test_a_dead_peer_without_elements_is_forgotten() -> None:
-    scope = Scope()
-    scope.join(LOW, 2)
-    scope.wait(11)
-    assert not scope.registrar.enrp.peers
-
-
 def test_silent_voters_do_not_hold_up_a_takeover() -> None:
     scope = Scope(keep_alive_timeout=1000.0)
     low, high = scope.join(LOW, 2), scope.join(HIGH, 3)
@@ -185,64 +174,6 @@ def test_the_life_of_an_element_that_answers_its_new_home_starts_anew() -> None:
 
 
 # Start
-
-
-@pytest.mark.conformance("ENRP-3.2.2.1-03")
-def test_a_registrar_without_peers_is_one_at_once() -> None:
-    assert Scope().registrar.enrp.startup.over
-
-
-@pytest.mark.conformance(
-    "ENRP-3.2.2.1-01", "ENRP-3.2.2.2-01", "ENRP-3.2.2.2-04", "ENRP-3.2.3-01", "ENRP-3.2.3-04", "ENRP-3.2.3-05",
-    "ENRP-3.2.3-06", "ENRP-3.2.3-07", "ENRP-3.2.3-09", "ENRP-2.6-01", "ENRP-2.3-01", "ENRP-3.2.2.2-05", "ENRP-3.2.3-10",
-)  # fmt: skip
-def test_a_mentor_gives_its_list_and_its_table() -> None:
-    scope = Scope(static_peers=1)
-    assert [(call.addresses, call.port) for call in scope.calls] == [((host(2),), 9901)]
-    low = scope.associate(2)
-    assert kinds(scope.sent[low]) == ["Presence", "ListRequest"]
-    stranger = scope.join(5, 7)
-    for request in (ListRequest, HandleTableRequest):
-        answer = scope.send(stranger, request(sender_identifier=5, receiver_identifier=OWN))
-        assert answer[-1].reject, "who starts has nothing to tell"  # type: ignore[attr-defined]
-    servers = tuple(
-        ServerInformation(server_identifier=one, transport=replace(element(1, 1, where).asap_transport, port=9901))  # type: ignore[type-var]
-        for one, where in ((0, 4), (OWN, 1), (HIGH, 3))
-    )
-    answer = scope.send(low, ListResponse(sender_identifier=LOW, receiver_identifier=OWN, servers=servers))
-    assert kinds(answer) == ["HandleTableRequest"]
-    assert [call.addresses for call in scope.calls[1:]] == [(host(3),)], "nobody and ourselves are not called"
-    answer = scope.send(low, table(LOW, element(1, LOW), more=True))
-    assert kinds(answer) == ["HandleTableRequest"]
-    scope.send(low, table(LOW, element(2, HIGH), element(3, OWN)))
-    assert scope.registrar.enrp.startup.over
-    assert scope.homes() == {1: LOW, 2: HIGH}
-
-
-@pytest.mark.conformance("ENRP-3.2.2.1-02", "ENRP-3.2.2.2-02", "ENRP-3.2.2.2-06", "ENRP-3.2.3-11", "ENRP-3.2.3-12")
-def test_the_next_mentor_is_asked_where_one_is_mute_or_unwilling() -> None:
-    scope = Scope(static_peers=3)
-    mute, unwilling, willing = (scope.associate(where) for where in (2, 3, 4))
-    scope.wait(5)
-    assert "ListRequest" in kinds(scope.sent[unwilling])
-    refusal = ListResponse(sender_identifier=HIGH, receiver_identifier=OWN, reject=True)
-    for _ in range(3):
-        scope.send(unwilling, refusal)
-        scope.wait(4.9)
-    assert "ListRequest" in kinds(scope.sent[willing])
-    scope.send(willing, ListResponse(sender_identifier=5, receiver_identifier=OWN))
-    scope.send(willing, table(5))
-    assert scope.registrar.enrp.startup.over
-    assert kinds(scope.sent[mute])[:2] == ["Presence", "ListRequest"]
-
-
-def test_without_a_mentor_it_goes_on_alone() -> None:
-    scope = Scope(static_peers=1)
-    assert not scope.registrar.enrp.startup.over
-    scope.wait(5)
-    assert scope.registrar.enrp.startup.over
-    scope.wait(60)
-    assert len(scope.calls) > 1, "and goes on calling"
 
 
 @pytest.mark.conformance("ENRP-3.2.1-01")
