@@ -1,4 +1,4 @@
-"""What is taken in of peers' elements as octets is what the readable way would take, with the same consequences."""
+"""Merging peers' elements as octets stores the same elements as the readable way, with the same consequences."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -21,7 +21,7 @@ LIVES = (-(2**31), -2, -1, 0, 1, 300, 999, 1000, 2**31 - 1)
 
 
 class Draw:
-    """Messages at random: most name elements as registrars do, many with one thing about them that is not ordinary."""
+    """Random messages. Most contain elements as registrars send them; many have one unusual value."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
@@ -112,7 +112,7 @@ class Draw:
         return bytes(octets)
 
     def step(self) -> tuple[str, int, object]:
-        """What happens, with whom, and with what."""
+        """Return the kind of step, the identifier concerned, and the step's data."""
         peer = self.pick((LOW, HIGH))
         match self.random.randrange(16):
             case 0 | 1 | 2 | 3 | 4 | 5:
@@ -132,8 +132,7 @@ class Draw:
 
 
 class World:
-    """A registrar between two peers, or just starting with both as mentors; with ``readable`` it takes nothing in as
-    octets."""
+    """A registrar between two peers, or starting with both as mentors. With ``readable`` it decodes every element."""
 
     def __init__(self, profile: str, *, starting: bool, readable: bool) -> None:
         self.readable = readable
@@ -206,13 +205,13 @@ def test_both_ways_agree(profile: str, starting: bool, seed: int) -> None:
         assert fast.state() == readable.state(), step
 
 
-def test_octets_are_what_is_compared() -> None:
+def test_the_fast_way_does_not_decode_elements() -> None:
     world = World("rfc", starting=False, readable=False)
-    told = m.HandleUpdate(
+    message = m.HandleUpdate(
         sender_identifier=LOW, receiver_identifier=0, update_action=0, pool_handle=b"Pool", pool_element=element(1, LOW)
     )
     with mock.patch("rserpool.protocol.registrar.enrp.dispatch.decode", side_effect=AssertionError("the readable way")):
-        world.scope.send(world.numbers[LOW], told)
+        world.scope.send(world.numbers[LOW], message)
     assert world.scope.registrar.handlespace.home_size(LOW) == 1
     world.play("differ", HIGH, None)
     listed = m.PoolEntry(pool_handle=b"Pool", pool_elements=(element(2, HIGH), element(3, HIGH)))
@@ -223,7 +222,7 @@ def test_octets_are_what_is_compared() -> None:
 
 
 @pytest.mark.parametrize(("addresses", "refused"), [(32, 0), (33, 1)])
-def test_more_addresses_than_a_message_may_have_are_noticed(addresses: int, refused: int) -> None:
+def test_a_message_with_too_many_addresses_is_malformed(addresses: int, refused: int) -> None:
     scope = Scope()
     low = scope.join(LOW, 2)
     many = e.element(1, home=LOW, user=e.sctp(addresses=addresses), asap=e.sctp(9))

@@ -1,5 +1,6 @@
 """A whole registrar under test among peers that a test plays, and a hand on its clock."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 from random import Random
@@ -9,10 +10,12 @@ from rserpool.messages import (
     EnrpMessage,
     HandleResolution,
     HandleResolutionResponse,
+    HandleTableResponse,
     HandleUpdate,
     Policy,
     PolicyType,
     PoolElement,
+    PoolEntry,
     Presence,
     Registration,
     SCTPTransport,
@@ -22,6 +25,7 @@ from rserpool.messages import (
 from rserpool.protocol.actions import Send
 from rserpool.protocol.counters import Counters
 from rserpool.protocol.peer import Peer
+from rserpool.protocol.registrar.access import UNRESTRICTED, Access
 from rserpool.protocol.registrar.actions import Action, Connect, Protocol, SendRow
 from rserpool.protocol.registrar.registrar import Reachable, Registrar
 from rserpool.protocol.registrar.slices import DEFAULT_SLICES, Slices
@@ -58,7 +62,14 @@ def element(identifier: int, home: int, where: int = 9) -> PoolElement:
 class Scope:
     """The registrar, and what it has sent to whom."""
 
-    def __init__(self, *, static_peers: int = 0, slices: Slices = DEFAULT_SLICES, **changes: object) -> None:
+    def __init__(
+        self,
+        *,
+        static_peers: int = 0,
+        slices: Slices = DEFAULT_SLICES,
+        access: Access = UNRESTRICTED,
+        **changes: object,
+    ) -> None:
         limits = {name: value for name, value in changes.items() if name in Limits.__dataclass_fields__}
         rest = {"profile": replace(RFC, max_time_last_heard=5.0, peer_heartbeat_cycle=2.0)}
         rest |= {name: value for name, value in changes.items() if name not in limits}
@@ -70,7 +81,9 @@ class Scope:
         self.calls: list[Connect] = []
         self.others: list[Action] = []
         places = [((host(number),), 9901) for number in range(2, 2 + static_peers)]
-        self.registrar = Registrar(settings, Random(1), seed=1, now=0, static_peers=places, slices=slices)
+        self.registrar = Registrar(
+            settings, Random(1), seed=1, now=0, static_peers=places, slices=slices, access=access
+        )
         here = Reachable(sctp=(HERE,), port=3863)
         self.take(self.registrar.start(0, here, replace(here, port=9901)))
 
@@ -163,6 +176,19 @@ def presence(identifier: int, where: int, checksum: int = EMPTY, *, reply: bool 
         pe_checksum=checksum,
         server_information=ServerInformation(server_identifier=identifier, transport=transport),
     )
+
+
+def table(sender: int, *elements: PoolElement, more: bool = False, reject: bool = False) -> HandleTableResponse:
+    """A handle table response of a peer, with elements of one pool."""
+    entries = (PoolEntry(pool_handle=POOL, pool_elements=elements),) if elements else ()
+    return HandleTableResponse(
+        sender_identifier=sender, receiver_identifier=OWN, reject=reject, more=more, pool_entries=entries
+    )
+
+
+def kinds(messages: Sequence[object]) -> list[str]:
+    """The names of the messages' classes."""
+    return [type(message).__name__ for message in messages]
 
 
 def update(sender: int, told: PoolElement, handle: bytes = POOL, action: int = 0) -> HandleUpdate:

@@ -86,7 +86,7 @@ cdef object record_of(const uint8_t *octets, size_t size):
 
 
 cdef class Merger:
-    """One registrar's merger. ``changed`` is called with the handle of each pool in ``watchers`` that changes."""
+    """One registrar's merger. ``changed`` is called with handle and time of each pool in ``watchers`` that changes."""
 
     def __cinit__(
         self, Handlespace handlespace not None, *, size_t handle_octets, size_t pools, size_t elements_per_home,

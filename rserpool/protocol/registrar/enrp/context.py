@@ -68,7 +68,7 @@ class EnrpContext:
 
     def report(self, link: EnrpLink, causes: Iterable[ErrorCause], now: int) -> None:
         """Send an ENRP_ERROR, within the rate of errors."""
-        if not self._errors.take(now):
+        if not self.within_error_rate(now):
             self.counters.count(Count.ERRORS_NOT_SENT)
             return
         receiver = link.peer.identifier if link.peer is not None else TO_ALL
@@ -77,8 +77,8 @@ class EnrpContext:
             EnrpError(sender_identifier=self.identifier, receiver_identifier=receiver, operation_error=tuple(causes)),
         )
 
-    def may_answer_duplicate(self, now: int) -> bool:
-        """True if a registrar with our identifier may be answered, which counts as an error sent."""
+    def within_error_rate(self, now: int) -> bool:
+        """True if one more error may be answered now. Counts it."""
         return self._errors.take(now)
 
     def abort(self, link: EnrpLink) -> None:

@@ -52,7 +52,7 @@ class Identities:
             return
         if self._gives_up_identifier(link.remote.addresses):
             context.actions.append(Renumber())
-        elif isinstance(message, Presence) and message.reply_required and context.may_answer_duplicate(now):
+        elif isinstance(message, Presence) and message.reply_required and context.within_error_rate(now):
             context.send(link, context.presence(TO_ALL))
 
     def check_duplicate(self, address: Address) -> None:

@@ -194,7 +194,7 @@ class Startup:
             self._feed(Event.UNSUITABLE, now)
 
     def _refusal(self, now: int) -> Event:
-        """Tell whether the mentor may be asked again after a refusal: it may be starting itself, or busy."""
+        """Classify a refusal. The mentor may be starting itself, or busy: it is asked again a few times."""
         self._refusals += 1
         late = now - self._began >= self._context.settings.mentor_discovery_timeout * MICROSECONDS
         given_up = self._refusals >= REFUSALS or (late and not self._candidates)

@@ -13,7 +13,7 @@ React = Callable[[PeerRegistrar, int], None]
 
 
 class Peering:
-    """The state of every peer. Whoever composes ENRP adds the reactions of the machines above this one."""
+    """The state of every peer. EnrpRegistrar adds the reactions of the machines that build on this one."""
 
     def __init__(self, context: EnrpContext, connector: Connector) -> None:
         self._context = context

@@ -50,7 +50,7 @@ class Event(enum.Enum):
     ELECTED = enum.auto()
     """No registrar is left that has to consent to this registrar's takeover."""
     EMPTIED = enum.auto()
-    """The peer is the home of no pool element, or of none any more."""
+    """The peer has no pool elements, or none are left."""
     TAKEN_OVER = enum.auto()
     """A registrar announced that it has taken the peer over."""
     USURPED = enum.auto()
@@ -89,9 +89,9 @@ class Reaction(enum.Enum):
     LOSE = enum.auto()
     """Change the home of the peer's elements to the winner."""
     LOSE_REST = enum.auto()
-    """Do so with the elements that have not moved here, and send keep-alives with H=1 to those that have."""
+    """Change the home of the elements that have not moved here, and send keep-alives with H=1 to those that have."""
     DISBELIEVE = enum.auto()
-    """Record that a takeover was announced in vain."""
+    """Ignore the announcement of a takeover, and record it."""
     FORGET = enum.auto()
     """Remove the peer from the list of peers."""
 

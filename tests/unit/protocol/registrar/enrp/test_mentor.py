@@ -1,40 +1,22 @@
 """The start of a registrar: every (phase, event) pair follows the table when messages and time cause it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from rserpool.errors import LocalProtocolError
-from rserpool.messages import (
-    HandleTableRequest,
-    HandleTableResponse,
-    ListRequest,
-    ListResponse,
-    PoolEntry,
-    ServerInformation,
-)
+from rserpool.messages import HandleTableRequest, ListRequest, ListResponse, ServerInformation
 from rserpool.protocol.registrar.enrp.mentor import REFUSALS, START, Event, Phase, Reaction
-from tests.support.scope import HIGH, LOW, OWN, POOL, Scope, element, host, presence
+from tests.support.scope import HIGH, LOW, OWN, Scope, element, host, kinds, table
 
 RESPONSES = 3
 """Most parts of a mentor's table in these tests."""
 
 
-def kinds(messages: Sequence[object]) -> list[str]:
-    return [type(message).__name__ for message in messages]
-
-
 def listed(sender: int, *, reject: bool = False) -> ListResponse:
     return ListResponse(sender_identifier=sender, receiver_identifier=OWN, reject=reject)
-
-
-def table(sender: int, *elements: object, more: bool = False, reject: bool = False) -> HandleTableResponse:
-    entries = (PoolEntry(pool_handle=POOL, pool_elements=tuple(elements)),) if elements else ()  # type: ignore[arg-type]
-    return HandleTableResponse(
-        sender_identifier=sender, receiver_identifier=OWN, reject=reject, more=more, pool_entries=entries
-    )
 
 
 class Start:
@@ -184,19 +166,3 @@ def test_a_registrar_serves_alone_if_no_mentor_is_met_and_goes_on_connecting() -
     assert scope.registrar.enrp.startup.over
     scope.wait(60)
     assert len(scope.calls) > 1
-
-
-def test_a_mentors_table_of_a_third_registrar_is_downloaded_again_from_its_home() -> None:
-    """The mentor's knowledge of another registrar's elements may be old, and no checksum shows it."""
-    scope = Scope(static_peers=1)
-    mentor = scope.associate(2)
-    scope.send(mentor, listed(HIGH))
-    scope.send(mentor, table(HIGH, element(1, LOW)))
-    assert scope.registrar.enrp.startup.over
-    checksum = scope.registrar.handlespace.checksum(LOW)
-    third = scope.associate(3)
-    answer = scope.send(third, presence(LOW, 3, checksum))
-    assert any(isinstance(message, HandleTableRequest) and message.own_only for message in answer)
-    scope.send(third, table(LOW, element(1, LOW)))
-    again = scope.send(third, presence(LOW, 3, checksum))
-    assert not any(isinstance(message, HandleTableRequest) for message in again), "one download is enough"

@@ -1,4 +1,4 @@
-"""Walks over many elements that are cut in slices: what may happen in between, and how fast elements are called."""
+"""Long walks over elements in slices: events between two slices, and the rate at which elements are connected to."""
 
 from dataclasses import replace
 
@@ -18,8 +18,8 @@ def owned(scope: Scope, *homes: int) -> tuple[int, ...]:
     return tuple(scope.registrar.handlespace.home_size(home) for home in homes)
 
 
-def between() -> tuple[Scope, int, int]:
-    """The takeover of LOW's elements, with HIGH's consent, after three of them; HIGH lives."""
+def in_the_middle() -> tuple[Scope, int, int]:
+    """A takeover of LOW's elements with HIGH's consent: three have moved. HIGH is alive."""
     scope = Scope(keep_alive_timeout=1000.0, slices=SMALLEST)
     low, high = scope.join(LOW, 2), scope.join(HIGH, 3)
     for identifier in range(1, COUNT + 1):
@@ -36,32 +36,32 @@ def between() -> tuple[Scope, int, int]:
 
 @pytest.fixture
 def scope() -> Scope:
-    return between()[0]
+    return in_the_middle()[0]
 
 
-def won(scope: Scope, link: int = 2) -> int:
+def announced(scope: Scope, link: int = 2) -> int:
     return sum(isinstance(message, TakeoverServer) for message in scope.sent[link])
 
 
-def test_it_is_told_when_all_have_come_home(scope: Scope) -> None:
-    assert won(scope) == 0
+def test_a_takeover_is_announced_when_all_elements_have_moved(scope: Scope) -> None:
+    assert announced(scope) == 0
     scope.wait(10)
     assert owned(scope, OWN, LOW) == (COUNT, 0)
-    assert won(scope) == 1
+    assert announced(scope) == 1
     assert LOW not in scope.registrar.enrp.peers
 
 
-def test_a_target_that_returns_keeps_what_is_left() -> None:
-    scope, low, _ = between()
+def test_a_target_that_returns_keeps_the_elements_that_have_not_moved() -> None:
+    scope, low, _ = in_the_middle()
     scope.send(low, presence(LOW, 2))
     scope.wait(3)
     assert owned(scope, OWN, LOW) == (3, COUNT - 3)
-    assert won(scope) == 0
+    assert announced(scope) == 0
     assert {call.addresses for call in scope.calls if call.protocol is Protocol.ASAP} == {(host(9),)}
 
 
-def test_another_claim_changes_nothing() -> None:
-    scope, _, high = between()
+def test_a_claim_by_another_registrar_changes_nothing() -> None:
+    scope, _, high = in_the_middle()
     claim = InitTakeover(sender_identifier=HIGH, receiver_identifier=0, target_identifier=LOW)
     before = len(scope.sent[high])
     scope.send(high, claim)
@@ -70,15 +70,15 @@ def test_another_claim_changes_nothing() -> None:
     assert owned(scope, OWN, LOW) == (COUNT, 0)
 
 
-def test_where_another_has_won_what_is_left_is_its() -> None:
-    scope, _, high = between()
+def test_elements_that_have_not_moved_go_to_another_winner() -> None:
+    scope, _, high = in_the_middle()
     scope.send(high, TakeoverServer(sender_identifier=HIGH, receiver_identifier=0, target_identifier=LOW))
     scope.wait(10)
     assert owned(scope, OWN, LOW, HIGH) == (3, 0, COUNT - 3)
 
 
-def test_elements_that_register_meanwhile_are_not_called() -> None:
-    scope, _, _ = between()
+def test_no_association_is_opened_to_elements_that_register_in_the_meantime() -> None:
+    scope, _, _ = in_the_middle()
     for identifier in range(1, COUNT + 1):
         scope.register(identifier)
     scope.calls.clear()
@@ -87,8 +87,8 @@ def test_elements_that_register_meanwhile_are_not_called() -> None:
     assert owned(scope, OWN, LOW) == (COUNT, 0)
 
 
-def lost() -> tuple[Scope, int, int]:
-    """HIGH has taken LOW over, with our consent; three elements have changed their home."""
+def handing_over() -> tuple[Scope, int, int]:
+    """HIGH has taken LOW over with our consent: three elements have moved."""
     scope = Scope(slices=SMALLEST)
     low, high = scope.join(LOW, 2), scope.join(HIGH, 3)
     for identifier in range(1, COUNT + 1):
@@ -100,21 +100,21 @@ def lost() -> tuple[Scope, int, int]:
     return scope, low, high
 
 
-def test_the_losers_walk_comes_to_its_end() -> None:
-    scope, _, _ = lost()
+def test_the_loser_moves_all_elements_to_the_winner() -> None:
+    scope, _, _ = handing_over()
     scope.wait(10)
     assert owned(scope, HIGH, LOW) == (COUNT, 0)
 
 
-def test_the_losers_walk_ends_where_the_target_returns() -> None:
-    scope, _, _ = lost()
+def test_the_loser_stops_moving_elements_when_the_target_returns() -> None:
+    scope, _, _ = handing_over()
     scope.join(LOW, 2)
     scope.wait(10)
     assert owned(scope, HIGH, LOW) == (3, COUNT - 3)
 
 
-def test_nothing_is_downloaded_of_a_winner_whose_elements_are_on_their_way() -> None:
-    scope, _, high = lost()
+def test_a_winner_is_not_audited_while_elements_move_to_it() -> None:
+    scope, _, high = handing_over()
     scope.send(high, presence(HIGH, 3, 0x1234))
     assert scope.counters["synchronisations"] == 0
     scope.wait(10)
@@ -122,7 +122,7 @@ def test_nothing_is_downloaded_of_a_winner_whose_elements_are_on_their_way() -> 
     assert scope.counters["synchronisations"] == 1
 
 
-def test_a_download_is_asked_for_when_all_are_marked() -> None:
+def test_a_download_is_requested_when_all_elements_are_marked() -> None:
     scope = Scope(slices=SMALLEST)
     low = scope.join(LOW, 2)
     for identifier in range(1, COUNT + 1):
@@ -136,10 +136,10 @@ def test_a_download_is_asked_for_when_all_are_marked() -> None:
     assert [one for one in scope.sent[low][before:] if type(one).__name__ == "HandleTableRequest"]
 
 
-# Calls
+# Associations to elements
 
 
-def test_calls_are_held_to_a_rate_and_shared() -> None:
+def test_associations_to_elements_are_opened_at_a_limited_rate_and_once_per_endpoint() -> None:
     slices = replace(SMALLEST, pause=0.0)
     scope = Scope(keep_alive_timeout=1000.0, takeover_calls=10.0, takeover_calls_burst=5, slices=slices)
     low = scope.join(LOW, 2)
@@ -159,8 +159,8 @@ def test_calls_are_held_to_a_rate_and_shared() -> None:
     assert len(places) == len(set(places)) == 21
 
 
-def test_an_element_whose_association_ends_before_it_is_told_is_given_up() -> None:
-    scope, _, _ = between()
+def test_elements_whose_association_ends_before_their_keep_alive_are_removed() -> None:
+    scope, _, _ = in_the_middle()
     scope.wait(6)
     line = scope.associate(9, 17777, Protocol.ASAP)
     scope.take(scope.registrar.lost(line, scope.now))
