@@ -7,7 +7,7 @@ elements = await resolve("EchoPool")
 async with open_session("EchoPool") as session: await session.send(b"hello"); answer = await session.receive()
 await serve("EchoPool", handler)  # with: async def handler(session): async for item in session: ...
 
-Without ``registrars`` they are found by multicast (RFC 5352 3.6).
+Without ``registrars``, registrars are found by multicast (RFC 5352 3.6).
 """
 
 from rserpool.client.errors import (

@@ -1,4 +1,4 @@
-"""An ASAP endpoint of pool elements and of a pool user: the protocol object between transports, timers and tasks."""
+"""An ASAP endpoint for pool elements and a pool user: connects the protocol machine with transports and timers."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypedDict
 
-from rserpool.client.node_addresses import announcement_groups, local_addresses, server_addresses, texts
+from rserpool.client.node_addresses import address_list, announcement_groups, local_addresses, server_addresses
 from rserpool.errors import LocalProtocolError
 from rserpool.model.addresses import Address
 from rserpool.model.numbers import ASAP_PPID
@@ -34,7 +34,7 @@ from rserpool.transport.wheel_timer import WheelTimer
 log = logging.getLogger("rserpool.client")
 
 REJOIN = 30.0
-"""Seconds between two looks for interfaces that have appeared, and on which registrars may be heard."""
+"""Seconds between two checks for new network interfaces on which to listen for announcements."""
 QUEUE_LIMIT = 1 << 18
 """Octets that may wait for a registrar that does not read. Beyond, its association is aborted."""
 
@@ -58,7 +58,8 @@ class UserNodeOptions(NodeOptions, total=False):
 
 
 class Node:
-    """Where pool elements and a pool user live together, with one home registrar: an asynchronous context manager.
+    """An ASAP endpoint with one home registrar, shared by pool elements and a pool user: an asynchronous context
+    manager.
 
     ``registrars``: the configured registrars, as node_addresses.server_addresses reads them. ``groups``: the multicast
     groups, ADDRESS:PORT, in which registrars announce themselves; by default those of IANA and rsplib if no registrar
@@ -89,7 +90,7 @@ class Node:
         self._registrars = server_addresses(registrars)
         self._groups = announcement_groups(groups, registrars)
         self._interfaces = interfaces
-        self._local = texts(local)
+        self._local = address_list(local)
         self._listen = listen
         self._preferred = preferred
         self._given = {True: transport, False: tcp_transport}
@@ -106,7 +107,7 @@ class Node:
         self._resolutions: dict[int, asyncio.Future[Resolution]] = {}
         self._watchers: dict[bytes, list[Callable[[PoolChanged | None], None]]] = {}
         self.home: Home | None = None
-        """The home registrar; None while there is none."""
+        """The home registrar, or None while there is none."""
 
     # Life
 
@@ -120,9 +121,9 @@ class Node:
         await self.close()
 
     async def open(self) -> None:
-        """Open the endpoints, and begin to look for a registrar."""
+        """Open the endpoints, and start to look for a registrar."""
         if self._protocol is not None:
-            raise LocalProtocolError("the node is open, or was: make another one")
+            raise LocalProtocolError("a node can be opened only once: make another one")
         self._loop = asyncio.get_running_loop()
         self._timer = WheelTimer(self._loop, self._expired)
         randomness = random.SystemRandom()
@@ -141,9 +142,9 @@ class Node:
             try:
                 self._listeners.append(AnnounceListener([group], self.announced, interfaces=self._interfaces))
             except OSError as error:
-                log.info("registrars are not heard: %s", error.strerror or error)
+                log.info("cannot listen for registrars' announcements: %s", error.strerror or error)
         if self._listeners:
-            self._rejoin = self._loop.call_later(REJOIN, self._look_for_interfaces)
+            self._rejoin = self._loop.call_later(REJOIN, self._join_new_interfaces)
         self._carry_out(self._protocol.start(self.now()))
 
     async def _open(self, *, sctp: bool) -> None:
@@ -164,8 +165,8 @@ class Node:
         self._endpoints[sctp] = endpoint
 
     async def close(self) -> None:
-        """End at once: associations are shut down, who waits is told. Elements are not deregistered: registrars notice
-        that their association has ended."""
+        """Shut down the associations and end all waits. Pool elements are not deregistered; the registrar removes them
+        when their association ends."""
         if self._protocol is not None:
             self._timer.cancel()
         if self._rejoin is not None:
@@ -185,19 +186,20 @@ class Node:
 
     @property
     def protocol(self) -> protocol.Node:
-        """The protocol object. LocalProtocolError before the node is open, and after it was closed."""
+        """The protocol machine. Raises LocalProtocolError before the node is opened and after it is closed."""
         if self._protocol is None or self._protocol.stopped:
-            raise LocalProtocolError("the node is not open")
+            raise LocalProtocolError("the node is not open: enter it first, and do not use it after its end")
         return self._protocol
 
     @property
     def takes_elements(self) -> bool:
-        """Whether pool elements can live here: not where registrars are reached over TCP only, or may not call."""
+        """True if the node can register pool elements: it speaks SCTP, and registrars may open associations to it."""
         return self._sctp and self._listen
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:
-        """The addresses of the SCTP endpoint, which registered addresses must be among (RFC 5352 2.2.1)."""
+        """The addresses of the SCTP endpoint. The addresses of a registered element must be among them (RFC 5352
+        2.2.1)."""
         return self._endpoints[True].local_addresses if True in self._endpoints else ()
 
     @property
@@ -206,59 +208,59 @@ class Node:
         return self._endpoints[True].port if True in self._endpoints else 0
 
     def now(self) -> int:
-        """Microseconds of the loop's clock."""
+        """The time of the event loop in microseconds."""
         return self._timer.now()
 
-    # What elements and users ask of it
+    # Requests of pool elements and the pool user
 
-    def settle(self) -> None:
-        """Carry out what the protocol object has been asked for."""
+    def carry_out_pending(self) -> None:
+        """Carry out the actions that calls on the protocol machine have queued."""
         self._carry_out(self.protocol.drain())
 
-    def watch_element(self, number: int, heard: Callable[[ElementStatus], None] | None) -> None:
-        """Who hears of an element's state; None for nobody any more."""
-        if heard is None:
+    def watch_element(self, number: int, callback: Callable[[ElementStatus], None] | None) -> None:
+        """Set the callback for changes of one element's state; None removes it."""
+        if callback is None:
             self._elements.pop(number, None)
         else:
-            self._elements[number] = heard
+            self._elements[number] = callback
 
     async def resolution(self, handle: bytes, items: int, fresh_within: float | None = None) -> Resolution:
-        """The answer to one handle resolution; cancelled if the caller gives up."""
+        """Resolve a pool handle once. Cancelling the call cancels the request."""
         user = self.protocol.user
         ticket = user.resolve(handle, self.now(), items, fresh_within)
         answer: asyncio.Future[Resolution] = self._loop.create_future()
         self._resolutions[ticket] = answer
         try:
-            self.settle()
+            self.carry_out_pending()
             return await answer
         finally:
             del self._resolutions[ticket]
             user.cancel(ticket)
 
-    def watch_pool(self, handle: bytes, interval: float, heard: Callable[[PoolChanged | None], None]) -> None:
-        """Tell of a pool as it is and of its changes; None once the node is closed."""
-        self._watchers.setdefault(handle, []).append(heard)
+    def watch_pool(self, handle: bytes, interval: float, callback: Callable[[PoolChanged | None], None]) -> None:
+        """Call ``callback`` with the pool as it is, and after each change; with None when the node is closed."""
+        self._watchers.setdefault(handle, []).append(callback)
         self.protocol.user.watch(handle, self.now(), interval)
-        self.settle()
+        self.carry_out_pending()
 
-    def unwatch_pool(self, handle: bytes, heard: Callable[[PoolChanged | None], None]) -> None:
-        """Tell this one no more."""
+    def unwatch_pool(self, handle: bytes, callback: Callable[[PoolChanged | None], None]) -> None:
+        """Stop calling ``callback``."""
         watchers = self._watchers[handle]
-        watchers.remove(heard)
+        watchers.remove(callback)
         if not watchers:
             del self._watchers[handle]
             with contextlib.suppress(LocalProtocolError):
                 self.protocol.user.unwatch(handle, self.now())
-                self.settle()
+                self.carry_out_pending()
 
-    # The transports' events
+    # Events of the transports
 
     def announced(self, data: bytes, address: Address, port: int) -> None:
-        """A datagram came to one of the groups."""
+        """Handle an announcement: a datagram to one of the multicast groups."""
         self._carry_out(self.protocol.announced(data, address, port, self.now()))
 
-    def _look_for_interfaces(self) -> None:
-        self._rejoin = self._loop.call_later(REJOIN, self._look_for_interfaces)
+    def _join_new_interfaces(self) -> None:
+        self._rejoin = self._loop.call_later(REJOIN, self._join_new_interfaces)
         for listener in self._listeners:
             with contextlib.suppress(OSError):
                 listener.rejoin()
@@ -288,7 +290,7 @@ class Node:
                 case Shutdown(number):
                     self._associations.shutdown(number)
                 case Publish(event):
-                    self._happened(event)
+                    self._publish(event)
                 case Note():
                     self._notes.write(action, self._loop.time())
         assert self._protocol is not None
@@ -302,7 +304,7 @@ class Node:
         ):
             self._loop.call_soon(failed)
 
-    def _happened(self, event: ClientEvent) -> None:
+    def _publish(self, event: ClientEvent) -> None:
         match event:
             case ElementStatus(element=number) if number in self._elements:
                 self._elements[number](event)
@@ -320,8 +322,8 @@ class Node:
 
 
 def tuning_for(silence: float) -> Tuning:
-    """The timers with which SCTP finds an idle peer lost within so many seconds (Tuning.found_idle); the usual ones for
-    0."""
+    """The SCTP timers that detect the loss of an idle peer within ``silence`` seconds (Tuning.found_idle); the defaults
+    for 0."""
     if not silence:
         return Tuning()
     beat = silence / 15

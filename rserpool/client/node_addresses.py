@@ -1,4 +1,4 @@
-"""Where registrars are, where to hear of them, and from which addresses to speak to them."""
+"""Reads the addresses given to a node: registrars, announcement groups, and the local addresses to speak from."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, ip_address
@@ -14,29 +14,29 @@ from rserpool.transport.udp.sockets import interface_addresses, route_source
 
 TCP = "tcp:"
 ANYWHERE = (IPv4Address("192.0.2.1"), IPv4Address("224.0.1.185"))
-"""Addresses that only a default route, or one for multicast, leads to."""
+"""Addresses that only a default route or a multicast route reaches; they reveal the host's usual source address."""
 LOOPBACK = "127.0.0.1"
 
 
 def server_addresses(entries: Sequence[str]) -> list[ServerAddress]:
-    """Each entry as a registrar: ADDRESS, ADDRESS:PORT, several of them with commas between for a multihomed one,
-    tcp:ADDRESS:PORT for one that serves pool users over TCP. Raises LocalProtocolError."""
+    """Parse registrars, one for each entry: ADDRESS or ADDRESS:PORT; several of them, separated by commas, for a
+    multihomed registrar; tcp:ADDRESS:PORT for one that serves pool users over TCP. Raises LocalProtocolError."""
     found = []
     for entry in entries:
         sctp = not entry.startswith(TCP)
         ((addresses, port),) = parse_peers([entry.removeprefix(TCP)], ASAP_PORT)
         if not sctp and len(addresses) > 1:
-            raise LocalProtocolError(f"{entry!r}: TCP has one address")
+            raise LocalProtocolError(f"registrar {entry!r}: TCP allows one address only")
         found.append(ServerAddress(addresses=addresses, port=port, sctp=sctp))
     return found
 
 
 def announcement_groups(entries: Sequence[str] | None, registrars: Sequence[str]) -> list[Group]:
-    """The groups to listen to: those given; else all that are known, if no registrar is configured. Raises
-    LocalProtocolError."""
+    """The multicast groups to listen to: the given ones, else all known ones if no registrar is configured. Raises
+    LocalProtocolError if there is neither a group nor a registrar."""
     listed = entries if entries is not None else ASAP_GROUPS if not registrars else ()
     if not listed and not registrars:
-        raise LocalProtocolError("no registrar is configured, and no group in which to hear of one")
+        raise LocalProtocolError("no registrar can be found: give registrars or multicast groups")
     try:
         return [as_group(*entry) for entry in parse_addresses(listed, ASAP_PORT)]
     except ValueError as error:
@@ -46,9 +46,12 @@ def announcement_groups(entries: Sequence[str] | None, registrars: Sequence[str]
 def local_addresses(
     registrars: Sequence[ServerAddress], preferred: Sequence[Address] = (), *, multihomed: bool
 ) -> list[str]:
-    """The addresses to speak from. Towards registrars on this host, the loopback's; else all that reach beyond the
-    link, or, of a transport whose associations have one address, the first one preferred, or that from which the first
-    registrar is reached. What is preferred counts where it is an address of this host."""
+    """Choose the addresses to speak from.
+
+    If all registrars are on the loopback interface, its addresses. Else, for a multihomed transport, the ``preferred``
+    addresses and all others that reach beyond the link; for another transport one address: the first preferred one, or
+    the one from which the first registrar is reached. Preferred addresses that are not of this host are ignored.
+    """
     own = [str(address) for address in preferred if address in interface_addresses() and not address.is_loopback]
     wanted = [address for registrar in registrars for address in registrar.addresses]
     if wanted and all(address.is_loopback for address in wanted):
@@ -60,8 +63,8 @@ def local_addresses(
     return list(dict.fromkeys(found)) or [LOOPBACK]
 
 
-def texts(local: str | Sequence[str] | None) -> list[str] | None:
-    """One address or several, as a list. Raises LocalProtocolError."""
+def address_list(local: str | Sequence[str] | None) -> list[str] | None:
+    """A list of one or several IP addresses; None for None. Raises LocalProtocolError for other text."""
     if local is None:
         return None
     listed = [local] if isinstance(local, str) else list(local)
@@ -69,5 +72,5 @@ def texts(local: str | Sequence[str] | None) -> list[str] | None:
         try:
             ip_address(text)
         except ValueError:
-            raise LocalProtocolError(f"{text!r} is no IP address") from None
+            raise LocalProtocolError(f"local: {text!r} is not an IP address") from None
     return listed

@@ -1,4 +1,4 @@
-"""The pool element: registers, stays registered, acknowledges keep-alives, leaves (RFC 5352 3.1, 3.2, 3.4)."""
+"""The pool element: registers, stays registered, acknowledges keep-alives, deregisters (RFC 5352 3.1, 3.2, 3.4)."""
 
 import asyncio
 import contextlib
@@ -32,6 +32,7 @@ from rserpool.messages import (
 )
 from rserpool.messages import PoolElement as Parameter
 from rserpool.model.addresses import Address
+from rserpool.policies import name_of
 from rserpool.protocol.client.element import Element, wire_life
 from rserpool.protocol.client.events import ElementState, ElementStatus, Home
 
@@ -39,9 +40,11 @@ log = logging.getLogger("rserpool.client")
 
 ROUND_ROBIN = Policy(policy_type=PolicyType.ROUND_ROBIN, values=())
 PATIENCE = 30.0
-LEAVING = 5.0
+"""Seconds that entering an element waits for the first registration."""
+DEREGISTRATION_TIMEOUT = 5.0
 """Seconds that deregistering may take when an element is left."""
 FULL_LOAD = 0xFFFFFFFF
+"""A load of 1.0 on the wire (RFC 5356)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +66,20 @@ DEFAULT_TIMES = RegistrationTimes()
 
 
 def with_load(policy: Policy, load: float) -> Policy:
-    """The policy with that load, 0.0 to 1.0; values that are missing are 0. LocalProtocolError for a policy without."""
+    """The policy with a load, 0.0 to 1.0; missing values become 0. Raises LocalProtocolError if the policy has no
+    load."""
     names = POLICY_VALUES.get(policy.policy_type, ())
     if "load" not in names:
-        raise LocalProtocolError(f"policy 0x{policy.policy_type:08x} has no load")
+        raise LocalProtocolError(f"policy {name_of(policy.policy_type)} has no load; choose one like least-used")
     if not 0.0 <= load <= 1.0:
-        raise LocalProtocolError(f"a load is 0.0 to 1.0, not {load}")
+        raise LocalProtocolError(f"load must be 0.0 to 1.0, not {load}")
     values = list(policy.values or [0] * len(names))
     values[names.index("load")] = round(load * FULL_LOAD)
     return replace(policy, values=tuple(values))
 
 
 def addresses_of(transport: Transport | None) -> tuple[Address, ...]:
-    """The addresses of a transport parameter; an opaque one has none that we know."""
+    """The addresses in a transport parameter; none for an opaque one."""
     match transport:
         case SCTPTransport(addresses=addresses):
             return addresses
@@ -87,18 +91,21 @@ def addresses_of(transport: Transport | None) -> tuple[Address, ...]:
 
 
 class PoolElement:
-    """One registration that is kept up for as long as the context lasts.
+    """A pool element: registered while its asynchronous context lasts.
 
-    ``user_transport`` is where the service is served; its addresses must be among those that the node speaks from
-    (RFC 5352 2.2.1). Without it the element serves by itself: ``service``, or one made for ``protocol`` (sctp, tcp or
-    udp), is opened at the node's addresses, and sessions() yields the users that come. Each gets a business card; with
-    ``successors`` the pool's other elements are on it.
+    ``user_transport`` holds the transport addresses of the service; they must be among the node's addresses (RFC 5352
+    2.2.1). Without it the element serves by itself: it opens ``service``, or a Service for ``protocol`` (sctp, tcp or
+    udp), at the node's addresses, and sessions() yields the pool users' sessions. Each user gets a business card; with
+    ``successors`` the card lists other elements of the pool.
 
-    ``load`` is 0.0 to 1.0, for policies that have one. ``life`` in seconds is that of a registration that is not
-    renewed. Entering waits for the first registration for up to ``patience`` seconds (None: not at all) and raises
-    Refused or NoRegistrar; after that, registering is pursued for ever. On a ``node`` of its own, made from the other
-    arguments (see Node), or on one that is shared. Leaving deregisters, and then aborts the sessions that are left; so
-    does SIGTERM, where the program does not handle that signal itself.
+    ``policy`` is the pool's policy, ``load`` its load value, 0.0 to 1.0, if it has one. ``identifier`` is the pool
+    element identifier, by default random. ``times`` sets the life and the renewal of the registration.
+
+    Entering waits up to ``patience`` seconds for the first registration (None: it does not wait), and raises Refused or
+    NoRegistrar. After that the element registers again whenever that is necessary, without a time limit. Leaving
+    deregisters the element, and then aborts its open sessions. SIGTERM does the same, unless the program handles it.
+
+    The element uses the given ``node``, shared with others, or one of its own made from ``options`` (see Node).
     """
 
     def __init__(
@@ -119,7 +126,7 @@ class PoolElement:
     ) -> None:
         self.pool_handle = octets(handle)
         self.service = service or (Service(protocol=protocol) if user_transport is None else None)
-        """What serves the sessions; None where that is the application's own business."""
+        """The service of the sessions; None if ``user_transport`` is given, and the application serves it."""
         self._user_transport = user_transport
         self._policy = policy if load is None else with_load(policy, load)
         self._times = times
@@ -133,7 +140,7 @@ class PoolElement:
         self._element: Element | None = None
         self._last: ElementStatus | None = None
         self._causes: tuple[ErrorCause, ...] = ()
-        """What a registrar has said last against it."""
+        """The error causes of the latest refusal."""
         self._queues: list[EventQueue[ElementStatus]] = []
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -158,7 +165,7 @@ class PoolElement:
         await self._leave()
 
     async def _serve(self) -> None:
-        """Open the service at the addresses that the registrar will see."""
+        """Open the service at the node's addresses."""
         if self.service is not None:
             where = [str(address) for address in self.node.local_addresses]
             self._user_transport = await self.service.open(
@@ -169,7 +176,7 @@ class PoolElement:
 
     def _start(self) -> None:
         if not self.node.takes_elements:
-            raise LocalProtocolError("a pool element needs a node that speaks SCTP and may be called (RFC 5352 2.1)")
+            raise LocalProtocolError("a pool element needs a node with SCTP and listen=True (RFC 5352 2.1)")
         self._warn_of_addresses()
         element = self.node.protocol.add(
             self.pool_handle,
@@ -181,10 +188,10 @@ class PoolElement:
             reregister_every=self._times.reregister_every,
         )
         self._element = element
-        self.node.watch_element(element.number, self._heard)
+        self.node.watch_element(element.number, self._state_changed)
         sigterm_handler().add(self._leave)
         element.start(self.node.now())
-        self.node.settle()
+        self.node.carry_out_pending()
 
     async def _first_registration(self, patience: float) -> None:
         try:
@@ -192,11 +199,11 @@ class PoolElement:
                 await self.registered()
         except TimeoutError:
             if self._causes:
-                raise refusal(self._what(), self._causes) from None
+                raise refusal(self._description(), self._causes) from None
             raise NoRegistrar(f"no registrar answered within {patience:g} s") from None
 
     async def _leave(self) -> None:
-        """Deregister, within LEAVING seconds, and free everything; nothing the second time."""
+        """Deregister within DEREGISTRATION_TIMEOUT seconds, and close everything; nothing the second time."""
         sigterm_handler().remove(self._leave)
         element, self._element = self._element, None
         try:
@@ -210,7 +217,7 @@ class PoolElement:
                 queue.close()
             for waiting in self._waiting:
                 if not waiting.done():
-                    waiting.set_exception(LocalProtocolError("the element has been left"))
+                    waiting.set_exception(LocalProtocolError("the pool element has been left"))
             if self._own:
                 await self.node.close()
 
@@ -219,40 +226,40 @@ class PoolElement:
             protocol = self.node.protocol
             try:
                 element.deregister(self.node.now())
-                self.node.settle()
+                self.node.carry_out_pending()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LEAVING):
+                    async with asyncio.timeout(DEREGISTRATION_TIMEOUT):
                         await self._until(lambda: element.state is not ElementState.DEREG)
             finally:
                 self.node.watch_element(element.number, None)
                 protocol.remove(element)
 
-    # What it is
+    # Its registration
 
     @property
     def identifier(self) -> int:
-        """The pool element identifier; 0 before it has been drawn."""
+        """The pool element identifier; 0 until one is chosen."""
         return self._element.identifier if self._element is not None else self._identifier or 0
 
     @property
     def state(self) -> ElementState:
-        """Where it stands with its registrar."""
+        """The state of the registration."""
         return self._last.state if self._last is not None else ElementState.IDLE
 
     @property
     def home(self) -> Home | None:
-        """The home registrar; None without one."""
+        """The home registrar, or None while there is none."""
         return self.node.home
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:
-        """The addresses that its registrar sees it at."""
+        """The addresses of its node, from which the registrar sees the element."""
         return self.node.local_addresses
 
     @property
     def load(self) -> float:
-        """0.0 to 1.0. Setting it registers anew: at once, or as soon as the registration on its way is answered.
-        LocalProtocolError where the policy has none."""
+        """The load, 0.0 to 1.0. Setting it re-registers the element: at once, or when a pending registration is
+        answered. Raises LocalProtocolError if the policy has no load."""
         try:
             return self._policy.load / FULL_LOAD
         except AttributeError as error:
@@ -264,35 +271,35 @@ class PoolElement:
 
     @property
     def policy(self) -> Policy:
-        """The policy and its values; setting it registers anew, as with ``load``."""
+        """The policy and its values. Setting it re-registers the element, as with ``load``."""
         return self._policy
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
         if self._element is not None:
             self._element.change(self.node.now(), policy=policy)
-            self.node.settle()
+            self.node.carry_out_pending()
         self._policy = policy
 
     @property
     def user_transport(self) -> Transport:
-        """Where the service is served; setting it registers anew, as with ``load``. LocalProtocolError before the
-        element is entered, where it serves by itself."""
+        """The transport addresses of the service. Setting them re-registers the element, as with ``load``. Raises
+        LocalProtocolError before the element is entered, if it serves by itself."""
         if self._user_transport is None:
-            raise LocalProtocolError("the element does not serve yet")
+            raise LocalProtocolError("the pool element has no user transport before it is entered")
         return self._user_transport
 
     @user_transport.setter
     def user_transport(self, user_transport: Transport) -> None:
         if self._element is not None:
             self._element.change(self.node.now(), user_transport=user_transport)
-            self.node.settle()
+            self.node.carry_out_pending()
         self._user_transport = user_transport
         if self._element is not None:
             self._warn_of_addresses()
 
     def set_addresses(self, addresses: Sequence[Address]) -> None:
-        """Serve at other addresses. LocalProtocolError for a transport that cannot have them."""
+        """Register other addresses of the service. Raises LocalProtocolError if its transport cannot have them."""
         match self.user_transport:
             case SCTPTransport() as transport if addresses:
                 self.user_transport = replace(transport, addresses=tuple(addresses))
@@ -306,27 +313,29 @@ class PoolElement:
     # Its sessions
 
     def sessions(self) -> AsyncIterator[ServiceSession]:
-        """The sessions of users as they come, until the element is left. LocalProtocolError where it does not serve by
-        itself."""
-        if self.service is None:
-            raise LocalProtocolError("the element was given a user transport: it does not serve by itself")
-        return self.service.sessions()
+        """Iterate over new sessions with pool users, until the element is left. Raises LocalProtocolError if the
+        element has a ``user_transport``."""
+        return self._own_service.sessions()
 
     @property
     def seal(self) -> Sealer | None:
-        """What seals the cookies of its sessions; None leaves them as they are. LocalProtocolError as for sessions."""
-        if self.service is None:
-            raise LocalProtocolError("the element was given a user transport: it does not serve by itself")
-        return self.service.seal
+        """The Sealer of the sessions' cookies; None leaves them readable. Raises LocalProtocolError if the element has
+        a ``user_transport``."""
+        return self._own_service.seal
 
     @seal.setter
     def seal(self, seal: Sealer | None) -> None:
+        self._own_service.seal = seal
+
+    @property
+    def _own_service(self) -> Service:
         if self.service is None:
-            raise LocalProtocolError("the element was given a user transport: it does not serve by itself")
-        self.service.seal = seal
+            raise LocalProtocolError("the pool element has a user_transport: the application serves its users itself")
+        return self.service
 
     def business_card(self) -> BusinessCard:
-        """Its card, as users get it, and as the elements do that it uses itself (RFC 5352 3.9)."""
+        """Make the business card for a pool user of this element, or for an element that this one uses (RFC 5352
+        3.9)."""
         return self._cards.make()
 
     def _parameter(self) -> Parameter:
@@ -340,20 +349,20 @@ class PoolElement:
             policy=self._policy,
         )
 
-    # What happens to it
+    # Its events
 
     async def registered(self) -> None:
-        """Wait until the registrar has what was set last. Raises Refused if it does not want it, LocalProtocolError if
-        the element is left or its node closed."""
+        """Wait until the registrar has accepted the latest change. Raises Refused if it refuses it, LocalProtocolError
+        if the element is left or its node closed."""
         await self._until(self._is_settled)
         if self.state is ElementState.REFUSED:
             raise self._refused()
         if self.state is ElementState.IDLE:
-            raise LocalProtocolError("the element is not registered any more")
+            raise LocalProtocolError("the pool element is not registered any more")
 
     def events(self) -> EventQueue[ElementStatus]:
-        """An asynchronous iterator over ElementStatus records from now on, and EventsDropped where they were not
-        fetched in time; it ends when the element is left."""
+        """Iterate over ElementStatus records from now on, with EventsDropped where some were lost. Ends when
+        the element is left."""
         queue: EventQueue[ElementStatus] = EventQueue()
         self._queues.append(queue)
         return queue
@@ -362,20 +371,20 @@ class PoolElement:
         own = self.node.local_addresses
         foreign = [str(address) for address in addresses_of(self.user_transport) if address not in own]
         if foreign:
-            registered, spoken = ", ".join(foreign), ", ".join(map(str, own))
-            text = "pool %r: %s cannot be registered, for this node speaks from %s (RFC 5352 2.2.1): see `local`"
-            log.warning(text, self.pool_handle, registered, spoken)
+            registered, usable = ", ".join(foreign), ", ".join(map(str, own))
+            text = "pool %r: cannot register %s: not an address of this node (%s; RFC 5352 2.2.1); give local="
+            log.warning(text, self.pool_handle, registered, usable)
 
     def _is_settled(self) -> bool:
         return self._last is not None and (
             self._last.current or self._last.state in (ElementState.REFUSED, ElementState.IDLE)
         )
 
-    def _what(self) -> str:
+    def _description(self) -> str:
         return f"registration in pool {self.pool_handle!r}"
 
     def _refused(self) -> Refused:
-        return refusal(self._what(), self._causes)
+        return refusal(self._description(), self._causes)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -386,7 +395,7 @@ class PoolElement:
             finally:
                 self._waiting.discard(waiting)
 
-    def _heard(self, event: ElementStatus) -> None:
+    def _state_changed(self, event: ElementStatus) -> None:
         old, self._last = self._last, event
         self._causes = () if event.current else event.causes or self._causes
         if self.service is not None:

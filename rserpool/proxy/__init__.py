@@ -1,1 +1,1 @@
-"""Proxies for TCP clients and servers that know nothing of RSerPool."""
+"""Proxies that let TCP clients and servers without RSerPool support use and join pools."""

@@ -1,4 +1,4 @@
-"""Whether a server that knows nothing of pools is up, and how busy it is: asked from outside."""
+"""Health checks and load commands for a server without RSerPool support."""
 
 import asyncio
 import contextlib
@@ -11,45 +11,44 @@ from typing import Protocol
 from rserpool.errors import LocalProtocolError
 
 MAX_REPLY = 4096
-"""Octets of an HTTP status line, or of a load command's output, that are looked at: a server that talks without end
-must not fill the memory."""
+"""Octets read of an HTTP status line or of a command's output, so that an endless answer cannot fill the memory."""
 HIGHEST_LOAD = 1.0
 
 
 class CheckFailed(Exception):
-    """The check failed; the text says how, in one line."""
+    """The check failed; the text says why, in one line."""
 
 
 class Check(Protocol):
-    """One kind of check."""
+    """A health check of one kind."""
 
     async def run(self) -> None:
-        """Returns if the server is up, raises CheckFailed if not. Whoever calls bounds the time."""
+        """Return if the server is up; raise CheckFailed if not. The caller sets the time-out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpCheck:
-    """The server accepts a connection."""
+    """Passes if the server accepts a TCP connection."""
 
     host: str
     port: int
 
     async def run(self) -> None:
-        """See Check."""
+        """Connect, and close the connection."""
         _, writer = await connect(self.host, self.port)
         await close(writer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpCheck:
-    """The server answers GET with a status from 200 to 399."""
+    """Passes if the server answers GET with a status from 200 to 399."""
 
     host: str
     port: int
     path: str = "/"
 
     async def run(self) -> None:
-        """See Check."""
+        """Send GET, and check the status."""
         reader, writer = await connect(self.host, self.port)
         try:
             host = f"[{self.host}]" if ":" in self.host else self.host
@@ -69,12 +68,12 @@ class HttpCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandCheck:
-    """A command ends with status 0."""
+    """Passes if a command exits with status 0."""
 
     command: tuple[str, ...]
 
     async def run(self) -> None:
-        """See Check."""
+        """Run the command."""
         await output_of(self.command)
 
 
@@ -92,12 +91,12 @@ async def close(writer: asyncio.StreamWriter) -> None:
 
 
 async def output_of(command: tuple[str, ...]) -> bytes:
-    """What a command prints, the first MAX_REPLY octets; its process group dies with the caller's patience. Raises
-    CheckFailed unless it ends with status 0."""
+    """Run a command, and return the first MAX_REPLY octets of its output. Its process group is killed at the end, also
+    if the caller cancels. Raises CheckFailed unless it exits with status 0."""
     starting = asyncio.ensure_future(start(command))
     printed = b""
     try:
-        # A start that is cancelled half-way would leave the command's children behind.
+        # Shielded: a start that is cancelled half-way would leave the command running.
         process = await asyncio.shield(starting)
         assert process.stdout is not None
         while chunk := await process.stdout.read(MAX_REPLY):
@@ -112,7 +111,7 @@ async def output_of(command: tuple[str, ...]) -> bytes:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     if status:
-        raise CheckFailed(f"{command[0]} ended with status {status}" if status > 0 else f"{command[0]} was killed")
+        raise CheckFailed(f"{command[0]} exited with status {status}" if status > 0 else f"{command[0]} was killed")
     return printed
 
 
@@ -127,12 +126,12 @@ async def start(command: tuple[str, ...]) -> asyncio.subprocess.Process:
 
 
 async def load_of(command: tuple[str, ...]) -> float:
-    """The load that a command prints, 0 to 1: as such a number or as a percentage with its sign. Raises CheckFailed."""
+    """Run a load command, and return the load, 0 to 1. Raises CheckFailed; see read_load for the output."""
     return read_load(await output_of(command))
 
 
 def read_load(printed: bytes) -> float:
-    """The first word as a load. Raises CheckFailed."""
+    """The first word as a load: a number from 0 to 1, or a percentage with its sign. Raises CheckFailed."""
     words = printed.decode("ascii", "replace").split()
     text = words[0] if words else ""
     try:
@@ -140,12 +139,13 @@ def read_load(printed: bytes) -> float:
     except ValueError:
         load = -1.0
     if not 0 <= load <= HIGHEST_LOAD:
-        raise CheckFailed(f"{text[:40]!r} is no load from 0 to 1 or from 0% to 100%")
+        raise CheckFailed(f"load must be 0 to 1 or 0% to 100%, not {text[:40]!r}")
     return load
 
 
 def parse_check(text: str, host: str, port: int) -> Check | None:
-    """``tcp``, ``http``, ``http=/PATH``, ``command=...`` or ``none``. Raises LocalProtocolError."""
+    """Parse --check: ``tcp``, ``http``, ``http=/PATH``, ``command=COMMAND``, or ``none`` (returns None). Raises
+    LocalProtocolError."""
     kind, given, value = text.partition("=")
     if kind == "none" and not given:
         return None
@@ -155,7 +155,7 @@ def parse_check(text: str, host: str, port: int) -> Check | None:
         return HttpCheck(host=host, port=port, path=value or "/")
     if kind == "command" and value.strip():
         return CommandCheck(command=parse_command(value, "--check"))
-    raise LocalProtocolError(f"--check: {text!r} is none of tcp, http, http=/PATH, command=COMMAND, none")
+    raise LocalProtocolError(f"--check must be tcp, http, http=/PATH, command=COMMAND or none, not {text!r}")
 
 
 def is_path(text: str) -> bool:
@@ -163,36 +163,37 @@ def is_path(text: str) -> bool:
 
 
 def parse_command(text: str, option: str) -> tuple[str, ...]:
-    """A command line as its words, as a shell splits them. Raises LocalProtocolError."""
+    """Split a command line into words, as a shell does. ``option`` stands in errors. Raises LocalProtocolError."""
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:
         raise LocalProtocolError(f"{option}: {text!r}: {error}") from None
     if not words:
-        raise LocalProtocolError(f"{option}: there is no command")
+        raise LocalProtocolError(f"{option}: the command is empty")
     return words
 
 
 class Health:
-    """What a row of checks says: up or down only after so many agree. The first check of all decides at once."""
+    """Decides from check results whether a server is up: the first result decides at once, then ``rise`` good results
+    in a row or ``fall`` bad ones change the state."""
 
     def __init__(self, rise: int, fall: int) -> None:
         self._rise = rise
         self._fall = fall
-        self._row = 0
+        self._streak = 0
         self.up: bool | None = None
-        """None before the first check."""
+        """None before the first result."""
 
     def checked(self, good: bool) -> bool:
-        """One more result; whether the server is up or down now where it was not before."""
+        """Add a result. True if the state has changed."""
         if self.up is None:
             self.up = good
             return True
         if good is self.up:
-            self._row = 0
+            self._streak = 0
             return False
-        self._row += 1
-        if self._row < (self._rise if good else self._fall):
+        self._streak += 1
+        if self._streak < (self._rise if good else self._fall):
             return False
-        self.up, self._row = good, 0
+        self.up, self._streak = good, 0
         return True

@@ -19,11 +19,11 @@ from rserpool.messages import Policy, Transport
 log = logging.getLogger("rserpool.proxy")
 
 RETRY = 30.0
-"""Seconds after which an element that was refused is offered again."""
+"""Seconds after which a refused element tries to register again."""
 
 
 class PoolRegistration:
-    """One server's registration (element.Registration), on a node that is open. What its state is goes to the log."""
+    """The registration of one server (element_proxy.Registration), on an open node. Logs changes of its state."""
 
     def __init__(
         self, node: Node, handle: str, transport: Transport, policy: Policy, identifier: int, life: float
@@ -35,12 +35,12 @@ class PoolRegistration:
         self._identifier = identifier
         self._life = life
         self._element: PoolElement | None = None
-        self._teller: asyncio.Task[None] | None = None
+        self._logging: asyncio.Task[None] | None = None
         self._home = ""
-        """Where it is registered, as the log has said."""
+        """The registrar named in the latest log line about a registration."""
 
     async def begin(self) -> None:
-        """See element.Registration. It is pursued from now on, whether there is a registrar or not."""
+        """Start to register, without waiting for a registrar, and keep the server registered."""
         element = PoolElement(
             self._handle,
             self._transport,
@@ -54,33 +54,33 @@ class PoolRegistration:
         await element.__aenter__()
         self._element = element
 
-        async def tell() -> None:
+        async def log_events() -> None:
             async for event in events:
                 if not isinstance(event, EventsDropped):
-                    await self._tell(element, event)
+                    await self._log(element, event)
 
-        self._teller = asyncio.create_task(tell())
+        self._logging = asyncio.create_task(log_events())
 
     async def end(self) -> None:
-        """See element.Registration."""
-        element, teller = self._element, self._teller
-        self._element = self._teller = None
+        """Deregister the server."""
+        element, logging_task = self._element, self._logging
+        self._element = self._logging = None
         self._home = ""
         if element is not None:
             await element.__aexit__(None, None, None)
-            log.info("0x%08x is out of pool %s", self._identifier, self._handle)
-        if teller is not None:
-            teller.cancel()
+            log.info("0x%08x is deregistered from pool %s", self._identifier, self._handle)
+        if logging_task is not None:
+            logging_task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await teller
+                await logging_task
 
     async def set_load(self, load: float) -> None:
-        """See element.Registration."""
+        """Set the load, 0 to 1, for this registration or the next."""
         self._policy = with_load(self._policy, load)
         if self._element is not None:
             self._element.policy = self._policy
 
-    async def _tell(self, element: PoolElement, event: ElementStatus) -> None:
+    async def _log(self, element: PoolElement, event: ElementStatus) -> None:
         because = f": {event.reason}" if event.reason else ""
         match event.state:
             case ElementState.READY if event.current and event.home is not None and event.home.addresses:
@@ -92,7 +92,7 @@ class PoolRegistration:
                 self._home = ""
                 log.warning("pool %s: looking for a registrar%s", self._handle, because)
             case ElementState.REFUSED:
-                log.error("pool %s: the registrar refuses the server%s; next try in %g s", self._handle, because, RETRY)
+                log.error("pool %s: the registrar refused the server%s; retrying in %g s", self._handle, because, RETRY)
                 await asyncio.sleep(RETRY)
                 if element is self._element:
                     element.policy = replace(element.policy)

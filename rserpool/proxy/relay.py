@@ -1,4 +1,4 @@
-"""Two TCP connections joined: what one receives the other sends, each at the pace of its slower end."""
+"""Relays between two TCP connections, each direction at the pace of its slower end."""
 
 import asyncio
 import socket
@@ -7,20 +7,20 @@ from collections.abc import Callable
 from typing import cast
 
 HIGH_WATER = 65_536
-"""Octets that may wait to be sent to one end before the other is not read any more: an end that does not read must not
-fill the memory."""
-LINGER_NOT = struct.pack("ii", 1, 0)
+"""Octets queued for one end above which the other end is not read: an end that does not read must not fill the
+memory."""
+NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class RelaySide(asyncio.Protocol):
-    """One of the two connections. It is not read before it is joined to the other one.
+    """One of two joined connections. It is not read before it is joined to the other.
 
-    ``moved`` is called with the number of octets that came in, ``over`` once when the connection is lost.
+    ``on_data`` is called with the number of octets received, ``on_lost`` once with this side when the connection ends.
     """
 
-    def __init__(self, moved: Callable[[int], None], over: Callable[["RelaySide"], None]) -> None:
-        self._moved = moved
-        self._over = over
+    def __init__(self, on_data: Callable[[int], None], on_lost: Callable[["RelaySide"], None]) -> None:
+        self._on_data = on_data
+        self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._other: RelaySide | None = None
         self._early: list[bytes] = []
@@ -34,7 +34,7 @@ class RelaySide(asyncio.Protocol):
         return self._transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See Protocol."""
+        """Keep the connection, unread until join() (asyncio.Protocol)."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self._transport.pause_reading()
@@ -43,21 +43,21 @@ class RelaySide(asyncio.Protocol):
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def last_active(self) -> float:
-        """When something came last from either end, on the loop's clock."""
+        """The time of the latest octets from either end, on the loop's clock in seconds."""
         return max(self._active, self._other._active if self._other is not None else 0.0)
 
     def join(self, other: "RelaySide") -> None:
-        """Begin to relay, both ways. Both are connected; either may be lost already."""
+        """Start to relay both ways. Both sides are connected; either may be lost already."""
         self._other, other._other = other, self
         if self.lost or other.lost:
             self.abort()
             return
         for side in (self, other):
-            side._catch_up()
+            side._send_early()
             side.transport.resume_reading()
 
-    def _catch_up(self) -> None:
-        """Hand on what came too early: uvloop begins to read after connection_made, whatever that said."""
+    def _send_early(self) -> None:
+        """Pass on what arrived before join(): uvloop reads once after connection_made even if reading is paused."""
         assert self._other is not None
         for data in self._early:
             self._other.transport.write(data)
@@ -66,9 +66,9 @@ class RelaySide(asyncio.Protocol):
             self.eof_received()
 
     def data_received(self, data: bytes) -> None:
-        """See Protocol."""
+        """Pass the octets on (asyncio.Protocol)."""
         self._active = asyncio.get_running_loop().time()
-        self._moved(len(data))
+        self._on_data(len(data))
         if self._other is not None:
             self._other.transport.write(data)
         else:
@@ -76,7 +76,7 @@ class RelaySide(asyncio.Protocol):
             self.transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """Half-close: the other end is told, and may go on sending."""
+        """Half-close: pass the end of data on; the other end may still send."""
         self._ended = True
         if self._other is None:
             return True
@@ -87,7 +87,7 @@ class RelaySide(asyncio.Protocol):
         return True
 
     def close(self) -> None:
-        """End both connections, once what waits has been sent."""
+        """Close both connections after their queued octets."""
         self.transport.close()
         if self._other is not None:
             self._other.transport.close()
@@ -99,29 +99,29 @@ class RelaySide(asyncio.Protocol):
             reset(self._other.transport)
 
     def pause_writing(self) -> None:
-        """This end is slow: do not read the other."""
+        """Stop reading the other end while this end's send buffer is full."""
         if self._other is not None and not self._other.transport.is_closing():
             self._other.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """See pause_writing."""
+        """Read the other end again."""
         if self._other is not None and not self._other.transport.is_closing():
             self._other.transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The other connection ends the same way: in order, or at once."""
+        """End the other connection the same way: in order, or with a reset."""
         self.lost = True
         if self._other is not None and not self._other.lost:
             if error is None:
                 self._other.transport.close()
             else:
                 reset(self._other.transport)
-        self._over(self)
+        self._on_lost(self)
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """End a connection at once, so that the peer does not take it for a good end."""
+    """End a connection with a TCP reset, so that the peer does not see an orderly end."""
     raw = transport.get_extra_info("socket")
     if raw is not None and raw.fileno() >= 0:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
     transport.abort()

@@ -12,14 +12,15 @@ log = logging.getLogger("rserpool.proxy")
 
 
 class WatchedPool:
-    """The elements of a pool, kept up to date by watching it (user.Chooser): an asynchronous context manager."""
+    """Selects elements of one pool, and watches it for changes (user_proxy.Chooser): an asynchronous context
+    manager."""
 
     def __init__(self, user: PoolUser, handle: str) -> None:
         self._user = user
         self._handle = handle
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._unusable = ""
+        self._logged = ""
 
     async def __aenter__(self) -> "WatchedPool":
         self._task = asyncio.create_task(self._watch())
@@ -39,7 +40,7 @@ class WatchedPool:
                 self._changed.clear()
 
     async def choose(self, exclude: Collection[int], patience: float) -> ResolvedElement | None:
-        """See user.Chooser."""
+        """Select an element by the pool's policy; see user_proxy.Chooser."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
         while True:
@@ -55,20 +56,20 @@ class WatchedPool:
                     return None
                 continue
             except RSerPoolError as error:
-                self._say(str(error))
+                self._log_once(str(error))
                 return None
             if element.protocol != "tcp":
-                self._say(f"pool {self._handle} is served over {element.protocol}, not over TCP")
+                self._log_once(f"pool {self._handle} serves {element.protocol}, not TCP; this proxy cannot use it")
                 return None
-            self._unusable = ""
+            self._logged = ""
             return element
 
-    def _say(self, why: str) -> None:
-        """Log why there is no element, once as long as it is the same."""
-        if why != self._unusable:
-            self._unusable = why
+    def _log_once(self, why: str) -> None:
+        """Log why no element can be used, once for each reason."""
+        if why != self._logged:
+            self._logged = why
             log.error("%s", why)
 
     async def report(self, element: ResolvedElement) -> None:
-        """See user.Chooser."""
+        """Report an unreachable element to the registrar."""
         await self._user.report_unreachable(element)

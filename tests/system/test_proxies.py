@@ -91,7 +91,7 @@ def test_a_legacy_service_with_failover(webs: tuple[Web, Web]) -> None:
         assert {fetch(url) for _ in range(4)} == {"one", "two"}
         two.stop()
         second.wait_for("the server is down: .*Connection refused")
-        second.wait_for("0x00000022 is out of pool Web")
+        second.wait_for("0x00000022 is deregistered from pool Web")
         assert {fetch(url) for _ in range(4)} == {"one"}
         two.start()
         second.wait_for("0x00000022 is registered in pool Web", 2)
@@ -125,7 +125,7 @@ def test_a_pool_without_elements_resets_its_clients(webs: tuple[Web, Web]) -> No
     with registrar() as (_, where), front(where, "--patience=0.1") as (proxy, url):
         with pytest.raises((ConnectionError, urllib.error.URLError)):
             fetch(url)
-        proxy.wait_for("a client is not served: the pool has no element")
+        proxy.wait_for("client not served: the pool has no element")
 
 
 def test_a_load_command_and_a_refusal(webs: tuple[Web, Web], tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_load_command_and_a_refusal(webs: tuple[Web, Web], tmp_path: Path) -> 
             load.write_text("0.5")
             until(lambda: "least-used 0x80000000" in shown())
             with back(where, webs[1].port, "--policy=random") as second:
-                second.wait_for("the registrar refuses the server: .*next try in 30 s")
+                second.wait_for("the registrar refused the server: .*retrying in 30 s")
                 assert second.end() == 0
             assert first.end() == 0
         home.send(signal.SIGTERM)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from rserpool.client.errors import NoElement, SessionClosed, SessionFailed
-from rserpool.client.node_addresses import texts
+from rserpool.client.node_addresses import address_list
 from rserpool.client.pool_user import PoolUser, octets
 from rserpool.client.session.channels import Channel
 from rserpool.client.session.connector import Connector
@@ -178,7 +178,7 @@ class PoolSocket:
         self.pool_handle = octets(handle)
         self.last: ResolvedElement | None = None
         """The element that got the last message, or None before the first."""
-        self.connector = Connector(transport, tuning, texts(local))
+        self.connector = Connector(transport, tuning, address_list(local))
         self._user = user
         self._identifier = identifier
         self._patience = patience

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
 from rserpool.client.errors import SessionFailed, UnknownPool
-from rserpool.client.node_addresses import texts
+from rserpool.client.node_addresses import address_list
 from rserpool.client.pool_element import PoolElement
 from rserpool.client.pool_user import PoolUser, octets
 from rserpool.client.session.channels import Channel
@@ -334,7 +334,7 @@ async def open_session(
             own = PoolUser(node=pool_element.node) if pool_element else PoolUser(registrars=registrars, local=local)
             user = await stack.enter_async_context(own)
         card = pool_element.business_card if pool_element is not None else lambda: None
-        session = Session(octets(handle), user, Connector(transport, tuning, texts(local)), chosen, card)
+        session = Session(octets(handle), user, Connector(transport, tuning, address_list(local)), chosen, card)
         stack.push_async_callback(session.close)
         await session.start()
         yield session

@@ -148,8 +148,8 @@ def test_the_load_follows_a_command(tmp_path: Path, caplog: pytest.LogCaptureFix
 
     asyncio.run(asyncio.wait_for(main(), 60))
     assert set(registration.loads) == {0.5, 0.8}
-    assert caplog.text.count("the last load holds: 'nonsense'") == 1
-    assert "the load is known again: 80.0 %" in caplog.text
+    assert caplog.text.count("load unknown, keeping the last one: load must be") == 1
+    assert "the load command works again: load 80.0 %" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["interval", "timeout", "rise", "fall", "load_interval"])

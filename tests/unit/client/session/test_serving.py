@@ -259,11 +259,11 @@ async def test_a_service_may_go_on_after_its_element_has_left(world: World) -> N
 @in_world
 async def test_an_element_with_a_user_transport_does_not_serve(world: World) -> None:
     element = PoolElement(POOL, OpaqueTransport(value=b"x"), **world.options(1))
-    with pytest.raises(LocalProtocolError, match="does not serve"):
+    with pytest.raises(LocalProtocolError, match="has a user_transport"):
         element.sessions()
-    with pytest.raises(LocalProtocolError, match="does not serve"):
+    with pytest.raises(LocalProtocolError, match="has a user_transport"):
         element.seal = None
-    with pytest.raises(LocalProtocolError, match="not serve yet"):
+    with pytest.raises(LocalProtocolError, match="before it is entered"):
         _ = PoolElement(POOL, **world.options(1)).user_transport
 
 
