@@ -362,7 +362,7 @@ class Caller:
             self._remember(data)
             self._perform(machine.control(machine.channel, data, now))
         else:
-            machine.heard(now)
+            machine.heard()
             self._answered(data)
         self._pump()
 

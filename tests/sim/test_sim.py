@@ -26,7 +26,7 @@ from rserpool.protocol.registrar.slices import Slices
 from rserpool.protocol.session import user_table as session_table
 from rserpool.protocol.session.outbox import Outbox
 from rserpool.protocol.session.user_session import Report, UserSession, UserSessionAction
-from rserpool.protocol.session.user_table import UserSessionEvent, UserSessionState
+from rserpool.protocol.session.user_table import UserSessionEvent, UserSessionReaction, UserSessionState
 from rserpool.protocol.table import Transition
 from rserpool.settings.client import FAST
 from tests.sim.__main__ import one
@@ -171,17 +171,16 @@ def slanderous(
     return [*actions, Report(session.element)] if reason is Down.SHUTDOWN and session.element else actions
 
 
-def repetitive(session: UserSession) -> None:
-    """Who has failed is reported, and reported again."""
+def repetitive(session: UserSession, now: int) -> list[UserSessionAction]:
+    """Reports each failed element twice."""
     failed, again = session.element, session._report
-    fail_over(session)
-    if again and failed is not None:
-        session._actions.insert(0, Report(failed))
+    actions = fail_over(session, now)
+    return [Report(failed), *actions] if again and failed is not None else actions
 
 
 fail_over = UserSession._fail_over
 control, down, restart = UserSession.control, UserSession.down, Outbox.restart
-READY, SELECTING = ElementState.READY, UserSessionState.SELECTING
+READY, SELECTING, ENDED = ElementState.READY, UserSessionState.SELECTING, UserSessionState.ENDED
 BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
     "a registrar never sweeps": (
         method(HandleTables, "_sweep", lambda tables, peer, *_: tables.cancel_download(peer)),
@@ -212,7 +211,10 @@ BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
     "a session ends where all have failed": (
         row(
             session_table.TABLE,
-            ((UserSessionState.SELECTING, UserSessionEvent.NOTHING_SELECTED), ("give_up", UserSessionState.ENDED)),
+            (
+                (SELECTING, UserSessionEvent.NOTHING_SELECTED),
+                Transition(UserSessionReaction.GIVE_UP, UserSessionState.ENDED),
+            ),
         ),
         SESSIONS,
     ),

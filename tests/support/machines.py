@@ -13,6 +13,8 @@ from rserpool.settings.session import SessionSettings
 POOL = b"EchoPool"
 SECOND = 1_000_000
 
+CONFIRMATION = (UserSessionState.CONFIRMING, UserSessionState.DOUBTING, UserSessionState.CONFIRMING_AGAIN)
+
 
 def parameter(identifier: int, transport: Transport | None = None) -> PoolElement:
     """A pool element at 10.44.1.<identifier>, with a control channel unless another transport is given."""
@@ -68,8 +70,13 @@ class Machine:
                 self.did(session.up(session.channel, self.now))
             if state is UserSessionState.CLOSING:
                 self.did(session.close(self.now))
-            elif state is UserSessionState.DOUBTING:
+            elif state in CONFIRMATION:
                 self.lose(Down.SHUTDOWN)
+                if state is not UserSessionState.CONFIRMING:
+                    assert session.element is not None
+                    self.did(session.confirmed(session.element, listed=True, now=self.now))
+                if state is UserSessionState.CONFIRMING_AGAIN:
+                    self.later(session.settings.doubt)
         assert session.state is state
         self.actions.clear()
         return self

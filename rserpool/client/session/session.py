@@ -122,7 +122,7 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
 
     def send_card(self) -> None:
         """Send the new business card of the pool element that this user is too (RFC 5352 3.9)."""
-        self._machine.send_card(self._now())
+        self._machine.send_card()
         self._pump()
 
     async def close(self) -> None:
@@ -252,10 +252,13 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
         self._events -= 1
 
     def _reading_paused(self, paused: bool) -> None:
-        (self._machine.hold if paused else self._machine.release)(self._now())
+        if paused:
+            self._machine.hold()
+        else:
+            self._machine.release(self._now())
 
     def _data_received(self, now: int) -> None:
-        self._machine.heard(now)
+        self._machine.heard()
 
     def _control(self, data: bytes, now: int) -> Sequence[UserSessionAction]:
         return self._machine.control(self._machine.channel, data, now)

@@ -1,11 +1,14 @@
-"""The pool element's side of a session (RFC 5352 3.8, 3.9).
+"""A session at its pool element (RFC 5352 3.8, 3.9), and its state table.
 
-Its surroundings carry out the actions and take the messages to send from ``outgoing``. The clock is in integer
-microseconds. Data is no business of this side: only its order with the control messages is.
+The owner carries out the actions, and takes the messages to send from ``outgoing``. Times are integer microseconds.
+Received data does not pass through here.
+
+What the table does not show: ``sent`` returns Shutdown when the last message has gone out in CLOSING.
 """
 
 import enum
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rserpool.errors import LocalProtocolError, RemoteProtocolError
@@ -14,72 +17,93 @@ from rserpool.model.association_ends import Down
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.session.outbox import Outbox, Waiting, check_ppid
+from rserpool.protocol.table import Transition, step
 from rserpool.settings.session import MAX_COOKIE, MAX_MALFORMED, ServiceSettings
 
 
 class ElementSessionState(enum.Enum):
-    """How far a session is."""
+    """The states of a session at its pool element."""
 
     OPEN = enum.auto()
-    """The user is there."""
+    """Serving the user."""
     CLOSING = enum.auto()
-    """The application has closed it; what it had sent goes out."""
+    """The application has closed the session; accepted messages are still sent."""
     ENDED = enum.auto()
-    """It is over."""
+    """Over."""
 
 
 class ElementSessionEvent(enum.Enum):
-    """What may happen to a session."""
+    """Events of a session at its pool element."""
 
-    DOWN = enum.auto()
-    """The transport is over, however it ended."""
+    SHUT_DOWN = enum.auto()
+    """The transport has ended in order."""
+    LOST = enum.auto()
+    """The transport is lost or aborted."""
     RESTARTED = enum.auto()
-    """The user lost its state: who is there now is in another session."""
+    """The user has lost its state; what it sends now belongs to another session."""
     LEFT = enum.auto()
-    """The application does not want it any more, or the user talks nonsense."""
+    """The application leaves the session, or the user sends nonsense."""
     CLOSED = enum.auto()
-    """The application has no more use for the session."""
+    """The application closes the session."""
     EXPIRED = enum.auto()
     """The time for an orderly end is over."""
 
 
-LET_BE = "let_be"
+class ElementSessionReaction(enum.Enum):
+    """Reactions of a session at its pool element. The methods of ElementSession have the same names."""
 
-TABLE: dict[tuple[ElementSessionState, ElementSessionEvent], tuple[str, ElementSessionState]] = {
-    (ElementSessionState.OPEN, ElementSessionEvent.DOWN): ("end", ElementSessionState.ENDED),
-    (ElementSessionState.OPEN, ElementSessionEvent.RESTARTED): ("end", ElementSessionState.ENDED),
-    (ElementSessionState.OPEN, ElementSessionEvent.LEFT): ("abort", ElementSessionState.ENDED),
-    (ElementSessionState.OPEN, ElementSessionEvent.CLOSED): ("finish", ElementSessionState.CLOSING),
-    (ElementSessionState.CLOSING, ElementSessionEvent.DOWN): ("end", ElementSessionState.ENDED),
-    (ElementSessionState.CLOSING, ElementSessionEvent.RESTARTED): ("end", ElementSessionState.ENDED),
-    (ElementSessionState.CLOSING, ElementSessionEvent.LEFT): ("abort", ElementSessionState.ENDED),
-    (ElementSessionState.CLOSING, ElementSessionEvent.CLOSED): (LET_BE, ElementSessionState.CLOSING),
-    (ElementSessionState.CLOSING, ElementSessionEvent.EXPIRED): ("abort", ElementSessionState.ENDED),
-    (ElementSessionState.ENDED, ElementSessionEvent.DOWN): (LET_BE, ElementSessionState.ENDED),
-    (ElementSessionState.ENDED, ElementSessionEvent.RESTARTED): (LET_BE, ElementSessionState.ENDED),
-    (ElementSessionState.ENDED, ElementSessionEvent.LEFT): (LET_BE, ElementSessionState.ENDED),
-    (ElementSessionState.ENDED, ElementSessionEvent.CLOSED): (LET_BE, ElementSessionState.ENDED),
+    IGNORE = enum.auto()
+    """Do nothing."""
+    END = enum.auto()
+    """The session ends in order."""
+    FAIL = enum.auto()
+    """The session ends by a failure."""
+    ABORT = enum.auto()
+    """Abort the transport; the session ends by a failure."""
+    FINISH = enum.auto()
+    """Let the accepted messages go out, then shut the transport down."""
+
+
+_S, _E, _R = ElementSessionState, ElementSessionEvent, ElementSessionReaction
+TABLE: dict[
+    tuple[ElementSessionState, ElementSessionEvent], Transition[ElementSessionReaction, ElementSessionState]
+] = {
+    (_S.OPEN, _E.SHUT_DOWN): Transition(_R.END, _S.ENDED),
+    (_S.OPEN, _E.LOST): Transition(_R.FAIL, _S.ENDED),
+    (_S.OPEN, _E.RESTARTED): Transition(_R.FAIL, _S.ENDED),
+    (_S.OPEN, _E.LEFT): Transition(_R.ABORT, _S.ENDED),
+    (_S.OPEN, _E.CLOSED): Transition(_R.FINISH, _S.CLOSING),
+    (_S.CLOSING, _E.SHUT_DOWN): Transition(_R.END, _S.ENDED),
+    (_S.CLOSING, _E.LOST): Transition(_R.FAIL, _S.ENDED),
+    (_S.CLOSING, _E.RESTARTED): Transition(_R.FAIL, _S.ENDED),
+    (_S.CLOSING, _E.LEFT): Transition(_R.ABORT, _S.ENDED),
+    (_S.CLOSING, _E.CLOSED): Transition(_R.IGNORE, _S.CLOSING),
+    (_S.CLOSING, _E.EXPIRED): Transition(_R.ABORT, _S.ENDED),
+    (_S.ENDED, _E.SHUT_DOWN): Transition(_R.IGNORE, _S.ENDED),
+    (_S.ENDED, _E.LOST): Transition(_R.IGNORE, _S.ENDED),
+    (_S.ENDED, _E.RESTARTED): Transition(_R.IGNORE, _S.ENDED),
+    (_S.ENDED, _E.LEFT): Transition(_R.IGNORE, _S.ENDED),
+    (_S.ENDED, _E.CLOSED): Transition(_R.IGNORE, _S.ENDED),
 }
-"""(state, event) -> (what to do, next state)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CookieEchoed:
-    """The user echoed a cookie: the application gets it before the data that it has not read yet."""
+    """The user has echoed a cookie. Pass it to the application before the data that it has not read yet."""
 
     cookie: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class CardReceived:
-    """The user is a pool element too, and this is its business card."""
+    """The user is a pool element too, and has sent its business card."""
 
     card: BusinessCard
 
 
 @dataclass(frozen=True, slots=True)
 class ElementSessionEnded:
-    """The session is over. ``failed`` where neither side ended it in order."""
+    """The session is over. ``failed`` if neither side ended it in order."""
 
     failed: bool
 
@@ -88,7 +112,8 @@ ElementSessionAction = Shutdown | Abort | CookieEchoed | CardReceived | ElementS
 
 
 class ElementSession:
-    """One session of a pool element, which begins with the transport of number ``channel`` up."""
+    """One session of a pool element. It begins when the transport of number ``channel`` is up. Every event returns the
+    actions to carry out, in order."""
 
     def __init__(self, channel: int, settings: ServiceSettings, *, control: bool) -> None:
         self.channel = channel
@@ -96,13 +121,19 @@ class ElementSession:
         self.control_channel = control
         self.counters: Counter[str] = Counter()
         self.deadline: int | None = None
-        """When advance() has something to do."""
+        """The time at which advance() must be called."""
         self._settings = settings
         self._outbox = Outbox(settings.max_unsent)
         self._echo_pending = False
         self._malformed = 0
-        self._failed = False
-        self._actions: list[ElementSessionAction] = []
+        self._reactions: dict[ElementSessionReaction, Callable[[int], list[ElementSessionAction]]] = {
+            ElementSessionReaction.END: self._end,
+            ElementSessionReaction.FAIL: self._fail,
+            ElementSessionReaction.ABORT: self._abort,
+            ElementSessionReaction.FINISH: self._finish,
+        }
+
+    # Events
 
     def control(self, data: bytes, now: int) -> list[ElementSessionAction]:
         """A message came over the control channel."""
@@ -111,7 +142,7 @@ class ElementSession:
         try:
             message = decode(data, "asap")
         except RemoteProtocolError:
-            return self._made_no_sense("malformed", now)
+            return self._nonsense("malformed", now)
         if isinstance(message, CookieEcho):
             if self._echo_pending:
                 self.counters["surplus echoes"] += 1
@@ -124,40 +155,39 @@ class ElementSession:
         if isinstance(message, AsapError):
             self.counters["errors"] += 1
             return []
-        return self._made_no_sense("unexpected", now)
+        return self._nonsense("unexpected", now)
 
     def echo_taken(self) -> None:
-        """The application has seen the cookie: another may come."""
+        """The application has taken the cookie: another one may come."""
         self._echo_pending = False
 
     def down(self, reason: Down, now: int) -> list[ElementSessionAction]:
         """The transport is over."""
-        self._failed = reason is not Down.SHUTDOWN
-        return self._input(ElementSessionEvent.DOWN, now)
+        in_order = reason is Down.SHUTDOWN
+        return self._feed(ElementSessionEvent.SHUT_DOWN if in_order else ElementSessionEvent.LOST, now)
 
     def restarted(self, now: int) -> list[ElementSessionAction]:
-        """The user lost its state."""
-        self._failed = True
-        return self._input(ElementSessionEvent.RESTARTED, now)
+        """The user has lost its state."""
+        return self._feed(ElementSessionEvent.RESTARTED, now)
 
     def leave(self, now: int) -> list[ElementSessionAction]:
         """End at once."""
-        self._failed = True
-        return self._input(ElementSessionEvent.LEFT, now)
+        return self._feed(ElementSessionEvent.LEFT, now)
 
     def close(self, now: int) -> list[ElementSessionAction]:
-        """End in order: what was accepted goes out first."""
-        return self._input(ElementSessionEvent.CLOSED, now)
+        """End in order: accepted messages are sent first."""
+        return self._feed(ElementSessionEvent.CLOSED, now)
 
     def advance(self, now: int) -> list[ElementSessionAction]:
         """Time has passed."""
         if self.deadline is None or now < self.deadline:
             return []
-        self._failed = True
-        return self._input(ElementSessionEvent.EXPIRED, now)
+        return self._feed(ElementSessionEvent.EXPIRED, now)
+
+    # Sending
 
     def room(self, octets: int) -> bool:
-        """Whether send() takes a message of that many octets now."""
+        """True if send() accepts a message of that many octets now."""
         return self._outbox.room(octets)
 
     def send(self, data: bytes, ppid: int) -> None:
@@ -168,25 +198,25 @@ class ElementSession:
         self._outbox.put(data, ppid)
 
     def send_cookie(self, cookie: bytes) -> None:
-        """Leave state with the user (RFC 5352 3.8); the latest replaces one that still waits.
+        """Leave state with the user (RFC 5352 3.8). A new cookie replaces one that still waits.
 
         LocalProtocolError without a control channel, for another size than 1 to MAX_COOKIE octets, and after the end.
         """
         if not self.control_channel:
             raise LocalProtocolError("this transport has no control channel, and so no cookies (RFC 5352 3.8)")
         if not 0 < len(cookie) <= MAX_COOKIE:
-            raise LocalProtocolError(f"a cookie has 1 to {MAX_COOKIE} octets, not {len(cookie)}")
+            raise LocalProtocolError(f"a cookie must have 1 to {MAX_COOKIE} octets, not {len(cookie)}")
         if self.state is not ElementSessionState.OPEN:
             raise LocalProtocolError("the session is closed")
         self._outbox.put_control(Cookie(cookie=cookie).encode())
 
     def send_card(self, card: BusinessCard) -> None:
-        """Tell the user the order of failover (RFC 5352 3.9). Nothing without a control channel."""
+        """Send the order of failover to the user (RFC 5352 3.9). No effect without a control channel."""
         if self.control_channel and self.state is ElementSessionState.OPEN:
             self._outbox.put_control(card.encode())
 
     def outgoing(self) -> Waiting | None:
-        """What the transport is to be given next; sent() once it has taken it."""
+        """The next message for the transport. Call sent() when the transport has taken it."""
         return self._outbox.first() if self.state is not ElementSessionState.ENDED else None
 
     def sent(self, now: int) -> list[ElementSessionAction]:
@@ -194,33 +224,32 @@ class ElementSession:
         self._outbox.pop()
         return [Shutdown(self.channel)] if self.state is ElementSessionState.CLOSING and not self._outbox else []
 
-    def _input(self, event: ElementSessionEvent, now: int) -> list[ElementSessionAction]:
-        row = TABLE.get((self.state, event))
-        if row is None:
-            raise LocalProtocolError(f"a session that is {self.state.name} cannot be {event.name}")
-        action, state = row
-        if action != LET_BE:
-            self.deadline = None
-            self.state = state
-            getattr(self, "_" + action)(now)
-        taken, self._actions = self._actions, []
-        return taken
+    # The machine
 
-    def _end(self, now: int) -> None:
+    def _feed(self, event: ElementSessionEvent, now: int) -> list[ElementSessionAction]:
+        reaction, self.state = step(TABLE, self.state, event)
+        if reaction is ElementSessionReaction.IGNORE:
+            return []
+        self.deadline = None
+        return self._reactions[reaction](now)
+
+    def _end(self, now: int) -> list[ElementSessionAction]:
         self._outbox.clear()
-        self._actions.append(ElementSessionEnded(self._failed))
+        return [ElementSessionEnded(failed=False)]
 
-    def _abort(self, now: int) -> None:
-        self._actions.append(Abort(self.channel))
-        self._end(now)
+    def _fail(self, now: int) -> list[ElementSessionAction]:
+        self._outbox.clear()
+        return [ElementSessionEnded(failed=True)]
 
-    def _finish(self, now: int) -> None:
+    def _abort(self, now: int) -> list[ElementSessionAction]:
+        return [Abort(self.channel), *self._fail(now)]
+
+    def _finish(self, now: int) -> list[ElementSessionAction]:
         self.deadline = now + int(self._settings.close_timeout * MICROSECONDS)
-        if not self._outbox:
-            self._actions.append(Shutdown(self.channel))
+        return [] if self._outbox else [Shutdown(self.channel)]
 
-    def _made_no_sense(self, what: str, now: int) -> list[ElementSessionAction]:
-        """A control message is ignored; a user that goes on sending such is aborted."""
+    def _nonsense(self, what: str, now: int) -> list[ElementSessionAction]:
+        """Ignore a control message. Abort the session after MAX_MALFORMED of them."""
         self.counters[what] += 1
         self._malformed += 1
         if self._malformed <= MAX_MALFORMED:

@@ -1,7 +1,8 @@
-"""A pool user's session with one pool element after the other (RFC 5352 3.8, 3.9, 6.5).
+"""A pool user's session, which is served by one pool element after the other (RFC 5352 3.8, 3.9, 6.5).
 
-Its surroundings carry out the actions, say what came of them, and take the messages to send from ``outgoing``. Each
-transport to an element is a channel with a number of its own. The clock is in integer microseconds.
+The owner carries out the actions, reports their results, and takes the messages to send from ``outgoing``. Each
+transport to an element is a channel with a number of its own. Times are integer microseconds. user_table.py has the
+states.
 """
 
 from collections import Counter
@@ -15,27 +16,31 @@ from rserpool.model.association_ends import Down
 from rserpool.model.numbers import ASAP_PPID, MICROSECONDS
 from rserpool.protocol.actions import Abort, Shutdown
 from rserpool.protocol.session.outbox import Outbox, Waiting, check_ppid
-from rserpool.protocol.session.user_table import LET_BE, TABLE, UserSessionEvent, UserSessionState
+from rserpool.protocol.session.user_table import TABLE, UserSessionEvent, UserSessionReaction, UserSessionState
+from rserpool.protocol.table import step
 from rserpool.settings.session import MAX_MALFORMED, Failover, SessionSettings
+
+WITH_CHANNEL = (UserSessionState.CONNECTING, UserSessionState.OPEN, UserSessionState.CLOSING)
+CONFIRMING = (UserSessionState.CONFIRMING, UserSessionState.CONFIRMING_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """Select an element of the pool by its policy, none of those: selected() or nothing_selected() says what came."""
+    """Select an element of the pool by its policy, not in ``exclude``. Reply with selected() or nothing_selected()."""
 
     exclude: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """Resolve this pool handle, so that it is known (RFC 5352 3.9, BC1)."""
+    """Resolve this pool handle into the cache (RFC 5352 3.9, BC1)."""
 
     pool_handle: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Open a transport to an element under this number: up() or down() follows."""
+    """Open a transport to an element under this channel number. Reply with up() or down()."""
 
     channel: int
     element: ResolvedElement
@@ -43,44 +48,44 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Tell the registrar that the element could not be reached (RFC 5352 3.5)."""
+    """Report to the registrar that the element is unreachable (RFC 5352 3.5)."""
 
     element: ResolvedElement
 
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """Ask the registrar whether the element is still in its pool: confirmed() says what came."""
+    """Ask the registrar whether the element is still in its pool. Reply with confirmed()."""
 
     element: ResolvedElement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailoverEvent:
-    """The session went on with another element. What was sent before, and is not among the ``unsent``, may be lost."""
+    """The session went on with another element. Messages sent to the old element may be lost."""
 
     number: int
-    """1 for the session's first: what was sent when ``session.failovers`` was less was sent before."""
+    """1 for the first failover. Messages sent while ``session.failovers`` was less went to an earlier element."""
     old: ResolvedElement
     new: ResolvedElement
     had_cookie: bool
-    """Whether the new element was given the state that the old one had left."""
+    """True if the new element got the state that the old one had left in a cookie."""
     unsent: int
-    """Messages that were accepted and not handed to the old element: the new one gets them."""
+    """Accepted messages that the old element's transport had not taken. The new element gets them."""
     duration: float
     """Seconds from the failure to the new element."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedOver:
-    """Tell the application, after all data that came before."""
+    """Pass a failover to the application, after all data that came before."""
 
     event: FailoverEvent
 
 
 @dataclass(frozen=True, slots=True)
 class UserSessionEnded:
-    """The session is over. ``reason`` is None where either side ended it in order; ``unsent`` are the messages that no
+    """The session is over. ``reason`` is None if either side ended it in order; ``unsent`` are the messages that no
     transport took."""
 
     reason: str | None
@@ -91,9 +96,10 @@ UserSessionAction = Select | Resolve | Open | Report | Confirm | Shutdown | Abor
 
 
 class UserSession:
-    """One session of a pool user.
+    """One session of a pool user. Every event returns the actions to carry out, in order.
 
-    ``fraction`` draws from [0, 1). ``card`` yields the business card of the pool element that the user is too, or None.
+    ``fraction`` returns a random number of at least 0 and less than 1. ``card`` returns the business card of the pool
+    element that the user is too, or None.
     """
 
     def __init__(
@@ -107,77 +113,113 @@ class UserSession:
         self.settings = settings
         self.state = UserSessionState.NEW
         self.element: ResolvedElement | None = None
-        """The element that serves, or is about to."""
+        """The element that serves or is being connected, or the last one."""
         self.cookie: bytes | None = None
         """The latest cookie."""
         self.failovers = 0
         self.counters: Counter[str] = Counter()
         self.channel = 0
         """The number of the latest channel."""
-        self.now = 0
         self._fraction = fraction
         self._card = card
         self._outbox = Outbox(settings.max_unsent)
-        self._actions: list[UserSessionAction] = []
         self._failed: set[int] = set()
+        """Elements that have failed in this round of selections."""
         self._order: tuple[ResolvedElement, ...] = ()
+        """The order of failover on the element's business card."""
+        self._next: ResolvedElement | None = None
+        """The element to connect to."""
         self._resolved: set[bytes] = set()
+        """The pools that business cards have named."""
         self._rounds = 0
         self._malformed = 0
         self._up_since = 0
         self._heard = False
+        """True if the element has sent anything."""
         self._unanswered: int | None = None
+        """Time of the first message since the element was heard, for the limit on its silence."""
         self._held = False
+        """True while the application does not read, so that the element cannot be heard."""
         self._timer: int | None = None
         self._patience: int | None = None
+        """Time at which the session ends if no element serves."""
         self._left: tuple[ResolvedElement, int] | None = None
-        self._event = UserSessionEvent.START
-        self._was = UserSessionState.NEW
-        self._gone = True
+        """The element that served last and the time of its failure, until another one serves."""
+        self._channel_lives = False
+        """True if the latest channel must be aborted before the next one is opened."""
         self._report = False
-        self._doubts = 0
-        self._asking = False
+        """True if the element is reported as unreachable when it fails by the present event."""
+        self._reactions = self._reaction_methods()
 
-    # What happens
+    def _reaction_methods(self) -> dict[UserSessionReaction, Callable[[int], list[UserSessionAction]]]:
+        return {
+            UserSessionReaction.SELECT: self._select,
+            UserSessionReaction.CONNECT: self._connect,
+            UserSessionReaction.PAUSE: self._pause,
+            UserSessionReaction.ADOPT_ELEMENT: self._adopt_element,
+            UserSessionReaction.TRY_ANOTHER: self._try_another,
+            UserSessionReaction.FAIL_OVER: self._fail_over,
+            UserSessionReaction.FAIL_OVER_AFTER_RESTART: self._fail_over_after_restart,
+            UserSessionReaction.SWITCH: self._switch,
+            UserSessionReaction.REOPEN: self._reopen,
+            UserSessionReaction.CONFIRM: self._confirm,
+            UserSessionReaction.DOUBT: self._doubt,
+            UserSessionReaction.FINISH: self._finish,
+            UserSessionReaction.END: self._end,
+            UserSessionReaction.FAIL: self._fail,
+            UserSessionReaction.GIVE_UP: self._give_up,
+        }
+
+    # Events
 
     def start(self, now: int) -> list[UserSessionAction]:
         """Find an element."""
-        return self._input(UserSessionEvent.START, now)
+        return self._feed(UserSessionEvent.START, now)
 
     def selected(self, element: ResolvedElement, now: int) -> list[UserSessionAction]:
-        """What Select has found."""
-        return self._input(UserSessionEvent.SELECTED, now, element)
+        """The result of Select."""
+        self._next = element
+        excluded = element.identifier in self._failed
+        return self._feed(UserSessionEvent.EXCLUDED_SELECTED if excluded else UserSessionEvent.SELECTED, now)
 
     def nothing_selected(self, now: int) -> list[UserSessionAction]:
-        """Select has found none: an empty or unknown pool, only excluded elements, no registrar."""
-        return self._input(UserSessionEvent.NOTHING_SELECTED, now)
+        """Select found no element: the pool is empty or unknown, every element is excluded, or no registrar answers."""
+        return self._feed(UserSessionEvent.NOTHING_SELECTED, now)
 
     def up(self, channel: int, now: int) -> list[UserSessionAction]:
         """A channel is up."""
-        return self._input(UserSessionEvent.UP, now) if self._is_present(channel) else []
+        return self._feed(UserSessionEvent.UP, now) if self._is_present(channel) else []
 
     def down(self, channel: int, reason: Down, now: int, *, tried: bool = True) -> list[UserSessionAction]:
-        """A channel is over. Nothing is reported of an element to which not even a first packet went (``tried``)."""
+        """A channel is over. ``tried``: a packet was sent to the element; else it is not reported as unreachable."""
         if not self._is_present(channel):
             return []
-        self._gone, self._report = True, tried
-        return self._input(UserSessionEvent.PEER_ENDED if reason is Down.SHUTDOWN else UserSessionEvent.FAILED, now)
+        self._channel_lives, self._report = False, tried
+        if reason is not Down.SHUTDOWN:
+            return self._feed(UserSessionEvent.FAILED, now)
+        return self._feed(self._orderly_end(), now)
+
+    def _orderly_end(self) -> UserSessionEvent:
+        """The meaning of an orderly end by the element: by the settings, if it served."""
+        if self.state is not UserSessionState.OPEN or self.settings.reopen is None:
+            return UserSessionEvent.PEER_ENDED
+        if not self.settings.reopen or self.settings.failover is Failover.ERROR:
+            return UserSessionEvent.PEER_FINISHED
+        return UserSessionEvent.PEER_LEFT
 
     def confirmed(self, element: ResolvedElement, *, listed: bool, now: int) -> list[UserSessionAction]:
-        """Whether an element that has ended in order is still in its pool; ``listed`` too where nobody knows."""
-        if not (self.state is UserSessionState.DOUBTING and self._asking and element is self.element):
+        """The result of Confirm. ``listed``: the element is in its pool, or the registrar does not know."""
+        if self.state not in CONFIRMING or element is not self.element:
             return []
         self._report = False
-        return self._input(UserSessionEvent.LISTED if listed else UserSessionEvent.UNLISTED, now)
+        return self._feed(UserSessionEvent.LISTED if listed else UserSessionEvent.UNLISTED, now)
 
     def restarted(self, channel: int, now: int) -> list[UserSessionAction]:
-        """The element of a channel lost its state, and is there again."""
-        self._report = False
-        return self._input(UserSessionEvent.RESTARTED, now) if self._is_present(channel) else []
+        """The element of a channel has lost its state and is there again."""
+        return self._feed(UserSessionEvent.RESTARTED, now) if self._is_present(channel) else []
 
-    def heard(self, now: int) -> None:
+    def heard(self) -> None:
         """Data came over the present channel."""
-        self.now = now
         self._heard = True
         self._unanswered = None
 
@@ -185,39 +227,39 @@ class UserSession:
         """A message came over the control channel."""
         if not self._is_present(channel) or self.state is UserSessionState.CONNECTING:
             return []
-        self.heard(now)
+        self.heard()
         try:
             message = decode(data, "asap")
         except RemoteProtocolError:
-            return self._made_no_sense("malformed")
+            return self._nonsense("malformed", now)
         if isinstance(message, Cookie):
             self.counters["cookies"] += 1
             self.cookie = message.cookie
         elif isinstance(message, BusinessCard):
             self.counters["cards"] += 1
-            self._take_card(message)
+            return self._take_card(message)
         elif isinstance(message, AsapError):
             self.counters["errors"] += 1
         else:
-            return self._made_no_sense("unexpected")
-        return self._taken()
+            return self._nonsense("unexpected", now)
+        return []
 
     def force(self, now: int, *, report: bool = False) -> list[UserSessionAction]:
-        """Go on with another element; tell the registrar about this one only if asked to."""
+        """Go on with another element. ``report``: report the present one as unreachable."""
         self._report = report
-        return self._input(UserSessionEvent.FORCED, now)
+        return self._feed(UserSessionEvent.FORCED, now)
 
     def close(self, now: int) -> list[UserSessionAction]:
-        """End in order: what was accepted goes out first, if an element serves."""
-        return self._input(UserSessionEvent.CLOSED, now)
+        """End in order: if an element serves, accepted messages are sent first."""
+        return self._feed(UserSessionEvent.CLOSED, now)
 
-    def hold(self, now: int) -> None:
-        """The application does not read, so the element cannot be heard."""
-        self.now, self._held = now, True
+    def hold(self) -> None:
+        """The application has stopped reading, so the element cannot be heard."""
+        self._held = True
 
     def release(self, now: int) -> None:
         """The application reads again."""
-        self.now, self._held = now, False
+        self._held = False
         if self._unanswered is not None:
             self._unanswered = now
 
@@ -227,11 +269,14 @@ class UserSession:
         if deadline is None or now < deadline:
             return []
         self._report = True
-        return self._input(UserSessionEvent.EXPIRED, now)
+        searching = self.state in (UserSessionState.SELECTING, UserSessionState.WAITING)
+        if searching and self._out_of_patience(now):
+            return self._feed(UserSessionEvent.OUT_OF_PATIENCE, now)
+        return self._feed(UserSessionEvent.EXPIRED, now)
 
     @property
     def deadline(self) -> int | None:
-        """When advance() has something to do."""
+        """The time at which advance() must be called."""
         if self.state is not UserSessionState.OPEN:
             return self._timer
         if self.settings.silence is None or self._unanswered is None or self._held:
@@ -241,7 +286,7 @@ class UserSession:
     # Sending
 
     def room(self, octets: int) -> bool:
-        """Whether send() takes a message of that many octets now."""
+        """True if send() accepts a message of that many octets now."""
         return self._outbox.room(octets)
 
     def send(self, data: bytes, ppid: int) -> None:
@@ -252,99 +297,65 @@ class UserSession:
         self._outbox.put(data, ppid)
 
     def outgoing(self) -> Waiting | None:
-        """What the present channel is to be given next; sent() once it has taken it."""
+        """The next message for the present channel. Call sent() when the channel has taken it."""
         return self._outbox.first() if self.state in (UserSessionState.OPEN, UserSessionState.CLOSING) else None
 
     def sent(self, now: int) -> list[UserSessionAction]:
         """The channel took the outgoing message."""
-        self.now = now
         entry = self._outbox.pop()
         if self._unanswered is None and (entry.ppid != ASAP_PPID or entry.data[0] == CookieEcho.TYPE):
             self._unanswered = now
         if self.state is UserSessionState.CLOSING and not self._outbox:
-            self._actions.append(Shutdown(self.channel))
-        return self._taken()
+            return [Shutdown(self.channel)]
+        return []
 
-    def send_card(self, now: int) -> None:
-        """Tell the element of a changed order of failover, if this user is a pool element too (RFC 5352 3.9)."""
-        self.now = now
+    def send_card(self) -> None:
+        """Send a changed order of failover to the element, if this user is a pool element too (RFC 5352 3.9)."""
         if self.state is UserSessionState.OPEN and (card := self._own_card()) is not None:
             self._outbox.put_control(card)
 
-    # Inside
+    # The machine
 
     def _is_present(self, channel: int) -> bool:
-        return channel == self.channel and self.state in (
-            UserSessionState.CONNECTING,
-            UserSessionState.OPEN,
-            UserSessionState.CLOSING,
-        )
+        return channel == self.channel and self.state in WITH_CHANNEL
 
-    def _taken(self) -> list[UserSessionAction]:
-        taken, self._actions = self._actions, []
-        return taken
-
-    def _input(self, event: UserSessionEvent, now: int, *details: ResolvedElement) -> list[UserSessionAction]:
-        self.now = now
-        row = TABLE.get((self.state, event))
-        if row is None:
-            raise LocalProtocolError(f"a session that is {self.state.name} cannot be {event.name}")
-        action, state = row
-        if action == LET_BE:
+    def _feed(self, event: UserSessionEvent, now: int) -> list[UserSessionAction]:
+        reaction, self.state = step(TABLE, self.state, event)
+        if reaction is UserSessionReaction.IGNORE:
             return []
-        self._event, self._was, self.state = event, self.state, state
         self._timer = None
-        getattr(self, "_" + action)(*details)
-        return self._taken()
+        return self._reactions[reaction](now)
 
-    def _after(self, seconds: float) -> int:
-        return self.now + int(seconds * MICROSECONDS)
+    # Reactions; user_table.py describes them.
 
-    def _impatient(self) -> bool:
-        return self._patience is not None and self.now >= self._patience
-
-    def _select(self) -> None:
-        if self._patience is None:
-            self._patience = self._after(self.settings.patience)
+    def _select(self, now: int) -> list[UserSessionAction]:
+        self._start_patience(now)
         self._timer = self._patience
-        self._actions.append(Select(frozenset(self._failed)))
+        return [Select(frozenset(self._failed))]
 
-    def _select_again(self) -> None:
-        if self._impatient():
-            self._give_up()
-        else:
-            self._select()
-
-    def _connect(self, element: ResolvedElement) -> None:
-        if element.identifier in self._failed:
-            self.state = UserSessionState.WAITING
-            self._pause()
-            return
-        self._open(element)
-
-    def _open(self, element: ResolvedElement) -> None:
+    def _connect(self, now: int) -> list[UserSessionAction]:
+        element, self._next = self._next, None
+        assert element is not None
         self.channel += 1
-        self._gone = False
+        self._channel_lives = True
         self.element = element
-        self._timer = self._after(self.settings.connect_timeout)
-        self._actions.append(Open(self.channel, element))
+        self._timer = self._after(self.settings.connect_timeout, now)
+        return [Open(self.channel, element)]
 
-    def _pause(self) -> None:
-        """All elements have failed, or none is there: a new round begins after a pause."""
-        if self._impatient():
-            self._give_up()
-            return
+    def _pause(self, now: int) -> list[UserSessionAction]:
+        if self._out_of_patience(now):
+            return self._feed(UserSessionEvent.OUT_OF_PATIENCE, now)
         self._failed.clear()
         pause = min(self.settings.backoff_max, self.settings.backoff * 2**self._rounds) * (0.5 + self._fraction())
         self._rounds = min(self._rounds + 1, 32)
         assert self._patience is not None
-        self._timer = min(self._after(pause), self._patience)
+        self._timer = min(self._after(pause, now), self._patience)
+        return []
 
-    def _opened(self) -> None:
-        """An element serves: it gets the state of the one before it, and the data that none took."""
+    def _adopt_element(self, now: int) -> list[UserSessionAction]:
         element = self.element
         assert element is not None
-        self._up_since = self.now
+        self._up_since = now
         self._heard = False
         self._unanswered = None
         self._malformed = 0
@@ -352,20 +363,71 @@ class UserSession:
         echo = CookieEcho(cookie=self.cookie).encode() if self.cookie and element.control_channel else None
         card = self._own_card()
         self._outbox.restart(*(message for message in (echo, card) if message is not None))
-        if self._left is not None:
-            old, since = self._left
-            self._left = None
-            self.failovers += 1
-            event = FailoverEvent(
-                number=self.failovers,
-                old=old,
-                new=element,
-                had_cookie=echo is not None,
-                unsent=len(self._outbox.unsent()),
-                duration=(self.now - since) / MICROSECONDS,
-            )
-            if self.settings.failover is Failover.EVENT:
-                self._actions.append(FailedOver(event))
+        if self._left is None:
+            return []
+        old, since = self._left
+        self._left = None
+        self.failovers += 1
+        event = FailoverEvent(
+            number=self.failovers,
+            old=old,
+            new=element,
+            had_cookie=echo is not None,
+            unsent=len(self._outbox.unsent()),
+            duration=(now - since) / MICROSECONDS,
+        )
+        return [FailedOver(event)] if self.settings.failover is Failover.EVENT else []
+
+    def _try_another(self, now: int) -> list[UserSessionAction]:
+        return [*self._abort(), *self._exclude(), *self._go_on(now)]
+
+    def _fail_over(self, now: int) -> list[UserSessionAction]:
+        return [*self._leave(now), *self._exclude(), *self._go_on_if_allowed(now)]
+
+    def _fail_over_after_restart(self, now: int) -> list[UserSessionAction]:
+        return [*self._leave(now), *self._go_on_if_allowed(now)]
+
+    def _switch(self, now: int) -> list[UserSessionAction]:
+        return [*self._leave(now), *self._exclude(), *self._go_on(now)]
+
+    def _reopen(self, now: int) -> list[UserSessionAction]:
+        self._report = False
+        return [*self._leave(now), *self._exclude(), *self._take_next(now)]
+
+    def _confirm(self, now: int) -> list[UserSessionAction]:
+        assert self.element is not None
+        self._timer = self._after(self.settings.confirm_timeout, now)
+        return [Confirm(self.element)]
+
+    def _doubt(self, now: int) -> list[UserSessionAction]:
+        self._timer = self._after(self.settings.doubt, now)
+        return []
+
+    def _finish(self, now: int) -> list[UserSessionAction]:
+        self._timer = self._after(self.settings.close_timeout, now)
+        return [] if self._outbox else [Shutdown(self.channel)]
+
+    def _end(self, now: int) -> list[UserSessionAction]:
+        return [*self._abort(), self._ended(None)]
+
+    def _fail(self, now: int) -> list[UserSessionAction]:
+        assert self.element is not None
+        return [self._ended(f"pool element 0x{self.element.identifier:08x} failed")]
+
+    def _give_up(self, now: int) -> list[UserSessionAction]:
+        return [self._ended(f"no pool element of {self.pool_handle!r} served for {self.settings.patience:g} s")]
+
+    # Parts of reactions
+
+    def _after(self, seconds: float, now: int) -> int:
+        return now + int(seconds * MICROSECONDS)
+
+    def _start_patience(self, now: int) -> None:
+        if self._patience is None:
+            self._patience = self._after(self.settings.patience, now)
+
+    def _out_of_patience(self, now: int) -> bool:
+        return self._patience is not None and now >= self._patience
 
     def _own_card(self) -> bytes | None:
         if self.element is None or not self.element.control_channel:
@@ -373,107 +435,56 @@ class UserSession:
         card = self._card()
         return None if card is None else card.encode()
 
-    def _fail_over(self) -> None:
-        """The element is left: the next is one of its business card, or selected by policy."""
-        element = self.element
-        assert element is not None
-        self._leave()
-        if self._report:
-            self._actions.append(Report(element))
-        if self._event is not UserSessionEvent.RESTARTED:
-            self._failed.add(element.identifier)
-        forbidden = self.settings.failover is Failover.ERROR and self._event is not UserSessionEvent.FORCED
-        if forbidden and self._was in (UserSessionState.OPEN, UserSessionState.DOUBTING):
-            self._over(f"pool element 0x{element.identifier:08x} failed")
-        elif self._impatient():
-            self._give_up()
-        else:
-            self._next()
+    def _abort(self) -> list[UserSessionAction]:
+        """Abort the channel if it lives."""
+        if not self._channel_lives:
+            return []
+        self._channel_lives = False
+        return [Abort(self.channel)]
 
-    def _leave(self) -> None:
-        """Have no channel any more, and know whether the element was a good one."""
-        self._abandon()
-        if self._was not in (UserSessionState.OPEN, UserSessionState.DOUBTING):
-            return
-        settled = self.now - self._up_since >= self.settings.settle * MICROSECONDS
+    def _leave(self, now: int) -> list[UserSessionAction]:
+        """Leave an element that has served. If it served well, all others get another chance."""
+        settled = now - self._up_since >= self.settings.settle * MICROSECONDS
         if settled:
             self._failed.clear()
             self._rounds = 0
         if settled or self._heard:
             self._patience = None
         if self._left is None and self.element is not None:
-            self._left = self.element, self.now
+            self._left = self.element, now
+        return self._abort()
 
-    def _abandon(self) -> None:
-        if not self._gone:
-            self._gone = True
-            self._actions.append(Abort(self.channel))
-
-    def _next(self) -> None:
-        for element in self._order:
-            if element.identifier not in self._failed:
-                if self._patience is None:
-                    self._patience = self._after(self.settings.patience)
-                self.state = UserSessionState.CONNECTING
-                self._open(element)
-                return
-        self._select()
-
-    def _peer_ended(self) -> None:
-        element = self.element
-        assert element is not None
-        self._doubts = 0
-        if self.settings.reopen is None:
-            self._confirm()
-        elif not self.settings.reopen or self.settings.failover is Failover.ERROR:
-            self._over(None)
-        else:
-            self._leave()
-            self._failed.add(element.identifier)
-            self.state = UserSessionState.SELECTING
-            self._next()
-
-    def _confirm(self) -> None:
+    def _exclude(self) -> list[UserSessionAction]:
+        """Do not select the element again in this round. Report it if the present event says so."""
         assert self.element is not None
-        self._doubts += 1
-        self._asking = True
-        self._timer = self._after(self.settings.confirm_timeout)
-        self._actions.append(Confirm(self.element))
+        self._failed.add(self.element.identifier)
+        return [Report(self.element)] if self._report else []
 
-    def _doubt_on(self) -> None:
-        if self._asking:
-            self._over(None)
-        else:
-            self._confirm()
+    def _go_on_if_allowed(self, now: int) -> list[UserSessionAction]:
+        if self.settings.failover is Failover.ERROR:
+            return self._feed(UserSessionEvent.FAILOVER_FORBIDDEN, now)
+        return self._go_on(now)
 
-    def _doubt_again(self) -> None:
-        """Its registrar may not know yet: asked twice, it is believed."""
-        self._asking = False
-        if self._doubts == 1:
-            self._timer = self._after(self.settings.doubt)
-        else:
-            self._over(None)
+    def _go_on(self, now: int) -> list[UserSessionAction]:
+        if self._out_of_patience(now):
+            return self._feed(UserSessionEvent.OUT_OF_PATIENCE, now)
+        return self._take_next(now)
 
-    def _finish(self) -> None:
-        self._timer = self._after(self.settings.close_timeout)
-        if not self._outbox:
-            self._actions.append(Shutdown(self.channel))
+    def _take_next(self, now: int) -> list[UserSessionAction]:
+        """Go on with the next element of the business card, or with a selection by policy."""
+        self._next = next((one for one in self._order if one.identifier not in self._failed), None)
+        if self._next is None:
+            return self._select(now)
+        self._start_patience(now)
+        return self._feed(UserSessionEvent.NAMED, now)
 
-    def _end(self) -> None:
-        self._abandon()
-        self._over(None)
-
-    def _give_up(self) -> None:
-        self._over(f"no pool element of {self.pool_handle!r} served for {self.settings.patience:g} s")
-
-    def _over(self, reason: str | None) -> None:
-        self.state = UserSessionState.ENDED
-        self._timer = None
-        self._actions.append(UserSessionEnded(reason, self._outbox.unsent()))
+    def _ended(self, reason: str | None) -> UserSessionEnded:
+        unsent = self._outbox.unsent()
         self._outbox.clear()
+        return UserSessionEnded(reason, unsent)
 
-    def _take_card(self, card: BusinessCard) -> None:
-        """The element's order of failover, if it is of this pool; a pool that is not known is resolved."""
+    def _take_card(self, card: BusinessCard) -> list[UserSessionAction]:
+        """Keep the order of failover that the element prefers, if it is of this pool. Resolve other pools."""
         assert self.element is not None
         if card.pool_handle == self.pool_handle:
             mentioned = card.pool_elements[: self.settings.max_card]
@@ -481,13 +492,14 @@ class UserSession:
             self._order = tuple(resolved(card.pool_handle, one) for one in others)
         elif card.pool_handle not in self._resolved and len(self._resolved) < self.settings.max_resolutions:
             self._resolved.add(card.pool_handle)
-            self._actions.append(Resolve(card.pool_handle))
+            return [Resolve(card.pool_handle)]
+        return []
 
-    def _made_no_sense(self, what: str) -> list[UserSessionAction]:
-        """A control message is ignored; an element that goes on sending such is left."""
+    def _nonsense(self, what: str, now: int) -> list[UserSessionAction]:
+        """Ignore a control message. Leave the element after MAX_MALFORMED of them."""
         self.counters[what] += 1
         self._malformed += 1
         if self._malformed <= MAX_MALFORMED or self.state is not UserSessionState.OPEN:
-            return self._taken()
+            return []
         self._report = False
-        return self._input(UserSessionEvent.FAILED, self.now)
+        return self._feed(UserSessionEvent.NONSENSE, now)

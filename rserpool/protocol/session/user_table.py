@@ -1,102 +1,178 @@
-"""The life of a pool user's session as a table (RFC 5352 3.8, 3.9, 6.5)."""
+"""The state table of a pool user's session (RFC 5352 3.8, 3.9, 6.5).
+
+What the table does not show:
+
+- FAIL_OVER, FAIL_OVER_AFTER_RESTART, TRY_ANOTHER and SWITCH go on in SELECTING: with FAILOVER_FORBIDDEN,
+  OUT_OF_PATIENCE or NAMED, or with a selection by policy if none of these applies. REOPEN goes on with NAMED or a
+  selection. PAUSE goes on with OUT_OF_PATIENCE if patience is over.
+- UP, FAILED, PEER_ENDED, PEER_FINISHED, PEER_LEFT and RESTARTED concern the present channel. Events of former channels,
+  and answers about former elements, are dropped before the table.
+- NEW and ENDED have no timer. In OPEN, EXPIRED means that the element has been silent for too long.
+"""
 
 import enum
 
+from rserpool.protocol.table import Transition
+
 
 class UserSessionState(enum.Enum):
-    """How far a session is."""
+    """The states of a pool user's session."""
 
     NEW = enum.auto()
-    """Nothing was asked for."""
+    """Not started."""
     SELECTING = enum.auto()
-    """An element is being selected by the pool's policy."""
+    """Waiting for the selection of an element by the pool's policy."""
     CONNECTING = enum.auto()
-    """The transport to an element is coming up."""
+    """Opening a channel to an element."""
     OPEN = enum.auto()
     """An element serves."""
     WAITING = enum.auto()
-    """No element is to be had; the session pauses before it asks again."""
+    """No element is available; pausing before the next selection."""
+    CONFIRMING = enum.auto()
+    """The element has closed the channel in order. Asking the registrar whether the element is still in its pool."""
     DOUBTING = enum.auto()
-    """The element has ended in order; it is not known whether it meant to end the session."""
+    """The registrar lists the element, but may not know yet that it has left. Pausing before asking again."""
+    CONFIRMING_AGAIN = enum.auto()
+    """Asking the registrar for the second time."""
     CLOSING = enum.auto()
-    """The application has closed it; what it had sent goes out."""
+    """The application has closed the session; accepted messages are still sent."""
     ENDED = enum.auto()
-    """It is over."""
+    """Over."""
 
 
 class UserSessionEvent(enum.Enum):
-    """What may happen to a session."""
+    """Events of a pool user's session."""
 
     START = enum.auto()
+    """The application starts the session."""
     SELECTED = enum.auto()
+    """An element was selected by policy."""
+    EXCLUDED_SELECTED = enum.auto()
+    """The selected element has failed since the selection began."""
     NOTHING_SELECTED = enum.auto()
+    """No element could be selected."""
+    NAMED = enum.auto()
+    """The business card of the former element names the next element."""
     UP = enum.auto()
-    """The transport to the element is up."""
+    """The channel is up."""
     FAILED = enum.auto()
-    """It is lost or aborted, or never came up."""
+    """The channel is lost or aborted, or never came up."""
     PEER_ENDED = enum.auto()
-    """The element ended it in order."""
+    """The element has closed the channel in order."""
+    PEER_FINISHED = enum.auto()
+    """The element has closed the channel in order, and by the settings the session with it."""
+    PEER_LEFT = enum.auto()
+    """The element has closed the channel in order; by the settings the session goes on with another one."""
     RESTARTED = enum.auto()
-    """The element lost its state, and is there again."""
+    """The element has lost its state and is there again."""
+    NONSENSE = enum.auto()
+    """The element has sent too many malformed control messages."""
     LISTED = enum.auto()
-    """The element that ended is still in its pool, or nobody knows."""
+    """The registrar says that the element is still in its pool, or does not know."""
     UNLISTED = enum.auto()
-    """It has left its pool."""
+    """The registrar says that the element has left its pool."""
     FORCED = enum.auto()
     """The application wants another element."""
     EXPIRED = enum.auto()
-    """The time that the state allows is over."""
+    """The timer of the state has expired."""
+    OUT_OF_PATIENCE = enum.auto()
+    """No element has served for as long as the settings allow."""
+    FAILOVER_FORBIDDEN = enum.auto()
+    """The element that served has failed, and the settings forbid failover."""
     CLOSED = enum.auto()
-    """The application has no more use for the session."""
+    """The application closes the session."""
 
 
-LET_BE = "let_be"
-"""Nothing is done: it comes too late, or changes nothing."""
+class UserSessionReaction(enum.Enum):
+    """Reactions of a pool user's session. The methods of UserSession have the same names."""
 
-TABLE: dict[tuple[UserSessionState, UserSessionEvent], tuple[str, UserSessionState]] = {
-    (UserSessionState.NEW, UserSessionEvent.START): ("select", UserSessionState.SELECTING),
-    (UserSessionState.NEW, UserSessionEvent.CLOSED): ("end", UserSessionState.ENDED),
-    (UserSessionState.SELECTING, UserSessionEvent.SELECTED): ("connect", UserSessionState.CONNECTING),
-    (UserSessionState.SELECTING, UserSessionEvent.NOTHING_SELECTED): ("pause", UserSessionState.WAITING),
-    (UserSessionState.SELECTING, UserSessionEvent.FORCED): (LET_BE, UserSessionState.SELECTING),
-    (UserSessionState.SELECTING, UserSessionEvent.EXPIRED): ("give_up", UserSessionState.ENDED),
-    (UserSessionState.SELECTING, UserSessionEvent.CLOSED): ("end", UserSessionState.ENDED),
-    (UserSessionState.CONNECTING, UserSessionEvent.UP): ("opened", UserSessionState.OPEN),
-    (UserSessionState.CONNECTING, UserSessionEvent.FAILED): ("fail_over", UserSessionState.SELECTING),
-    (UserSessionState.CONNECTING, UserSessionEvent.PEER_ENDED): ("fail_over", UserSessionState.SELECTING),
-    (UserSessionState.CONNECTING, UserSessionEvent.FORCED): ("fail_over", UserSessionState.SELECTING),
-    (UserSessionState.CONNECTING, UserSessionEvent.EXPIRED): ("fail_over", UserSessionState.SELECTING),
-    (UserSessionState.CONNECTING, UserSessionEvent.CLOSED): ("end", UserSessionState.ENDED),
-    (UserSessionState.OPEN, UserSessionEvent.FAILED): ("fail_over", UserSessionState.SELECTING),
-    (UserSessionState.OPEN, UserSessionEvent.PEER_ENDED): ("peer_ended", UserSessionState.DOUBTING),
-    (UserSessionState.OPEN, UserSessionEvent.RESTARTED): ("fail_over", UserSessionState.SELECTING),
-    (UserSessionState.OPEN, UserSessionEvent.FORCED): ("fail_over", UserSessionState.SELECTING),
-    (UserSessionState.OPEN, UserSessionEvent.EXPIRED): ("fail_over", UserSessionState.SELECTING),
-    (UserSessionState.OPEN, UserSessionEvent.CLOSED): ("finish", UserSessionState.CLOSING),
-    (UserSessionState.DOUBTING, UserSessionEvent.LISTED): ("doubt_again", UserSessionState.DOUBTING),
-    (UserSessionState.DOUBTING, UserSessionEvent.UNLISTED): ("fail_over", UserSessionState.SELECTING),
-    (UserSessionState.DOUBTING, UserSessionEvent.EXPIRED): ("doubt_on", UserSessionState.DOUBTING),
-    (UserSessionState.DOUBTING, UserSessionEvent.FORCED): ("fail_over", UserSessionState.SELECTING),
-    (UserSessionState.DOUBTING, UserSessionEvent.CLOSED): ("end", UserSessionState.ENDED),
-    (UserSessionState.WAITING, UserSessionEvent.FORCED): (LET_BE, UserSessionState.WAITING),
-    (UserSessionState.WAITING, UserSessionEvent.EXPIRED): ("select_again", UserSessionState.SELECTING),
-    (UserSessionState.WAITING, UserSessionEvent.CLOSED): ("end", UserSessionState.ENDED),
-    (UserSessionState.CLOSING, UserSessionEvent.FAILED): ("end", UserSessionState.ENDED),
-    (UserSessionState.CLOSING, UserSessionEvent.PEER_ENDED): ("end", UserSessionState.ENDED),
-    (UserSessionState.CLOSING, UserSessionEvent.RESTARTED): ("end", UserSessionState.ENDED),
-    (UserSessionState.CLOSING, UserSessionEvent.FORCED): (LET_BE, UserSessionState.CLOSING),
-    (UserSessionState.CLOSING, UserSessionEvent.EXPIRED): ("end", UserSessionState.ENDED),
-    (UserSessionState.CLOSING, UserSessionEvent.CLOSED): (LET_BE, UserSessionState.CLOSING),
-    (UserSessionState.ENDED, UserSessionEvent.SELECTED): (LET_BE, UserSessionState.ENDED),
-    (UserSessionState.ENDED, UserSessionEvent.NOTHING_SELECTED): (LET_BE, UserSessionState.ENDED),
-    (UserSessionState.ENDED, UserSessionEvent.LISTED): (LET_BE, UserSessionState.ENDED),
-    (UserSessionState.ENDED, UserSessionEvent.UNLISTED): (LET_BE, UserSessionState.ENDED),
-    (UserSessionState.ENDED, UserSessionEvent.FORCED): (LET_BE, UserSessionState.ENDED),
-    (UserSessionState.ENDED, UserSessionEvent.CLOSED): (LET_BE, UserSessionState.ENDED),
+    IGNORE = enum.auto()
+    """Do nothing."""
+    SELECT = enum.auto()
+    """Select an element by policy, without those that have failed."""
+    CONNECT = enum.auto()
+    """Open a channel to the selected or named element."""
+    PAUSE = enum.auto()
+    """Forget which elements have failed, and pause; longer with each round."""
+    ADOPT_ELEMENT = enum.auto()
+    """Send the cookie, the business card and the waiting messages to the element; report the failover."""
+    TRY_ANOTHER = enum.auto()
+    """Leave an element that has never served, and go on to the next one."""
+    FAIL_OVER = enum.auto()
+    """Leave the element, and go on to the next one if failover is allowed."""
+    FAIL_OVER_AFTER_RESTART = enum.auto()
+    """Leave the element, and go on if failover is allowed. The same element may be selected again."""
+    SWITCH = enum.auto()
+    """Leave the element, and go on to the next one."""
+    REOPEN = enum.auto()
+    """Go on to the next element."""
+    CONFIRM = enum.auto()
+    """Ask the registrar whether the element is still in its pool."""
+    DOUBT = enum.auto()
+    """Pause before the registrar is asked again."""
+    FINISH = enum.auto()
+    """Let the accepted messages go out, then shut the channel down."""
+    END = enum.auto()
+    """Abort the channel if there is one; the session ends in order."""
+    FAIL = enum.auto()
+    """The session ends because its element has failed."""
+    GIVE_UP = enum.auto()
+    """The session ends because no element serves."""
+
+
+_S, _E, _R = UserSessionState, UserSessionEvent, UserSessionReaction
+TABLE: dict[tuple[UserSessionState, UserSessionEvent], Transition[UserSessionReaction, UserSessionState]] = {
+    (_S.NEW, _E.START): Transition(_R.SELECT, _S.SELECTING),
+    (_S.NEW, _E.CLOSED): Transition(_R.END, _S.ENDED),
+    (_S.SELECTING, _E.SELECTED): Transition(_R.CONNECT, _S.CONNECTING),
+    (_S.SELECTING, _E.EXCLUDED_SELECTED): Transition(_R.PAUSE, _S.WAITING),
+    (_S.SELECTING, _E.NOTHING_SELECTED): Transition(_R.PAUSE, _S.WAITING),
+    (_S.SELECTING, _E.NAMED): Transition(_R.CONNECT, _S.CONNECTING),
+    (_S.SELECTING, _E.FORCED): Transition(_R.IGNORE, _S.SELECTING),
+    (_S.SELECTING, _E.OUT_OF_PATIENCE): Transition(_R.GIVE_UP, _S.ENDED),
+    (_S.SELECTING, _E.FAILOVER_FORBIDDEN): Transition(_R.FAIL, _S.ENDED),
+    (_S.SELECTING, _E.CLOSED): Transition(_R.END, _S.ENDED),
+    (_S.CONNECTING, _E.UP): Transition(_R.ADOPT_ELEMENT, _S.OPEN),
+    (_S.CONNECTING, _E.FAILED): Transition(_R.TRY_ANOTHER, _S.SELECTING),
+    (_S.CONNECTING, _E.PEER_ENDED): Transition(_R.TRY_ANOTHER, _S.SELECTING),
+    (_S.CONNECTING, _E.FORCED): Transition(_R.TRY_ANOTHER, _S.SELECTING),
+    (_S.CONNECTING, _E.EXPIRED): Transition(_R.TRY_ANOTHER, _S.SELECTING),
+    (_S.CONNECTING, _E.CLOSED): Transition(_R.END, _S.ENDED),
+    (_S.OPEN, _E.FAILED): Transition(_R.FAIL_OVER, _S.SELECTING),
+    (_S.OPEN, _E.PEER_ENDED): Transition(_R.CONFIRM, _S.CONFIRMING),
+    (_S.OPEN, _E.PEER_FINISHED): Transition(_R.END, _S.ENDED),
+    (_S.OPEN, _E.PEER_LEFT): Transition(_R.REOPEN, _S.SELECTING),
+    (_S.OPEN, _E.RESTARTED): Transition(_R.FAIL_OVER_AFTER_RESTART, _S.SELECTING),
+    (_S.OPEN, _E.NONSENSE): Transition(_R.FAIL_OVER, _S.SELECTING),
+    (_S.OPEN, _E.FORCED): Transition(_R.SWITCH, _S.SELECTING),
+    (_S.OPEN, _E.EXPIRED): Transition(_R.FAIL_OVER, _S.SELECTING),
+    (_S.OPEN, _E.CLOSED): Transition(_R.FINISH, _S.CLOSING),
+    (_S.WAITING, _E.FORCED): Transition(_R.IGNORE, _S.WAITING),
+    (_S.WAITING, _E.EXPIRED): Transition(_R.SELECT, _S.SELECTING),
+    (_S.WAITING, _E.OUT_OF_PATIENCE): Transition(_R.GIVE_UP, _S.ENDED),
+    (_S.WAITING, _E.CLOSED): Transition(_R.END, _S.ENDED),
+    (_S.CONFIRMING, _E.LISTED): Transition(_R.DOUBT, _S.DOUBTING),
+    (_S.CONFIRMING, _E.UNLISTED): Transition(_R.FAIL_OVER, _S.SELECTING),
+    (_S.CONFIRMING, _E.EXPIRED): Transition(_R.END, _S.ENDED),
+    (_S.CONFIRMING, _E.FORCED): Transition(_R.SWITCH, _S.SELECTING),
+    (_S.CONFIRMING, _E.CLOSED): Transition(_R.END, _S.ENDED),
+    (_S.DOUBTING, _E.EXPIRED): Transition(_R.CONFIRM, _S.CONFIRMING_AGAIN),
+    (_S.DOUBTING, _E.FORCED): Transition(_R.SWITCH, _S.SELECTING),
+    (_S.DOUBTING, _E.CLOSED): Transition(_R.END, _S.ENDED),
+    (_S.CONFIRMING_AGAIN, _E.LISTED): Transition(_R.END, _S.ENDED),
+    (_S.CONFIRMING_AGAIN, _E.UNLISTED): Transition(_R.FAIL_OVER, _S.SELECTING),
+    (_S.CONFIRMING_AGAIN, _E.EXPIRED): Transition(_R.END, _S.ENDED),
+    (_S.CONFIRMING_AGAIN, _E.FORCED): Transition(_R.SWITCH, _S.SELECTING),
+    (_S.CONFIRMING_AGAIN, _E.CLOSED): Transition(_R.END, _S.ENDED),
+    (_S.CLOSING, _E.FAILED): Transition(_R.END, _S.ENDED),
+    (_S.CLOSING, _E.PEER_ENDED): Transition(_R.END, _S.ENDED),
+    (_S.CLOSING, _E.RESTARTED): Transition(_R.END, _S.ENDED),
+    (_S.CLOSING, _E.FORCED): Transition(_R.IGNORE, _S.CLOSING),
+    (_S.CLOSING, _E.EXPIRED): Transition(_R.END, _S.ENDED),
+    (_S.CLOSING, _E.CLOSED): Transition(_R.IGNORE, _S.CLOSING),
+    (_S.ENDED, _E.SELECTED): Transition(_R.IGNORE, _S.ENDED),
+    (_S.ENDED, _E.EXCLUDED_SELECTED): Transition(_R.IGNORE, _S.ENDED),
+    (_S.ENDED, _E.NOTHING_SELECTED): Transition(_R.IGNORE, _S.ENDED),
+    (_S.ENDED, _E.FORCED): Transition(_R.IGNORE, _S.ENDED),
+    (_S.ENDED, _E.CLOSED): Transition(_R.IGNORE, _S.ENDED),
 }
-"""(state, event) -> (what to do, next state). ``fail_over`` goes on to CONNECTING where a business card names the next
-element, and to ENDED where failover is forbidden or patience is over, as ``select_again`` does; ``pause`` ends where
-patience is over, ``connect`` goes to WAITING where the element has failed just now. ``peer_ended`` selects again where
-the session is to be reopened in any case, and ends it where in none; ``doubt_again`` and ``doubt_on`` end it the second
-time and where nobody answers. UP, FAILED, PEER_ENDED and RESTARTED are those of the present channel alone: others are
-dropped before the table. EXPIRED comes only where a time is set."""

@@ -334,15 +334,15 @@ async def test_one_of_whose_death_the_registrar_hears_late(world: World) -> None
 def test_where_nobody_answers_the_elements_word_counts() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     assert [type(action) for action in machine.lose(Down.SHUTDOWN)] == [Confirm]
-    assert machine.session.state is UserSessionState.DOUBTING
+    assert machine.session.state is UserSessionState.CONFIRMING
     assert machine.later(0.9) == []
     assert [type(action) for action in machine.later(0.2)] == [UserSessionEnded]
 
 
 def test_an_answer_about_another_element_is_of_no_interest() -> None:
-    machine = Machine().reach(UserSessionState.DOUBTING)
+    machine = Machine().reach(UserSessionState.CONFIRMING)
     assert machine.session.confirmed(element(7), listed=False, now=machine.now) == []
-    assert machine.session.state is UserSessionState.DOUBTING
+    assert machine.session.state is UserSessionState.CONFIRMING
 
 
 @in_world

@@ -1,5 +1,7 @@
 """The pool element's side of a session without I/O, and the queue that both sides use."""
 
+from itertools import product
+
 import pytest
 
 from rserpool.errors import LocalProtocolError
@@ -7,7 +9,16 @@ from rserpool.messages import AsapError, Cookie, CookieEcho, ErrorCause, decode
 from rserpool.model.association_ends import Down
 from rserpool.model.numbers import ASAP_PPID
 from rserpool.protocol.actions import Abort, Shutdown
-from rserpool.protocol.session.element_session import CardReceived, CookieEchoed, ElementSession, ElementSessionEnded
+from rserpool.protocol.session.element_session import (
+    TABLE,
+    CardReceived,
+    CookieEchoed,
+    ElementSession,
+    ElementSessionEnded,
+    ElementSessionEvent,
+    ElementSessionReaction,
+    ElementSessionState,
+)
 from rserpool.protocol.session.outbox import Outbox
 from rserpool.settings.session import ENTRY_COST, MAX_COOKIE, MAX_MALFORMED, ServiceSettings
 from tests.support.machines import card
@@ -155,3 +166,49 @@ def test_a_new_beginning_keeps_the_data_only() -> None:
     box.put(b"x", 0)
     box.clear()
     assert not box
+
+
+# The table
+
+
+def in_state(state: ElementSessionState) -> ElementSession:
+    made = session()
+    if state is ElementSessionState.CLOSING:
+        made.close(0)
+    elif state is ElementSessionState.ENDED:
+        made.down(Down.LOST, 0)
+    assert made.state is state
+    return made
+
+
+@pytest.mark.parametrize(("state", "event"), [*product(ElementSessionState, ElementSessionEvent)])
+def test_every_event_in_every_state(state: ElementSessionState, event: ElementSessionEvent) -> None:
+    made = in_state(state)
+    before = made.deadline
+    if (state, event) not in TABLE:
+        with pytest.raises(LocalProtocolError, match=f"{event.name} is impossible in state {state.name}"):
+            made._feed(event, 1)
+        assert made.state is state
+        return
+    row = TABLE[state, event]
+    actions = made._feed(event, 1)
+    assert made.state is row.next
+    if row.reaction is ElementSessionReaction.IGNORE:
+        assert actions == []
+        assert made.deadline == before
+    else:
+        assert (made.deadline is None) == (row.next is ElementSessionState.ENDED)
+
+
+def test_every_reaction_is_used_and_has_a_method() -> None:
+    assert set(session()._reactions) == set(ElementSessionReaction) - {ElementSessionReaction.IGNORE}
+    assert {row.reaction for row in TABLE.values()} == set(ElementSessionReaction)
+
+
+def test_an_orderly_end_that_takes_too_long_is_an_abort() -> None:
+    made = ElementSession(1, ServiceSettings(close_timeout=2), control=True)
+    made.close(0)
+    assert made.deadline == 2_000_000
+    assert made.advance(1_999_999) == []
+    assert made.advance(2_000_000) == [Abort(1), ElementSessionEnded(failed=True)]
+    assert made.state is ElementSessionState.ENDED

@@ -205,7 +205,7 @@ def test_elements_that_say_something_and_fail_are_tried_for_ever_but_slowly() ->
             if free:
                 machine.did(session.selected(element(free[0]), machine.now))
                 machine.up()
-                session.heard(machine.now)
+                session.heard()
                 opened += 1
                 machine.lose(Down.ABORTED)
             else:
@@ -242,7 +242,7 @@ def test_an_element_that_does_not_answer_is_given_up() -> None:
     machine.session.send(b"question", 0)
     machine.drain()
     machine.later(1)
-    machine.session.heard(machine.now)
+    machine.session.heard()
     assert machine.session.deadline is None
     machine.session.send(b"question", 0)
     machine.drain()
@@ -263,7 +263,7 @@ def test_who_does_not_read_cannot_call_the_element_silent() -> None:
     machine = Machine(silence=2.0).reach(UserSessionState.OPEN)
     machine.session.send(b"question", 0)
     machine.drain()
-    machine.session.hold(machine.now)
+    machine.session.hold()
     assert machine.later(100) == []
     machine.session.release(machine.now)
     assert machine.session.deadline == machine.now + 2 * SECOND
@@ -307,19 +307,19 @@ def test_an_element_without_a_control_channel_gets_no_control_message() -> None:
     machine.lose()
     machine.did(machine.session.selected(data_only(2), 0))
     machine.up()
-    machine.session.send_card(0)
+    machine.session.send_card()
     assert machine.drain() == []
 
 
 @pytest.mark.conformance("ASAP-3.9-02")
 def test_only_a_pool_element_has_a_card() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
-    machine.session.send_card(0)
+    machine.session.send_card()
     assert machine.drain() == []
     cards = [card(9), card(9, 8)]
     machine = Machine(own_card=lambda: cards[0]).reach(UserSessionState.OPEN)
     cards.pop(0)
-    machine.session.send_card(0)
+    machine.session.send_card()
     assert [decode(data, "asap") for data, _ in machine.drain()] == [card(9, 8)]
 
 

@@ -1,42 +1,127 @@
-"""Every (state, event) pair of a session's tables: what is absent is an error, the rest goes where the table says."""
+"""Every (state, event) pair of a pool user's session, and the events that a reaction goes on with."""
 
-import itertools
+from collections.abc import Callable
+from itertools import product
 
 import pytest
 
 from rserpool.errors import LocalProtocolError
 from rserpool.model.association_ends import Down
-from rserpool.protocol.session import element_session
-from rserpool.protocol.session.element_session import ElementSession, ElementSessionEvent, ElementSessionState
-from rserpool.protocol.session.user_table import LET_BE, TABLE
-from rserpool.protocol.session.user_table import UserSessionEvent as Event
-from rserpool.protocol.session.user_table import UserSessionState as State
-from rserpool.settings.session import ServiceSettings
-from tests.support.machines import SECOND, Machine, element
+from rserpool.protocol.session.user_session import Open, UserSessionEnded
+from rserpool.protocol.session.user_table import TABLE, UserSessionEvent, UserSessionReaction, UserSessionState
+from rserpool.settings.session import Failover
+from tests.support.machines import Machine, card, element
+
+S, E = UserSessionState, UserSessionEvent
+WITHOUT_TIMER = (S.NEW, S.OPEN, S.ENDED)
 
 
-@pytest.mark.parametrize(("state", "event"), [*itertools.product(State, Event)])
-def test_every_pair_of_a_user_session(state: State, event: Event) -> None:
+@pytest.mark.parametrize(("state", "event"), [*product(UserSessionState, UserSessionEvent)])
+def test_every_event_in_every_state(state: UserSessionState, event: UserSessionEvent) -> None:
     machine = Machine(silence=1.0).reach(state)
     session = machine.session
-    details = (element(2),) if event is Event.SELECTED else ()
+    session._next = element(2)
+    session.element = session.element or element(1)
+    before = session.deadline
     if (state, event) not in TABLE:
-        with pytest.raises(LocalProtocolError, match=f"{state.name} cannot be {event.name}"):
-            session._input(event, machine.now, *details)
+        with pytest.raises(LocalProtocolError, match=f"{event.name} is impossible in state {state.name}"):
+            session._feed(event, machine.now)
         assert session.state is state
         return
-    action, after = TABLE[state, event]
-    actions = session._input(event, machine.now, *details)
-    if action == "doubt_on":
-        after = State.ENDED  # nobody has answered
-    assert session.state is after
-    if action == LET_BE:
+    row = TABLE[state, event]
+    actions = session._feed(event, machine.now)
+    assert session.state is row.next
+    if row.reaction is UserSessionReaction.IGNORE:
         assert actions == []
-    assert (session.deadline is None) == (after in (State.NEW, State.OPEN, State.ENDED)) or action == LET_BE
+        assert session.deadline == before
+    else:
+        assert (session.deadline is None) == (row.next in WITHOUT_TIMER)
+    assert any(isinstance(action, UserSessionEnded) for action in actions) == (S.ENDED is row.next is not state)
 
 
-@pytest.mark.parametrize("state", [State.CONNECTING, State.OPEN, State.CLOSING])
-def test_what_happens_to_a_former_channel_is_of_no_interest(state: State) -> None:
+def test_every_reaction_is_used_and_has_a_method() -> None:
+    ignore = UserSessionReaction.IGNORE
+    assert set(Machine().session._reactions) == set(UserSessionReaction) - {ignore}
+    assert {row.reaction for row in TABLE.values()} == set(UserSessionReaction)
+
+
+def named(machine: Machine) -> None:
+    machine.control(card(1, 3).encode())
+
+
+def forbidden(machine: Machine) -> None:
+    machine.session.settings = type(machine.session.settings)(failover=Failover.ERROR)
+
+
+def impatient(machine: Machine) -> None:
+    machine.session._patience = machine.now
+    machine.session._heard = False
+
+
+@pytest.mark.parametrize(("condition", "after"), [(named, S.CONNECTING), (forbidden, S.ENDED), (impatient, S.ENDED)])
+@pytest.mark.parametrize("event", [E.FAILED, E.EXPIRED, E.NONSENSE, E.RESTARTED])
+def test_failover_goes_on_by_card_settings_and_patience(
+    condition: Callable[[Machine], None], after: UserSessionState, event: UserSessionEvent
+) -> None:
+    machine = Machine().reach(S.OPEN)
+    condition(machine)
+    machine.session._feed(event, machine.now)
+    assert machine.session.state is after
+
+
+@pytest.mark.parametrize("state", [S.OPEN, S.CONFIRMING, S.DOUBTING, S.CONFIRMING_AGAIN])
+def test_a_forced_failover_is_never_forbidden(state: UserSessionState) -> None:
+    machine = Machine().reach(state)
+    forbidden(machine)
+    machine.session.force(machine.now)
+    assert machine.session.state is S.SELECTING
+
+
+def test_another_element_is_tried_by_card_or_until_patience_is_over() -> None:
+    machine = Machine().reach(S.OPEN)
+    machine.control(card(1, 3, 4).encode())
+    machine.lose(Down.LOST)
+    assert machine.session.element == element(3)
+    (opened,) = [action for action in machine.lose(Down.LOST) if isinstance(action, Open)]
+    assert opened.element == element(4)
+    impatient(machine)
+    machine.lose(Down.LOST)
+    assert machine.session.state is S.ENDED
+
+
+@pytest.mark.parametrize(
+    ("reopen", "failover", "after"),
+    [
+        (None, Failover.EVENT, S.CONFIRMING),
+        (False, Failover.EVENT, S.ENDED),
+        (True, Failover.EVENT, S.SELECTING),
+        (True, Failover.ERROR, S.ENDED),
+    ],
+)
+def test_the_settings_decide_what_an_orderly_end_means(
+    reopen: bool | None, failover: Failover, after: UserSessionState
+) -> None:
+    machine = Machine(reopen=reopen, failover=failover).reach(S.OPEN)
+    machine.lose(Down.SHUTDOWN)
+    assert machine.session.state is after
+
+
+@pytest.mark.parametrize("state", [S.SELECTING, S.WAITING])
+def test_a_search_ends_when_patience_is_over(state: UserSessionState) -> None:
+    machine = Machine(patience=1.0, backoff=5.0, backoff_max=5.0).reach(state)
+    machine.later(1.0)
+    assert machine.session.state is S.ENDED
+
+
+def test_a_pause_that_would_begin_after_patience_is_over_ends_the_session() -> None:
+    machine = Machine().reach(S.SELECTING)
+    impatient(machine)
+    machine.session.nothing_selected(machine.now)
+    assert machine.session.state is S.ENDED
+
+
+@pytest.mark.parametrize("state", [S.CONNECTING, S.OPEN, S.CLOSING])
+def test_events_of_former_channels_are_dropped(state: UserSessionState) -> None:
     machine = Machine().reach(state)
     session = machine.session
     former = session.channel - 1
@@ -48,46 +133,8 @@ def test_what_happens_to_a_former_channel_is_of_no_interest(state: State) -> Non
     assert not session.counters
 
 
-@pytest.mark.parametrize("state", [State.NEW, State.SELECTING, State.WAITING, State.ENDED])
-def test_without_a_channel_nothing_can_happen_to_it(state: State) -> None:
+@pytest.mark.parametrize("state", [S.NEW, S.SELECTING, S.WAITING, S.CONFIRMING, S.DOUBTING, S.ENDED])
+def test_channel_events_are_dropped_in_states_without_a_channel(state: UserSessionState) -> None:
     session = Machine().reach(state).session
     assert session.up(session.channel, 1) == session.down(session.channel, Down.LOST, 1) == []
     assert session.state is state
-
-
-def test_each_action_of_the_table_exists() -> None:
-    for action, _ in TABLE.values():
-        assert action == LET_BE or callable(getattr(Machine().session, "_" + action))
-
-
-@pytest.mark.parametrize(("state", "event"), [*itertools.product(ElementSessionState, ElementSessionEvent)])
-def test_every_pair_of_an_element_session(state: ElementSessionState, event: ElementSessionEvent) -> None:
-    session = ElementSession(1, ServiceSettings(), control=True)
-    if state is ElementSessionState.CLOSING:
-        session.close(0)
-    elif state is ElementSessionState.ENDED:
-        session.down(Down.LOST, 0)
-    assert session.state is state
-    happen = {
-        ElementSessionEvent.DOWN: lambda: session.down(Down.SHUTDOWN, 1),
-        ElementSessionEvent.RESTARTED: lambda: session.restarted(1),
-        ElementSessionEvent.LEFT: lambda: session.leave(1),
-        ElementSessionEvent.CLOSED: lambda: session.close(1),
-        ElementSessionEvent.EXPIRED: lambda: session._input(event, 1),
-    }[event]
-    session._failed = False
-    if (state, event) not in element_session.TABLE:
-        with pytest.raises(LocalProtocolError):
-            happen()
-        return
-    happen()
-    assert session.state is element_session.TABLE[state, event][1]
-
-
-def test_an_orderly_end_that_takes_too_long_is_an_abort() -> None:
-    session = ElementSession(1, ServiceSettings(close_timeout=2), control=True)
-    session.close(0)
-    assert session.deadline == 2 * SECOND
-    assert session.advance(2 * SECOND - 1) == []
-    assert session.advance(2 * SECOND) == [element_session.Abort(1), element_session.ElementSessionEnded(True)]
-    assert session.state is ElementSessionState.ENDED
