@@ -20,7 +20,7 @@ class Cause(enum.IntEnum):
 
 
 class RSerPoolError(Exception):
-    """The base of every error that this library raises on purpose."""
+    """The base class of all errors of this library."""
 
 
 class LocalProtocolError(RSerPoolError):
@@ -30,9 +30,9 @@ class LocalProtocolError(RSerPoolError):
 class RemoteProtocolError(RSerPoolError):
     """The peer sent something that the protocol does not allow.
 
-    ``cause`` is the RFC 5354 error cause to answer with, ``information`` its cause information (the offending
-    parameter or message, complete, or empty). ``report`` is False where the RFC demands silence (an unrecognised
-    parameter of action class 00, RFC 5354 3).
+    ``cause`` is the error cause to report (RFC 5354 3.12). ``information`` is its cause information: the complete
+    offending parameter or message, or empty. ``report`` is False if the receiver must not report the error, for example
+    after an unrecognised parameter of action class 00 (RFC 5354 3).
     """
 
     def __init__(self, reason: str, *, cause: Cause, information: bytes = b"", report: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""The records of ASAP and ENRP messages and their parameters, and the way between records and octets."""
+"""The records of ASAP and ENRP messages and their parameters, with their decoding and encoding."""
 
 from rserpool._fast.base.policy_types import POLICY_VALUES, PolicyType
 from rserpool.messages.asap import (

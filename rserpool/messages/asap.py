@@ -35,7 +35,7 @@ class Deregistration(AsapMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationResponse(AsapMessage):
-    """ASAP_REGISTRATION_RESPONSE (RFC 5352 2.2.3). An error without ``reject`` is a warning."""
+    """ASAP_REGISTRATION_RESPONSE (RFC 5352 2.2.3). Without ``reject`` an error is a warning."""
 
     TYPE: ClassVar[int] = AsapMessageType.REGISTRATION_RESPONSE
 
@@ -47,7 +47,7 @@ class RegistrationResponse(AsapMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeregistrationResponse(AsapMessage):
-    """ASAP_DEREGISTRATION_RESPONSE (RFC 5352 2.2.4). An error is a rejection."""
+    """ASAP_DEREGISTRATION_RESPONSE (RFC 5352 2.2.4). With an error the request is rejected."""
 
     TYPE: ClassVar[int] = AsapMessageType.DEREGISTRATION_RESPONSE
 
@@ -58,8 +58,11 @@ class DeregistrationResponse(AsapMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandleResolution(AsapMessage):
-    """ASAP_HANDLE_RESOLUTION (RFC 5352 2.2.5). ``items`` is rsplib's number of wanted pool elements, 0xffffffff for
-    as many as possible; None is the RFC's form."""
+    """ASAP_HANDLE_RESOLUTION (RFC 5352 2.2.5).
+
+    ``items`` is the number of pool elements wanted, 0xffffffff for as many as possible. It is rsplib's addition; with
+    None the message has the RFC's form.
+    """
 
     TYPE: ClassVar[int] = AsapMessageType.HANDLE_RESOLUTION
 
@@ -70,7 +73,7 @@ class HandleResolution(AsapMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandleResolutionResponse(AsapMessage):
-    """ASAP_HANDLE_RESOLUTION_RESPONSE (RFC 5352 2.2.6): pool elements, or an error."""
+    """ASAP_HANDLE_RESOLUTION_RESPONSE (RFC 5352 2.2.6): pool elements or an error."""
 
     TYPE: ClassVar[int] = AsapMessageType.HANDLE_RESOLUTION_RESPONSE
 
@@ -154,7 +157,7 @@ class BusinessCard(AsapMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsapError(AsapMessage):
-    """ASAP_ERROR (RFC 5352 2.2.14): at least one cause. It is never answered."""
+    """ASAP_ERROR (RFC 5352 2.2.14): at least one cause. A receiver never answers it."""
 
     TYPE: ClassVar[int] = AsapMessageType.ERROR
 

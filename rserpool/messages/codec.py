@@ -1,6 +1,6 @@
-"""The way between records and octets, and messages around parts that are already encoded.
+"""Decoding and encoding of messages and single parameters, and messages around parts that are already encoded.
 
-Nothing outside of this module and ``rserpool._fast`` reads or writes an octet of a message.
+No other Python module reads or writes the octets of a message.
 """
 
 from typing import Literal, TypeVar
@@ -39,19 +39,18 @@ layouts.install((*PARAMETERS, *ASAP_MESSAGES, *ENRP_MESSAGES))
 
 
 def decode(data: bytes, protocol: Literal["asap", "enrp"]) -> Message:
-    """Decode one message. ``data`` is the whole message and nothing else; its length may or may not count the final
-    padding (RFC 5354 4).
+    """Decode one message from all of ``data``. Message Length may or may not count the final padding (RFC 5354 4).
 
-    Raises RemoteProtocolError, and nothing else whatever the octets: it carries the cause to answer with, and says
-    whether to answer at all.
+    Raises RemoteProtocolError for any malformed octets, and no other exception. The exception carries the cause to
+    report, and says if the receiver may report it at all.
     """
     return _decode.decode(data, protocol)
 
 
 def decode_parameter(octets: bytes, record: type[_Parameter]) -> _Parameter:
-    """Decode one parameter, which must be of the class ``record``. Its final padding may be missing.
+    """Decode one parameter of the class ``record`` from all of ``octets``. Its final padding may be missing.
 
-    Raises RemoteProtocolError, and nothing else whatever the octets.
+    Raises RemoteProtocolError for a parameter of another class and for any malformed octets.
     """
     return _decode.decode_parameter(octets, record)
 
@@ -59,6 +58,6 @@ def decode_parameter(octets: bytes, record: type[_Parameter]) -> _Parameter:
 def decode_handle_table_head(data: bytes) -> HandleTableResponse:
     """Decode an ENRP_HANDLE_TABLE_RESPONSE without its pool entries: ``pool_entries`` is empty.
 
-    Raises RemoteProtocolError, and nothing else whatever the octets.
+    Raises RemoteProtocolError for another message and for a malformed head.
     """
     return _decode.decode_handle_table_head(data)

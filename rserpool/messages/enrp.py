@@ -10,7 +10,8 @@ from rserpool.messages.record import Message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrpMessage(Message):
-    """Any ENRP message. ``receiver_identifier`` is 0 for "all" and may be 0 for one (RFC 5353 2)."""
+    """Any ENRP message. ``receiver_identifier`` 0 stands for all registrars, and is allowed in a message to a
+    single one (RFC 5353 2)."""
 
     sender_identifier: int
     receiver_identifier: int
@@ -29,7 +30,8 @@ class Presence(EnrpMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandleTableRequest(EnrpMessage):
-    """ENRP_HANDLE_TABLE_REQUEST (RFC 5353 2.2). ``own_only``: only pool elements that the receiver owns."""
+    """ENRP_HANDLE_TABLE_REQUEST (RFC 5353 2.2). With ``own_only`` the sender wants only the pool elements
+    whose home registrar is the receiver."""
 
     TYPE: ClassVar[int] = EnrpMessageType.HANDLE_TABLE_REQUEST
 
@@ -38,7 +40,8 @@ class HandleTableRequest(EnrpMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandleTableResponse(EnrpMessage):
-    """ENRP_HANDLE_TABLE_RESPONSE (RFC 5353 2.3). ``more``: ask again for the rest."""
+    """ENRP_HANDLE_TABLE_RESPONSE (RFC 5353 2.3). With ``more`` the table continues in the response to another
+    request."""
 
     TYPE: ClassVar[int] = EnrpMessageType.HANDLE_TABLE_RESPONSE
 
@@ -49,7 +52,7 @@ class HandleTableResponse(EnrpMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandleUpdate(EnrpMessage):
-    """ENRP_HANDLE_UPDATE (RFC 5353 2.4). ``update_action`` is 0 for ADD_PE, 1 for DEL_PE; ``takeover_suggested`` is
+    """ENRP_HANDLE_UPDATE (RFC 5353 2.4). ``update_action`` is 0 for ADD_PE, 1 for DEL_PE. ``takeover_suggested`` is
     rsplib's addition."""
 
     TYPE: ClassVar[int] = EnrpMessageType.HANDLE_UPDATE
@@ -106,7 +109,7 @@ class TakeoverServer(EnrpMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrpError(EnrpMessage):
-    """ENRP_ERROR (RFC 5353 2.10): at least one cause. It is never answered."""
+    """ENRP_ERROR (RFC 5353 2.10): at least one cause. A receiver never answers it."""
 
     TYPE: ClassVar[int] = EnrpMessageType.ERROR
 

@@ -9,8 +9,11 @@ from rserpool.messages.record import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SCTPTransport(Record):
-    """SCTP Transport (RFC 5354 3.4): 1 to 32 addresses. ``transport_use`` is 0 for data only, 1 for data plus control;
-    other values decode, for the receiver to refuse."""
+    """SCTP Transport (RFC 5354 3.4): 1 to 32 addresses.
+
+    ``transport_use`` is 0 for data only, 1 for data plus control. Decoding accepts other values; the receiver refuses
+    them.
+    """
 
     port: int
     transport_use: int = 0
@@ -56,7 +59,7 @@ class DCCPTransport(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpaqueTransport(Record):
-    """Opaque Transport (RFC 5354 3.16): at most 1024 octets that only the pool's users understand."""
+    """Opaque Transport (RFC 5354 3.16): at most 1024 octets, which only elements and users of the pool interpret."""
 
     value: bytes
 
@@ -68,9 +71,9 @@ Transport = SCTPTransport | TCPTransport | UDPTransport | UDPLiteTransport | DCC
 class Policy(Record):
     """Pool Member Selection Policy (RFC 5354 3.8, RFC 5356).
 
-    ``values`` are the 32-bit numbers that POLICY_VALUES names. A policy of unknown type has none of them but its
-    octets behind the type as ``data``, which is empty for all others. Loads, degradations and delay penalty factors
-    are fractions of 0xffffffff, distances milliseconds. A property that the type lacks raises AttributeError.
+    ``values`` are the 32-bit values in the order of POLICY_VALUES. A policy of unknown type has no values; ``data``
+    holds the octets after its type, and is empty for all other policies. Loads, degradations and delay penalty factors
+    (dpf) are fractions of 0xffffffff, distances milliseconds. A property that the type lacks raises AttributeError.
     """
 
     policy_type: int
@@ -78,7 +81,7 @@ class Policy(Record):
     data: bytes = b""
 
     def value(self, name: str) -> int:
-        """The value of that name. Raises AttributeError where the policy has none."""
+        """The value of that name. Raises AttributeError if the policy has none."""
         names = POLICY_VALUES.get(self.policy_type, ())
         if name not in names:
             raise AttributeError(f"policy 0x{self.policy_type:08x} has no {name}")
@@ -117,8 +120,8 @@ class Policy(Record):
 class PoolElement(Record):
     """Pool Element (RFC 5354 3.10).
 
-    ``home_identifier`` is 0 while undetermined; ``registration_life`` a signed 32-bit number in the unit of the
-    profile (the RFC's is the second), -1 for ever.
+    ``home_identifier`` is 0 while the element has no home registrar. ``registration_life`` is a signed 32-bit number in
+    the unit of the profile (seconds in the RFC); -1 means that the registration does not expire.
     """
 
     identifier: int
@@ -139,7 +142,7 @@ class ServerInformation(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorCause(Record):
-    """One cause of an Operation Error (RFC 5354 3.12). ``code`` may be one that errors.Cause does not know."""
+    """One cause of an Operation Error (RFC 5354 3.12). ``code`` may be one that errors.Cause does not list."""
 
     code: int
     information: bytes = b""
@@ -166,3 +169,4 @@ PARAMETERS: tuple[type[Record], ...] = (
     ErrorCause,
     PoolEntry,
 )
+"""Every record that is not a message."""

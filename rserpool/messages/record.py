@@ -12,7 +12,7 @@ class Record:
     __slots__ = ()
 
     def encode(self) -> bytes:
-        """The octets with their final padding: a whole message, parameter or error cause.
+        """The octets with their final padding.
 
         Raises LocalProtocolError for values that the wire cannot carry.
         """

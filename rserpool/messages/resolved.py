@@ -1,4 +1,4 @@
-"""A pool element as an application gets it."""
+"""The record of a pool element that applications receive."""
 
 import socket
 from collections.abc import Iterator
@@ -15,13 +15,16 @@ SOCKETS = {
     "dccp": (6, 33),
     "opaque": (0, 0),
 }
-"""Socket type and protocol number behind each user transport."""
+"""Socket type and protocol number of each user transport."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedElement:
-    """One pool element as a registrar gave it. It unpacks as an entry of ``socket.getaddrinfo`` does, into family,
-    type, proto, canonname and sockaddr, so that what loops over those can loop over pool elements."""
+    """One pool element of a handle resolution.
+
+    It unpacks like an entry of ``socket.getaddrinfo`` into family, type, proto, canonname and sockaddr, so that a loop
+    over such entries can also run over pool elements.
+    """
 
     pool_handle: bytes
     identifier: int
@@ -31,20 +34,20 @@ class ResolvedElement:
     addresses: tuple[IPv4Address | IPv6Address, ...]
     port: int
     control_channel: bool
-    """Whether cookies and business cards may travel beside the data (RFC 5354 3.4)."""
+    """True if the data association also carries cookies and business cards (RFC 5354 3.4)."""
     policy: Policy
     user_transport: Transport
 
     @property
     def family(self) -> int:
-        """AF_INET or AF_INET6, of the first address; 0 without one."""
+        """AF_INET or AF_INET6 as the first address is; 0 without an address."""
         if not self.addresses:
             return 0
         return int(socket.AF_INET if self.addresses[0].version == 4 else socket.AF_INET6)
 
     @property
     def sockaddr(self) -> tuple[str, int] | tuple[str, int, int, int]:
-        """What ``connect`` takes."""
+        """The address argument of ``socket.connect``."""
         host = str(self.addresses[0]) if self.addresses else ""
         return (host, self.port, 0, 0) if self.family == socket.AF_INET6 else (host, self.port)
 
@@ -54,7 +57,7 @@ class ResolvedElement:
 
 
 def resolved(handle: bytes, element: PoolElement) -> ResolvedElement:
-    """A pool element of an answer as the record that applications get."""
+    """Convert a pool element of a message into a ResolvedElement."""
     transport = element.user_transport
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     port = 0

@@ -1,1 +1,1 @@
-"""What everything else stands on: arguments, pages, slabs, random numbers, token buckets and the timer wheel."""
+"""The lowest layer of the core: arguments, pages, slabs, random numbers, token buckets, policy types, timers."""

@@ -1,4 +1,7 @@
-"""Python integers into C ones: TypeError for what is no integer, LocalProtocolError for one that is out of range."""
+"""Checked conversion of Python integers into C integers.
+
+Raises TypeError for a value that is not an integer, LocalProtocolError for an integer out of range.
+"""
 
 from libc.stdint cimport uint32_t, uint64_t
 

@@ -1,4 +1,4 @@
-"""Checked conversion of arguments; see args.pxd."""
+"""Checked conversion of Python integers into C integers; see args.pxd."""
 
 from cpython.number cimport PyNumber_Index
 

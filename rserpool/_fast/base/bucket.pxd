@@ -1,4 +1,4 @@
-"""A token bucket; see bucket.pyx."""
+"""A token bucket limits a rate and allows bursts."""
 
 from libc.stdint cimport int64_t
 
@@ -8,7 +8,7 @@ cdef class Bucket:
     cdef double burst
     cdef double tokens
     cdef int64_t filled
-    cdef int64_t denied              # when it began to deny; -1 while it does not
+    cdef int64_t denied              # time of the first denial since it was last full; -1 without one
 
     cdef bint take_one(self, int64_t now) noexcept
     cdef void put_back(self) noexcept

@@ -1,10 +1,10 @@
-"""A token bucket: so many at once, so many per second after that."""
+"""A token bucket limits a rate and allows bursts."""
 
 from libc.stdint cimport int64_t
 
 
 cdef class Bucket:
-    """Holds up to ``burst`` tokens and gains ``rate`` of them per second; starts full. Times are in microseconds."""
+    """Holds at most ``burst`` tokens, starts full and gains ``rate`` tokens per second. Times are in microseconds."""
 
     def __cinit__(self, double rate, double burst, int64_t now) -> None:
         self.rate = rate / 1_000_000
@@ -30,14 +30,14 @@ cdef class Bucket:
         self.tokens += 1
 
     def take(self, int64_t now) -> bool:
-        """Take one token, if there is one."""
+        """Take one token. False if there is none."""
         return self.take_one(now)
 
     def full(self, int64_t now) -> bool:
-        """Whether nothing of it is in use, so that it can be forgotten."""
+        """True if no token is missing. A full bucket can be dropped: a new one equals it."""
         return self.tokens + <double>max(0, now - self.filled) * self.rate >= self.burst
 
     @property
     def denied_since(self) -> int | None:
-        """When it first denied a token since it was full last; None if it did not."""
+        """The time of the first denial since the bucket was last full; None without one."""
         return None if self.denied < 0 else self.denied

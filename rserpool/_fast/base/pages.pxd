@@ -1,4 +1,7 @@
-"""Memory by the page: large pieces in huge pages, without which each step into a million records misses the TLB too."""
+"""Memory for large arrays, in huge pages.
+
+With small pages each access to one of a million records misses the TLB too.
+"""
 
 from libc.stddef cimport size_t
 
@@ -7,4 +10,4 @@ cdef enum:
     HUGE_PAGE = 1 << 21
 
 
-cdef void *take_pages(size_t size) noexcept nogil    # to be freed with free(); NULL without memory
+cdef void *take_pages(size_t size) noexcept nogil    # release with free(); NULL if out of memory

@@ -1,7 +1,7 @@
-"""Memory by the page; see pages.pxd.
+"""Memory for large arrays, in huge pages; see pages.pxd.
 
-Measured at 1 000 000 elements, together with the hash of index.pxd: an acknowledgement costs 0.37 of what it did, a
-re-registration 0.71.
+At 1 000 000 elements huge pages and the hash of handlespace/index.pxd together cut the cost of an acknowledgement by
+63 %, and of a re-registration by 29 %.
 """
 
 from posix.stdlib cimport posix_memalign
@@ -15,7 +15,8 @@ cdef enum:
 
 
 cdef void *take_pages(size_t size) noexcept nogil:
-    """Aligned to a cache line; from HUGE_PAGE on, to that. A system without huge pages just has small ones."""
+    """Allocate memory aligned to a cache line, or to HUGE_PAGE if it is that large. A system without huge pages gives
+    small ones."""
     cdef void *place = NULL
     if posix_memalign(&place, <size_t>(CACHE_LINE if size < HUGE_PAGE else HUGE_PAGE), size) != 0:
         return NULL

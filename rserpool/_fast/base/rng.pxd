@@ -38,7 +38,8 @@ cdef inline uint64_t random_u64(Rng *rng) noexcept nogil:
 
 
 cdef inline uint64_t random_below(Rng *rng, uint64_t bound) noexcept nogil:
-    """Uniform in [0, bound), bound > 0: the high half of a 128-bit product, redrawn where its low half is biased."""
+    """Draw uniformly from [0, bound), bound > 0: the high half of a 128-bit product, drawn again where its low half
+    would bias the result."""
     cdef uint128_t product = <uint128_t>random_u64(rng) * bound
     cdef uint64_t least
     if <uint64_t>product < bound:

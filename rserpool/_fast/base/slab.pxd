@@ -1,4 +1,7 @@
-"""Slabs: blocks of one size from chunks that grow, given back to a free list. Chunks are freed with the slab."""
+"""A slab allocates blocks of one size from ever larger chunks.
+
+Freed blocks go to a free list; chunks are freed with the slab.
+"""
 
 from libc.stddef cimport size_t
 
@@ -14,7 +17,7 @@ cdef struct Slab:
 
 
 cdef void open_slab(Slab *slab, size_t size) noexcept nogil
-cdef void close_slab(Slab *slab) noexcept nogil      # for good; also a zeroed slab
+cdef void close_slab(Slab *slab) noexcept nogil      # frees all blocks; a zeroed slab may be closed too
 cdef void *grow_slab(Slab *slab) except NULL
 
 

@@ -1,11 +1,11 @@
 """A hierarchical timer wheel in integer microseconds: 7 levels of 1024 slots, so any u64 deadline has its slot.
 
-A level is a ring of slots from the time's own on; a slot of the next level is as long as the whole ring. A timer
-stands on the lowest level whose ring reaches its deadline, never in the slot of the time itself, and comes down when
-its slot's time comes. A timer that was put off may stand in an earlier slot than its own.
+A level is a ring of slots that starts at the current time; one slot of the next level covers the whole ring. A timer is
+in the lowest level whose ring reaches its deadline, never in the slot of the current time. When time reaches its slot,
+the timer moves to a lower level. A postponed timer may remain in an earlier slot than its deadline's.
 
-The third level has slots of 1.05 s for the next 18 minutes: keep-alive timers come down a second's worth at a time.
-With 64 slots a level they came down 17 seconds' worth at a time, which for a million stopped everything for 0.3 s.
+The third level has slots of 1.05 s for the next 18 minutes, so that the keep-alive timers of one second move down at a
+time. With 64 slots a level those of 17 seconds moved at once, which with a million timers blocked for 0.3 s.
 """
 
 from cpython.ref cimport PyObject
@@ -19,7 +19,7 @@ cdef enum:
     WORDS = 16
 
 cdef enum:
-    ENTRY_TAG = 0          # a Python Entry; the tags of embedded timers are 1, 2 and 3
+    ENTRY_TAG = 0          # a Python Entry; timers embedded in a Handlespace have the tags 1, 2 and 3
 
 
 cdef struct Alarm:
@@ -31,13 +31,13 @@ cdef struct Alarm:
 
 cdef struct WheelCore:
     uint64_t now
-    uint64_t told          # what next_expiry has said last; 0 before
-    bint early             # since then a timer was armed before that
+    uint64_t announced     # last result of next_expiry; 0 before the first
+    bint early             # a timer was armed for a time before ``announced``
     uint64_t armings
     size_t armed
     Alarm *due
     uint64_t inhabited                 # a bit per level
-    uint64_t occupied[LEVELS][WORDS]   # a bit per slot; both may still be set after the last timer was disarmed
+    uint64_t occupied[LEVELS][WORDS]   # a bit per slot; both kinds of bits may outlast the last timer
     Alarm *slots[LEVELS][SLOTS]
 
 
@@ -56,13 +56,13 @@ cdef inline void disarm(WheelCore *wheel, Alarm *timer) noexcept nogil:
 
 
 cdef struct EntryAlarm:
-    Alarm timer            # first, so that its pointer is an EntryAlarm pointer
-    PyObject *entry        # borrowed: the wheel's set holds it while it is armed
+    Alarm timer            # first, so that an Alarm pointer is an EntryAlarm pointer
+    PyObject *entry        # borrowed; while armed, the wheel's set holds the reference
 
 
 cdef class Wheel:
     cdef WheelCore core
-    cdef bint shared       # a Handlespace has embedded timers here
+    cdef bint shared       # a Handlespace arms its embedded timers in this wheel
     cdef set entries
 
     cdef object earliest(self)

@@ -1,4 +1,4 @@
-"""The timer wheel; see wheel.pxd for its shape."""
+"""The timer wheel; see wheel.pxd."""
 
 cimport cython
 from cpython.ref cimport PyObject
@@ -14,7 +14,7 @@ cdef extern from *:
     int leading_zeros "__builtin_clzll"(unsigned long long bits) noexcept nogil
 
 cdef enum:
-    EXACT_WALK = 16        # timers of one slot that next_expiry looks at before it answers with the slot's start
+    EXACT_WALK = 16        # timers of one slot that next_expiry examines before it returns the slot's start
 
 
 cdef inline void hang(Alarm **head, Alarm *timer) noexcept nogil:
@@ -41,10 +41,11 @@ cdef inline void place(WheelCore *wheel, Alarm *timer) noexcept nogil:
 
 
 cdef void arm(WheelCore *wheel, Alarm *timer, uint64_t deadline, unsigned int tag) noexcept nogil:
-    """Arm, or arm again. A deadline that has passed is due at the next take_due.
+    """Arm or re-arm a timer. A deadline in the past is due at the next take_due.
 
-    One that is put off stays in its slot and goes on from there when the slot's time comes: no other timer is touched,
-    which makes an acknowledgement at a million elements cost 0.8 of what it did."""
+    A postponed timer remains in its slot and moves on when time reaches the slot. So no other timer is touched, and an
+    acknowledgement at a million elements costs 20 % less.
+    """
     timer.order = (wheel.armings << 2) | tag
     wheel.armings += 1
     if timer.link is not NULL and wheel.now < timer.deadline <= deadline:
@@ -52,15 +53,15 @@ cdef void arm(WheelCore *wheel, Alarm *timer, uint64_t deadline, unsigned int ta
         return
     disarm(wheel, timer)
     timer.deadline = deadline
-    if deadline < wheel.told:
+    if deadline < wheel.announced:
         wheel.early = True
     wheel.armed += 1
     place(wheel, timer)
 
 
 cdef int seek(WheelCore *wheel, int level, uint64_t base, int offset, int last) noexcept nogil:
-    """The first occupied slot of a level from ``base + offset`` to ``base + last``: its offset, or more than ``last``
-    where all are free."""
+    """Find the first occupied slot of a level from ``base + offset`` to ``base + last``. Return its offset, or more
+    than ``last`` if all are free."""
     cdef uint64_t bits
     cdef int slot
     while offset <= last:
@@ -78,7 +79,7 @@ cdef int seek(WheelCore *wheel, int level, uint64_t base, int offset, int last) 
 
 
 cdef void empty(WheelCore *wheel, Alarm **slot) noexcept nogil:
-    """Place the timers of a slot anew."""
+    """Move the timers of a slot to where they belong now."""
     cdef Alarm *timer = slot[0]
     cdef Alarm *following
     slot[0] = NULL
@@ -89,7 +90,7 @@ cdef void empty(WheelCore *wheel, Alarm **slot) noexcept nogil:
 
 
 cdef void advance(WheelCore *wheel, uint64_t now) noexcept nogil:
-    """Move the time on; what is due by then hangs in wheel.due. A time in the past changes nothing."""
+    """Advance the time and move timers that are due to wheel.due. A time in the past changes nothing."""
     cdef uint64_t before = wheel.now
     cdef uint64_t base, passed
     cdef int level, last, offset
@@ -119,7 +120,8 @@ cdef int earlier(const void *left, const void *right) noexcept nogil:
 
 
 cdef Alarm **take_due(WheelCore *wheel, uint64_t now, size_t *count) except? NULL:
-    """Disarm what is due and return it by deadline, then by arming; the caller frees the array. NULL if nothing is."""
+    """Disarm the timers that are due and return them by deadline, then by arming; NULL if there are none. The caller
+    frees the array."""
     cdef Alarm **found
     cdef Alarm *timer
     cdef size_t due = 0
@@ -145,7 +147,7 @@ cdef Alarm **take_due(WheelCore *wheel, uint64_t now, size_t *count) except? NUL
 @cython.no_gc_clear
 @cython.freelist(64)
 cdef class Entry:
-    """One armed deadline of a Wheel; made by Wheel.insert."""
+    """One deadline of a Wheel; Wheel.insert creates it."""
 
     def __dealloc__(self):
         if self.wheel is not None:
@@ -158,15 +160,15 @@ cdef class Entry:
 
     @property
     def armed(self) -> bool:
-        """False once it has fired or was cancelled."""
+        """False after the entry fired or was cancelled."""
         return self.own.timer.link is not NULL
 
 
 cdef class Wheel:
-    """Deadlines in integer microseconds of any one clock that starts at ``now``.
+    """A set of deadlines, in integer microseconds of any clock that starts at ``now``.
 
-    Nothing fires before its deadline. insert and cancel are O(1); a clock that jumps by days costs no more than one
-    that ticks. Times are 0..2**64-1: LocalProtocolError beyond, TypeError for what is no integer.
+    No entry fires before its deadline. insert and cancel are O(1), and so is a jump of the clock by days. Times are
+    0..2**64-1: LocalProtocolError for others, TypeError for values that are not integers.
     """
 
     def __cinit__(self, now: object):
@@ -175,16 +177,16 @@ cdef class Wheel:
         self.entries = set()
 
     def __len__(self) -> int:
-        """Armed timers, those of a Handlespace included."""
+        """The number of armed timers, including those of a Handlespace."""
         return <Py_ssize_t>self.core.armed
 
     @property
     def now(self) -> int:
-        """The latest time that the wheel was told."""
+        """The latest time that the wheel was advanced to."""
         return self.core.now
 
     def insert(self, deadline: object, payload: object) -> Entry:
-        """Arm a new entry. A deadline that has passed fires at the next expire."""
+        """Arm a new entry. An entry whose deadline has passed fires at the next expire."""
         cdef uint64_t when = as_u64(deadline, "deadline")
         cdef Entry entry = Entry.__new__(Entry)
         entry.wheel = self
@@ -195,7 +197,7 @@ cdef class Wheel:
         return entry
 
     def cancel(self, Entry entry not None) -> bool:
-        """Disarm; False if the entry has fired or was cancelled before."""
+        """Disarm an entry. False if it has fired or was cancelled before."""
         if entry.wheel is not self:
             raise LocalProtocolError("the entry belongs to another wheel")
         if entry.own.timer.link is NULL:
@@ -205,15 +207,15 @@ cdef class Wheel:
         return True
 
     def next_expiry(self) -> object:
-        """A time until which nothing is due: the earliest deadline, or, where many timers are close or the first ones
-        were put off, a little less.
+        """A time before which no timer is due; None if no timer is armed.
 
-        None if nothing is armed. Whoever sleeps until then and calls expire never fires late and soon sleeps exactly.
+        This is the earliest deadline, or slightly earlier if many timers are close or the first ones were postponed. A
+        caller that sleeps until then, calls expire and asks again never fires late and rarely wakes in vain.
         """
-        told = self.earliest()
-        self.core.told = told if told is not None else 0xFFFFFFFFFFFFFFFFu
+        expiry = self.earliest()
+        self.core.announced = expiry if expiry is not None else 0xFFFFFFFFFFFFFFFFu
         self.core.early = False
-        return told
+        return expiry
 
     cdef object earliest(self):
         cdef uint64_t least = 0xFFFFFFFFFFFFFFFFu
@@ -251,9 +253,9 @@ cdef class Wheel:
         return min(least, others) if timer is NULL and least <= end else best
 
     def expire(self, now: object) -> list:
-        """Advance to ``now`` and return the payloads that are due, by deadline, then by insertion.
+        """Advance to ``now`` and return the payloads of the entries that fire, by deadline, then by insertion.
 
-        LocalProtocolError if a Handlespace has its timers here: it has its own expire, for both.
+        LocalProtocolError if a Handlespace shares the wheel: then call the Handlespace's expire, which serves both.
         """
         if self.shared:
             raise LocalProtocolError("expire the handlespace, which shares this wheel")
@@ -267,7 +269,7 @@ cdef class Wheel:
 
 
 cdef object collect_entry(Wheel wheel, Alarm *timer):
-    """The payload of an entry that has fired."""
+    """Release an entry that has fired and return its payload."""
     cdef Entry entry = <Entry>(<EntryAlarm *>timer).entry
     wheel.entries.discard(entry)
     return entry.payload

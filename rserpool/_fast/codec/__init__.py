@@ -1,1 +1,1 @@
-"""Octets to records and back: the checked cursor, TLVs, parameters, and the canonical form of a pool element."""
+"""Decoding and encoding: the checked cursor, TLVs, parameters, messages, and the scan of an encoded pool element."""

@@ -1,8 +1,8 @@
-"""A checked big-endian reader and writer: the only place that indexes a buffer.
+"""A checked reader and writer of big-endian integers and octets: the only code that indexes a buffer.
 
-A Cursor reads between ``at`` and ``end``: each take_* advances it, or raises RemoteProtocolError (Invalid Values) where
-the octets run out. A Pen writes between ``at`` and ``end``: each put_* advances it, or raises LocalProtocolError where
-the room runs out. Neither owns memory.
+A Cursor reads from ``at`` to ``end``. Each take_* advances it, or raises RemoteProtocolError (Invalid Values) if too
+few octets are left. A Pen writes from ``at`` to ``end``. Each put_* advances it, or raises LocalProtocolError if too
+little room is left. Neither owns memory. load_* and store_* are for callers that have checked the bounds.
 """
 
 from libc.stddef cimport size_t
@@ -47,7 +47,7 @@ cdef inline size_t room(const Pen *p) noexcept nogil:
 
 
 cdef inline size_t padded(size_t length) noexcept nogil:
-    """Length rounded up to a multiple of 4 (RFC 5354 2)."""
+    """The length with padding: rounded up to a multiple of 4 (RFC 5354 2)."""
     return (length + 3) & ~<size_t>3
 
 
@@ -71,13 +71,6 @@ cdef inline void store_u32(uint8_t *at, uint32_t value) noexcept nogil:
     at[3] = <uint8_t>(value & 0xFF)
 
 
-cdef inline uint8_t take_u8(Cursor *c) except? 0xFF:
-    if left(c) < 1:
-        ran_out()
-    c.at += 1
-    return (c.at - 1)[0]
-
-
 cdef inline uint16_t take_u16(Cursor *c) except? 0xFFFF:
     if left(c) < 2:
         ran_out()
@@ -93,7 +86,7 @@ cdef inline uint32_t take_u32(Cursor *c) except? 0xFFFFFFFF:
 
 
 cdef inline const uint8_t *take_octets(Cursor *c, size_t length) except NULL:
-    """A pointer to the next ``length`` octets, which stay where they are."""
+    """Advance by ``length`` octets and return a pointer to them; nothing is copied."""
     if left(c) < length:
         ran_out()
     c.at += length
@@ -134,7 +127,7 @@ cdef inline int put_octets(Pen *p, const uint8_t *data, size_t length) except -1
 
 
 cdef inline int put_padding(Pen *p, size_t length) except -1:
-    """Zero octets after a value of ``length`` octets, up to the next multiple of 4."""
+    """Write the padding of a value of ``length`` octets: zeros up to the next multiple of 4."""
     cdef size_t pad = padded(length) - length
     if room(p) < pad:
         no_room()

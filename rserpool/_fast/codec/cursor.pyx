@@ -1,4 +1,4 @@
-"""The two cold ends of the checked reader and writer; see cursor.pxd."""
+"""The exceptions of the checked reader and writer; see cursor.pxd."""
 
 from rserpool.errors import Cause, LocalProtocolError, RemoteProtocolError
 

@@ -1,4 +1,4 @@
-"""Reading of ASAP (RFC 5352) and ENRP (RFC 5353) messages into the records of rserpool.messages."""
+"""Decoding of ASAP (RFC 5352) and ENRP (RFC 5353) messages into the records of rserpool.messages."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
@@ -22,7 +22,7 @@ from rserpool._fast.codec.message_types cimport (
     ENRP_TAKEOVER_SERVER, FLAG_FIRST, FLAG_MORE, MESSAGE_HEADER
 )
 from rserpool._fast.codec.parameters cimport (
-    read_identifier, read_octets, read_operation_error, read_policy, read_pool_element, read_server_information,
+    read_u32, read_octets, read_operation_error, read_policy, read_pool_element, read_server_information,
     read_transport
 )
 from rserpool._fast.codec.tlv cimport (
@@ -51,7 +51,7 @@ cdef object handle_and_identifier(Cursor *c, Kind kind, Skipped skipped):
     expect(c, &t, skipped, T_POOL_HANDLE)
     handle = read_octets(&t)
     expect(c, &t, skipped, T_PE_IDENTIFIER)
-    identifier = read_identifier(&t)
+    identifier = read_u32(&t)
     finish(c, &t, skipped)
     return make(kind, handle, identifier, skipped.tlvs())
 
@@ -63,7 +63,7 @@ cdef object registration_response(Cursor *c, bint reject, bint deregistration, S
     expect(c, &t, skipped, T_POOL_HANDLE)
     handle = read_octets(&t)
     expect(c, &t, skipped, T_PE_IDENTIFIER)
-    identifier = read_identifier(&t)
+    identifier = read_u32(&t)
     if next_tlv(c, &t, skipped):
         if t.type != T_OPERATION_ERROR:
             invalid(&t, "only an operation error may follow the PE identifier")
@@ -83,7 +83,7 @@ cdef object handle_resolution(Cursor *c, bint subscribe, Skipped skipped):
     if next_tlv(c, &t, skipped):
         if t.type != T_HANDLE_RESOLUTION_OPTION:
             invalid(&t, "only the handle resolution option may follow the pool handle")
-        items = read_identifier(&t)
+        items = read_u32(&t)
         finish(c, &t, skipped)
     return make(K_HANDLE_RESOLUTION, subscribe, handle, items, skipped.tlvs())
 
@@ -122,7 +122,7 @@ cdef object keep_alive(Cursor *c, bint home, Skipped skipped):
     if next_tlv(c, &t, skipped):
         if t.type != T_PE_IDENTIFIER:
             invalid(&t, "only a PE identifier may follow the pool handle")
-        identifier = read_identifier(&t)
+        identifier = read_u32(&t)
         finish(c, &t, skipped)
     return make(K_ENDPOINT_KEEP_ALIVE, home, server, handle, identifier, skipped.tlvs())
 
@@ -235,7 +235,7 @@ cdef object handle_table_response(Cursor *c, object sender, object receiver, uin
     cdef bint more = next_tlv(c, &t, skipped)
     while more:
         if t.type != T_POOL_HANDLE:
-            invalid(&t, "a pool handle is due in a handle table")
+            invalid(&t, "a pool handle is expected in a handle table")
         handle = read_octets(&t)
         expect(c, &t, skipped, T_POOL_ELEMENT)
         elements = []
@@ -306,7 +306,7 @@ cdef object enrp_message(uint8_t kind, uint8_t flags, Cursor *c, Skipped skipped
 
 
 cdef int unknown_message(uint8_t kind, const uint8_t *octets, size_t length) except -1:
-    """Raise by the two top bits of the type: 01 is reported, all else is silence (RFC 5354 4)."""
+    """Raise as the two top bits of the type say: 01 is reported, others are discarded silently (RFC 5354 4)."""
     cdef bint report = (kind & 0xC0) == 0x40
     information = b""
     if report and TLV_HEADER + padded(length) <= MAX_ERROR_OCTETS:
@@ -318,7 +318,7 @@ cdef int unknown_message(uint8_t kind, const uint8_t *octets, size_t length) exc
 
 
 cdef Cursor open_message(const uint8_t *octets, size_t size, uint8_t last_known) except *:
-    """A Cursor over what follows the header. The octets may exceed Message Length by the final padding only."""
+    """Check the header and return a Cursor over the rest. Only final padding may follow the Message Length."""
     cdef size_t length
     cdef bint known
     if size < MESSAGE_HEADER:
@@ -335,7 +335,7 @@ cdef Cursor open_message(const uint8_t *octets, size_t size, uint8_t last_known)
 
 
 def decode(bytes data not None, str protocol not None):
-    """The record of one ASAP ("asap") or ENRP ("enrp") message; see rserpool.messages.decode."""
+    """Decode one ASAP ("asap") or ENRP ("enrp") message; see rserpool.messages.decode."""
     cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
     cdef size_t size = <size_t>PyBytes_GET_SIZE(data)
     cdef Skipped skipped = Skipped.__new__(Skipped)
@@ -349,7 +349,7 @@ def decode(bytes data not None, str protocol not None):
             return enrp_message(octets[0], octets[1], &c, skipped)
         return asap_message(octets[0], octets[1], &c, skipped)
     except RemoteProtocolError as error:
-        # An error message is never answered (RFC 5352 2.2.14).
+        # A receiver never answers an error message (RFC 5352 2.2.14).
         if size and octets[0] == (<uint8_t>ENRP_ERROR if enrp else <uint8_t>ASAP_ERROR):
             error.report = False
         raise
@@ -366,7 +366,7 @@ cdef object read_parameter(const Tlv *t, Skipped skipped):
 
 
 def decode_parameter(bytes octets not None, record_class):
-    """The record of one parameter; see rserpool.messages.codec.decode_parameter."""
+    """Decode one parameter; see rserpool.messages.decode_parameter."""
     cdef Cursor c = reading(<const uint8_t *>PyBytes_AS_STRING(octets), <size_t>PyBytes_GET_SIZE(octets))
     cdef Skipped skipped = Skipped.__new__(Skipped)
     cdef Tlv t
@@ -382,7 +382,7 @@ def decode_parameter(bytes octets not None, record_class):
 
 
 def decode_handle_table_head(bytes data not None):
-    """An ENRP_HANDLE_TABLE_RESPONSE without its entries; see rserpool.messages.codec.decode_handle_table_head."""
+    """Decode an ENRP_HANDLE_TABLE_RESPONSE without its entries; see rserpool.messages.decode_handle_table_head."""
     cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
     cdef Cursor c = open_message(octets, <size_t>PyBytes_GET_SIZE(data), <uint8_t>ENRP_ERROR)
     if octets[0] != ENRP_HANDLE_TABLE_RESPONSE:
@@ -396,24 +396,24 @@ def decode_handle_table_head(bytes data not None):
 
 
 def message_type(bytes octets not None) -> int:
-    """The type of a message, or 0, which is no message's type, where there are no octets."""
+    """The type of a message; 0, which is not the type of any message, if there are no octets."""
     return (<const uint8_t *>PyBytes_AS_STRING(octets))[0] if PyBytes_GET_SIZE(octets) else 0
 
 
 def message_flags(bytes octets not None) -> int:
-    """The flags of a message, or 0 where the octets end before them."""
+    """The flags of a message; 0 if the octets end before them."""
     return (<const uint8_t *>PyBytes_AS_STRING(octets))[1] if PyBytes_GET_SIZE(octets) > 1 else 0
 
 
 def message_length(bytes octets not None) -> int:
-    """The Message Length, which is at least 4 in a message (RFC 5354 4), or 0 where the octets end before it."""
+    """The Message Length (RFC 5354 4), at least 4 in a valid message; 0 if the octets end before it."""
     if PyBytes_GET_SIZE(octets) < MESSAGE_HEADER:
         return 0
     return load_u16(<const uint8_t *>PyBytes_AS_STRING(octets) + 2)
 
 
 def pool_element_identifier(bytes parameter not None) -> int:
-    """The PE identifier in an encoded Pool Element parameter. Raises RemoteProtocolError where it is missing."""
+    """The PE identifier in an encoded Pool Element parameter. Raises RemoteProtocolError if it is missing."""
     cdef Cursor c = reading(<const uint8_t *>PyBytes_AS_STRING(parameter), <size_t>PyBytes_GET_SIZE(parameter))
     take_u32(&c)
     return take_u32(&c)

@@ -1,6 +1,6 @@
-"""Writing of the records of rserpool.messages: RFC 5354 parameters, ASAP and ENRP messages.
+"""Encoding of the records of rserpool.messages: RFC 5354 parameters, ASAP and ENRP messages.
 
-Lengths are the RFC's (RFC 5354 2, 3 and 4): no length covers the padding after its last value, but the octets are sent.
+Lengths follow RFC 5354 2, 3 and 4: no length counts the padding after its last value, but the padding is sent.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -38,7 +38,7 @@ cdef enum:
     ROOM = MAX_MESSAGE_LENGTH + 4
 
 
-# A Pen that remembers where the last value ended, before its padding.
+# A Pen, and the end of the last value before its padding.
 cdef struct Writer:
     Pen pen
     uint8_t *value_end
@@ -75,14 +75,14 @@ cdef int write_octets(Writer *w, object octets, size_t least, size_t most, str n
         raise LocalProtocolError(f"{name} is not bytes: {octets!r}")
     length = <size_t>PyBytes_GET_SIZE(octets)
     if not least <= length <= most:
-        raise LocalProtocolError(f"{name} of {length} octets; {least} to {most} are possible")
+        raise LocalProtocolError(f"{name} of {length} octets; {least} to {most} are allowed")
     put_octets(&w.pen, <const uint8_t *>PyBytes_AS_STRING(octets), length)
     w.value_end = w.pen.at
     return 0
 
 
 cdef uint8_t *open_tlv(Writer *w, uint16_t code) except NULL:
-    """Write a header whose length close_tlv fills in."""
+    """Write a header; close_tlv sets its length."""
     cdef uint8_t *start = w.pen.at
     put_u16(&w.pen, code)
     put_u16(&w.pen, 0)
@@ -119,7 +119,7 @@ cdef int write_sctp_transport(Writer *w, object transport) except -1:
     cdef uint8_t *start = open_tlv(w, T_SCTP_TRANSPORT)
     cdef tuple addresses = as_tuple(transport.addresses, "addresses")
     if not 1 <= len(addresses) <= MAX_ADDRESSES:
-        raise LocalProtocolError(f"{len(addresses)} addresses in an SCTP transport; 1 to {MAX_ADDRESSES} are possible")
+        raise LocalProtocolError(f"{len(addresses)} addresses in an SCTP transport; 1 to {MAX_ADDRESSES} are allowed")
     write_u16(w, transport.port, "port")
     write_u16(w, transport.transport_use, "transport_use")
     for address in addresses:
@@ -344,7 +344,7 @@ cdef int presence(Writer *w, object record) except -1:
 
 
 cdef uint8_t flags_of(int kind, object record) except? 0xFF:
-    """Defined bits only (RFC 5354 4)."""
+    """The flags of a message; undefined bits are 0 (RFC 5354 4)."""
     cdef bint first = False
     cdef bint more = False
     if kind == K_REGISTRATION_RESPONSE or kind == K_LIST_RESPONSE:
@@ -368,7 +368,7 @@ cdef uint8_t flags_of(int kind, object record) except? 0xFF:
 
 
 cdef uint8_t *open_message(Writer *w, uint8_t type, uint8_t flags) except NULL:
-    """Write a header whose length close_message fills in."""
+    """Write a header; close_message sets its length."""
     cdef uint8_t *start = w.pen.at
     put_u8(&w.pen, type)
     put_u8(&w.pen, flags)
@@ -421,7 +421,7 @@ cdef bytes written(const Writer *w, const uint8_t *room, bint padding):
 
 
 def encode(record) -> bytes:
-    """The octets of a message, or of a parameter or error cause, with its final padding."""
+    """Encode a message, a parameter, an error cause or a pool entry, with its final padding."""
     cdef uint8_t room[ROOM]
     cdef Writer w = start_in(&room[0], sizeof(room))
     cdef int kind = kind_of(record)
@@ -433,7 +433,7 @@ def encode(record) -> bytes:
 
 
 def encode_address(address) -> bytes:
-    """One IPv4 Address or IPv6 Address parameter (RFC 5354 3.1, 3.2)."""
+    """Encode an IPv4 Address or IPv6 Address parameter (RFC 5354 3.1, 3.2)."""
     cdef uint8_t room[ROOM]
     cdef Writer w = start_in(&room[0], sizeof(room))
     write_address(&w, address)
@@ -441,7 +441,7 @@ def encode_address(address) -> bytes:
 
 
 def encode_pool_handle(pool_handle) -> bytes:
-    """One Pool Handle parameter (RFC 5354 3.9) without final padding, as an error cause carries it."""
+    """Encode a Pool Handle parameter (RFC 5354 3.9) without final padding, as an error cause carries it."""
     cdef uint8_t room[ROOM]
     cdef Writer w = start_in(&room[0], sizeof(room))
     write_octets_tlv(&w, T_POOL_HANDLE, pool_handle, 1, MAX_MESSAGE_LENGTH, "pool_handle")
@@ -451,7 +451,7 @@ def encode_pool_handle(pool_handle) -> bytes:
 def encode_handle_update(
     *, sender_identifier, update_action, pool_handle, parameter, takeover_suggested=False
 ) -> bytes:
-    """An ENRP_HANDLE_UPDATE (RFC 5353 2.4) for all peers, around an encoded Pool Element parameter."""
+    """Encode an ENRP_HANDLE_UPDATE (RFC 5353 2.4) for all peers from an encoded Pool Element parameter."""
     cdef uint8_t room[ROOM]
     cdef Writer w = start_in(&room[0], sizeof(room))
     cdef uint8_t *start = open_message(&w, ENRP_HANDLE_UPDATE, FLAG_FIRST if takeover_suggested else 0)
@@ -468,7 +468,7 @@ def encode_handle_update(
 def encode_handle_table_response(
     *, sender_identifier, receiver_identifier, reject=False, more=False, entries=b""
 ) -> bytes:
-    """An ENRP_HANDLE_TABLE_RESPONSE (RFC 5353 2.3) around encoded pool entries, their padding included."""
+    """Encode an ENRP_HANDLE_TABLE_RESPONSE (RFC 5353 2.3) from encoded pool entries with their padding."""
     cdef uint8_t room[ROOM]
     cdef Writer w = start_in(&room[0], sizeof(room))
     cdef int flags = (<int>FLAG_FIRST if reject else 0) | (<int>FLAG_MORE if more else 0)

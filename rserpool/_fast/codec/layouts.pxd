@@ -1,4 +1,4 @@
-"""How the decoder fills the records of rserpool.messages without importing them."""
+"""The layouts of the records of rserpool.messages: the decoder creates records without importing their classes."""
 
 cdef enum Kind:
     K_DCCP_TRANSPORT
@@ -39,11 +39,11 @@ cdef enum Kind:
     KINDS
 
 
-# Writes the fields of a new record in the order of layouts.pyx; what the record has no field for is ignored.
+# Create a record and set its fields in the order of layouts.pyx. Arguments beyond its fields are ignored.
 cdef object make(Kind kind, object a, object b=*, object c=*, object d=*, object e=*, object f=*, object g=*)
 
-# The Kind of a record; -1 raises LocalProtocolError for anything else.
+# The Kind of a record. Raises LocalProtocolError for anything else.
 cdef int kind_of(object record) except -1
 
-# The Kind of a record class; -1 raises LocalProtocolError for anything else.
+# The Kind of a record class. Raises LocalProtocolError for anything else.
 cdef int kind_of_class(object record_class) except -1

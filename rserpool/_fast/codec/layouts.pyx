@@ -1,7 +1,7 @@
-"""The fields of every record, in the order in which the decoder writes them.
+"""The fields of every record, in the order in which the decoder sets them.
 
-``rserpool.messages`` hands its record classes over once, at import (``install``): the core fills them without
-importing what stands above it.
+``rserpool.messages`` passes its record classes to ``install`` when it is imported. So the core can create records
+without importing a higher layer.
 """
 
 from cpython.object cimport PyObject, PyTypeObject, Py_TYPE
@@ -65,7 +65,7 @@ cdef enum:
     MAX_FIELDS = 7
 
 
-# A record class and the descriptors of its slots; ``held`` keeps both alive.
+# A record class and the descriptors of its slots. ``held`` owns the references.
 cdef struct Layout:
     PyObject *record_class
     PyObject *slots[MAX_FIELDS]
@@ -79,7 +79,10 @@ cdef tuple NOTHING = ()
 
 
 def install(classes):
-    """Take the record classes, matched by name. Each must be a slotted dataclass with exactly the expected fields."""
+    """Install the record classes, matched by name. Each must be a slotted dataclass with exactly the expected fields.
+
+    Raises TypeError for a class with other fields or of an unknown name.
+    """
     cdef int kind
     cdef int index
     by_name = {record_class.__name__: record_class for record_class in classes}

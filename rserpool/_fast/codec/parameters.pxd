@@ -1,4 +1,4 @@
-"""Reading of RFC 5354 parameters into records. Each function takes one TLV whose octets are all there."""
+"""Decoding of RFC 5354 parameters into records. Each function takes one TLV whose octets are all present."""
 
 from libc.stdint cimport uint32_t
 
@@ -15,7 +15,7 @@ cdef object read_pool_element(const Tlv *t, Skipped skipped)
 cdef object read_server_information(const Tlv *t, Skipped skipped)
 cdef tuple read_operation_error(const Tlv *t)
 cdef bytes read_octets(const Tlv *t)        # pool handle or cookie: at least one octet
-cdef object read_identifier(const Tlv *t)   # PE identifier or handle resolution option
+cdef object read_u32(const Tlv *t)   # a PE identifier or handle resolution option
 
 
 cdef inline int policy_words(uint32_t policy_type) noexcept:

@@ -1,4 +1,4 @@
-"""Reading of RFC 5354 parameters into records; see parse.pxd."""
+"""Decoding of RFC 5354 parameters into records; see parameters.pxd."""
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
@@ -20,7 +20,8 @@ from rserpool._fast.codec.tlv cimport (
 from ipaddress import IPv4Address, IPv6Address
 
 cdef enum:
-    # Addresses repeat in every message about a pool element; a peer that varies them only empties the cache.
+    # Entries of the cache: every message about a pool element repeats its addresses. A peer that sends ever new ones
+    # only empties the cache.
     ADDRESS_CACHE = 4096
 
 cdef dict known_addresses = {}
@@ -34,7 +35,7 @@ cdef object read_address(const Tlv *t):
     elif t.type == T_IPV6_ADDRESS and t.length == 20:
         key = PyBytes_FromStringAndSize(<const char *>(t.at + TLV_HEADER), 16)
     else:
-        invalid(t, "no address of its family's length")
+        invalid(t, "an address of the wrong type or length")
     address = known_addresses.get(key)
     if address is None:
         address = IPv4Address(key) if t.type == T_IPV4_ADDRESS else IPv6Address(key)
@@ -95,7 +96,7 @@ cdef object read_dccp_transport(const Tlv *transport, Skipped skipped):
 cdef object read_opaque_transport(const Tlv *transport):
     cdef size_t length = transport.length - TLV_HEADER
     if length > MAX_OPAQUE_TRANSPORT:
-        invalid(transport, "too long an opaque transport")
+        invalid(transport, "opaque transport that is too long")
     return make(K_OPAQUE_TRANSPORT, PyBytes_FromStringAndSize(<const char *>(transport.at + TLV_HEADER),
                                                               <Py_ssize_t>length))
 
@@ -117,7 +118,7 @@ cdef object read_transport(const Tlv *t, Skipped skipped):
         return read_dccp_transport(t, skipped)
     if t.type == T_OPAQUE_TRANSPORT:
         return read_opaque_transport(t)
-    invalid(t, f"parameter 0x{t.type:04x} where a transport is due")
+    invalid(t, f"parameter 0x{t.type:04x} where a transport is expected")
 
 
 cdef object read_policy(const Tlv *t):
@@ -147,8 +148,10 @@ cdef object read_policy(const Tlv *t):
 
 
 cdef object read_pool_element(const Tlv *element, Skipped skipped):
-    """Transports and policy in any order. Of two SCTP transports the second is the ASAP transport, as is the only one
-    beside a user transport of another kind."""
+    """Decode a Pool Element, with transports and policy in any order.
+
+    The ASAP transport is the second of two SCTP transports, or the only one if the user transport is of another kind.
+    """
     cdef Cursor c = value_of(element)
     cdef Tlv t
     cdef object user = None
@@ -223,7 +226,7 @@ cdef bytes read_octets(const Tlv *t):
     return PyBytes_FromStringAndSize(<const char *>(t.at + TLV_HEADER), <Py_ssize_t>(t.length - TLV_HEADER))
 
 
-cdef object read_identifier(const Tlv *t):
+cdef object read_u32(const Tlv *t):
     if t.length != TLV_HEADER + 4:
         invalid(t, f"parameter 0x{t.type:04x} is not 8 octets long")
     return load_u32(t.at + TLV_HEADER)

@@ -1,4 +1,4 @@
-"""Type-length-value scanning (RFC 5354 3), with the action bits of unrecognised types."""
+"""Reading of type-length-value parameters (RFC 5354 3), with the action bits of unrecognised types."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t
@@ -26,38 +26,40 @@ cdef enum ParameterType:
 
 cdef enum:
     TLV_HEADER = 4
-    # More unrecognised parameters than this in one message, and it is discarded: they cost work and answers.
+    # A message with more unrecognised parameters is discarded: each costs work, and perhaps an answer.
     MAX_UNKNOWN_PARAMETERS = 16
-    # What one Operation Error can carry in the longest-headed message, ENRP_ERROR: 65535 - 12 - 4, in whole words.
+    # Room for causes in one Operation Error of ENRP_ERROR, the message with the longest head: 65535 - 12 - 4, rounded
+    # down to a multiple of 4.
     MAX_ERROR_OCTETS = 65516
 
 
 cdef struct Tlv:
-    const uint8_t *at       # the first octet of the header
-    size_t length           # header and value, without padding; the octets are all there
+    const uint8_t *at       # first octet of the header
+    size_t length           # header and value without padding; all octets are present
     uint16_t type
 
 
-# What has been skipped in one message.
+# The unrecognised parameters that were skipped in one message.
 cdef class Skipped:
     cdef int count
-    cdef size_t octets      # of the Operation Error that would report ``reported``
+    cdef size_t octets      # length of the Operation Error that reports ``reported``
     cdef list reported      # complete TLVs of action class 11, or None
-    cdef bint option        # T_HANDLE_RESOLUTION_OPTION is a known type in this message
+    cdef bint option        # this message may contain T_HANDLE_RESOLUTION_OPTION
 
     cdef tuple tlvs(self)
 
 
-# The next recognised TLV and 1, or 0 where the octets end. Unrecognised ones are skipped or raise, by action bits.
+# Take the next recognised TLV: 1, or 0 at the end of the octets. An unrecognised one is skipped or raises
+# RemoteProtocolError, as its action bits say.
 cdef int next_tlv(Cursor *c, Tlv *t, Skipped skipped) except -1
 
-# The next recognised TLV, which has to be of this type.
+# Take the next recognised TLV. Raises RemoteProtocolError if it is missing or not of the wanted type.
 cdef int expect(Cursor *c, Tlv *t, Skipped skipped, ParameterType wanted) except -1
 
-# Raises where a recognised TLV follows.
+# Take the unrecognised TLVs at the end. Raises RemoteProtocolError if a recognised TLV follows.
 cdef int finish(Cursor *c, Tlv *t, Skipped skipped) except -1
 
-# Raises RemoteProtocolError (Invalid Values) with the TLV as information.
+# Raise RemoteProtocolError (Invalid Values) with the TLV as information.
 cdef int invalid(const Tlv *t, str reason) except -1
 
 # A Cursor over the value.

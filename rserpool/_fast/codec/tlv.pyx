@@ -1,4 +1,4 @@
-"""Type-length-value scanning; see tlv.pxd."""
+"""Reading of type-length-value parameters; see tlv.pxd."""
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -13,7 +13,7 @@ from rserpool.errors import Cause, RemoteProtocolError
 @cython.final
 @cython.freelist(4)
 cdef class Skipped:
-    """The unrecognised parameters of one message."""
+    """The unrecognised parameters that were skipped in one message."""
 
     cdef tuple tlvs(self):
         return () if self.reported is None else tuple(self.reported)
@@ -33,7 +33,7 @@ cdef int invalid(const Tlv *t, str reason) except -1:
 
 
 cdef int unknown(const Tlv *t, Skipped skipped) except -1:
-    """Apply the action bits of an unrecognised type (RFC 5354 3): return where it is to be skipped, else raise."""
+    """Apply the action bits of an unrecognised type (RFC 5354 3): return if it is to be skipped, else raise."""
     cdef bint report = (t.type & 0x4000) != 0
     cdef size_t cost = TLV_HEADER + padded(t.length)
     if not t.type & 0x8000:
@@ -84,11 +84,11 @@ cdef int expect(Cursor *c, Tlv *t, Skipped skipped, ParameterType wanted) except
     if not next_tlv(c, t, skipped):
         raise RemoteProtocolError(f"parameter 0x{<int>wanted:04x} is missing", cause=Cause.INVALID_VALUES)
     if t.type != <uint16_t>wanted:
-        invalid(t, f"parameter 0x{t.type:04x} where 0x{<int>wanted:04x} is due")
+        invalid(t, f"parameter 0x{t.type:04x} where 0x{<int>wanted:04x} is expected")
     return 0
 
 
 cdef int finish(Cursor *c, Tlv *t, Skipped skipped) except -1:
     if next_tlv(c, t, skipped):
-        invalid(t, f"parameter 0x{t.type:04x} where none is due")
+        invalid(t, f"parameter 0x{t.type:04x} where none is expected")
     return 0

@@ -1,4 +1,4 @@
-"""The timer wheel against a heap, and its edges."""
+"""The timer wheel against a heap, and its edge cases."""
 
 import gc
 import heapq
@@ -32,7 +32,7 @@ operations = st.lists(
 
 @settings(max_examples=400)
 @given(start=st.sampled_from([0, 1, 63, 4095, 10**15, 2**40 - 1]), steps=operations)
-def test_like_a_heap(start: int, steps: list[tuple[str, int]]) -> None:
+def test_wheel_fires_like_a_heap(start: int, steps: list[tuple[str, int]]) -> None:
     wheel, now, number = Wheel(start), start, 0
     heap: list[tuple[int, int, Entry]] = []
     cancelled: set[int] = set()
@@ -61,7 +61,7 @@ def test_like_a_heap(start: int, steps: list[tuple[str, int]]) -> None:
         assert len(wheel) == sum(key not in cancelled for _, key, _ in heap)
 
 
-def test_ties_fire_in_order_of_insertion() -> None:
+def test_equal_deadlines_fire_in_order_of_insertion() -> None:
     wheel = Wheel(0)
     for number in range(100):
         wheel.insert(10_000_000 if number % 2 else 5_000_000, number)
@@ -70,7 +70,7 @@ def test_ties_fire_in_order_of_insertion() -> None:
     assert wheel.expire(2 * 10**7) == [*range(0, 100, 2), *range(1, 100, 2), 100]
 
 
-def test_never_early() -> None:
+def test_entry_does_not_fire_before_its_deadline() -> None:
     wheel = Wheel(0)
     wheel.insert(1000, "a")
     assert wheel.expire(999) == []
@@ -79,7 +79,7 @@ def test_never_early() -> None:
     assert wheel.next_expiry() is None
 
 
-def test_the_far_future_and_the_past() -> None:
+def test_far_and_past_deadlines_fire() -> None:
     wheel = Wheel(100)
     far = wheel.insert(LATEST, "far")
     wheel.insert(5, "past")
@@ -92,7 +92,7 @@ def test_the_far_future_and_the_past() -> None:
     assert wheel.expire(LATEST) == ["far"]
 
 
-def test_sleeping_until_next_expiry_wakes_seldom_in_vain() -> None:
+def test_sleeping_until_next_expiry_rarely_wakes_in_vain() -> None:
     wheel, now, wakes = Wheel(0), 0, 0
     for number in range(1000):
         wheel.insert(5_000_000 + number * 10_000, number)
@@ -104,7 +104,7 @@ def test_sleeping_until_next_expiry_wakes_seldom_in_vain() -> None:
     assert wakes < 1200
 
 
-def test_wrong_arguments() -> None:
+def test_wrong_arguments_are_refused() -> None:
     wheel = Wheel(0)
     entry = wheel.insert(1, None)
     for wrong in (-1, 2**64):
@@ -125,7 +125,7 @@ def test_wrong_arguments() -> None:
     assert len(wheel) == 1
 
 
-def test_garbage_is_collected() -> None:
+def test_cycle_through_payload_and_wheel_is_collected() -> None:
     class Payload:
         wheel: Wheel
 
@@ -141,7 +141,7 @@ def test_garbage_is_collected() -> None:
     assert gone() is None
 
 
-def test_an_entry_outlives_its_wheel() -> None:
+def test_entry_outlives_its_wheel() -> None:
     entry = Wheel(0).insert(5, "payload")
     gc.collect()
     assert entry.payload == "payload"
