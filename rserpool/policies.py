@@ -14,13 +14,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, SupportsIndex
 
-from rserpool._fast.handlespace.custom_policies import (
-    FIRST_PRIVATE,
-    MAX_CUSTOM_POLICIES,
-    MAX_VALUES,
-    install,
-    uninstall,
-)
+from rserpool._fast.base.policy_types import FIRST_PRIVATE, MAX_CUSTOM_POLICIES, MAX_CUSTOM_POLICY_VALUES
+from rserpool._fast.handlespace.custom_policies import install, uninstall
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import POLICY_VALUES, Policy, PolicyType
 
@@ -28,7 +23,7 @@ __all__ = [
     "FIRST_PRIVATE",
     "GROUP",
     "MAX_CUSTOM_POLICIES",
-    "MAX_VALUES",
+    "MAX_CUSTOM_POLICY_VALUES",
     "Candidate",
     "CustomPolicy",
     "PluginError",

@@ -13,6 +13,8 @@ PURE = {"socket", "asyncio", "time", "random", "logging", "uvloop", "selectors",
 LAYERS = ("_fast", "messages", "protocol", "transport", "registrar", "client", "blocking", "proxy", "cli")
 """Lowest first; what a module of one layer imports is of that layer or a lower one. client and registrar do not know
 each other."""
+CORE = ("base", "codec", "handlespace", "lane", "io")
+"""The folders of _fast, lowest first."""
 CIMPORT = re.compile(r"^\s*(?:from\s+(\S+)\s+c?import|c?import\s+(\S+))", re.MULTILINE)
 
 
@@ -56,6 +58,14 @@ def test_imports_point_down(layer: str) -> None:
         if path.suffix == ".pyi":
             continue
         wrong = {name for name in imports(path) if name.startswith("rserpool.") and name.split(".")[1] in above}
+        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+
+
+@pytest.mark.parametrize("folder", CORE)
+def test_imports_of_the_core_point_down(folder: str) -> None:
+    above = {f"rserpool._fast.{name}" for name in CORE[CORE.index(folder) + 1 :]}
+    for path in sources(f"_fast/{folder}"):
+        wrong = {name for name in imports(path) if any(f"{name}.".startswith(f"{upper}.") for upper in above)}
         assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
 
 

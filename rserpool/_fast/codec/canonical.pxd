@@ -8,15 +8,6 @@ cdef enum:
     LIFE_OFFSET = 12
     TRANSPORT_OFFSET = 16
 
-cdef enum:
-    SCTP_TRANSPORT = 0x0004
-    POLICY = 0x0008
-    POOL_HANDLE = 0x0009
-    POOL_ELEMENT = 0x000A
-    PE_IDENTIFIER = 0x000E
-    OPAQUE_TRANSPORT = 0x0010
-    RESOLUTION_ITEMS = 0x803F
-
 
 cdef struct Scan:
     uint32_t identifier

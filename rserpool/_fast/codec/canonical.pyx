@@ -1,16 +1,12 @@
-"""The scanner of Pool Element parameters; see scan.pxd."""
+"""The scanner of Pool Element parameters; see canonical.pxd."""
 
 from rserpool._fast.codec.cursor cimport Cursor, left, load_u16, load_u32, padded, reading
+from rserpool._fast.codec.tlv cimport (
+    T_DCCP_TRANSPORT, T_IPV4_ADDRESS, T_IPV6_ADDRESS, T_OPAQUE_TRANSPORT, T_POLICY, T_POOL_ELEMENT, T_SCTP_TRANSPORT,
+    T_UDP_LITE_TRANSPORT,
+)
 
 from rserpool.errors import LocalProtocolError
-
-cdef enum:
-    IPV4_ADDRESS = 0x0001
-    IPV6_ADDRESS = 0x0002
-    DCCP_TRANSPORT = 0x0003
-    TCP_TRANSPORT = 0x0005
-    UDP_TRANSPORT = 0x0006
-    UDP_LITE_TRANSPORT = 0x0007
 
 
 cdef size_t count_addresses(Cursor c) noexcept nogil:
@@ -19,9 +15,9 @@ cdef size_t count_addresses(Cursor c) noexcept nogil:
     cdef uint32_t head
     while left(&c) >= 8:
         head = load_u32(c.at)
-        if head == (<uint32_t>IPV4_ADDRESS << 16 | 8):
+        if head == (<uint32_t>T_IPV4_ADDRESS << 16 | 8):
             c.at += 8
-        elif head == (<uint32_t>IPV6_ADDRESS << 16 | 20) and left(&c) >= 20:
+        elif head == (<uint32_t>T_IPV6_ADDRESS << 16 | 20) and left(&c) >= 20:
             c.at += 20
         else:
             return 0
@@ -47,16 +43,16 @@ cdef bint next_parameter(Cursor *c, uint16_t *type, Cursor *value) noexcept nogi
 
 
 cdef bint good_transport(uint16_t type, Cursor value, uint16_t *use) noexcept nogil:
-    cdef size_t fixed = 8 if type == DCCP_TRANSPORT else 4
+    cdef size_t fixed = 8 if type == T_DCCP_TRANSPORT else 4
     use[0] = 0
-    if type == OPAQUE_TRANSPORT:
+    if type == T_OPAQUE_TRANSPORT:
         return True
-    if type < DCCP_TRANSPORT or type > UDP_LITE_TRANSPORT or left(&value) < fixed:
+    if type < T_DCCP_TRANSPORT or type > T_UDP_LITE_TRANSPORT or left(&value) < fixed:
         return False
-    if type == SCTP_TRANSPORT:
+    if type == T_SCTP_TRANSPORT:
         use[0] = load_u16(value.at + 2)
     value.at += fixed
-    if type == SCTP_TRANSPORT:
+    if type == T_SCTP_TRANSPORT:
         return count_addresses(value) >= 1
     return count_addresses(value) == 1
 
@@ -65,7 +61,7 @@ cdef bint canonical(const uint8_t *data, size_t size, Scan *found) noexcept nogi
     cdef Cursor c = reading(data, size)
     cdef Cursor value
     cdef uint16_t type, use
-    if size < TRANSPORT_OFFSET or size > 65536 or load_u16(data) != POOL_ELEMENT:
+    if size < TRANSPORT_OFFSET or size > 65536 or load_u16(data) != T_POOL_ELEMENT:
         return False
     found.length = load_u16(data + 2)
     if padded(found.length) != size:
@@ -77,14 +73,14 @@ cdef bint canonical(const uint8_t *data, size_t size, Scan *found) noexcept nogi
     if not good_transport(found.transport_type, value, &found.transport_use):
         return False
     found.policy_at = <uint16_t>(c.at - data)
-    if not next_parameter(&c, &type, &value) or type != POLICY or left(&value) < 4:
+    if not next_parameter(&c, &type, &value) or type != T_POLICY or left(&value) < 4:
         return False
     found.policy_type = load_u32(value.at)
     found.policy_length = <uint16_t>(left(&value) + 4)
     found.asap_length = <uint16_t>(value.end - data)
     if left(&c) == 0:
         return found.length == found.asap_length
-    if not next_parameter(&c, &type, &value) or type != SCTP_TRANSPORT or not good_transport(type, value, &use):
+    if not next_parameter(&c, &type, &value) or type != T_SCTP_TRANSPORT or not good_transport(type, value, &use):
         return False
     return left(&c) == 0 and found.length == size
 

@@ -8,6 +8,7 @@ from cpython.long cimport PyLong_AsLongLong
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
+from rserpool._fast.base.policy_types cimport is_reserved_policy, policy_values
 from rserpool._fast.codec.cursor cimport (
     Pen, put_octets, put_padding, put_u8, put_u16, put_u32, store_u16, writing
 )
@@ -22,7 +23,7 @@ from rserpool._fast.codec.layouts cimport (
 from rserpool._fast.codec.message_types cimport (
     ENRP_HANDLE_TABLE_RESPONSE, ENRP_HANDLE_UPDATE, FLAG_FIRST, FLAG_MORE, MAX_MESSAGE_LENGTH
 )
-from rserpool._fast.codec.parameters cimport MAX_ADDRESSES, MAX_OPAQUE_TRANSPORT, is_reserved_policy, policy_words
+from rserpool._fast.codec.parameters cimport MAX_ADDRESSES, MAX_OPAQUE_TRANSPORT
 from rserpool._fast.codec.tlv cimport (
     T_COOKIE, T_DCCP_TRANSPORT, T_HANDLE_RESOLUTION_OPTION, T_IPV4_ADDRESS, T_IPV6_ADDRESS, T_OPAQUE_TRANSPORT,
     T_OPERATION_ERROR, T_PE_CHECKSUM, T_PE_IDENTIFIER, T_POLICY, T_POOL_ELEMENT, T_POOL_HANDLE, T_SCTP_TRANSPORT,
@@ -181,16 +182,16 @@ cdef int need(object record, int kind, str name) except -1:
 cdef int write_policy(Writer *w, object policy) except -1:
     cdef uint8_t *start = open_tlv(w, T_POLICY)
     cdef uint32_t policy_type = <uint32_t>integer(policy.policy_type, 0, 0xFFFFFFFF, "policy_type")
-    cdef int words = policy_words(policy_type)
+    cdef int count = policy_values(policy_type)
     cdef tuple values = as_tuple(policy.values, "values")
     if is_reserved_policy(policy_type):
         raise LocalProtocolError(f"reserved policy type 0x{policy_type:08x}")
-    if len(values) != max(words, 0):
+    if len(values) != max(count, 0):
         raise LocalProtocolError(f"policy 0x{policy_type:08x} with {len(values)} values")
     write_u32(w, policy.policy_type, "policy_type")
     for value in values:
         write_u32(w, value, "policy value")
-    write_octets(w, policy.data, 0, 0 if words >= 0 else MAX_MESSAGE_LENGTH, "data of a policy")
+    write_octets(w, policy.data, 0, 0 if count >= 0 else MAX_MESSAGE_LENGTH, "data of a policy")
     return close_tlv(w, start)
 
 

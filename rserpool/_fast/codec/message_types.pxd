@@ -1,4 +1,8 @@
-"""Message types and flags (RFC 5352 2.2, RFC 5353 2)."""
+"""Message types and flags (RFC 5352 2.2, RFC 5353 2), and the head of a message."""
+
+from libc.stdint cimport uint8_t, uint16_t
+
+from rserpool._fast.codec.cursor cimport load_u16
 
 cdef enum AsapNumber:
     ASAP_REGISTRATION = 0x01
@@ -37,3 +41,17 @@ cdef enum:
     MESSAGE_HEADER = 4      # type, flags and Message Length (RFC 5354 4)
     ENRP_IDENTIFIERS = 8    # sender's and receiver's, in every ENRP message
     MAX_MESSAGE_LENGTH = 0xFFFF
+
+
+# The head of a message. The caller has checked that its octets are there.
+
+cdef inline uint8_t type_at(const uint8_t *message) noexcept nogil:
+    return message[0]
+
+
+cdef inline uint8_t flags_at(const uint8_t *message) noexcept nogil:
+    return message[1]
+
+
+cdef inline uint16_t length_at(const uint8_t *message) noexcept nogil:
+    return load_u16(message + 2)

@@ -6,6 +6,7 @@ from cpython.ref cimport Py_INCREF
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint16_t, uint32_t
 
+from rserpool._fast.base.policy_types cimport is_reserved_policy, policy_values
 from rserpool._fast.codec.cursor cimport Cursor, left, load_u32, padded, take_octets, take_u16, take_u32
 from rserpool._fast.codec.layouts cimport (
     K_DCCP_TRANSPORT, K_ERROR_CAUSE, K_OPAQUE_TRANSPORT, K_POLICY, K_POOL_ELEMENT, K_SCTP_TRANSPORT,
@@ -124,26 +125,26 @@ cdef object read_transport(const Tlv *t, Skipped skipped):
 cdef object read_policy(const Tlv *t):
     cdef Cursor c = value_of(t)
     cdef uint32_t policy_type
-    cdef int words
+    cdef int count
     cdef int index
-    cdef object word
+    cdef object value
     cdef tuple values
     if left(&c) < 4:
         invalid(t, "policy without a type")
     policy_type = take_u32(&c)
     if is_reserved_policy(policy_type):
         invalid(t, "reserved policy type")
-    words = policy_words(policy_type)
-    if words < 0:
+    count = policy_values(policy_type)
+    if count < 0:
         return make(K_POLICY, policy_type, (),
                     PyBytes_FromStringAndSize(<const char *>c.at, <Py_ssize_t>left(&c)))
-    if left(&c) < 4 * <size_t>words:
+    if left(&c) < 4 * <size_t>count:
         invalid(t, "policy with too little data for its type")
-    values = PyTuple_New(words)
-    for index in range(words):
-        word = take_u32(&c)
-        Py_INCREF(word)
-        PyTuple_SET_ITEM(values, index, word)
+    values = PyTuple_New(count)
+    for index in range(count):
+        value = take_u32(&c)
+        Py_INCREF(value)
+        PyTuple_SET_ITEM(values, index, value)
     return make(K_POLICY, policy_type, values, b"")
 
 

@@ -3,16 +3,16 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdlib cimport free, malloc
 
-from rserpool._fast.codec.canonical cimport POOL_HANDLE
 from rserpool._fast.codec.cursor cimport (
     padded, put_octets, put_padding, put_u8, put_u16, store_u16, writing,
 )
+from rserpool._fast.codec.message_types cimport ASAP_HANDLE_RESOLUTION_RESPONSE
+from rserpool._fast.codec.tlv cimport T_POOL_HANDLE
 from rserpool._fast.handlespace.policies cimport choose
 from rserpool._fast.handlespace.rbtree cimport first, next_of
 from rserpool._fast.handlespace.records cimport Run, by_owner, octets_of
 
 cdef enum:
-    HANDLE_RESOLUTION_RESPONSE = 0x06
     ACCEPT_SUBSCRIPTION = 0x01
     MAX_ELEMENTS = 2340        # of 28 octets each, the shortest: opaque transport without octets, policy without values
 
@@ -59,10 +59,10 @@ cdef bytes resolution_of(Space *space, Pool *pool, size_t items, bint accept, bi
         fit += 1
     answer = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>length)
     pen = writing(<uint8_t *>PyBytes_AS_STRING(answer), length)
-    put_u8(&pen, HANDLE_RESOLUTION_RESPONSE)
+    put_u8(&pen, ASAP_HANDLE_RESOLUTION_RESPONSE)
     put_u8(&pen, ACCEPT_SUBSCRIPTION if accept else 0)
     put_u16(&pen, <uint16_t>ends)
-    put_parameter(&pen, POOL_HANDLE, pool.name, pool.name_length)
+    put_parameter(&pen, T_POOL_HANDLE, pool.name, pool.name_length)
     put_octets(&pen, octets_of(run) + run.policy_at, padded(policy_length(run)))
     for i in range(fit):
         put_asap_form(&pen, space.chosen[i].run)
@@ -106,7 +106,7 @@ cdef bytes table_part(
                 break
             if at.pool != pool:
                 pool = at.pool
-                put_parameter(&pen, POOL_HANDLE, pool.name, pool.name_length)
+                put_parameter(&pen, T_POOL_HANDLE, pool.name, pool.name_length)
             put_octets(&pen, octets_of(at.run), padded(at.run.length))
             last[0] = at
             at = following(at, own_only)

@@ -19,9 +19,3 @@ cdef size_t choose_custom(Space *space, Pool *pool, size_t wanted, bint advance)
 cdef inline unsigned int words_of(const Policy *policy) noexcept nogil:
     """The number of 32-bit values of a policy."""
     return (<unsigned int>policy.length - 8) >> 2
-
-
-cdef inline int custom_policy_words(uint32_t type) noexcept:
-    """The number of 32-bit values of a custom policy; -1 if there is none of that type."""
-    cdef const Policy *policy = custom_policy(type)
-    return <int>words_of(policy) if policy is not NULL else -1

@@ -1,15 +1,11 @@
 from collections.abc import Callable, Sequence
-from typing import Any, Final, SupportsIndex
-
-MAX_CUSTOM_POLICIES: Final[int]
-MAX_VALUES: Final[int]
-FIRST_PRIVATE: Final[int]
+from typing import Any, SupportsIndex
 
 _Choose = Callable[[list[tuple[int, tuple[int, ...], int]], int, dict[Any, Any], int, bool], Sequence[SupportsIndex]]
 
 class CustomPolicy: ...
 
-def install(policy_type: SupportsIndex, words: SupportsIndex, choose: _Choose) -> None: ...
+def install(policy_type: SupportsIndex, values: SupportsIndex, choose: _Choose) -> None: ...
 def failure(error: BaseException) -> str: ...
 def choose_indices(
     policy_type: SupportsIndex,

@@ -5,24 +5,14 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport uint8_t, uint64_t
 
 from rserpool._fast.base.args cimport as_u32
+from rserpool._fast.base.policy_types cimport CUSTOM_POLICIES, add_policy, remove_policy
 from rserpool._fast.base.rng cimport Rng, random_u64
 from rserpool._fast.codec.cursor cimport load_u32
 from rserpool._fast.handlespace.rbtree cimport Node, first, lookup, next_of
 from rserpool._fast.handlespace.records cimport SORTED, Element, by_choice, identifier_of, policy_data
 
-from rserpool.errors import LocalProtocolError
-
 cdef enum:
-    CUSTOM_POLICY_SLOTS = 64
-    VALUE_SLOTS = 16
-    PRIVATE = 0x80000000u
-    FIRST_OF_RSPLIB = 0xB0000000u
-    LAST_OF_RSPLIB = 0xB000FFFFu
     MAX_REASON = 200            # characters of the reason of a failure
-
-MAX_CUSTOM_POLICIES = CUSTOM_POLICY_SLOTS
-MAX_VALUES = VALUE_SLOTS
-FIRST_PRIVATE = PRIVATE
 
 
 cdef uint64_t alike(const uint8_t *data, uint32_t counter) noexcept nogil:
@@ -35,7 +25,7 @@ cdef class CustomPolicy:
     cdef object choose
 
 
-cdef PyObject *INSTALLED[CUSTOM_POLICY_SLOTS]
+cdef PyObject *INSTALLED[CUSTOM_POLICIES]
 cdef int COUNT = 0
 
 
@@ -48,8 +38,8 @@ cdef const Policy *custom_policy(uint32_t type) noexcept nogil:
     return NULL
 
 
-def install(policy_type: object, words: object, choose: object) -> None:
-    """Install a custom policy with ``words`` 32-bit values for pools that are created from now on.
+def install(policy_type: object, values: object, choose: object) -> None:
+    """Install a custom policy with ``values`` 32-bit values for pools that are created from now on.
 
     ``choose`` is called with the candidates in round robin order, each (PE identifier, values, number of answers that
     it has headed since it registered); the number of PEs wanted; the pool's dict; a random u64; and True if it may
@@ -58,16 +48,9 @@ def install(policy_type: object, words: object, choose: object) -> None:
     """
     global COUNT
     cdef uint32_t kind = as_u32(policy_type, "policy_type")
-    cdef uint32_t count = as_u32(words, "words")
+    cdef uint32_t count = as_u32(values, "values")
     cdef CustomPolicy custom
-    if kind < PRIVATE or FIRST_OF_RSPLIB <= kind <= LAST_OF_RSPLIB:
-        raise LocalProtocolError(f"policy type 0x{kind:08x} is not for private use")
-    if count > VALUE_SLOTS:
-        raise LocalProtocolError(f"a policy has at most {VALUE_SLOTS} values")
-    if custom_policy(kind) is not NULL:
-        raise LocalProtocolError(f"policy type 0x{kind:08x} is taken")
-    if COUNT == CUSTOM_POLICY_SLOTS:
-        raise LocalProtocolError(f"there are {CUSTOM_POLICY_SLOTS} custom policies already")
+    add_policy(kind, count)
     custom = CustomPolicy.__new__(CustomPolicy)
     custom.choose = choose
     custom.policy.type = kind
@@ -90,6 +73,7 @@ def uninstall(policy_type: object) -> bool:
     for i in range(COUNT):
         if (<CustomPolicy>INSTALLED[i]).policy.type == kind:
             gone = INSTALLED[i]
+            remove_policy(kind)
             COUNT -= 1
             INSTALLED[i] = INSTALLED[COUNT]
             Py_DECREF(<object>gone)

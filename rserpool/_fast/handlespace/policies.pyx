@@ -5,6 +5,14 @@ from libc.limits cimport ULLONG_MAX as IDLE_KEY
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport realloc
 
+from rserpool._fast.base.policy_types cimport (
+    BUILT_IN_POLICIES, ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, RANDOM, WEIGHTED_RANDOM, PRIORITY, LEAST_USED,
+    LEAST_USED_WITH_DEGRADATION, PRIORITY_LEAST_USED, RANDOMIZED_LEAST_USED, RANDOMIZED_PRIORITY_LEAST_USED,
+    RANDOMIZED_LEAST_USED_WITH_DEGRADATION, PRIORITY_LEAST_USED_WITH_DEGRADATION,
+    RANDOMIZED_PRIORITY_LEAST_USED_WITH_DEGRADATION, WEIGHTED_RANDOM_WITH_DPF, LEAST_USED_WITH_DPF,
+    LEAST_USED_WITH_DEGRADATION_AND_DPF, PRIORITY_LEAST_USED_WITH_DPF, PRIORITY_LEAST_USED_WITH_DEGRADATION_AND_DPF,
+    policy_values,
+)
 from rserpool._fast.base.rng cimport Rng, random_below, uint128_t
 from rserpool._fast.codec.cursor cimport load_u32
 from rserpool._fast.handlespace.custom_policies cimport choose_custom, custom_policy
@@ -18,7 +26,6 @@ from rserpool._fast.handlespace.records cimport (
 cdef enum:
     HIGHEST = 0xFFFFFFFFu
     LAST_ROUND = 0xFFFF
-    ROWS = 18
 
 
 cdef inline uint64_t plus(uint64_t left, uint64_t right) noexcept nogil:
@@ -120,10 +127,10 @@ cdef uint64_t priority_least_used_degradation_dpf(const uint8_t *data, uint32_t 
     return plus(priority_least_used_degradation(data, counter), detour(data + 8))
 
 
-cdef Policy row(uint32_t type, int words, int family, bint counts, merit_of merit) noexcept nogil:
+cdef Policy row(uint32_t type, int family, bint counts, merit_of merit) noexcept nogil:
     cdef Policy policy
     policy.type = type
-    policy.length = <unsigned short>(8 + 4 * words)
+    policy.length = <unsigned short>(8 + 4 * max(policy_values(type), 0))
     policy.family = <uint8_t>family
     policy.counts = counts
     policy.merit = merit
@@ -131,35 +138,35 @@ cdef Policy row(uint32_t type, int words, int family, bint counts, merit_of meri
     return policy
 
 
-# Policy type, words of data, family, whether the head's counter grows, merit.
-cdef Policy[ROWS] TABLE = [
-    row(0x00000001, 0, SORTED, False, round_robin),
-    row(0x00000002, 1, TURNS, False, weight),
-    row(0x00000003, 0, DRAWN, False, random),
-    row(0x00000004, 1, DRAWN, False, weight),
-    row(0x00000005, 1, SORTED, False, priority),
-    row(0x40000001, 1, SORTED, False, least_used),
-    row(0x40000002, 2, SORTED, True, least_used_degradation),
-    row(0x40000003, 2, SORTED, False, priority_least_used),
-    row(0x40000004, 1, DRAWN, False, randomized_least_used),
-    row(0xB0001001u, 2, DRAWN, False, randomized_priority_least_used),
-    row(0xB0001002u, 2, DRAWN, True, randomized_least_used_degradation),
-    row(0xB0001003u, 2, SORTED, True, priority_least_used_degradation),
-    row(0xB0001004u, 2, DRAWN, True, randomized_priority_least_used_degradation),
-    row(0xB0002001u, 3, DRAWN, False, weighted_random_dpf),
-    row(0xB0002002u, 3, SORTED, False, least_used_dpf),
-    row(0xB0002003u, 4, SORTED, True, least_used_degradation_dpf),
-    row(0xB0002004u, 4, SORTED, False, priority_least_used_dpf),
-    row(0xB0002005u, 4, SORTED, True, priority_least_used_degradation_dpf),
+# Policy type, family, true if the counter of the head of an answer grows, merit.
+cdef Policy[BUILT_IN_POLICIES] TABLE = [
+    row(ROUND_ROBIN, SORTED, False, round_robin),
+    row(WEIGHTED_ROUND_ROBIN, TURNS, False, weight),
+    row(RANDOM, DRAWN, False, random),
+    row(WEIGHTED_RANDOM, DRAWN, False, weight),
+    row(PRIORITY, SORTED, False, priority),
+    row(LEAST_USED, SORTED, False, least_used),
+    row(LEAST_USED_WITH_DEGRADATION, SORTED, True, least_used_degradation),
+    row(PRIORITY_LEAST_USED, SORTED, False, priority_least_used),
+    row(RANDOMIZED_LEAST_USED, DRAWN, False, randomized_least_used),
+    row(RANDOMIZED_PRIORITY_LEAST_USED, DRAWN, False, randomized_priority_least_used),
+    row(RANDOMIZED_LEAST_USED_WITH_DEGRADATION, DRAWN, True, randomized_least_used_degradation),
+    row(PRIORITY_LEAST_USED_WITH_DEGRADATION, SORTED, True, priority_least_used_degradation),
+    row(RANDOMIZED_PRIORITY_LEAST_USED_WITH_DEGRADATION, DRAWN, True, randomized_priority_least_used_degradation),
+    row(WEIGHTED_RANDOM_WITH_DPF, DRAWN, False, weighted_random_dpf),
+    row(LEAST_USED_WITH_DPF, SORTED, False, least_used_dpf),
+    row(LEAST_USED_WITH_DEGRADATION_AND_DPF, SORTED, True, least_used_degradation_dpf),
+    row(PRIORITY_LEAST_USED_WITH_DPF, SORTED, False, priority_least_used_dpf),
+    row(PRIORITY_LEAST_USED_WITH_DEGRADATION_AND_DPF, SORTED, True, priority_least_used_degradation_dpf),
 ]
-cdef Policy UNKNOWN = row(0, 0, SORTED, False, round_robin)
+cdef Policy UNKNOWN = row(0, SORTED, False, round_robin)
 
 
 cdef const Policy *policy_of(uint32_t type) noexcept nogil:
     """The table's row or the custom policy; Round Robin of parameter length 8 and type 0 for an unknown type."""
     cdef const Policy *custom
     cdef int i
-    for i in range(ROWS):
+    for i in range(BUILT_IN_POLICIES):
         if TABLE[i].type == type:
             return &TABLE[i]
     custom = custom_policy(type)

@@ -8,14 +8,14 @@ from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from rserpool._fast.codec.canonical cimport PE_IDENTIFIER, POOL_ELEMENT
 from rserpool._fast.codec.cursor cimport Cursor, load_u32, reading
+from rserpool._fast.codec.message_types cimport (
+    ASAP_HANDLE_RESOLUTION, ASAP_REGISTRATION, ASAP_REGISTRATION_RESPONSE, flags_at, type_at,
+)
+from rserpool._fast.codec.tlv cimport T_PE_IDENTIFIER, T_POOL_ELEMENT
 from rserpool._fast.codec.walk cimport Parameter, next_parameter
 
 cdef enum:
-    REGISTRATION = 0x01
-    REGISTRATION_RESPONSE = 0x03
-    HANDLE_RESOLUTION = 0x05
     HEADER = 4
     LINE = 512                 # octets of a line without the pool handle, at most
     DEFAULT_SIZE = 1 << 18     # octets
@@ -157,23 +157,23 @@ cdef class Journal:
         at = self.begin(handle.length)
         if at is NULL:
             return 0
-        if octets[0] != REGISTRATION and octets[0] != HANDLE_RESOLUTION and self.outstanding:
+        if type_at(octets) != ASAP_REGISTRATION and type_at(octets) != ASAP_HANDLE_RESOLUTION and self.outstanding:
             waited = self.time_waited(&handle, number, now)
         at = self.head(at, now)
-        if octets[0] == REGISTRATION:
+        if type_at(octets) == ASAP_REGISTRATION:
             at = put_text(at, b'   "Recv" "ASAP" "Registration" "Requested"   ', 46)
-        elif octets[0] == HANDLE_RESOLUTION:
+        elif type_at(octets) == ASAP_HANDLE_RESOLUTION:
             at = put_text(at, b'   "Recv" "ASAP" "HandleResolution" "Requested"   ', 50)
         else:
             at = put_text(at, b'   "Recv" "ASAP" "EndpointKeepAliveAck" "InTime"   ', 51)
-        at = put_hex(at, octets[1])
+        at = put_hex(at, flags_at(octets))
         at = put_text(at, b" ", 1)
-        at = put_decimal(at, number if octets[0] == HANDLE_RESOLUTION else 0, 1)
+        at = put_decimal(at, number if type_at(octets) == ASAP_HANDLE_RESOLUTION else 0, 1)
         at = put_text(at, b" ", 1)
         at = put_seconds(at, waited)
-        if octets[0] == HANDLE_RESOLUTION:
+        if type_at(octets) == ASAP_HANDLE_RESOLUTION:
             number = 0
-        at = put_end(at, &handle, number, identifier if octets[0] == REGISTRATION else 0)
+        at = put_end(at, &handle, number, identifier if type_at(octets) == ASAP_REGISTRATION else 0)
         self.used = <size_t>(at - self.room)
         return 0
 
@@ -195,22 +195,22 @@ cdef class Journal:
         if not next_parameter(&c, &handle):
             return 0
         while next_parameter(&c, &p):
-            if p.type == POOL_ELEMENT:
+            if p.type == T_POOL_ELEMENT:
                 count += 1
-            if element == 0 and (p.type == POOL_ELEMENT or p.type == PE_IDENTIFIER):
+            if element == 0 and (p.type == T_POOL_ELEMENT or p.type == T_PE_IDENTIFIER):
                 element = load_u32(p.octets + 4)
         at = self.begin(handle.length)
         if at is NULL:
             return 0
         at = self.head(at, now)
-        if octets[0] == REGISTRATION_RESPONSE:
+        if type_at(octets) == ASAP_REGISTRATION_RESPONSE:
             at = put_text(at, b'   "Send" "ASAP" "RegistrationResponse" "Requested"   ', 54)
         else:
             at = put_text(at, b'   "Send" "ASAP" "HandleResolutionResponse" "Requested"   ', 58)
-        at = put_hex(at, octets[1])
+        at = put_hex(at, flags_at(octets))
         at = put_text(at, b" ", 1)
         at = put_decimal(at, count, 1)
         at = put_text(at, b" 0.000000", 9)
-        at = put_end(at, &handle, element, identifier if octets[0] == REGISTRATION_RESPONSE else 0)
+        at = put_end(at, &handle, element, identifier if type_at(octets) == ASAP_REGISTRATION_RESPONSE else 0)
         self.used = <size_t>(at - self.room)
         return 0

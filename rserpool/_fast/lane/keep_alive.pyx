@@ -5,14 +5,12 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from rserpool._fast.base.wheel cimport arm
-from rserpool._fast.codec.canonical cimport PE_IDENTIFIER, POOL_HANDLE
 from rserpool._fast.codec.cursor cimport Pen, padded, put_u8, put_u16, put_u32, writing
+from rserpool._fast.codec.message_types cimport ASAP_ENDPOINT_KEEP_ALIVE
+from rserpool._fast.codec.tlv cimport T_PE_IDENTIFIER, T_POOL_HANDLE
 from rserpool._fast.handlespace.answers cimport put_parameter
 from rserpool._fast.handlespace.handlespace cimport Handlespace
 from rserpool._fast.handlespace.records cimport KEEP_ALIVE_TAG, PROBED, Element, Space, identifier_of
-
-cdef enum:
-    ENDPOINT_KEEP_ALIVE = 0x07
 
 
 cdef bytes keep_alive(const Space *space, const Element *element, uint8_t flags):
@@ -20,12 +18,12 @@ cdef bytes keep_alive(const Space *space, const Element *element, uint8_t flags)
     cdef size_t length = 20 + padded(element.pool.name_length)
     cdef bytes message = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>length)
     cdef Pen pen = writing(<uint8_t *>PyBytes_AS_STRING(message), length)
-    put_u8(&pen, ENDPOINT_KEEP_ALIVE)
+    put_u8(&pen, ASAP_ENDPOINT_KEEP_ALIVE)
     put_u8(&pen, flags)
     put_u16(&pen, <uint16_t>length)
     put_u32(&pen, <uint32_t>space.own.node.key0)
-    put_parameter(&pen, POOL_HANDLE, element.pool.name, element.pool.name_length)
-    put_u16(&pen, PE_IDENTIFIER)
+    put_parameter(&pen, T_POOL_HANDLE, element.pool.name, element.pool.name_length)
+    put_u16(&pen, T_PE_IDENTIFIER)
     put_u16(&pen, 8)
     put_u32(&pen, identifier_of(element))
     return message

@@ -10,6 +10,9 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from rserpool._fast.base.bucket cimport Bucket
 from rserpool._fast.codec.cursor cimport load_u16, load_u32
+from rserpool._fast.codec.message_types cimport (
+    ASAP_ENDPOINT_KEEP_ALIVE_ACK, ASAP_HANDLE_RESOLUTION, ASAP_REGISTRATION, type_at,
+)
 from rserpool._fast.handlespace.handlespace cimport Handlespace
 from rserpool._fast.handlespace.records cimport Element, Pool, identifier_of
 from rserpool._fast.handlespace.storage cimport find_in, find_pool
@@ -20,9 +23,6 @@ from rserpool._fast.lane.prefetch cimport MAX_PREFETCHED, Message, is_large, pre
 from rserpool._fast.lane.registration cimport AdmissionLimits, Registrant, admit
 
 cdef enum:
-    REGISTRATION = 0x01
-    HANDLE_RESOLUTION = 0x05
-    ENDPOINT_KEEP_ALIVE_ACK = 0x08
     HEADER = 4
     # Short gaps in a row that mark a closed-loop client: 10 requests/s at random times reach this once in 400 messages.
     STREAK = 4
@@ -91,21 +91,21 @@ cdef class Lane:
         cdef list updated = None
         if size < HEADER:
             return None
-        kind = octets[0]
-        if kind == HANDLE_RESOLUTION:
+        kind = type_at(octets)
+        if kind == ASAP_HANDLE_RESOLUTION:
             if self.subscriptions:
                 return None
             bucket = self.resolutions
-        elif kind == REGISTRATION:
+        elif kind == ASAP_REGISTRATION:
             bucket = self.registrations
             if context.handlespace.record_renewals:
                 updated = context.handlespace.updated
-        elif kind != ENDPOINT_KEEP_ALIVE_ACK or context.claims:
+        elif kind != ASAP_ENDPOINT_KEEP_ALIVE_ACK or context.claims:
             return None
         if bucket is not None and not bucket.take_one(<int64_t>now):
             return None
         answer = answer_fast(self.space, octets, size, self.number, now, updated)
-        if answer is None and kind == REGISTRATION and not context.claims:
+        if answer is None and kind == ASAP_REGISTRATION and not context.claims:
             answer = admit(
                 self.space, context.limits, self.registrant, octets, size, self.number, now, updated, &added,
             )
@@ -114,13 +114,13 @@ cdef class Lane:
                 bucket.put_back()
             return None
         self.used = True
-        if context.unconfirmed and kind != HANDLE_RESOLUTION:
+        if context.unconfirmed and kind != ASAP_HANDLE_RESOLUTION:
             self.confirm(octets, size, now)
-        if kind == HANDLE_RESOLUTION:
+        if kind == ASAP_HANDLE_RESOLUTION:
             context.counters.resolutions += 1
         elif added:
             context.counters.registrations += 1
-        elif kind == REGISTRATION:
+        elif kind == ASAP_REGISTRATION:
             context.counters.reregistrations += 1
         else:
             context.counters.acknowledgements += 1
@@ -142,7 +142,7 @@ cdef class Lane:
         name = (<object>pool.handle, identifier_of(element))
         if name in self.context.unconfirmed:
             self.context.unconfirmed.discard(name)
-            if octets[0] == ENDPOINT_KEEP_ALIVE_ACK:
+            if type_at(octets) == ASAP_ENDPOINT_KEEP_ALIVE_ACK:
                 restart_life(self.space, element, now)
                 self.context.handlespace.updated.append(name)
         return 0
@@ -174,7 +174,7 @@ cdef class Lane:
     cdef int complete(self, const uint8_t *octets) except -1:
         """Call ``renewed`` if needed."""
         if self.renewed is not None:
-            if self.space.wheel.early or (octets[0] == REGISTRATION and self.context.handlespace.updated):
+            if self.space.wheel.early or (type_at(octets) == ASAP_REGISTRATION and self.context.handlespace.updated):
                 self.renewed()
         return 0
 

@@ -8,12 +8,13 @@ with the same octets. A table of 50 elements costs 0.15 times as much as it does
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from rserpool._fast.base.wheel cimport disarm
-from rserpool._fast.codec.canonical cimport (
-    HOME_OFFSET, LIFE_OFFSET, POOL_ELEMENT, POOL_HANDLE, TRANSPORT_OFFSET, canonical,
-)
+from rserpool._fast.codec.canonical cimport HOME_OFFSET, LIFE_OFFSET, TRANSPORT_OFFSET, canonical
 from rserpool._fast.codec.cursor cimport Cursor, left, load_u16, load_u32, padded, reading
+from rserpool._fast.codec.message_types cimport (
+    ENRP_HANDLE_TABLE_RESPONSE, ENRP_HANDLE_UPDATE, flags_at, length_at, type_at,
+)
 from rserpool._fast.codec.parameters cimport read_pool_element
-from rserpool._fast.codec.tlv cimport Skipped, Tlv
+from rserpool._fast.codec.tlv cimport T_POOL_ELEMENT, T_POOL_HANDLE, Skipped, Tlv
 from rserpool._fast.codec.walk cimport Parameter, next_parameter
 from rserpool._fast.handlespace.policies cimport policy_of
 from rserpool._fast.handlespace.records cimport Element, Home, Policy, Pool, Space
@@ -22,8 +23,6 @@ from rserpool._fast.handlespace.timing cimport restart_life
 from rserpool._fast.lane.registration cimport fits_policy
 
 cdef enum:
-    HANDLE_TABLE_RESPONSE = 0x03
-    HANDLE_UPDATE = 0x04
     REJECT = 0x01
     ENTRIES_AT = 12            # in a table: after header, sender and receiver
     PARAMETERS_AT = 16         # in an update: after the action too
@@ -57,10 +56,10 @@ cdef bint plain_entries(const uint8_t *octets, size_t size) noexcept nogil:
     while left(&c):
         if not next_parameter(&c, &p) or p.length <= 4:
             return False
-        if p.type == POOL_HANDLE and complete:
+        if p.type == T_POOL_HANDLE and complete:
             named = True
             complete = False
-        elif p.type == POOL_ELEMENT and named and plain(p.octets, padded(p.length), &scan):
+        elif p.type == T_POOL_ELEMENT and named and plain(p.octets, padded(p.length), &scan):
             complete = True
         else:
             return False
@@ -71,7 +70,9 @@ def ordinary_table(bytes data not None) -> bool:
     """True if a message is an ENRP_HANDLE_TABLE_RESPONSE that ``Merger.table`` accepts."""
     cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
     cdef size_t size = <size_t>PyBytes_GET_SIZE(data)
-    if size < ENTRIES_AT or octets[0] != HANDLE_TABLE_RESPONSE or octets[1] & REJECT or load_u16(octets + 2) != size:
+    if size < ENTRIES_AT or length_at(octets) != size:
+        return False
+    if type_at(octets) != ENRP_HANDLE_TABLE_RESPONSE or flags_at(octets) & REJECT:
         return False
     return plain_entries(octets + ENTRIES_AT, size - ENTRIES_AT)
 
@@ -81,7 +82,7 @@ cdef object record_of(const uint8_t *octets, size_t size):
     cdef Tlv t
     t.at = octets
     t.length = size
-    t.type = POOL_ELEMENT
+    t.type = T_POOL_ELEMENT
     return read_pool_element(&t, Skipped.__new__(Skipped))
 
 
@@ -156,7 +157,7 @@ cdef class Merger:
             raise AssertionError("not an ordinary table")
         c = reading(<const uint8_t *>PyBytes_AS_STRING(data) + ENTRIES_AT, size - ENTRIES_AT)
         while next_parameter(&c, &p):
-            if p.type == POOL_HANDLE:
+            if p.type == T_POOL_HANDLE:
                 handle = p
             elif handle.length <= 4 or not canonical(p.octets, padded(p.length), &scan):
                 raise AssertionError("not an ordinary table")
@@ -173,7 +174,9 @@ cdef class Merger:
         cdef Parameter handle
         cdef uint32_t receiver
         cdef Scan scan
-        if size < PARAMETERS_AT + 8 or octets[0] != HANDLE_UPDATE or octets[1] or load_u16(octets + 2) != size:
+        if size < PARAMETERS_AT + 8 or length_at(octets) != size:
+            return False
+        if type_at(octets) != ENRP_HANDLE_UPDATE or flags_at(octets):
             return False
         receiver = load_u32(octets + 8)
         if load_u32(octets + 4) != peer or (receiver and receiver != <uint32_t>self.handlespace.space.own.node.key0):
@@ -181,6 +184,6 @@ cdef class Merger:
         c = reading(octets + PARAMETERS_AT, size - PARAMETERS_AT)
         if load_u16(octets + 12) != ADD_PE or not next_parameter(&c, &handle):
             return False
-        if handle.type != POOL_HANDLE or handle.length <= 4 or not plain(c.at, left(&c), &scan):
+        if handle.type != T_POOL_HANDLE or handle.length <= 4 or not plain(c.at, left(&c), &scan):
             return False
         return self.take(handle.octets + 4, handle.length - 4, c.at, &scan, peer, False, now)

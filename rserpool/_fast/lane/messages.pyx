@@ -10,12 +10,15 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
-from rserpool._fast.codec.canonical cimport (
-    HOME_OFFSET, LIFE_OFFSET, PE_IDENTIFIER, POOL_ELEMENT, POOL_HANDLE, RESOLUTION_ITEMS, TRANSPORT_OFFSET,
-)
+from rserpool._fast.codec.canonical cimport HOME_OFFSET, LIFE_OFFSET, TRANSPORT_OFFSET
 from rserpool._fast.codec.cursor cimport (
-    Cursor, Pen, left, load_u16, load_u32, padded, put_u8, put_u16, put_u32, reading, writing,
+    Cursor, Pen, left, load_u32, padded, put_u8, put_u16, put_u32, reading, writing,
 )
+from rserpool._fast.codec.message_types cimport (
+    ASAP_ENDPOINT_KEEP_ALIVE_ACK, ASAP_HANDLE_RESOLUTION, ASAP_REGISTRATION, ASAP_REGISTRATION_RESPONSE, flags_at,
+    length_at, type_at,
+)
+from rserpool._fast.codec.tlv cimport T_HANDLE_RESOLUTION_OPTION, T_PE_IDENTIFIER, T_POOL_ELEMENT, T_POOL_HANDLE
 from rserpool._fast.codec.walk cimport next_parameter
 from rserpool._fast.handlespace.answers cimport put_parameter, resolution_of
 from rserpool._fast.handlespace.policies cimport policy_of
@@ -24,10 +27,6 @@ from rserpool._fast.handlespace.storage cimport find_in, find_pool, refresh_elem
 from rserpool._fast.handlespace.timing cimport restart_keep_alive, restart_life
 
 cdef enum:
-    REGISTRATION = 0x01
-    REGISTRATION_RESPONSE = 0x03
-    HANDLE_RESOLUTION = 0x05
-    ENDPOINT_KEEP_ALIVE_ACK = 0x08
     SUBSCRIBE = 0x01
     ADAPTIVE = 4               # top four bits of the adaptive policy types (RFC 5356 7)
 
@@ -48,7 +47,7 @@ cdef int split(const uint8_t *data, size_t size, Parameter *parameters) noexcept
             return -1
         unpadded = <size_t>(parameters[count].octets - data) + parameters[count].length
         count += 1
-    if load_u16(data + 2) != size and load_u16(data + 2) != unpadded:
+    if length_at(data) != size and length_at(data) != unpadded:
         return -1
     return count
 
@@ -60,10 +59,10 @@ cdef inline Pool *pool_named(Space *space, const Parameter *handle) noexcept nog
 cdef bytes resolve(Space *space, const uint8_t *data, const Parameter *parameters, int count):
     cdef size_t items = space.default_items
     cdef Pool *pool
-    if data[1] & SUBSCRIBE:
+    if flags_at(data) & SUBSCRIBE:
         return None
     if count == 2:
-        if parameters[1].type != RESOLUTION_ITEMS or parameters[1].length != 8:
+        if parameters[1].type != T_HANDLE_RESOLUTION_OPTION or parameters[1].length != 8:
             return None
         items = load_u32(parameters[1].octets + 4)
     pool = pool_named(space, &parameters[0])
@@ -75,7 +74,7 @@ cdef bytes resolve(Space *space, const uint8_t *data, const Parameter *parameter
 cdef bytes acknowledge(Space *space, const Parameter *parameters, int count, uint64_t connection, uint64_t now):
     cdef Pool *pool
     cdef Element *element
-    if count != 2 or parameters[1].type != PE_IDENTIFIER or parameters[1].length != 8:
+    if count != 2 or parameters[1].type != T_PE_IDENTIFIER or parameters[1].length != 8:
         return None
     pool = pool_named(space, &parameters[0])
     if pool is NULL:
@@ -115,7 +114,7 @@ cdef bytes renew(
     cdef Pool *pool
     cdef Element *element
     cdef Run *run
-    if count != 2 or parameters[1].type != POOL_ELEMENT or parameters[1].length < TRANSPORT_OFFSET + 4:
+    if count != 2 or parameters[1].type != T_POOL_ELEMENT or parameters[1].length < TRANSPORT_OFFSET + 4:
         return None
     pool = pool_named(space, &parameters[0])
     if pool is NULL or not renewable(pool.policy_type):
@@ -142,11 +141,11 @@ cdef bytes registration_response(const Element *element):
     cdef size_t length = 16 + padded(element.pool.name_length)
     cdef bytes answer = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>length)
     cdef Pen pen = writing(<uint8_t *>PyBytes_AS_STRING(answer), length)
-    put_u8(&pen, REGISTRATION_RESPONSE)
+    put_u8(&pen, ASAP_REGISTRATION_RESPONSE)
     put_u8(&pen, 0)
     put_u16(&pen, <uint16_t>length)
-    put_parameter(&pen, POOL_HANDLE, element.pool.name, element.pool.name_length)
-    put_u16(&pen, PE_IDENTIFIER)
+    put_parameter(&pen, T_POOL_HANDLE, element.pool.name, element.pool.name_length)
+    put_u16(&pen, T_PE_IDENTIFIER)
     put_u16(&pen, 8)
     put_u32(&pen, identifier_of(element))
     return answer
@@ -159,14 +158,14 @@ cdef object answer_fast(
     a re-registered PE to ``updated``, unless that is None."""
     cdef Parameter parameters[MAX_PARAMETERS]
     cdef int count = split(octets, size, parameters)
-    if count < 1 or parameters[0].type != POOL_HANDLE:
+    if count < 1 or parameters[0].type != T_POOL_HANDLE:
         return None
-    if octets[0] == HANDLE_RESOLUTION:
+    if type_at(octets) == ASAP_HANDLE_RESOLUTION:
         return resolve(space, octets, parameters, count)
     if connection == 0:
         return None
-    if octets[0] == ENDPOINT_KEEP_ALIVE_ACK:
+    if type_at(octets) == ASAP_ENDPOINT_KEEP_ALIVE_ACK:
         return acknowledge(space, parameters, count, connection, now)
-    if octets[0] == REGISTRATION:
+    if type_at(octets) == ASAP_REGISTRATION:
         return renew(space, parameters, count, connection, now, updated)
     return None

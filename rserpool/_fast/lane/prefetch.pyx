@@ -12,8 +12,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
 
-from rserpool._fast.codec.canonical cimport PE_IDENTIFIER, POOL_ELEMENT, POOL_HANDLE
 from rserpool._fast.codec.cursor cimport load_u32
+from rserpool._fast.codec.message_types cimport ASAP_ENDPOINT_KEEP_ALIVE_ACK, ASAP_REGISTRATION, type_at
+from rserpool._fast.codec.tlv cimport T_PE_IDENTIFIER, T_POOL_ELEMENT, T_POOL_HANDLE
 from rserpool._fast.codec.walk cimport Parameter
 from rserpool._fast.handlespace.handlespace cimport Handlespace
 from rserpool._fast.handlespace.index cimport Index, place_of
@@ -23,8 +24,6 @@ from rserpool._fast.handlespace.storage cimport find_pool, index_key
 from rserpool._fast.lane.messages cimport MAX_PARAMETERS, split
 
 cdef enum:
-    REGISTRATION = 0x01
-    ENDPOINT_KEEP_ALIVE_ACK = 0x08
     LINE = 64              # octets of a cache line
     PROBES = 8             # slots of the index; longer runs are rare
 
@@ -45,12 +44,12 @@ cdef bint recognize(Space *space, const Message *message, Sight *sight) noexcept
     """Find the pool of a message; False if it is unknown, or if the message touches no element."""
     cdef const Parameter *handle = &sight.parameters[0]
     cdef const Parameter *given = &sight.parameters[1]
-    sight.reregistration = message.size > 0 and message.octets[0] == REGISTRATION
-    if not sight.reregistration and (message.size == 0 or message.octets[0] != ENDPOINT_KEEP_ALIVE_ACK):
+    sight.reregistration = message.size > 0 and type_at(message.octets) == ASAP_REGISTRATION
+    if not sight.reregistration and (message.size == 0 or type_at(message.octets) != ASAP_ENDPOINT_KEEP_ALIVE_ACK):
         return False
-    if split(message.octets, message.size, sight.parameters) != 2 or handle.type != POOL_HANDLE or given.length < 8:
+    if split(message.octets, message.size, sight.parameters) != 2 or handle.type != T_POOL_HANDLE or given.length < 8:
         return False
-    if given.type != (POOL_ELEMENT if sight.reregistration else PE_IDENTIFIER):
+    if given.type != (T_POOL_ELEMENT if sight.reregistration else T_PE_IDENTIFIER):
         return False
     sight.pool = find_pool(space, handle.octets + 4, handle.length - 4)
     if sight.pool is NULL:

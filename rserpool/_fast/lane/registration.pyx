@@ -8,10 +8,10 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int64_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
-from rserpool._fast.codec.canonical cimport (
-    LIFE_OFFSET, OPAQUE_TRANSPORT, POOL_ELEMENT, POOL_HANDLE, TRANSPORT_OFFSET, Scan, canonical,
-)
+from rserpool._fast.base.policy_types cimport FIRST_RSPLIB_POLICY, WEIGHTED_RANDOM
+from rserpool._fast.codec.canonical cimport LIFE_OFFSET, TRANSPORT_OFFSET, Scan, canonical
 from rserpool._fast.codec.cursor cimport Cursor, left, load_u16, load_u32, padded, reading, store_u16
+from rserpool._fast.codec.tlv cimport T_DCCP_TRANSPORT, T_OPAQUE_TRANSPORT, T_POOL_ELEMENT, T_POOL_HANDLE
 from rserpool._fast.codec.walk cimport Parameter, next_parameter
 from rserpool._fast.handlespace.policies cimport policy_of
 from rserpool._fast.handlespace.records cimport PROBED, Element, Policy, Pool, identifier_of
@@ -20,9 +20,6 @@ from rserpool._fast.handlespace.timing cimport restart_keep_alive, restart_life
 from rserpool._fast.lane.messages cimport MAX_PARAMETERS, registration_response, split
 
 cdef enum:
-    DCCP_TRANSPORT = 0x0003
-    WEIGHTED_RANDOM = 0x00000004
-    FIRST_PRIVATE_POLICY = 0xB0000000   # rsplib's: some need the distance, some crash its registrars
     INFINITE = 0xFFFFFFFF
     ROOM = 2048                # octets of a Pool Element parameter with its ASAP transport; larger ones are declined
     MAX_ADDRESSES = 16
@@ -71,11 +68,11 @@ cdef bint own_transport(
 ) noexcept:
     """True if the user transport has a port and lists only addresses of the registrant, each once (RFC 5352 2.2.1)."""
     cdef const uint8_t *transport = element + TRANSPORT_OFFSET
-    cdef size_t head = 12 if scan.transport_type == DCCP_TRANSPORT else 8
+    cdef size_t head = 12 if scan.transport_type == T_DCCP_TRANSPORT else 8
     cdef Cursor c
     cdef Parameter seen[MAX_ADDRESSES + 1]
     cdef size_t count = 0, i
-    if scan.transport_type == OPAQUE_TRANSPORT or load_u16(transport + 4) == 0 or scan.transport_use > 1:
+    if scan.transport_type == T_OPAQUE_TRANSPORT or load_u16(transport + 4) == 0 or scan.transport_use > 1:
         return False
     c = reading(transport + head, load_u16(transport + 2) - head)
     while next_parameter(&c, &seen[count]):
@@ -90,7 +87,8 @@ cdef bint own_transport(
 
 cdef bint fits_policy(const uint8_t *element, const Scan *scan) noexcept nogil:
     cdef const Policy *policy = policy_of(scan.policy_type)
-    if policy.type == 0 or policy.length != scan.policy_length or scan.policy_type >= <uint32_t>FIRST_PRIVATE_POLICY:
+    # Of rsplib's policies some need the distance, and some crash its registrars.
+    if policy.type == 0 or policy.length != scan.policy_length or scan.policy_type >= <uint32_t>FIRST_RSPLIB_POLICY:
         return False
     return scan.policy_type != WEIGHTED_RANDOM or load_u32(element + scan.policy_at + 8) != 0
 
@@ -129,7 +127,7 @@ cdef object admit(
     cdef bytes handle
     if PyBytes_GET_SIZE(registrant.asap) == 0 or split(octets, size, parameters) != 2:
         return None
-    if parameters[0].type != POOL_HANDLE or parameters[1].type != POOL_ELEMENT:
+    if parameters[0].type != T_POOL_HANDLE or parameters[1].type != T_POOL_ELEMENT:
         return None
     given = parameters[1].octets
     name_length = parameters[0].length - 4

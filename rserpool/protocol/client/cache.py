@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from rserpool._fast.handlespace.custom_policies import FIRST_PRIVATE, choose_indices, failure
+from rserpool._fast.base.policy_types import FIRST_PRIVATE
+from rserpool._fast.handlespace.custom_policies import choose_indices, failure
 from rserpool.messages import Policy, PolicyType
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.protocol.randomness import Randomness
