@@ -1,4 +1,22 @@
-"""What every transport offers: endpoints, associations, events. RFC 6458's one-to-many model, without its sockets."""
+"""The interface of all transports: endpoints, their associations, and the callbacks of their handlers.
+
+It is the one-to-many model of RFC 6458, without its sockets.
+
+A wrapper, such as one for TLS, is an Endpoint around an Endpoint. It is the handler of the inner endpoint, and has the
+outer handler. It must implement all of Endpoint with plaintext:
+
+1. send() encrypts. on_message() decrypts, and calls the outer handler with the wrapper as the endpoint. If ciphertext
+   is longer than plaintext, max_message is smaller than the inner endpoint's.
+2. on_up() calls the outer handler once the handshake has completed, with a Peer whose principal has been proved.
+   on_restart() begins another handshake, or aborts.
+3. attach() must never reach the inner endpoint: its compiled code would give ciphertext to the lane and send plaintext.
+   A wrapper without attach() lets requests take the readable way. A wrapper with attach() asks the lane (Lane.answer)
+   with plaintext before it calls on_message(), clears Lane.declined after that call, and sends the answer like send().
+   If there is no room, it calls on_answer() of the outer handler with the plaintext.
+4. send_row() must not reach the inner endpoint unencrypted either.
+
+TCP can also be encrypted below its endpoint (TcpTransport's contexts), where each connection keeps its framing.
+"""
 
 import ipaddress
 from collections.abc import Sequence
@@ -33,47 +51,46 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class TransportUnavailable(RSerPoolError):
-    """This machine lacks what the transport needs; the text says in one line what to install."""
+    """This machine lacks a requirement of the transport. The text says in one line what to install."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """How patient SCTP is (RFC 9260 16). Seconds; the same on every back end."""
+    """SCTP's protocol parameters (RFC 9260 16), in seconds, for every back end."""
 
     rto_initial: float = 0.5
-    """The first retransmission time-out, before anything was measured."""
+    """The retransmission time-out before a round-trip time was measured."""
     rto_min: float = 0.1
-    """Its lower bound. Lower means faster failover and, on a busy machine, false alarms."""
+    """The shortest retransmission time-out. Lower means faster failover, but false alarms on a busy machine."""
     rto_max: float = 1.0
-    """Its upper bound. It bounds what one lost retransmission costs."""
+    """The longest retransmission time-out: the most that one lost retransmission costs."""
     association_retransmissions: int = 8
-    """Time-outs in a row after which the peer is LOST: after about 7 s with data waiting."""
+    """Time-outs in a row after which the peer is LOST: about 7 s while data waits."""
     path_retransmissions: int = 4
-    """Time-outs in a row after which a multihomed peer's path is given up."""
+    """Time-outs in a row after which a path to a multihomed peer counts as failed."""
     init_retransmissions: int = 4
-    """INITs without an answer after which an association CANT_START: about 4 s."""
+    """INITs without an answer after which an association ends as CANT_START: about 4 s."""
     heartbeat: float = 10.0
-    """Between two heartbeats on an idle path."""
+    """Seconds between two heartbeats on an idle path."""
     sack_delay: float | None = None
-    """How long an acknowledgement waits for company. 0 sends it at once, so that a peer that uses Nagle's algorithm
-    need not wait; more saves packets. Must stay well below every peer's rto_min. None leaves it to the back end: 0 in
-    the kernel; 20 ms in the process, where that saves a fifth of the CPU time of a request and its answer."""
+    """Seconds that an acknowledgement may wait for another packet to share. 0 sends it at once, so that a peer with
+    Nagle's algorithm need not wait; more saves packets. It must stay well below every peer's rto_min. None leaves it to
+    the back end: 0 in the kernel, and 20 ms in the process, where that saves 20 % of the CPU time of a request."""
 
     @property
     def found_busy(self) -> float:
-        """Seconds within which a peer that has gone silent is LOST while data waits for it: every time-out the longest.
+        """Seconds after which a silent peer is LOST at the latest while data waits for it.
 
-        To that adds what the stack's clock is coarse: up to 10 ms, with thousands of associations 30, or a sixteenth of
-        a time-out.
+        Add the stack's timer resolution: up to 10 ms, 30 ms with thousands of associations, or 1/16 of a time-out.
         """
         return (self.association_retransmissions + 1) * self.rto_max
 
     @property
     def found_idle(self) -> float:
-        """The same while nothing is sent, by heartbeats; infinity where there are none.
+        """Seconds after which a silent peer is LOST at the latest while nothing is sent; infinity without heartbeats.
 
-        A heartbeat follows the last by ``heartbeat`` and half to one and a half time-outs, and is missed when the next
-        is due (RFC 9260 8.3). Linux counts no less than 0.2 s for ``heartbeat`` and half a time-out.
+        A heartbeat follows the last after ``heartbeat`` and half to one and a half time-outs; it counts as missed when
+        the next is sent (RFC 9260 8.3). Linux takes at least 0.2 s for ``heartbeat`` and half a time-out.
         """
         if not self.heartbeat:
             return float("inf")
@@ -89,13 +106,13 @@ FAST = Tuning(
     path_retransmissions=2,
     heartbeat=0.05,
 )
-"""For sessions that are to fail over at once. A silent peer is LOST within found_busy = 0.4 s with data waiting
-(usually 0.3 s), and within found_idle = 1.5 s without (usually 0.6 s in the process, 1.1 s in the kernel). A path that
-is lost costs a time-out each way. The price: some forty small packets a second and idle association.
+"""For sessions that must fail over at once. A silent peer is LOST within found_busy = 0.4 s while data waits (usually
+0.3 s), and otherwise within found_idle = 1.5 s (usually 0.6 s in the process, 1.1 s in the kernel). A lost path costs a
+time-out each way. The price is about 40 small packets per second and idle association.
 
-Nobody may be silent for that long: neither a network that drops four packets in a row, nor a process that keeps its
-loop from turning, where SCTP runs in that process. Two paths of 2 retransmissions each bear more than the association's
-3, as RFC 9260 8.2 wants it."""
+A network that drops four packets in a row, or a process that blocks its loop for that long, ends the association; the
+latter only if SCTP runs in the process. Two paths of 2 retransmissions each tolerate more than the association's 3, as
+RFC 9260 8.2 requires."""
 
 
 class Handler(Protocol):
@@ -133,57 +150,57 @@ class Endpoint(Protocol):
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:
-        """The addresses on which peers reach this endpoint."""
+        """The addresses at which peers reach this endpoint."""
 
     @property
     def max_message(self) -> int:
-        """Octets of the largest message that send() takes and that a peer may send; beyond, its association is aborted.
+        """Octets of the longest message, sent or received. An association with a longer incoming message is aborted.
 
-        What was asked for, or less where the transport or this machine's buffers cannot do that.
+        It is smaller than requested if the transport or this machine's buffers cannot hold as much.
         """
 
     def connect(self, addresses: Sequence[str | Address], port: int, *, udp_port: int | None = None) -> int:
         """Begin an association and return its identifier; on_up or on_down(CANT_START) follows.
 
-        With a peer to which an association exists already, return that one's. ``udp_port`` is where a peer that speaks
-        SCTP over UDP (RFC 6951) listens. OSError if no address can be tried.
+        If an association with that peer exists already, return its identifier. ``udp_port`` is the port of a peer that
+        speaks SCTP over UDP (RFC 6951). OSError if no address can be tried.
         """
 
     def send(self, assoc: int, data: bytes, ppid: int) -> bool:
-        """Hand over one message of 1 to max_message octets. False: no room, nothing was taken, on_writable follows.
+        """Send one message of 1 to max_message octets. False if there is no room: nothing is sent, on_writable follows.
 
-        AssociationGone if there is none; LocalProtocolError for a message of another size.
+        AssociationGone if there is no such association; LocalProtocolError for a message of another size.
         """
 
     def pause(self, assoc: int) -> None:
-        """No on_message for that association before resume(). Nothing if it is gone or not up yet.
+        """Stop on_message for that association until resume(). Ignored if it is gone or not up yet.
 
-        The peer is slowed down by its window; the other associations go on. on_down is still told: SHUTDOWN behind the
-        messages that arrived before it, so after resume() where there are any; LOST and ABORTED at once, and what was
-        not delivered is dropped. on_restart keeps its place among the messages. Over TCP nobody looks at a paused
-        connection, so every on_down waits for resume(), unless send() or abort() ends it.
+        The peer stops when its window is full; other associations continue. on_restart keeps its place among the
+        messages. on_down(SHUTDOWN) follows the messages that arrived before it, so it may wait for resume(); LOST and
+        ABORTED are reported at once, and undelivered messages are dropped. Over TCP a paused connection is not watched,
+        so every on_down waits for resume(), unless send() or abort() ends the connection.
         """
 
     def resume(self, assoc: int) -> None:
-        """What waited is delivered in order, from the loop, and more may come. Nothing if it is not paused."""
+        """Deliver the waiting messages in order, from the loop, and then new ones. Ignored if it is not paused."""
 
     def shutdown(self, assoc: int) -> None:
-        """End in order: what was sent still arrives, then on_down(SHUTDOWN). Nothing if it is gone already.
+        """End in order: messages that were sent still arrive, then on_down(SHUTDOWN) follows. Ignored if it is gone.
 
-        Over SCTP a peer that takes nothing may hold it up for 30 s; then it is treated as one that is silent.
+        Over SCTP a peer with a closed window may delay the end for 30 s; then it is treated as a silent peer.
         """
 
     def abort(self, assoc: int) -> None:
-        """End at once, then on_down(ABORTED). Nothing if it is gone already."""
+        """End at once; on_down(ABORTED) follows. Ignored if it is gone."""
 
     def peer_addresses(self, assoc: int) -> tuple[Address, ...]:
-        """The peer's addresses. AssociationGone if there is no such association."""
+        """Return the peer's addresses. AssociationGone."""
 
     def rtt(self, assoc: int) -> float | None:
-        """The smoothed round-trip time in seconds, None where nothing is known."""
+        """Return the smoothed round-trip time in seconds, or None if it is not known."""
 
     async def close(self) -> None:
-        """Shut down every association, wait at most 2 s, abort the rest, free the port. The handler hears no more."""
+        """Shut down every association, abort those left after 2 s, free the port; then call the handler no more."""
 
 
 @runtime_checkable
@@ -202,25 +219,25 @@ class Bundling(Protocol):
     """An endpoint that can put several messages into one packet."""
 
     def send_row(self, assoc: int, messages: list[bytes], ppid: int) -> int:
-        """As ``send`` for each of them in order, until there is no room; how many were taken."""
+        """Send the messages in order until there is no room, and return how many were sent."""
 
 
 class DatagramSender(Protocol):
     """An endpoint that also sends UDP datagrams from the UDP port of its own port's number (RFC 5352 3.6)."""
 
     def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
-        """Send one datagram; one to a multicast group leaves once by every interface that the endpoint is bound to.
+        """Send one datagram; to a multicast group, once from every interface that the endpoint is bound to.
 
-        OSError only if it left by none.
+        OSError only if it could not be sent from any.
         """
 
 
 class Transport(Protocol):
-    """A way to carry messages."""
+    """Makes endpoints that carry messages in one way."""
 
     @property
     def name(self) -> str:
-        """What it is called in options and logs."""
+        """The name in options and logs."""
 
     async def endpoint(
         self,
@@ -237,11 +254,11 @@ class Transport(Protocol):
         """
 
     async def stop(self) -> None:
-        """Close what is still open and free everything."""
+        """Close all endpoints and free everything."""
 
 
 def as_address(text: str | Address) -> Address:
-    """An address record of a text or record; an IPv4-mapped IPv6 address becomes IPv4. ValueError."""
+    """Return the address that a text or an address stands for; an IPv4-mapped IPv6 address becomes IPv4. ValueError."""
     address = ipaddress.ip_address(text) if isinstance(text, str) else text
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped

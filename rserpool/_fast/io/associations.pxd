@@ -1,4 +1,4 @@
-"""What the two SCTP back ends share: which associations there are, and what their handler is told of them."""
+"""The association table of one endpoint, common to both SCTP back ends, and the calls of the endpoint's handler."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t, uintptr_t
@@ -12,20 +12,20 @@ cdef enum State:
 
 
 cdef class Association:
-    cdef uintptr_t place             # the back end's own
-    cdef uintptr_t own               # its own socket, since it was paused; 0: that of the endpoint
+    cdef uintptr_t peer_handle       # set and used by the back end only
+    cdef uintptr_t own_socket        # the socket that it was peeled off to; 0: it uses the endpoint's
     cdef uint16_t port               # the peer's
     cdef bint up
-    cdef bint over                   # the handler knows that it ended, or need not know
-    cdef bint aborted                # by us; the handler does not know yet
-    cdef bint blocked                # on_writable is due
-    cdef bint paused                 # no on_message
-    cdef bint leaving                # by us, once the peer has all that it was sent
-    cdef bint ending                 # the handler is to hear of the end behind what is held
-    cdef bytearray partial
-    cdef Lane lane                   # answers what it can before the handler is told, or None
-    cdef object held                 # deque of what waits for resume(), or None: (message, PPID), or None for a restart
-    cdef size_t weight               # octets of it
+    cdef bint end_reported           # on_down was called, or must not be called
+    cdef bint aborted                # by us; on_down is still to be called
+    cdef bint blocked                # on_writable is to be called
+    cdef bint paused                 # on_message must not be called
+    cdef bint shutdown_pending       # shutdown() waits until the peer has everything that was sent
+    cdef bint end_pending            # on_down is to be called after the held messages
+    cdef bytearray partial           # the pieces of an incomplete message, or None
+    cdef Lane lane                   # answers requests before the handler gets them, or None
+    cdef object held                 # deque of (message, PPID) that wait for resume(), or None; message None: restart
+    cdef size_t held_octets
 
 
 cdef class Associations:
@@ -33,31 +33,35 @@ cdef class Associations:
     cdef public size_t max_message   # octets
     cdef public object clock         # seconds, as lanes count them
     cdef Handlespace handlespace     # of the lanes, or None
-    cdef dict table
-    cdef dict parted                 # association by its own socket
-    cdef dict late                   # the stack is done with them, the handler not yet
+    cdef dict table                  # by identifier, while the stack knows them
+    cdef dict peeled_off             # identifier by own socket
+    cdef dict ended_undelivered      # the stack has forgotten them, but the handler has not had all their messages
 
-    cdef Association admit(self, uint32_t assoc, uint16_t port)
-    cdef Association living(self, object assoc)
-    cdef int give_up(self, uint32_t assoc) except -1
-    cdef bint unsent(self, uint32_t assoc, Association association) except -1
-    cdef int goodbye(self, uint32_t assoc, bint at_once) except -1
-    cdef Association blockable(self, uint32_t assoc)
-    cdef Association one(self, object assoc)
-    cdef bint answered(self, uint32_t assoc, Association association, const char *data, size_t length) except -1
-    cdef bint reply(self, uint32_t assoc, bytes answer) except -1
-    cdef int hand_over(self, uint32_t assoc, bytes message, object ppid) except -1
-    cdef int tell_restart(self, uint32_t assoc) except -1
+    cdef Association add_association(self, uint32_t assoc, uint16_t port)
+    cdef Association require_open(self, object assoc)
+    cdef int report_not_started(self, uint32_t assoc) except -1
+    cdef bint defer_shutdown(self, uint32_t assoc, Association association) except -1
+    cdef int request_end(self, uint32_t assoc, bint at_once) except -1
+    cdef Association mark_blocked(self, uint32_t assoc)
+    cdef Association reportable(self, object assoc)
+    cdef bint answer_from_lane(
+        self, uint32_t assoc, Association association, const char *data, size_t length
+    ) except -1
+    cdef bint send_answer(self, uint32_t assoc, bytes answer) except -1
+    cdef int deliver(self, uint32_t assoc, bytes message, object ppid) except -1
     cdef int hold(self, uint32_t assoc, Association association, bytes message, object ppid) except -1
-    cdef int tell_up(self, uint32_t assoc, Association association) except -1
-    cdef int tell_end(self, uint32_t assoc, Association association, State state) except -1
-    cdef int read_own(self, uint32_t assoc, size_t sip) except -1
-    cdef int crowded(self, uint32_t assoc, Association association) except -1
-    cdef int emptied(self, uint32_t assoc, Association association) except -1
-    cdef int arrived(self, uint32_t assoc, const char *data, size_t length, uint32_t ppid, bint whole) except -1
-    cdef int changed(self, uint32_t assoc, State state) except -1
-    cdef int writable(self, uint32_t assoc) except -1
-    cdef int released(self, Association association) except -1
-    cdef int end(self, uint32_t assoc, Association association, State state) except -1
+    cdef int report_restart(self, uint32_t assoc) except -1
+    cdef int report_up(self, uint32_t assoc, Association association) except -1
+    cdef int report_down(self, uint32_t assoc, Association association, State state) except -1
+    cdef int report_writable(self, uint32_t assoc) except -1
+    cdef int read_own_socket(self, uint32_t assoc, size_t limit) except -1
+    cdef int peel_off(self, uint32_t assoc, Association association) except -1
+    cdef int reopen_window(self, uint32_t assoc, Association association) except -1
+    cdef int message_received(
+        self, uint32_t assoc, const char *data, size_t length, uint32_t ppid, bint whole
+    ) except -1
+    cdef int state_changed(self, uint32_t assoc, State state) except -1
+    cdef int release_association(self, Association association) except -1
+    cdef int remove(self, uint32_t assoc, Association association, State state) except -1
     cdef object existing(self, object assoc)
-    cdef bytes checked(self, bytes data)
+    cdef bytes check_size(self, bytes data)

@@ -1,4 +1,4 @@
-"""The associations of one endpoint: their states, the reassembly of their messages, the calls of the handler."""
+"""The associations of one endpoint: tracks their states, reassembles their messages and calls the handler."""
 
 import errno as codes
 from collections import deque
@@ -15,36 +15,65 @@ from rserpool.errors import LocalProtocolError
 
 cdef size_t MAX_HELD = shared.MAX_HELD
 cdef uint32_t ASAP_PPID = 11
-cdef size_t SIP = 1500                # octets: a probe of a closed window
+cdef size_t PROBE = 1500              # octets read at once from a paused association: one probe of its closed window
 cdef dict REASONS = {
     <int>SHUT: Down.SHUTDOWN, <int>LOST: Down.LOST, <int>ABORTED: Down.ABORTED, <int>NOT_STARTED: Down.CANT_START,
 }
 
 
 cdef class Association:
-    """One association, from connect() or the peer's arrival until the stack is done with it."""
+    """One association, from connect() or the peer's INIT until the stack has forgotten it; see associations.pxd."""
+
+
+cdef inline bint has_ended(Association association) noexcept:
+    """Return True once the end of an association has begun, so that nothing more may be sent."""
+    return (
+        association.end_reported or association.end_pending or association.shutdown_pending or association.aborted
+    )
 
 
 cdef class Associations:
-    """A subclass owes ``handler`` and the hooks below; the back end calls arrived() and changed()."""
+    """The associations of one endpoint. A back end derives its socket class from this one, and its endpoint from both.
+
+    The socket class must
+
+    1. call add_association() for each association that it opens or that a peer opens; then state_changed() with UP, and
+       once at the end with SHUT, LOST, ABORTED or NOT_STARTED; and message_received() for each message or piece of one.
+       It calls them from the loop only, never from inside a method of interface.Endpoint;
+    2. implement request_end(), after which the stack ends an association and reports that by state_changed();
+    3. implement send_answer(), so that lanes can answer;
+    4. call mark_blocked() when the stack takes no message, and report_writable() when there is room again;
+    5. implement peel_off(), read_own_socket(), reopen_window() and release_association(), so that the receive window of
+       a paused association closes; without them the association is aborted once MAX_HELD octets are held;
+    6. implement defer_shutdown(), and call finish_shutdown() when the peer has everything that was sent;
+    7. implement rtt().
+
+    The endpoint class must
+
+    8. set ``handler`` and ``clock``, and implement peer_addresses() and peer_record();
+    9. let schedule_delivery() call deliver_held() from the loop;
+    10. let start_probing() call probe_windows() about once a second until that returns False;
+    11. let start_shutdown_timer() call finish_shutdown() when the peer has taken too long;
+    12. let handler_failed() report the handler's exceptions, and raise none.
+    """
 
     def __cinit__(self, *args, **kwargs) -> None:
         self.table = {}
-        self.parted = {}
-        self.late = {}
+        self.peeled_off = {}
+        self.ended_undelivered = {}
         self.max_message = MAX_MESSAGE_OCTETS
 
     @property
     def count(self) -> int:
-        """Associations that the stack still works for."""
+        """The number of associations that the stack has not forgotten."""
         return len(self.table)
 
     def identifiers(self) -> list[int]:
-        """Those associations."""
+        """Return the identifiers of those associations."""
         return list(self.table)
 
     def any_up(self) -> bool:
-        """Whether the stack works for an association that came up."""
+        """Return True if any of those associations is up."""
         cdef Association association
         for association in self.table.values():
             if association.up:
@@ -60,89 +89,94 @@ cdef class Associations:
         raise NotImplementedError
 
     def peer_record(self, assoc: int, port: int) -> object:
-        """The peer's record for Handler.on_up. AssociationGone."""
+        """Return the peer's record for Handler.on_up. AssociationGone."""
         raise NotImplementedError
 
-    def occupied(self) -> None:
-        """The count has left zero."""
+    def first_added(self) -> None:
+        """Called when the count becomes 1."""
 
-    def vacant(self) -> None:
-        """The count has reached zero."""
+    def last_removed(self) -> None:
+        """Called when the count becomes 0."""
 
-    def failed(self, error: Exception) -> None:
-        """The handler raised."""
+    def handler_failed(self, error: Exception) -> None:
+        """Called when the handler has raised an exception."""
         raise error
 
-    def soon(self, assoc: int) -> None:
-        """catch_up() of that association is due, from the loop."""
+    def schedule_delivery(self, assoc: int) -> None:
+        """Call deliver_held() for that association, from the loop."""
 
-    cdef int crowded(self, uint32_t assoc, Association association) except -1:
-        """A paused association has more to hold: the back end should part it, so that its window closes."""
+    cdef int peel_off(self, uint32_t assoc, Association association) except -1:
+        """Peel a paused association off to a socket of its own, which is not read, so that its window closes."""
         return 0
 
-    cdef int read_own(self, uint32_t assoc, size_t sip) except -1:
-        """Hand over what waits on an association's own socket; that many octets of it while it is paused."""
+    cdef int read_own_socket(self, uint32_t assoc, size_t limit) except -1:
+        """Read an association's own socket; at most ``limit`` octets while it is paused."""
         return 0
 
-    def parting(self) -> None:
-        """An association is paused that has a socket of its own: sip() is due now and then."""
+    def start_probing(self) -> None:
+        """Call probe_windows() about once a second until it returns False: a peeled-off association is paused."""
 
-    def sip(self) -> bool:
-        """Take a little of what waits for each paused association, and hold it. Whether there are any.
+    def probe_windows(self) -> bool:
+        """Read and hold a few octets of each paused association that is peeled off. True if there are any.
 
-        A stack may give up a peer whose window stays closed for long (libusrsctp after 30 probes), though the probes
-        are answered: so one is accepted now and then.
+        A stack may give up a peer whose window stays closed (libusrsctp after 30 probes) although the probes are
+        answered. So a probe must be accepted now and then.
         """
         cdef Association association
         cdef bint any_paused = False
-        for assoc in tuple(self.parted.values()):
+        for assoc in tuple(self.peeled_off.values()):
             association = self.table.get(assoc)
             if association is not None and association.paused:
                 any_paused = True
-                if association.weight < MAX_HELD // 2:
-                    self.read_own(assoc, SIP)
+                if association.held_octets < MAX_HELD // 2:
+                    self.read_own_socket(assoc, PROBE)
         return any_paused
 
-    cdef int emptied(self, uint32_t assoc, Association association) except -1:
-        """An association is not paused and nothing is held: its stack may open its window."""
+    cdef int reopen_window(self, uint32_t assoc, Association association) except -1:
+        """Read an association again that is no longer paused and has no held messages."""
         return 0
 
-    cdef int released(self, Association association) except -1:
-        """The stack is done with an association."""
+    cdef int release_association(self, Association association) except -1:
+        """Free what the back end keeps for an association that the stack has forgotten."""
         return 0
 
-    cdef Association admit(self, uint32_t assoc, uint16_t port):
+    cdef Association add_association(self, uint32_t assoc, uint16_t port):
+        """Add an association that the back end has opened or accepted."""
         cdef Association association = Association()
         association.port = port
         self.table[assoc] = association
         if len(self.table) == 1:
-            self.occupied()
+            self.first_added()
         return association
 
-    cdef Association living(self, object assoc):
+    cdef Association require_open(self, object assoc):
+        """Return an association that can send; AssociationGone once its end has begun."""
         cdef Association association = self.table.get(assoc)
-        if association is None or association.over or association.ending or association.leaving or association.aborted:
+        if association is None or has_ended(association):
             raise AssociationGone(f"association {assoc} is gone")
         return association
 
     cdef object existing(self, object assoc):
-        """The association that a connect() found; OSError while one with that peer is still ending."""
+        """Return the identifier of an association that connect() found. OSError while it is ending."""
         cdef Association association = self.table[assoc]
-        if association.over or association.ending or association.aborted:
+        if association.end_reported or association.end_pending or association.aborted:
             raise OSError(codes.EALREADY, "the last association with that peer is still ending")
         return assoc
 
-    cdef bytes checked(self, bytes data):
+    cdef bytes check_size(self, bytes data):
+        """Return the message if it may be sent. LocalProtocolError."""
         if not 0 < <size_t>len(data) <= self.max_message:
             raise LocalProtocolError(f"a message has 1 to {self.max_message} octets, not {len(data)}")
         return data
 
-    cdef int arrived(self, uint32_t assoc, const char *data, size_t length, uint32_t ppid, bint whole) except -1:
-        """A message or, where not ``whole``, one more piece that does not end it."""
+    cdef int message_received(
+        self, uint32_t assoc, const char *data, size_t length, uint32_t ppid, bint whole
+    ) except -1:
+        """Take in a message, or with ``whole`` False a piece that does not end it."""
         cdef Association association = self.table.get(assoc)
         cdef bytes message
         cdef size_t held = 0
-        if association is None or association.over or association.aborted:
+        if association is None or association.end_reported or association.aborted:
             return 0
         if association.partial is not None:
             held = <size_t>len(association.partial)
@@ -151,7 +185,7 @@ cdef class Associations:
             self.abort(assoc)
             return 0
         if association.lane is not None and ppid == ASAP_PPID and whole and association.partial is None:
-            if self.answered(assoc, association, data, length):
+            if self.answer_from_lane(assoc, association, data, length):
                 return 0
         message = data[:<Py_ssize_t>length]
         if held or not whole:
@@ -165,198 +199,211 @@ cdef class Associations:
         if association.paused or association.held is not None:
             self.hold(assoc, association, message, ppid)
         else:
-            self.hand_over(assoc, message, ppid)
+            self.deliver(assoc, message, ppid)
         if association.lane is not None:
             association.lane.declined = False
         return 0
 
     def attach(self, assoc: int, Lane lane not None) -> None:
         """See interface.Attaching."""
-        self.living(assoc).lane = lane
+        self.require_open(assoc).lane = lane
         self.handlespace = lane.context.handlespace
 
-    cdef bint answered(self, uint32_t assoc, Association association, const char *data, size_t length) except -1:
-        """Whether the association's lane has served a message. Behind others that wait it must wait too."""
+    cdef bint answer_from_lane(
+        self, uint32_t assoc, Association association, const char *data, size_t length
+    ) except -1:
+        """Answer a message from the association's lane; False if the handler must get it.
+
+        While messages or answers wait, this one must wait behind them.
+        """
         cdef object answer
         if association.blocked or association.paused or association.held is not None:
             return False
         try:
             answer = association.lane.serve_one(<const uint8_t *>data, length, <uint64_t>(self.clock() * 1e6))
-            if answer and not self.reply(assoc, answer):
+            if answer and not self.send_answer(assoc, answer):
                 self.handler.on_answer(self, assoc, answer)
         except Exception as error:
-            self.failed(error)
+            self.handler_failed(error)
             return True
         return answer is not None
 
-    cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
-        """Send an answer at once; False where there is no room, or no association any more."""
+    cdef bint send_answer(self, uint32_t assoc, bytes answer) except -1:
+        """Send a lane's answer; False if there is no room or the association has ended."""
         return False
 
-    cdef int hand_over(self, uint32_t assoc, bytes message, object ppid) except -1:
+    cdef int deliver(self, uint32_t assoc, bytes message, object ppid) except -1:
+        """Give the handler a message."""
         try:
             self.handler.on_message(self, assoc, message, ppid)
         except Exception as error:
-            self.failed(error)
+            self.handler_failed(error)
         return 0
 
     cdef int hold(self, uint32_t assoc, Association association, bytes message, object ppid) except -1:
-        """Keep a message until resume(); a restart where it is None."""
+        """Hold a message until resume(); None stands for a restart."""
         if association.held is None:
             association.held = deque()
         association.held.append((message, ppid))
         if message is not None:
-            association.weight += <size_t>len(message)
-        if association.weight > MAX_HELD:
+            association.held_octets += <size_t>len(message)
+        if association.held_octets > MAX_HELD:
             self.abort(assoc)
-        return self.crowded(assoc, association)
+        return self.peel_off(assoc, association)
 
-    cdef Association one(self, object assoc):
-        """An association of which the handler has not heard the end, or None."""
+    cdef Association reportable(self, object assoc):
+        """Return an association whose end was not reported to the handler yet, or None."""
         cdef Association association = self.table.get(assoc)
         if association is None:
-            association = self.late.get(assoc)
-        return None if association is None or association.over else association
+            association = self.ended_undelivered.get(assoc)
+        return None if association is None or association.end_reported else association
 
     def pause(self, assoc: int) -> None:
         """See interface.Endpoint.pause."""
-        cdef Association association = self.one(assoc)
+        cdef Association association = self.reportable(assoc)
         if association is not None and association.up:
             association.paused = True
-            if association.own:
-                self.parting()
+            if association.own_socket:
+                self.start_probing()
 
     def resume(self, assoc: int) -> None:
         """See interface.Endpoint.resume."""
-        cdef Association association = self.one(assoc)
+        cdef Association association = self.reportable(assoc)
         if association is not None and association.paused:
             association.paused = False
-            self.soon(assoc)
+            self.schedule_delivery(assoc)
 
-    def catch_up(self, assoc: int) -> None:
-        """Hand over what was held until it is paused again."""
-        cdef Association association = self.one(assoc)
+    def deliver_held(self, assoc: int) -> None:
+        """Deliver the held messages, and the end that follows them, unless the association is paused again."""
+        cdef Association association = self.reportable(assoc)
         cdef bytes message
         while association is not None and association.held and not (
-            association.paused or association.aborted or association.over
+            association.paused or association.aborted or association.end_reported
         ):
             message, ppid = association.held.popleft()
             if message is not None:
-                association.weight -= <size_t>len(message)
-                self.hand_over(assoc, message, ppid)
+                association.held_octets -= <size_t>len(message)
+                self.deliver(assoc, message, ppid)
             else:
-                self.tell_restart(assoc)
-        if association is None or association.paused or association.over:
+                self.report_restart(assoc)
+        if association is None or association.paused or association.end_reported:
             return
         association.held = None
-        association.weight = 0
-        if not association.ending:
+        association.held_octets = 0
+        if not association.end_pending:
             if not association.aborted:
-                self.emptied(assoc, association)
-        elif not association.aborted or assoc in self.late:
-            self.late.pop(assoc, None)
-            self.tell_end(assoc, association, ABORTED if association.aborted else SHUT)
+                self.reopen_window(assoc, association)
+        elif not association.aborted or assoc in self.ended_undelivered:
+            self.ended_undelivered.pop(assoc, None)
+            self.report_down(assoc, association, ABORTED if association.aborted else SHUT)
 
-    cdef int tell_restart(self, uint32_t assoc) except -1:
+    cdef int report_restart(self, uint32_t assoc) except -1:
+        """Call on_restart."""
         try:
             self.handler.on_restart(self, assoc)
         except Exception as error:
-            self.failed(error)
+            self.handler_failed(error)
         return 0
 
-    cdef int tell_up(self, uint32_t assoc, Association association) except -1:
+    cdef int report_up(self, uint32_t assoc, Association association) except -1:
+        """Call on_up."""
         try:
             peer = self.peer_record(assoc, association.port)
-        except AssociationGone:                         # as the next event will say
+        except AssociationGone:                         # the next event will report that
             association.up = False
             association.aborted = True
             return 0
         self.handler.on_up(self, assoc, peer)
         return 0
 
-    cdef int tell_end(self, uint32_t assoc, Association association, State state) except -1:
-        association.over = True
+    cdef int report_down(self, uint32_t assoc, Association association, State state) except -1:
+        """Call on_down."""
+        association.end_reported = True
         association.held = None
         try:
             self.handler.on_down(self, assoc, REASONS[<int>state])
         except Exception as error:
-            self.failed(error)
+            self.handler_failed(error)
         return 0
 
-    cdef int changed(self, uint32_t assoc, State state) except -1:
-        """An association that was admitted has come into a state."""
+    cdef int state_changed(self, uint32_t assoc, State state) except -1:
+        """Take in a new state of an association in the table."""
         cdef Association association = self.table.get(assoc)
         if association is None:
             return 0
         try:
             if state == UP:
                 association.up = not association.aborted
-                if association.over:
+                if association.end_reported:
                     association.aborted = True
-                    self.goodbye(assoc, True)
+                    self.request_end(assoc, True)
                 elif not association.aborted:
-                    self.tell_up(assoc, association)
+                    self.report_up(assoc, association)
             elif state == RESTARTED:
                 association.partial = None
-                if association.over or association.aborted:
+                if association.end_reported or association.aborted:
                     pass
                 elif association.held is not None:
                     self.hold(assoc, association, None, None)
                 else:
-                    self.tell_restart(assoc)
+                    self.report_restart(assoc)
             elif state == SHUT_BY_PEER:
                 if association.up and association.held is not None:
-                    association.ending = True
-                elif association.up and not association.over:
-                    self.tell_end(assoc, association, SHUT)
+                    association.end_pending = True
+                elif association.up and not association.end_reported:
+                    self.report_down(assoc, association, SHUT)
             else:
-                self.end(assoc, association, state)
+                self.remove(assoc, association, state)
         except Exception as error:
-            self.failed(error)
+            self.handler_failed(error)
         return 0
 
-    cdef int end(self, uint32_t assoc, Association association, State state) except -1:
+    cdef int remove(self, uint32_t assoc, Association association, State state) except -1:
+        """Remove an association that the stack has forgotten; report its end now, or after the held messages."""
         del self.table[assoc]
-        self.released(association)
+        self.release_association(association)
         if not association.up:
             state = NOT_STARTED
         elif association.aborted:
             state = ABORTED
-        if association.ending and not association.aborted or state == SHUT and association.held is not None:
-            association.ending = True
-            self.late[assoc] = association
-        elif not association.over:
-            self.tell_end(assoc, association, state)
+        if association.end_pending and not association.aborted or state == SHUT and association.held is not None:
+            association.end_pending = True
+            self.ended_undelivered[assoc] = association
+        elif not association.end_reported:
+            self.report_down(assoc, association, state)
         if not self.table:
-            self.vacant()
+            self.last_removed()
         return 0
 
     def shutdown(self, assoc: int) -> None:
         """See interface.Endpoint.shutdown."""
         cdef Association association = self.table.get(assoc)
-        if association is None or association.over or association.ending or association.leaving or association.aborted:
+        if association is None or has_ended(association):
             return
         if not association.up:
             self.abort(assoc)
-        elif self.unsent(assoc, association):
-            association.leaving = True
-            self.wait_to_leave(assoc)
+        elif self.defer_shutdown(assoc, association):
+            association.shutdown_pending = True
+            self.start_shutdown_timer(assoc)
         else:
-            self.goodbye(assoc, False)
+            self.request_end(assoc, False)
 
-    def wait_to_leave(self, assoc: int) -> None:
-        """A shutdown waits until the peer has taken what it was sent; leave() is due when that takes too long."""
+    def start_shutdown_timer(self, assoc: int) -> None:
+        """Call finish_shutdown() for that association if the peer takes too long to acknowledge everything."""
 
-    def leave(self, assoc: int) -> None:
-        """Let an association go whose shutdown waits."""
+    def finish_shutdown(self, assoc: int) -> None:
+        """End an association whose shutdown() was deferred."""
         cdef Association association = self.table.get(assoc)
-        if association is not None and association.leaving and not association.over and not association.aborted:
-            self.goodbye(assoc, False)
+        if (
+            association is not None and association.shutdown_pending
+            and not association.end_reported and not association.aborted
+        ):
+            self.request_end(assoc, False)
 
-    cdef bint unsent(self, uint32_t assoc, Association association) except -1:
-        """Whether the peer may not have all that it was sent, and leave() will be called when it has.
+    cdef bint defer_shutdown(self, uint32_t assoc, Association association) except -1:
+        """True if the peer may lack messages, and the back end calls finish_shutdown() once it has them all.
 
-        A stack that is shutting down takes a peer with a closed window for a silent one.
+        Deferred because a stack that is shutting down treats a peer with a closed window as a silent one.
         """
         return False
 
@@ -365,43 +412,43 @@ cdef class Associations:
         cdef Association association = self.table.get(assoc)
         if association is not None and not association.aborted:
             association.aborted = True
-            self.goodbye(assoc, True)
+            self.request_end(assoc, True)
             return
-        association = self.late.get(assoc)
+        association = self.ended_undelivered.get(assoc)
         if association is not None:
             association.aborted = True
             association.paused = False
-            self.soon(assoc)
+            self.schedule_delivery(assoc)
 
-    cdef int give_up(self, uint32_t assoc) except -1:
-        """For a stack that cannot stop connecting: the handler hears of it now, and the rest is kept from it."""
+    cdef int report_not_started(self, uint32_t assoc) except -1:
+        """Report on_down now for an association whose connect cannot be cancelled; ignore its later events."""
         cdef Association association = self.table.get(assoc)
-        if association is None or association.over or association.up:
+        if association is None or association.end_reported or association.up:
             return 0
-        return self.tell_end(assoc, association, NOT_STARTED)
+        return self.report_down(assoc, association, NOT_STARTED)
 
-    cdef int goodbye(self, uint32_t assoc, bint at_once) except -1:
-        """Tell the stack to end an association; it reports when that is done."""
+    cdef int request_end(self, uint32_t assoc, bint at_once) except -1:
+        """Make the stack end an association; state_changed() follows."""
         return 0
 
-    cdef Association blockable(self, uint32_t assoc):
-        """The association if it has just become blocked, else None."""
+    cdef Association mark_blocked(self, uint32_t assoc):
+        """Mark an association as blocked; return it, or None if it is gone or was blocked before."""
         cdef Association association = self.table.get(assoc)
         if association is None or association.blocked:
             return None
         association.blocked = True
         return association
 
-    cdef int writable(self, uint32_t assoc) except -1:
-        """A blocked association has room again."""
+    cdef int report_writable(self, uint32_t assoc) except -1:
+        """Call on_writable for a blocked association that has room again."""
         cdef Association association = self.table.get(assoc)
         if association is None or not association.blocked:
             return 0
         association.blocked = False
-        if association.over or association.leaving or association.aborted:
+        if association.end_reported or association.shutdown_pending or association.aborted:
             return 0
         try:
             self.handler.on_writable(self, assoc)
         except Exception as error:
-            self.failed(error)
+            self.handler_failed(error)
         return 0

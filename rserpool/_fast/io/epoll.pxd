@@ -1,4 +1,4 @@
-"""What we use of the system's epoll, as C declares it."""
+"""C declarations of the epoll calls in use."""
 
 from libc.stdint cimport uint32_t
 

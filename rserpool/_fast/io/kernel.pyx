@@ -1,6 +1,6 @@
-"""Data and events of a one-to-many SCTP socket of the Linux kernel (RFC 6458), many per call, by association.
+"""Messages and notifications of a one-to-many SCTP socket of the Linux kernel (RFC 6458), many per system call.
 
-The kernel's structures are declared here: its header for programs is not everywhere.
+The kernel's structures are declared here because not every system has the header that declares them.
 """
 
 import errno as codes
@@ -52,12 +52,12 @@ cdef enum:
     COMM_LOST = 1
     RESTART = 2
     SHUTDOWN_COMP = 3
-    BATCH = MAX_PREFETCHED               # messages per recvmmsg
-    BATCHES = 8                      # per wake-up, so that one busy socket does not starve the loop; but a message for
-    MOST_BATCHES = 128               # each association, as a loop full of busy TCP connections reads each of them once
-    OWN_BATCH = 8                    # the same of an association's own socket: what pausing may leave to be held
+    BATCH = MAX_PREFETCHED            # messages per recvmmsg
+    BATCHES = 8                      # per wake-up, so that one busy socket does not starve the loop; more with many
+    MOST_BATCHES = 128               # associations: a message for each, as a loop reads each TCP connection once
+    OWN_BATCH = 8                    # the same for a peeled-off socket: the most that a pause() may leave to be held
     OWN_BATCHES = 32
-    ROOM = 1 << 16                   # a longer message comes in pieces
+    BUFFER = 1 << 16                 # octets; a longer message comes in pieces
     CONTROL = 64
 
 cdef struct rcvinfo:
@@ -123,7 +123,7 @@ cdef struct status:
     uint32_t before[5]
     paddrinfo primary
 
-cdef struct Letter:                  # what a message's header refers to
+cdef struct SendParts:               # the parts of a message that its header points to
     iovec part
     uint8_t control[CONTROL]
 
@@ -133,8 +133,8 @@ cdef struct peeloff:
     unsigned int flags
 
 cdef mmsghdr *_headers = NULL
-cdef mmsghdr *_answers = NULL        # as many, and their parts
-cdef Letter *_letters = NULL
+cdef mmsghdr *_answers = NULL        # BATCH, like the next
+cdef SendParts *_answer_parts = NULL
 
 cdef frozenset GONE = frozenset(
     (codes.ENOENT, codes.ECONNRESET, codes.ECONNABORTED, codes.EPIPE, codes.ESHUTDOWN, codes.ENOTCONN, codes.EINVAL,
@@ -143,7 +143,7 @@ cdef frozenset GONE = frozenset(
 
 
 cdef int allocate_batch() except -1:
-    global _headers, _answers, _letters
+    global _headers, _answers, _answer_parts
     cdef iovec *parts
     cdef uint8_t *room
     cdef uint8_t *extra
@@ -151,16 +151,16 @@ cdef int allocate_batch() except -1:
     if _headers != NULL:
         return 0
     _headers = <mmsghdr *>calloc(BATCH, sizeof(mmsghdr) + sizeof(iovec) + CONTROL + 28)
-    room = <uint8_t *>malloc(BATCH * ROOM)
+    room = <uint8_t *>malloc(BATCH * BUFFER)
     _answers = <mmsghdr *>calloc(BATCH, sizeof(mmsghdr))
-    _letters = <Letter *>calloc(BATCH, sizeof(Letter))
-    if _headers == NULL or room == NULL or _answers == NULL or _letters == NULL:
+    _answer_parts = <SendParts *>calloc(BATCH, sizeof(SendParts))
+    if _headers == NULL or room == NULL or _answers == NULL or _answer_parts == NULL:
         raise MemoryError
     parts = <iovec *>&_headers[BATCH]
     extra = <uint8_t *>&parts[BATCH]
     for i in range(BATCH):
-        parts[i].iov_base = &room[i * ROOM]
-        parts[i].iov_len = ROOM
+        parts[i].iov_base = &room[i * BUFFER]
+        parts[i].iov_len = BUFFER
         _headers[i].msg_hdr.msg_iov = &parts[i]
         _headers[i].msg_hdr.msg_iovlen = 1
         _headers[i].msg_hdr.msg_control = &extra[i * CONTROL]
@@ -168,19 +168,19 @@ cdef int allocate_batch() except -1:
     return 0
 
 
-cdef void address(
-    msghdr *header, Letter *letter, object assoc, bytes data, uint32_t ppid, int flags
+cdef void fill_header(
+    msghdr *header, SendParts *parts, object assoc, bytes data, uint32_t ppid, int flags
 ) except *:
-    """Make a message to an association of one-to-many or own descriptor; ``data`` must outlive it."""
+    """Build the header of a message to an association. ``data`` must outlive it."""
     cdef cmsghdr *control
     cdef sndinfo *info
     memset(header, 0, sizeof(msghdr))
-    memset(letter, 0, sizeof(Letter))
-    letter.part.iov_base = <void *><const char *>data
-    letter.part.iov_len = <size_t>len(data)
-    header.msg_iov = &letter.part
-    header.msg_iovlen = 1 if letter.part.iov_len else 0
-    header.msg_control = letter.control
+    memset(parts, 0, sizeof(SendParts))
+    parts.part.iov_base = <void *><const char *>data
+    parts.part.iov_len = <size_t>len(data)
+    header.msg_iov = &parts.part
+    header.msg_iovlen = 1 if parts.part.iov_len else 0
+    header.msg_control = parts.control
     header.msg_controllen = CMSG_SPACE(sizeof(sndinfo))
     control = CMSG_FIRSTHDR(header)
     control.cmsg_level = SOL_SCTP
@@ -193,19 +193,22 @@ cdef void address(
 
 
 cdef class Socket(Associations):
-    """The data side of a one-to-many socket that somebody else made, bound and will close.
+    """Reads and writes a one-to-many socket that the subclass makes, binds and closes (see Associations).
 
-    A subclass owes, beside what Associations asks for: a reader that calls receive(), the hook blocked(): once the
-    descriptor is writable, retry() is due; and the hook watch(): own_ready() is due when one of those events comes.
+    The subclass must also
+
+    1. call receive() when the descriptor is readable;
+    2. implement wait_until_writable(), after which it calls retry_blocked() when the descriptor is writable;
+    3. implement watch_own_socket(), after which it calls own_socket_ready() for each of those events.
     """
 
     cdef int fd
-    cdef list waiting
-    cdef list answers                # (association, octets) that go out at the end of take()
-    cdef readonly uint64_t taken     # messages that send() took
+    cdef list waiting                # blocked associations
+    cdef list answers                # (association, octets) to send at the end of receive_batch()
+    cdef readonly uint64_t messages_sent     # by send()
 
-    def take_socket(self, int fd, double sack_delay) -> None:
-        """Work on that non-blocking descriptor. OSError."""
+    def adopt_socket(self, int fd, double sack_delay) -> None:
+        """Use that non-blocking descriptor. OSError."""
         cdef uint8_t events[10]
         cdef int on = 1
         cdef sack_info sack
@@ -226,32 +229,32 @@ cdef class Socket(Associations):
         ):
             raise OSError(errno, os.strerror(errno))
 
-    def drop_socket(self) -> None:
-        """The descriptor is about to be closed."""
+    def release_socket(self) -> None:
+        """Stop using the descriptor, and close every peeled-off one. Call before it is closed."""
         self.send_answers()
         self.fd = -1
         for assoc in self.table.values():
-            self.released(<Association>assoc)
+            self.release_association(<Association>assoc)
         self.table.clear()
-        self.late.clear()
-        self.parted.clear()
+        self.ended_undelivered.clear()
+        self.peeled_off.clear()
         self.waiting.clear()
 
-    def blocked(self) -> None:
-        """send() found no room."""
+    def wait_until_writable(self) -> None:
+        """Call retry_blocked() when the descriptor is writable: send() has found no room."""
 
-    def watch(self, fd: int, events: int) -> None:
-        """Which events of an association's own descriptor are of interest, beside errors; -1: it is about to close."""
+    def watch_own_socket(self, fd: int, events: int) -> None:
+        """Watch a peeled-off descriptor for these events and for errors; -1: stop, as it is about to be closed."""
 
     def receive(self) -> None:
-        """Take what waits and hand it to the handler."""
+        """Read waiting messages and notifications, and process them."""
         cdef int _batch
         for _batch in range(<int>min(max(len(self.table) // BATCH, BATCHES), MOST_BATCHES)):
-            if self.fd < 0 or self.take(self.fd, BATCH) < BATCH:
+            if self.fd < 0 or self.receive_batch(self.fd, BATCH) < BATCH:
                 return
 
-    cdef int take(self, int fd, int most) except -1:
-        """Hand over up to that many messages of a descriptor; how many there were."""
+    cdef int receive_batch(self, int fd, int most) except -1:
+        """Read and process up to that many messages of a descriptor; return how many there were."""
         cdef int i, n
         cdef msghdr *header
         for i in range(most):
@@ -260,28 +263,28 @@ cdef class Socket(Associations):
             header.msg_controllen = CONTROL
         n = recvmmsg(fd, _headers, <unsigned int>most, MSG_DONTWAIT, NULL)
         if n < 0 and fd != self.fd and errno != EAGAIN:
-            # The end of its association, once, before what it is behind.
+            # The first call returned the error that ended the association; messages from before it may still wait.
             n = recvmmsg(fd, _headers, <unsigned int>most, MSG_DONTWAIT, NULL)
         if n < 0:
             if errno == EAGAIN or errno == EINTR or fd != self.fd:
                 return 0
             raise OSError(errno, os.strerror(errno))
-        self.look(n)
+        self.prefetch(n)
         try:
             for i in range(n):
                 if self.fd < 0:
                     return 0
                 header = &_headers[i].msg_hdr
                 if header.msg_flags & MSG_NOTIFICATION:
-                    self.notified(header, _headers[i].msg_len)
+                    self.handle_notification(header, _headers[i].msg_len)
                 else:
-                    self.data(header, _headers[i].msg_len)
+                    self.handle_data(header, _headers[i].msg_len)
         finally:
             self.send_answers()
         return n
 
-    cdef void look(self, int count) noexcept:
-        """Ahead to what the messages will touch that were taken."""
+    cdef void prefetch(self, int count) noexcept:
+        """Prefetch the memory that the received messages will touch."""
         cdef Message messages[BATCH]
         cdef int i
         if self.handlespace is None or not is_large(&self.handlespace.space):
@@ -292,15 +295,15 @@ cdef class Socket(Associations):
         prefetch_messages(&self.handlespace.space, messages, count)
 
     def fd_of(self, assoc: int) -> int:
-        """The descriptor on which to ask for an association."""
+        """Return the descriptor that an association uses."""
         cdef Association association = self.table.get(assoc)
-        return <int>association.own if association is not None and association.own else self.fd
+        return <int>association.own_socket if association is not None and association.own_socket else self.fd
 
-    cdef int crowded(self, uint32_t assoc, Association association) except -1:
-        """Give a paused association a descriptor of its own. Where there is none left, more is held."""
+    cdef int peel_off(self, uint32_t assoc, Association association) except -1:
+        """See Associations.peel_off. If no descriptor is left, more is held instead."""
         cdef peeloff request
         cdef socklen_t length = sizeof(request)
-        if association.own or association.aborted:
+        if association.own_socket or association.aborted:
             return 0
         self.send_answers()
         request.assoc = <int32_t>assoc
@@ -308,72 +311,76 @@ cdef class Socket(Associations):
         request.flags = <unsigned int>(SOCK_NONBLOCK | SOCK_CLOEXEC)
         if getsockopt(self.fd, SOL_SCTP, OPT_PEELOFF_FLAGS, &request, &length) < 0:
             return 0
-        association.own = <uintptr_t>request.fd
-        self.parted[association.own] = assoc
-        self.parting()
-        return self.attend(association)
+        association.own_socket = <uintptr_t>request.fd
+        self.peeled_off[association.own_socket] = assoc
+        self.start_probing()
+        return self.update_watch(association)
 
-    cdef int attend(self, Association association) except -1:
+    cdef int update_watch(self, Association association) except -1:
+        """Watch a peeled-off association's descriptor for the events that matter in its present state."""
         cdef int events = EPOLLOUT if association.blocked else 0
         if association.aborted or not association.paused and association.held is None:
             events |= EPOLLIN
-        self.watch(association.own, events)
+        self.watch_own_socket(association.own_socket, events)
         return 0
 
-    cdef int emptied(self, uint32_t assoc, Association association) except -1:
-        return self.attend(association) if association.own else 0
+    cdef int reopen_window(self, uint32_t assoc, Association association) except -1:
+        return self.update_watch(association) if association.own_socket else 0
 
-    cdef int released(self, Association association) except -1:
+    cdef int release_association(self, Association association) except -1:
         cdef linger_t linger
-        cdef int fd = <int>association.own
+        cdef int fd = <int>association.own_socket
         if fd:
-            association.own = 0
-            self.parted.pop(fd, None)
-            self.watch(fd, -1)
+            association.own_socket = 0
+            self.peeled_off.pop(fd, None)
+            self.watch_own_socket(fd, -1)
             linger.l_onoff = 1
             linger.l_linger = 0
             setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger))
             close(fd)
         return 0
 
-    def own_ready(self, fd: int, events: int) -> None:
-        """Those events, or errors, are there."""
-        cdef Association association = self.table.get(self.parted.get(fd))
+    def own_socket_ready(self, fd: int, events: int) -> None:
+        """Handle these events or errors of a peeled-off descriptor."""
+        cdef Association association = self.table.get(self.peeled_off.get(fd))
         if association is None:
             return
-        assoc = self.parted[fd]
+        assoc = self.peeled_off[fd]
         if events & EPOLLOUT:
-            self.writable(assoc)
-        if association.own and events & ~EPOLLOUT:
-            self.read_own(assoc, 0)
-        if association.own:
-            self.attend(association)
+            self.report_writable(assoc)
+        if association.own_socket and events & ~EPOLLOUT:
+            self.read_own_socket(assoc, 0)
+        if association.own_socket:
+            self.update_watch(association)
 
-    cdef int read_own(self, uint32_t assoc, size_t sip) except -1:
-        """A part of it, or all if the association has ended."""
+    cdef int read_own_socket(self, uint32_t assoc, size_t limit) except -1:
+        """See Associations.read_own_socket. At most OWN_BATCHES at a time; everything if the association has ended."""
         cdef Association association = self.table.get(assoc)
-        cdef bint ended = association is not None and association.own and not self.alive(assoc)
+        cdef bint ended = association is not None and association.own_socket and not self.exists(assoc)
         cdef size_t taken = 0
         cdef int n, batches = 0
-        while association is not None and association.own and self.fd >= 0 and (ended or batches < OWN_BATCHES):
+        while association is not None and association.own_socket and self.fd >= 0 and (ended or batches < OWN_BATCHES):
             batches += 1
             if not association.paused or association.aborted or ended:
-                n = self.take(<int>association.own, OWN_BATCH)
-            elif taken < sip:
-                _headers[0].msg_hdr.msg_iov.iov_len = sip
-                n = self.take(<int>association.own, 1)
-                _headers[0].msg_hdr.msg_iov.iov_len = ROOM
+                n = self.receive_batch(<int>association.own_socket, OWN_BATCH)
+            elif taken < limit:
+                _headers[0].msg_hdr.msg_iov.iov_len = limit
+                n = self.receive_batch(<int>association.own_socket, 1)
+                _headers[0].msg_hdr.msg_iov.iov_len = BUFFER
                 taken += _headers[0].msg_len
             else:
                 break
             if not n:
                 break
-        if ended and association.own:
-            self.changed(assoc, ABORTED if association.aborted else LOST)
+        if ended and association.own_socket:
+            self.state_changed(assoc, ABORTED if association.aborted else LOST)
         return 0
 
-    cdef bint unsent(self, uint32_t assoc, Association association) except -1:
-        """Unless nobody would see the event; it comes at once where nothing is to be sent."""
+    cdef bint defer_shutdown(self, uint32_t assoc, Association association) except -1:
+        """Ask for SCTP_SENDER_DRY. False while paused, because the event would not be read.
+
+        The event comes at once if nothing is left to be sent.
+        """
         cdef event wanted
         if association.paused:
             return False
@@ -384,23 +391,24 @@ cdef class Socket(Associations):
         wanted.on = 1
         return setsockopt(self.fd_of(assoc), SOL_SCTP, OPT_EVENT, &wanted, sizeof(wanted)) >= 0
 
-    cdef bint alive(self, object assoc) except -1:
-        """Whether the kernel still knows an association."""
+    cdef bint exists(self, object assoc) except -1:
+        """Return True if the kernel still knows an association."""
         cdef status found
-        return self.ask(assoc, &found)
+        return self.get_status(assoc, &found)
 
-    cdef bint ask(self, object assoc, status *found) except -1:
+    cdef bint get_status(self, object assoc, status *found) except -1:
+        """Get SCTP_STATUS of an association; False if the kernel does not know it."""
         cdef socklen_t length = sizeof(status)
         memset(found, 0, sizeof(status))
         found.assoc = assoc
         return getsockopt(self.fd_of(assoc), SOL_SCTP, OPT_STATUS, found, &length) >= 0
 
     def rtt(self, assoc: int) -> float | None:
-        """See interface.Endpoint.rtt; the primary path's, measured in milliseconds."""
+        """See interface.Endpoint.rtt: the primary path's, in whole milliseconds."""
         cdef status found
-        return found.primary.srtt / 1000 if self.ask(assoc, &found) else None
+        return found.primary.srtt / 1000 if self.get_status(assoc, &found) else None
 
-    cdef int data(self, msghdr *header, size_t length) except -1:
+    cdef int handle_data(self, msghdr *header, size_t length) except -1:
         cdef rcvinfo *info = NULL
         cdef cmsghdr *control = CMSG_FIRSTHDR(header)
         while control != NULL:
@@ -409,45 +417,49 @@ cdef class Socket(Associations):
             control = CMSG_NXTHDR(header, control)
         if info == NULL:
             return 0
-        return self.arrived(
+        return self.message_received(
             <uint32_t>info.assoc, <const char *>header.msg_iov.iov_base, length, ntohl(info.ppid),
             header.msg_flags & MSG_EOR != 0,
         )
 
-    cdef int notified(self, msghdr *header, size_t length) except -1:
+    cdef int handle_notification(self, msghdr *header, size_t length) except -1:
         cdef assoc_change *change = <assoc_change *>header.msg_iov.iov_base
         cdef uint32_t assoc
         if length >= sizeof(shutdown_event) and change.header.type == NOTE_SHUTDOWN:
-            return self.changed(<uint32_t>(<shutdown_event *>change).assoc, SHUT_BY_PEER)
+            return self.state_changed(<uint32_t>(<shutdown_event *>change).assoc, SHUT_BY_PEER)
         if length >= sizeof(shutdown_event) and change.header.type == NOTE_SENDER_DRY:
-            self.leave((<shutdown_event *>change).assoc)
+            self.finish_shutdown((<shutdown_event *>change).assoc)
             return 0
         if length < sizeof(assoc_change) or change.header.type != NOTE_ASSOC_CHANGE:
             return 0
         assoc = <uint32_t>change.assoc
         if change.state == COMM_UP and assoc not in self.table:
             # Both families keep the port in the same place.
-            self.admit(assoc, ntohs((<uint16_t *>header.msg_name)[1]))
-        return self.changed(assoc, state_of(change))
+            self.add_association(assoc, ntohs((<uint16_t *>header.msg_name)[1]))
+        return self.state_changed(assoc, state_of(change))
 
-    cdef ssize_t sendmsg(self, object assoc, bytes data, uint32_t ppid, int flags) except -2:
-        cdef Letter letter
+    cdef ssize_t send_message(self, object assoc, bytes data, uint32_t ppid, int flags) except -2:
+        """Call sendmsg() for an association; -1 and errno if that fails."""
+        cdef SendParts parts
         cdef msghdr header
         cdef ssize_t sent = -1
-        self.send_answers()                             # what was answered before goes before
-        address(&header, &letter, assoc, data, ppid, flags)
+        self.send_answers()                             # gathered answers precede this message
+        fill_header(&header, &parts, assoc, data, ppid, flags)
         while True:
             sent = sendmsg(self.fd_of(assoc), &header, MSG_DONTWAIT | MSG_NOSIGNAL)
             if sent >= 0 or errno != EINTR:
                 return -1 if sent < 0 else sent
 
-    cdef bint reply(self, uint32_t assoc, bytes answer) except -1:
-        """Called from take() only, which sends what was gathered."""
+    cdef bint send_answer(self, uint32_t assoc, bytes answer) except -1:
+        """Gather an answer; receive_batch(), from where this is called, sends them all."""
         self.answers.append((assoc, answer))
         return True
 
     cdef int send_answers(self) except -1:
-        """In one call as far as there is room: the others' associations need not wait for one that has none."""
+        """Send the gathered answers by one system call, up to the first association without room.
+
+        The rest are sent one by one, so that no association waits for another's room.
+        """
         cdef list answers = self.answers
         cdef Association association
         cdef int i = 0, n = <int>len(answers), sent = 0
@@ -455,9 +467,9 @@ cdef class Socket(Associations):
             return 0
         self.answers = []
         for assoc, answer in answers:
-            address(&_answers[i].msg_hdr, &_letters[i], assoc, answer, ASAP_PPID, 0)
+            fill_header(&_answers[i].msg_hdr, &_answer_parts[i], assoc, answer, ASAP_PPID, 0)
             i += 1
-        fd = self.fd_of(answers[0][0])                  # all have come from one descriptor
+        fd = self.fd_of(answers[0][0])                  # all requests came from the same descriptor
         while sent < n:
             i = sendmmsg(fd, &_answers[sent], <unsigned int>(n - sent), MSG_DONTWAIT | MSG_NOSIGNAL)
             if i >= 0:
@@ -466,46 +478,46 @@ cdef class Socket(Associations):
                 break
         for assoc, answer in answers[sent:]:
             association = self.table.get(assoc)
-            if association is None or association.over:
+            if association is None or association.end_reported:
                 continue
-            if association.blocked or self.sendmsg(assoc, answer, ASAP_PPID, 0) < 0:
+            if association.blocked or self.send_message(assoc, answer, ASAP_PPID, 0) < 0:
                 try:
                     self.handler.on_answer(self, assoc, answer)
                 except Exception as error:
-                    self.failed(error)
+                    self.handler_failed(error)
         return 0
 
     def send(self, assoc: int, bytes data not None, uint32_t ppid) -> bool:
         """See interface.Endpoint.send."""
         cdef int error
         cdef Association association
-        self.living(assoc)
-        if self.sendmsg(assoc, self.checked(data), ppid, 0) >= 0:
-            self.taken += 1
+        self.require_open(assoc)
+        if self.send_message(assoc, self.check_size(data), ppid, 0) >= 0:
+            self.messages_sent += 1
             return True
         error = errno
         if error == EAGAIN:
-            association = self.blockable(assoc)
-            if association is not None and association.own:
-                self.attend(association)
+            association = self.mark_blocked(assoc)
+            if association is not None and association.own_socket:
+                self.update_watch(association)
             elif association is not None:
                 self.waiting.append(assoc)
-                self.blocked()
+                self.wait_until_writable()
             return False
         if error in GONE:
             raise AssociationGone(f"association {assoc} is gone")
         raise OSError(error, os.strerror(error))
 
-    def retry(self) -> bool:
-        """Tell the handler of the associations that were blocked. Whether any is blocked again."""
+    def retry_blocked(self) -> bool:
+        """Report on_writable for all blocked associations. True if any of them is blocked again."""
         cdef list waiting = self.waiting
         self.waiting = []
         for assoc in waiting:
-            self.writable(assoc)
+            self.report_writable(assoc)
         return bool(self.waiting)
 
-    def reach(self, bytes addresses not None, int port) -> int:
-        """Begin an association with packed sockaddrs, all of that port, and return its identifier. OSError."""
+    def open_association(self, bytes addresses not None, int port) -> int:
+        """Begin an association to packed sockaddrs, all with that port, and return its identifier. OSError."""
         cdef connectx3 request
         cdef socklen_t length = sizeof(request)
         request.assoc = 0
@@ -514,27 +526,27 @@ cdef class Socket(Associations):
         if getsockopt(self.fd, SOL_SCTP, OPT_CONNECTX3, &request, &length) < 0 and errno != EINPROGRESS:
             raise OSError(errno, os.strerror(errno))
         if request.assoc not in self.table:
-            self.admit(<uint32_t>request.assoc, <uint16_t>port)
+            self.add_association(<uint32_t>request.assoc, <uint16_t>port)
         return request.assoc
 
-    def find(self, const uint8_t[::1] address not None) -> int | None:
-        """The association with the peer of that packed sockaddr. OSError while it is ending."""
+    def find_association(self, const uint8_t[::1] address not None) -> int | None:
+        """Return the association with the peer at that packed sockaddr, or None. OSError while it is ending."""
         cdef paddrinfo info
         cdef socklen_t length
         cdef int fd
-        for fd in (self.fd, *self.parted):
+        for fd in (self.fd, *self.peeled_off):
             memset(&info, 0, sizeof(info))
             memcpy(info.address, &address[0], <size_t>min(address.shape[0], 28))
             length = sizeof(info)
             if getsockopt(fd, SOL_SCTP, OPT_PEER_ADDR_INFO, &info, &length) >= 0:
-                assoc = self.parted.get(fd, info.assoc)
+                assoc = self.peeled_off.get(fd, info.assoc)
                 return self.existing(assoc) if assoc in self.table else assoc
         return None
 
-    cdef int goodbye(self, uint32_t assoc, bint at_once) except -1:
+    cdef int request_end(self, uint32_t assoc, bint at_once) except -1:
         cdef Association association = self.table.get(assoc)
-        self.sendmsg(assoc, b"", 0, SEND_ABORT if at_once else SEND_EOF)
-        return self.attend(association) if association is not None and association.own else 0
+        self.send_message(assoc, b"", 0, SEND_ABORT if at_once else SEND_EOF)
+        return self.update_watch(association) if association is not None and association.own_socket else 0
 
 
 cdef State state_of(const assoc_change *change) noexcept nogil:

@@ -1,4 +1,4 @@
-"""What we use of the system's sockets, as C declares it."""
+"""C declarations of the socket calls in use."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t

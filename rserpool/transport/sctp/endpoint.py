@@ -1,4 +1,4 @@
-"""What the endpoints of both SCTP stacks have in common: errors of the handler, and the end."""
+"""What the endpoints of both SCTP stacks have in common: their timers, the handler's errors, and closing."""
 
 import asyncio
 import contextlib
@@ -9,17 +9,19 @@ from rserpool.protocol.peer import Peer
 from rserpool.transport.closing import CLOSE_WAIT, ClosingHandler
 from rserpool.transport.interface import MAX_USER_MESSAGE, Handler
 
-SIP = 1.0
-"""Seconds between two looks at paused associations whose window may be closed. 30 probes of it take at least 1.5 s."""
-
-
-PATIENCE = 30.0
-"""Seconds that a peer with a closed window may hold up an orderly end. Then it is treated as one that is silent."""
-LOOK = 1.0
+PROBE_INTERVAL = 1.0
+"""Seconds between two calls of probe_windows(). libusrsctp gives up a peer after 30 probes: at least 1.5 s."""
+SHUTDOWN_WAIT = 30.0
+"""Seconds that a peer with a closed window may delay a shutdown. Then it is treated as a silent peer."""
+SHUTDOWN_CHECK = 1.0
+"""Seconds between two checks for delayed shutdowns that have reached SHUTDOWN_WAIT."""
 
 
 class SctpEndpoint(Associations):
-    """A subclass also derives from its stack's Socket, and owes ``release``."""
+    """An SCTP endpoint (interface.Endpoint). A subclass also derives from its stack's Socket.
+
+    The subclass must meet the obligations of Associations and Socket that this class leaves, and implement release().
+    """
 
     def __init__(self, handler: Handler, max_message: int) -> None:
         self.handler = handler
@@ -30,9 +32,9 @@ class SctpEndpoint(Associations):
         self._empty = asyncio.Event()
         self._empty.set()
         self._closed: asyncio.Future[None] | None = None
-        self._sipping: asyncio.TimerHandle | None = None
-        self._leaving: dict[int, float] = {}
-        self._looking: asyncio.TimerHandle | None = None
+        self._prober: asyncio.TimerHandle | None = None
+        self._shutdown_deadlines: dict[int, float] = {}
+        self._shutdown_timer: asyncio.TimerHandle | None = None
 
     @property
     def port(self) -> int:
@@ -41,37 +43,39 @@ class SctpEndpoint(Associations):
     def peer_record(self, assoc: int, port: int) -> Peer:
         return Peer(addresses=self.peer_addresses(assoc), port=port, sctp=True, round_trip=partial(self.rtt, assoc))
 
-    def occupied(self) -> None:
+    def first_added(self) -> None:
         self._empty.clear()
 
-    def vacant(self) -> None:
+    def last_removed(self) -> None:
         self._empty.set()
 
-    def soon(self, assoc: int) -> None:
-        self._loop.call_soon(self.catch_up, assoc)
+    def schedule_delivery(self, assoc: int) -> None:
+        self._loop.call_soon(self.deliver_held, assoc)
 
-    def parting(self) -> None:
-        if self._sipping is None:
-            self._sipping = self._loop.call_later(SIP, self._sip)
+    def start_probing(self) -> None:
+        if self._prober is None:
+            self._prober = self._loop.call_later(PROBE_INTERVAL, self._probe)
 
-    def _sip(self) -> None:
-        self._sipping = None
-        if self.sip():
-            self.parting()
+    def _probe(self) -> None:
+        self._prober = None
+        if self.probe_windows():
+            self.start_probing()
 
-    def wait_to_leave(self, assoc: int) -> None:
-        self._leaving[assoc] = self._loop.time() + PATIENCE
-        if self._looking is None:
-            self._looking = self._loop.call_later(LOOK, self._look)
+    def start_shutdown_timer(self, assoc: int) -> None:
+        self._shutdown_deadlines[assoc] = self._loop.time() + SHUTDOWN_WAIT
+        if self._shutdown_timer is None:
+            self._shutdown_timer = self._loop.call_later(SHUTDOWN_CHECK, self._check_shutdowns)
 
-    def _look(self) -> None:
+    def _check_shutdowns(self) -> None:
         now = self._loop.time()
-        for assoc in [assoc for assoc, until in self._leaving.items() if until <= now]:
-            del self._leaving[assoc]
-            self.leave(assoc)
-        self._looking = self._loop.call_later(LOOK, self._look) if self._leaving else None
+        for assoc in [assoc for assoc, deadline in self._shutdown_deadlines.items() if deadline <= now]:
+            del self._shutdown_deadlines[assoc]
+            self.finish_shutdown(assoc)
+        self._shutdown_timer = None
+        if self._shutdown_deadlines:
+            self._shutdown_timer = self._loop.call_later(SHUTDOWN_CHECK, self._check_shutdowns)
 
-    def failed(self, error: Exception) -> None:
+    def handler_failed(self, error: Exception) -> None:
         context = {"message": f"handler of SCTP port {self._port} failed", "exception": error}
         self._loop.call_exception_handler(context)
 
@@ -89,12 +93,11 @@ class SctpEndpoint(Associations):
         if self.any_up():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), CLOSE_WAIT)
-        if self._sipping is not None:
-            self._sipping.cancel()
-        if self._looking is not None:
-            self._looking.cancel()
+        for timer in (self._prober, self._shutdown_timer):
+            if timer is not None:
+                timer.cancel()
         self.release()
 
     def release(self) -> None:
-        """Abort what is left, and give the stack's socket back."""
+        """Abort the remaining associations, and close the stack's socket."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""SCTP by the Linux kernel, multihoming included: pysctp makes and tunes the sockets, _fast.sctp carries the data."""
+"""SCTP by the Linux kernel, with multihoming. pysctp makes and tunes the sockets, _fast.io.kernel carries the data."""
 
 import asyncio
 import contextlib
@@ -22,35 +22,35 @@ PEER_ADDR_PARAMS = 9
 FRAGMENT_INTERLEAVE, PARTIAL_DELIVERY_POINT = 18, 19
 PEER_ADDR_THRESHOLDS = 31
 PIECE = 1 << 16
-"""Octets of a longer message that are delivered before it is complete: it need not fit into the receive window."""
+"""Octets of a longer message that are delivered before the rest, so that it need not fit into the receive window."""
 BINDX_ADD = 100
 REMOTE_UDP_ENCAPS_PORT = 132
 HEARTBEATS_ON, HEARTBEATS_OFF = 1, 2
 STREAMS = 32
 BACKLOG = 4096
 RETRY = 0.005
-"""Seconds before a blocked association is tried again: the kernel calls a socket writable whose association is not."""
+"""Seconds before a blocked association is tried again: a writable socket does not mean a writable association."""
 
 
 def _encapsulation(port: int) -> bytes:
-    """struct sctp_udpencaps for associations to come."""
+    """Build a struct sctp_udpencaps for future associations."""
     return struct.pack("=i4x128xH6x", 0, socket.htons(port))
 
 
 def _paths(tuning: Tuning) -> bytes:
-    """struct sctp_paddrparams for associations to come."""
+    """Build a struct sctp_paddrparams for future associations."""
     flags = HEARTBEATS_ON if tuning.heartbeat else HEARTBEATS_OFF
     interval = int(tuning.heartbeat * 1000)
     return struct.pack("=i128xIHIIIxx", 0, interval, tuning.path_retransmissions, 0, 0, flags)
 
 
 def _thresholds() -> bytes:
-    """struct sctp_paddrthlds for associations to come: after the first time-out another path is taken (RFC 7829)."""
+    """Build a struct sctp_paddrthlds for future associations: switch paths after the first time-out (RFC 7829)."""
     return struct.pack("=i4x128xHH4x", 0, 0, 0)
 
 
 def _tune(sock: "sctp.sctpsocket_udp", raw: socket.socket, tuning: Tuning) -> None:
-    # Whatever is left when the socket is closed is aborted, also when the process dies: its peers need not guess.
+    # Abort what is left when the socket is closed, so that peers notice at once, also when the process dies.
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     enlarge_buffers(raw)
     sock.nodelay = True
@@ -66,7 +66,7 @@ def _tune(sock: "sctp.sctpsocket_udp", raw: socket.socket, tuning: Tuning) -> No
     sock.set_assocparams(patience)
     raw.setsockopt(SOL_SCTP, PEER_ADDR_PARAMS, _paths(tuning))
     raw.setsockopt(SOL_SCTP, PEER_ADDR_THRESHOLDS, _thresholds())
-    # Else nobody is heard while one peer's message is delivered in pieces.
+    # Otherwise one peer's message in pieces would block the messages of all others.
     raw.setsockopt(SOL_SCTP, FRAGMENT_INTERLEAVE, 1)
     raw.setsockopt(
         SOL_SCTP, PARTIAL_DELIVERY_POINT, min(PIECE, raw.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)
@@ -74,7 +74,7 @@ def _tune(sock: "sctp.sctpsocket_udp", raw: socket.socket, tuning: Tuning) -> No
 
 
 def _bind(raw: socket.socket, addresses: Sequence[Address], port: int) -> int:
-    """Bind to one address after the other, all on one port; which. OSError with address and port in its text."""
+    """Bind to all addresses on one port, and return it. OSError with address and port in its text."""
     for address in addresses:
         try:
             raw.setsockopt(SOL_SCTP, BINDX_ADD, pack(address, port))
@@ -86,7 +86,7 @@ def _bind(raw: socket.socket, addresses: Sequence[Address], port: int) -> int:
 
 
 class KernelEndpoint(SctpEndpoint, Socket):
-    """One one-to-many socket (interface.Endpoint, interface.DatagramSender)."""
+    """A one-to-many socket (interface.Endpoint, interface.DatagramSender)."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class KernelEndpoint(SctpEndpoint, Socket):
             _tune(self._sctp, self._raw, transport.tuning)
             self.max_message = min(self.max_message, self._raw.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
             self._port = _bind(self._raw, wanted, port)
-            self.take_socket(self._raw.fileno(), transport.tuning.sack_delay or 0.0)
+            self.adopt_socket(self._raw.fileno(), transport.tuning.sack_delay or 0.0)
             if listen:
                 self._sctp.listen(BACKLOG)
         except BaseException:
@@ -127,25 +127,25 @@ class KernelEndpoint(SctpEndpoint, Socket):
         return self._addresses
 
     def connect(self, addresses: Sequence[str | Address], port: int, *, udp_port: int | None = None) -> int:
-        """See Endpoint.connect. All addresses are tried, and used as paths."""
+        """See Endpoint.connect. All addresses are tried, and all become paths."""
         wanted = [as_address(a) for a in addresses]
         wanted = [a for a in wanted if a.version == 4 or self._family == socket.AF_INET6]
         if not wanted:
             raise OSError(errno.EADDRNOTAVAIL, f"no local address leads to {', '.join(map(str, addresses))}")
         try:
             with self._encapsulated(udp_port):
-                return self.reach(b"".join(pack(a, port) for a in wanted), port)
+                return self.open_association(b"".join(pack(a, port) for a in wanted), port)
         except OSError as error:
             if error.errno not in (errno.EISCONN, errno.EALREADY, errno.EADDRNOTAVAIL):
                 raise
             for address in wanted:
-                if (assoc := self.find(pack(address, port))) is not None:
+                if (assoc := self.find_association(pack(address, port))) is not None:
                     return assoc
             raise
 
     @contextlib.contextmanager
     def _encapsulated(self, udp_port: int | None):  # type: ignore[no-untyped-def]
-        """The kernel has one UDP port for all associations to come: it is ours only for as long as connecting takes."""
+        """Set the kernel's one UDP port for future associations, for the duration of a connect."""
         if udp_port is None:
             yield
             return
@@ -170,8 +170,8 @@ class KernelEndpoint(SctpEndpoint, Socket):
             self._datagrams = UdpSockets(self._addresses, self._port)
         self._datagrams.send_datagram(data, address, port, ttl=ttl)
 
-    def watch(self, fd: int, events: int) -> None:
-        # A loop's readers know no descriptor that is watched for errors only.
+    def watch_own_socket(self, fd: int, events: int) -> None:
+        # A loop's add_reader cannot watch a descriptor for errors alone.
         if self._own is None:
             self._own = select.epoll()
             self._loop.add_reader(self._own.fileno(), self._own_events)
@@ -186,33 +186,33 @@ class KernelEndpoint(SctpEndpoint, Socket):
     def _own_events(self) -> None:
         if self._own is not None:
             for fd, events in self._own.poll(0):
-                self.own_ready(fd, events)
+                self.own_socket_ready(fd, events)
 
-    def blocked(self) -> None:
+    def wait_until_writable(self) -> None:
         if self._retry is None:
-            self._loop.add_writer(self._raw.fileno(), self._try_again)
+            self._loop.add_writer(self._raw.fileno(), self._retry_now)
 
-    def _try_again(self) -> None:
+    def _retry_now(self) -> None:
         self._loop.remove_writer(self._raw.fileno())
-        self._retry = self._loop.call_later(RETRY, self._watch)
-        before = self.taken
-        again = self.retry()
-        if not again or self.taken != before:
+        self._retry = self._loop.call_later(RETRY, self._retry_when_writable)
+        before = self.messages_sent
+        again = self.retry_blocked()
+        if not again or self.messages_sent != before:
             self._retry.cancel()
             self._retry = None
         if again and self._retry is None:
-            self.blocked()
+            self.wait_until_writable()
 
-    def _watch(self) -> None:
+    def _retry_when_writable(self) -> None:
         self._retry = None
-        self._loop.add_writer(self._raw.fileno(), self._try_again)
+        self._loop.add_writer(self._raw.fileno(), self._retry_now)
 
     def release(self) -> None:
         self._loop.remove_reader(self._raw.fileno())
         self._loop.remove_writer(self._raw.fileno())
         if self._retry is not None:
             self._retry.cancel()
-        self.drop_socket()
+        self.release_socket()
         if self._own is not None:
             self._loop.remove_reader(self._own.fileno())
             self._own.close()
@@ -241,7 +241,7 @@ class KernelTransport:
         listen: bool = True,
         max_message: int = MAX_MESSAGE_OCTETS,
     ) -> KernelEndpoint:
-        """See Transport.endpoint. IPv6 among the addresses makes a socket of both families."""
+        """See Transport.endpoint. With an IPv6 address among them, the socket takes both families."""
         endpoint = KernelEndpoint(self, handler, addresses, port, listen, max_message)
         self.endpoints.add(endpoint)
         return endpoint

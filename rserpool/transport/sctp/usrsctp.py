@@ -1,8 +1,8 @@
-"""SCTP by libusrsctp in this process, in the loop, over UDP (RFC 6951). The UDP port is the SCTP port.
+"""SCTP by libusrsctp in this process, in the event loop, over UDP (RFC 6951). The UDP port is the SCTP port.
 
-One address per association. Two endpoints of a process cannot share a port number, not even at different addresses.
-A peer whose UDP port is closed, as that of a killed process is, is ABORTED as soon as a packet has gone there, if word
-of it comes back by ICMP (RFC 6951 4.5).
+An association has one address. Two endpoints of a process cannot share a port number, even at different addresses. An
+association whose peer has closed its UDP port, as a killed process has, is ABORTED as soon as ICMP answers a packet
+(RFC 6951 4.5).
 """
 
 import asyncio
@@ -19,22 +19,22 @@ from rserpool.transport.udp.sockets import UdpSockets, expand, pack, unpack
 
 IP_RECVERR, IPV6_RECVERR = 11, 25
 TICK = 0.010
-"""Seconds between two looks at SCTP's timers while there is traffic: their resolution."""
-CROWD = 1000
-"""Associations beyond which the resolution gets coarser with their number, up to MOST_TICKS: the stack looks through
-all timers each time, which with 3 000 took 3 % of a core."""
+"""Seconds between two runs of the stack's timers while there is traffic: their resolution."""
+FULL_RATE_ASSOCIATIONS = 1000
+"""Beyond so many associations the tick grows with their number, up to MOST_TICKS * TICK: each run of the timers walks
+through all of them, which took 3 % of a core with 3 000 associations."""
 MOST_TICKS = 3
-"""Acknowledgements that wait for company then wait 50 ms at most, half of the shortest rto_min."""
-PART = 1 / 16
-"""Of the time without traffic. What has not expired by then was set for longer: it is late by this part at most."""
+"""Delayed acknowledgements then wait at most 50 ms, half of the shortest rto_min."""
+IDLE_FRACTION = 1 / 16
+"""The tick without traffic, as a fraction of the time without it: timers expire late by at most this fraction."""
 IDLE_TICK = 0.250
-"""The longest tick."""
-CALM = 1.0
-"""Seconds for which the timers turn on after the last association."""
+"""The longest tick, in seconds."""
+LINGER = 1.0
+"""Seconds for which the timers still run after the last association."""
 
 
 class Ticker(stack.Pace):
-    """Turns the stack's timers on one loop while any endpoint there has an association."""
+    """Runs the stack's timers on one loop while any endpoint there has an association."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tuning: Tuning) -> None:
         self.calm = True
@@ -61,15 +61,17 @@ class Ticker(stack.Pace):
             self._timer = None
 
     def hurry(self) -> None:
-        """See stack.Pace."""
+        """See stack.Pace.hurry."""
         self.stop()
         self.calm = False
         self._since = self._loop.time()
         self._timer = self._loop.call_later(self._shortest(), self._tick)
 
     def _shortest(self) -> float:
-        """A tick while there is traffic."""
-        return TICK * min(max(1.0, sum(endpoint.count for endpoint in self._endpoints) / CROWD), MOST_TICKS)
+        """Return the tick while there is traffic."""
+        return TICK * min(
+            max(1.0, sum(endpoint.count for endpoint in self._endpoints) / FULL_RATE_ASSOCIATIONS), MOST_TICKS
+        )
 
     def _tick(self) -> None:
         self.calm = False
@@ -81,11 +83,11 @@ class Ticker(stack.Pace):
         if traffic != self._traffic:
             self._traffic, self._since = traffic, now
         quiet = now - self._since
-        if not self._endpoints and quiet > CALM:
+        if not self._endpoints and quiet > LINGER:
             self.stop()
             return
         shortest = self._shortest()
-        tick = max(shortest, min(quiet * PART, self._longest))
+        tick = max(shortest, min(quiet * IDLE_FRACTION, self._longest))
         self.calm = tick > shortest
         self._timer = self._loop.call_later(tick, self._tick)
 
@@ -106,79 +108,82 @@ class UsrsctpEndpoint(SctpEndpoint, Socket):
         self.pace = self._ticker = transport.ticker
         self._sockets = sockets
         self._port = sockets.port
-        self._woken = False
+        self._drain_scheduled = False
         try:
             self.open_socket(self._port, listen, transport.tuning)
         except OSError as error:
             raise OSError(
                 error.errno, f"SCTP {sockets.addresses[0]} port {self._port}: {os.strerror(error.errno or 0)}"
             ) from None
-        self._gates: list[select.epoll] = []
+        self._epolls: list[select.epoll] = []
         for sock in sockets.sockets:
             self._watch(sock)
 
     def _watch(self, sock: socket.socket) -> None:
-        """Have receive() called for packets and for errors. uvloop takes errors for the end of a descriptor, so that it
-        watches another one, which says no more than that there is something."""
+        """Call receive() for packets and for errors.
+
+        uvloop stops watching a descriptor after an error. So the loop watches an epoll descriptor, which watches the
+        socket.
+        """
         if sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
-        gate = select.epoll()
-        self._gates.append(gate)
-        gate.register(sock.fileno(), select.EPOLLIN)
-        self._loop.add_reader(gate.fileno(), self.receive, sock.fileno())
+        epoll = select.epoll()
+        self._epolls.append(epoll)
+        epoll.register(sock.fileno(), select.EPOLLIN)
+        self._loop.add_reader(epoll.fileno(), self.receive, sock.fileno())
 
     @property
     def local_addresses(self) -> tuple[Address, ...]:
         return self._sockets.addresses
 
     def connect(self, addresses: Sequence[str | Address], port: int, *, udp_port: int | None = None) -> int:
-        """See Endpoint.connect. One address is tried: the first that the routes lead to from one of ours."""
+        """See Endpoint.connect. Only one address is tried: the first that is reachable from one of ours."""
         sock, address = self._sockets.choose([as_address(a) for a in addresses])
-        return self.reach(sock.fileno(), pack(address, udp_port or port), port)
+        return self.open_association(sock.fileno(), pack(address, udp_port or port), port)
 
     def peer_addresses(self, assoc: int) -> tuple[Address, ...]:
-        return (unpack(self.peer(assoc))[0],)
+        return (unpack(self.peer_sockaddr(assoc))[0],)
 
     def peer_udp_port(self, assoc: int) -> int:
-        """The UDP port behind which the peer lives. AssociationGone."""
-        return unpack(self.peer(assoc))[1]
+        """Return the peer's UDP port. AssociationGone."""
+        return unpack(self.peer_sockaddr(assoc))[1]
 
     def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
         """See DatagramSender."""
         self._sockets.send_datagram(data, address, port, ttl=ttl)
 
-    def wake(self) -> None:
-        if not self._woken:
-            self._woken = True
+    def schedule_drain(self) -> None:
+        if not self._drain_scheduled:
+            self._drain_scheduled = True
             self._loop.call_soon(self._drain_soon)
 
     def _drain_soon(self) -> None:
-        self._woken = False
+        self._drain_scheduled = False
         self.drain()
 
-    def occupied(self) -> None:
-        super().occupied()
+    def first_added(self) -> None:
+        super().first_added()
         self._ticker.add(self)
 
-    def vacant(self) -> None:
-        super().vacant()
+    def last_removed(self) -> None:
+        super().last_removed()
         self._ticker.discard(self)
 
     def release(self) -> None:
         self.close_socket()
         self._ticker.discard(self)
-        for gate, sock in zip(self._gates, self._sockets.sockets, strict=True):
-            self._loop.remove_reader(gate.fileno())
-            gate.close()
-            self.forget(sock.fileno())
+        for epoll, sock in zip(self._epolls, self._sockets.sockets, strict=True):
+            self._loop.remove_reader(epoll.fileno())
+            epoll.close()
+            self.forget_udp_socket(sock.fileno())
         self._sockets.close()
         self._transport.endpoints.discard(self)
 
 
 class UsrsctpTransport:
-    """SCTP by libusrsctp (interface.Transport). Belongs to the loop in which its first endpoint is made."""
+    """SCTP by libusrsctp (interface.Transport). It belongs to the loop in which its first endpoint is made."""
 
     name = "usrsctp"
 
@@ -202,7 +207,7 @@ class UsrsctpTransport:
         listen: bool = True,
         max_message: int = MAX_MESSAGE_OCTETS,
     ) -> UsrsctpEndpoint:
-        """See Transport.endpoint. ``port`` is bound for UDP, and within the stack for SCTP."""
+        """See Transport.endpoint. ``port`` is bound for UDP and, in the stack, for SCTP."""
         sockets = UdpSockets(expand(addresses), port)
         try:
             endpoint = UsrsctpEndpoint(self, handler, sockets, listen, max_message)
@@ -213,7 +218,7 @@ class UsrsctpTransport:
         return endpoint
 
     async def stop(self) -> None:
-        """See Transport.stop. The stack itself goes with the last endpoint of the process."""
+        """See Transport.stop. The stack itself is freed with the last endpoint of the process."""
         await asyncio.gather(*(endpoint.close() for endpoint in tuple(self.endpoints)))
         for _ in range(20):
             if stack.finish():

@@ -1,29 +1,37 @@
-"""A listening TCP socket whose connections the loop takes many at a time."""
+"""A listening TCP socket from which the loop accepts many connections a turn."""
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final
 
 BACKLOG: Final = 1024
-"""Connections that wait to be accepted."""
+"""Connections that may wait to be accepted."""
 AT_ONCE: Final = 32
-"""Connections accepted each turn of the loop. uvloop's own servers accept one: where a turn takes 20 ms, as under five
-times the load in docs/performance.md, that is 50 a second, and thousands may come at once from a failed registrar."""
+"""Connections accepted per turn of the loop. uvloop's own servers accept one. At 20 ms a turn, as under five times the
+load in docs/performance.md, that is 50 a second, but thousands may come at once when another registrar has failed."""
 PAUSE: Final = 1.0
-"""Seconds until it is tried again where descriptors or memory are missing."""
+"""Seconds without accepting after the system has run out of descriptors or memory."""
 
 
 class Acceptor:
-    """Of a bound socket, which listens from now on until close(). OSError if it cannot. What is accepted becomes a
-    transport of a new protocol of ``factory``."""
+    """Listens on a bound socket until close(), and gives each connection a new protocol of ``factory``.
+
+    With ``tls`` each connection starts with a TLS handshake, and the protocol sees plaintext. OSError.
+    """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, factory: Callable[[], asyncio.BaseProtocol]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        factory: Callable[[], asyncio.BaseProtocol],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._loop = loop
         self._sock = sock
         self._factory = factory
+        self._tls = tls
         self._arriving: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
         sock.listen(BACKLOG)
@@ -42,22 +50,23 @@ class Acceptor:
             except OSError as error:
                 self._loop.remove_reader(self._sock)
                 self._timer = self._loop.call_later(PAUSE, self._watch)
-                context = {"message": f"no connection is accepted for {PAUSE:g} s", "exception": error}
+                context = {"message": f"accepting no connections for {PAUSE:g} s", "exception": error}
                 self._loop.call_exception_handler(context)
                 return
             sock.setblocking(False)
-            task: asyncio.Task[object] = self._loop.create_task(self._loop.connect_accepted_socket(self._factory, sock))
+            accepted = self._loop.connect_accepted_socket(self._factory, sock, ssl=self._tls)
+            task: asyncio.Task[object] = self._loop.create_task(accepted)
             self._arriving.add(task)
             task.add_done_callback(self._arrived)
 
     def _arrived(self, task: asyncio.Task[object]) -> None:
         self._arriving.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            context = {"message": "a connection that was accepted is lost", "exception": error}
+            context = {"message": "lost a connection while accepting it", "exception": error}
             self._loop.call_exception_handler(context)
 
     def close(self) -> None:
-        """Those that were accepted stay. Again it does nothing."""
+        """Stop listening; accepted connections stay. A second call does nothing."""
         if self._sock.fileno() < 0:
             return
         if self._timer is not None:

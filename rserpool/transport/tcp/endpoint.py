@@ -1,7 +1,7 @@
-"""ASAP over TCP for pool users (RFC 5352 2.1): messages framed by their own length, the PPID implied.
+"""ASAP over TCP for pool users (RFC 5352 2.1): each message is framed by its own length, and its PPID is implied.
 
-A message ends at its Message Length rounded up to 4, so both readings of that length, with the final padding and
-without, frame the same octets.
+A message ends at its Message Length rounded up to 4. So it is framed alike whether or not its sender counts the final
+padding.
 """
 
 import asyncio
@@ -9,11 +9,12 @@ import contextlib
 import errno
 import os
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from rserpool._fast.io.tcp import Streams
+from rserpool._fast.io.tcp import JoinedReader
 from rserpool._fast.lane.lane import Lane
 from rserpool.errors import LocalProtocolError
 from rserpool.model.numbers import ASAP_PPID
@@ -26,15 +27,15 @@ from rserpool.transport.udp.sockets import expand
 HEADER = 4
 
 READ_TIMEOUT = 10.0
-"""Seconds within which a message that has begun must be complete, or the connection is closed (slow loris)."""
+"""Seconds that a started message may take to be complete before its connection is aborted (slow loris)."""
 WRITE_TIMEOUT = 10.0
-"""Seconds after which a peer is LOST that takes none of what it is sent."""
+"""Seconds without progress after which a peer that does not read is LOST."""
 MAX_CONNECTIONS = 4096
-"""Connections at once; one more is closed as soon as it comes. Each costs a descriptor and up to MAX_QUEUED octets."""
+"""Open connections; further ones are closed at once. Each costs a descriptor and up to MAX_QUEUED octets."""
 MAX_QUEUED = 256 << 10
-"""Octets that wait for a peer that does not read. Beyond, send() takes nothing; WRITE_TIMEOUT ends it."""
+"""Octets that may wait for a peer that does not read. Beyond, send() returns False; WRITE_TIMEOUT ends the wait."""
 LOW_WATER = 64 << 10
-"""Octets queued at which on_writable comes."""
+"""Queued octets below which on_writable is called."""
 SILENCE = (errno.ETIMEDOUT, errno.EHOSTUNREACH)
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
 
@@ -55,7 +56,8 @@ class _Connection(asyncio.Protocol):
         self.lane: Lane | None = None
         self.reading = True
         self.joined = False
-        self.streams: Streams | None = None
+        self.joined_reader: JoinedReader | None = None
+        self.encrypted = False
         self._descriptor = -1
         self._buffer = bytearray()
         self._time = asyncio.get_running_loop().time
@@ -65,7 +67,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's is of no common class
         peer = transport.get_extra_info("peername")
-        if peer is None:  # it has been reset before we saw it
+        if peer is None:  # the peer has already reset it
             transport.abort()
             return
         self.addresses = (as_address(peer[0].partition("%")[0]),)
@@ -74,6 +76,7 @@ class _Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._descriptor = sock.fileno()
+        self.encrypted = transport.get_extra_info("sslcontext") is not None
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in KEEPALIVE:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -81,8 +84,8 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.lane is not None and self.reading and not (self._buffer or self.closing or self.blocked):
-            if self.streams is not None and not self.queued and self._join(self.streams, self.lane):
-                self.streams.take(self._descriptor, data, self._time())
+            if self.joined_reader is not None and not self.queued and self._join(self.joined_reader, self.lane):
+                self.joined_reader.process(self._descriptor, data, self._time())
                 return
             answers, served = self.lane.serve(data, self._time())
             if answers:
@@ -93,24 +96,25 @@ class _Connection(asyncio.Protocol):
         self._buffer += data
         self._deliver()
 
-    def _join(self, streams: Streams, lane: Lane) -> bool:
-        """Leave reading and writing to the streams, until something comes that is not the lane's."""
+    def _join(self, reader: JoinedReader, lane: Lane) -> bool:
+        """Let the joined reader serve the connection until it needs anything else than answers of its lane."""
         assert self.transport is not None
         try:
-            streams.add(self._descriptor, lane, self._leave)
+            reader.add(self._descriptor, lane, self._left)
         except OSError:
             return False
         self.joined = True
         self.transport.pause_reading()
         return True
 
-    def part(self) -> None:
-        """Read and write here again."""
-        if self.joined and self.streams is not None:
-            self.streams.remove(self._descriptor)
-            self._leave(b"", b"", 0)
+    def leave(self) -> None:
+        """Take the connection back from the joined reader, if it is there."""
+        if self.joined and self.joined_reader is not None:
+            self.joined_reader.remove(self._descriptor)
+            self._left(b"", b"", 0)
 
-    def _leave(self, data: bytes, answers: bytes, error: int) -> None:
+    def _left(self, data: bytes, answers: bytes, error: int) -> None:
+        """Read and write here again (see JoinedReader)."""
         self.joined = False
         if self.closing or self.transport is None:
             return
@@ -125,6 +129,7 @@ class _Connection(asyncio.Protocol):
             self._deliver()
 
     def _deliver(self) -> None:
+        """Deliver the complete messages of the buffer."""
         while len(self._buffer) >= HEADER and self.reading and not self.closing:
             length = int.from_bytes(self._buffer[2:4])
             if length < HEADER:
@@ -139,7 +144,7 @@ class _Connection(asyncio.Protocol):
             message = bytes(self._buffer[:length])
             del self._buffer[:length]
             self._stop_reading_timer()
-            self.endpoint.tell(self.endpoint.handler.on_message, self.assoc, message, ASAP_PPID)
+            self.endpoint.notify(self.endpoint.handler.on_message, self.assoc, message, ASAP_PPID)
             self._clear_mark()
         self._clear_mark()
         if self._buffer and self._read_timer is None and self.reading and not self.closing:
@@ -151,7 +156,7 @@ class _Connection(asyncio.Protocol):
             self.lane.declined = False
 
     def _write(self, answers: bytes) -> None:
-        """Answers go out as they are; a peer that does not read them is aborted beyond MAX_QUEUED."""
+        """Write answers of the lane; abort a peer that leaves more than MAX_QUEUED octets unread."""
         assert self.transport is not None
         self.transport.write(answers)
         if self.paused and self.queued > MAX_QUEUED:
@@ -164,7 +169,7 @@ class _Connection(asyncio.Protocol):
 
     def pause(self) -> None:
         if self.reading and self.transport is not None and not self.closing:
-            self.part()
+            self.leave()
             self.reading = False
             self._stop_reading_timer()
             self.transport.pause_reading()
@@ -172,10 +177,10 @@ class _Connection(asyncio.Protocol):
     def resume(self) -> None:
         if not self.reading:
             self.reading = True
-            asyncio.get_running_loop().call_soon(self._catch_up)
+            asyncio.get_running_loop().call_soon(self._resume_reading)
 
-    def _catch_up(self) -> None:
-        """Deliver what came with the message at which it was paused, then read on."""
+    def _resume_reading(self) -> None:
+        """Deliver the messages that are in the buffer since the pause, then read on."""
         self._deliver()
         if self.reading and self.transport is not None and not self.closing:
             self.transport.resume_reading()
@@ -185,7 +190,7 @@ class _Connection(asyncio.Protocol):
         self._write_timer = asyncio.get_running_loop().call_later(WRITE_TIMEOUT, self._stalled, self.queued)
 
     def _stalled(self, before: int) -> None:
-        """The write time-out: it starts anew as long as the queue gets shorter."""
+        """End the connection if the queue has not become shorter within WRITE_TIMEOUT; otherwise wait again."""
         if self.queued >= before:
             self.end(Down.LOST)
         else:
@@ -198,19 +203,19 @@ class _Connection(asyncio.Protocol):
             self._write_timer = None
         if self.blocked and not self.closing:
             self.blocked = False
-            self.endpoint.tell(self.endpoint.handler.on_writable, self.assoc)
+            self.endpoint.notify(self.endpoint.handler.on_writable, self.assoc)
 
     @property
     def queued(self) -> int:
         return self.transport.get_write_buffer_size() if self.transport is not None else 0
 
     def end(self, reason: Down) -> None:
-        """Abort; connection_lost() follows with that reason."""
+        """Abort; connection_lost() follows and reports that reason."""
         if self.transport is not None and self.reason is None:
-            self.part()
+            self.leave()
             self.closing = True
             self.reason = reason
-            # With this the peer gets a reset, and can tell it from an orderly end.
+            # Makes the system send a reset, so that the peer can distinguish the end from an orderly one.
             linger = struct.pack("ii", 1, 0)
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.transport.abort()
@@ -227,7 +232,7 @@ class _Connection(asyncio.Protocol):
 
 
 class TcpEndpoint:
-    """A TCP port, or the place of outgoing connections (interface.Endpoint)."""
+    """A listening TCP port, or an endpoint that only opens connections (interface.Endpoint)."""
 
     def __init__(
         self, transport: "TcpTransport", handler: Handler, addresses: tuple[Address, ...], max_message: int
@@ -245,8 +250,8 @@ class TcpEndpoint:
         self._empty = asyncio.Event()
         self._empty.set()
         self._closed: asyncio.Future[None] | None = None
-        self._streams: Streams | None = None
-        """The connections whose lanes serve all that comes. One by one they took a quarter more time per message."""
+        self._joined_reader: JoinedReader | None = None
+        """Serves connections that only need answers of their lanes. Reading each by itself costs 25 % more."""
         self._loop = asyncio.get_running_loop()
 
     async def listen(self, port: int) -> None:
@@ -261,7 +266,7 @@ class TcpEndpoint:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 sock.bind((str(address), port))
                 port = sock.getsockname()[1]
-                self._acceptors.append(Acceptor(loop, sock, self._accept))
+                self._acceptors.append(Acceptor(loop, sock, self._accept, self._transport.server_tls))
             except OSError as error:
                 sock.close()
                 for acceptor in self._acceptors:
@@ -278,8 +283,8 @@ class TcpEndpoint:
     def local_addresses(self) -> tuple[Address, ...]:
         return self._addresses
 
-    def tell(self, call: Callable[..., None], *args: object) -> None:
-        """Call the handler; what it raises goes to the loop's exception handler and ends no connection."""
+    def notify(self, call: Callable[..., None], *args: object) -> None:
+        """Call the handler. Its exceptions go to the loop's exception handler and end no connection."""
         try:
             call(self, *args)
         except Exception as error:
@@ -299,47 +304,50 @@ class TcpEndpoint:
         self._connections[connection.assoc] = connection
         self._empty.clear()
         peer = Peer(addresses=connection.addresses, port=connection.port, sctp=False)
-        self.tell(self.handler.on_up, connection.assoc, peer)
+        self.notify(self.handler.on_up, connection.assoc, peer)
 
     def departed(self, connection: _Connection, reason: Down) -> None:
         if self._connections.pop(connection.assoc, None) is None:
             return
         if not self._connections:
             self._empty.set()
-        self.tell(self.handler.on_down, connection.assoc, reason)
+        self.notify(self.handler.on_down, connection.assoc, reason)
 
     def connect(self, addresses: Sequence[str | Address], port: int, *, udp_port: int | None = None) -> int:
-        """See Endpoint.connect. The addresses are tried in turn; every call makes a connection of its own."""
+        """See Endpoint.connect. The addresses are tried in turn; every call opens another connection."""
         connection = self._accept()
         wanted = [as_address(a) for a in addresses]
-        task = asyncio.get_running_loop().create_task(self._dial(connection, wanted, port))
+        task = asyncio.get_running_loop().create_task(self._open_connection(connection, wanted, port))
         self._connecting[connection.assoc] = task
         return connection.assoc
 
-    async def _dial(self, connection: _Connection, addresses: Sequence[Address], port: int) -> None:
+    async def _open_connection(self, connection: _Connection, addresses: Sequence[Address], port: int) -> None:
         loop = asyncio.get_running_loop()
         try:
             for address in addresses:
                 with contextlib.suppress(OSError):
-                    await loop.create_connection(lambda: connection, str(address), port)
+                    tls = self._transport.client_tls
+                    await loop.create_connection(lambda: connection, str(address), port, ssl=tls)
                     if connection.addresses:
                         return
                     break
-            self.tell(self.handler.on_down, connection.assoc, Down.CANT_START)
+            self.notify(self.handler.on_down, connection.assoc, Down.CANT_START)
         finally:
             self._connecting.pop(connection.assoc, None)
 
-    def _living(self, assoc: int) -> _Connection:
+    def _require_open(self, assoc: int) -> _Connection:
         connection = self._connections.get(assoc)
         if connection is None or connection.closing:
             raise AssociationGone(f"association {assoc} is gone")
         return connection
 
     def send(self, assoc: int, data: bytes, ppid: int = ASAP_PPID) -> bool:
-        """See Endpoint.send. The message is padded to a multiple of 4 where it is not; LocalProtocolError for a PPID
-        other than ASAP's, for which there is no room on the wire."""
-        connection = self._living(assoc)
-        connection.part()
+        """See Endpoint.send. Messages are padded to a multiple of 4 octets.
+
+        LocalProtocolError for a PPID other than ASAP's, because TCP transmits none.
+        """
+        connection = self._require_open(assoc)
+        connection.leave()
         if not HEADER <= len(data) <= self.max_message or ppid != ASAP_PPID:
             raise LocalProtocolError(f"TCP carries ASAP messages of {HEADER} to {self.max_message} octets")
         if connection.transport is None or (connection.queued and connection.queued + len(data) > MAX_QUEUED):
@@ -349,17 +357,19 @@ class TcpEndpoint:
         return True
 
     def attach(self, assoc: int, lane: Lane) -> None:
-        """What the lane serves is answered from it at once, and the handler not told."""
-        connection = self._living(assoc)
-        connection.part()
+        """See Attaching.attach. Answers without room wait in the write buffer, so on_answer is never called."""
+        connection = self._require_open(assoc)
+        connection.leave()
         connection.lane = lane
-        if self._streams is None:
-            self._streams = Streams()
-            self._loop.add_reader(self._streams.descriptor, self._serve, self._streams)
-        connection.streams = self._streams
+        if connection.encrypted:  # the joined reader reads the socket itself, so it would see ciphertext
+            return
+        if self._joined_reader is None:
+            self._joined_reader = JoinedReader()
+            self._loop.add_reader(self._joined_reader.descriptor, self._serve, self._joined_reader)
+        connection.joined_reader = self._joined_reader
 
-    def _serve(self, streams: Streams) -> None:
-        streams.serve(self._loop.time())
+    def _serve(self, reader: JoinedReader) -> None:
+        reader.serve(self._loop.time())
 
     def pause(self, assoc: int) -> None:
         """See Endpoint.pause."""
@@ -377,7 +387,7 @@ class TcpEndpoint:
         if connection is None:
             self.abort(assoc)
         elif not connection.closing and connection.transport is not None:
-            connection.part()
+            connection.leave()
             connection.closing = True
             connection.transport.close()
 
@@ -386,7 +396,7 @@ class TcpEndpoint:
         if (task := self._connecting.pop(assoc, None)) is not None:
             task.cancel()
             loop = asyncio.get_running_loop()
-            loop.call_soon(self.tell, self.handler.on_down, assoc, Down.CANT_START)
+            loop.call_soon(self.notify, self.handler.on_down, assoc, Down.CANT_START)
         elif (connection := self._connections.get(assoc)) is not None:
             connection.end(Down.ABORTED)
 
@@ -417,18 +427,23 @@ class TcpEndpoint:
         for assoc in tuple(self._connections):
             self.abort(assoc)
         await self._empty.wait()
-        if self._streams is not None:
-            self._loop.remove_reader(self._streams.descriptor)
-            self._streams = None
+        if self._joined_reader is not None:
+            self._loop.remove_reader(self._joined_reader.descriptor)
+            self._joined_reader = None
         self._transport.endpoints.discard(self)
 
 
 class TcpTransport:
-    """TCP (interface.Transport), for pool users."""
+    """TCP (interface.Transport), for pool users.
+
+    ``server_tls`` secures the connections that endpoints accept, ``client_tls`` those that they open.
+    """
 
     name = "tcp"
 
-    def __init__(self) -> None:
+    def __init__(self, *, server_tls: ssl.SSLContext | None = None, client_tls: ssl.SSLContext | None = None) -> None:
+        self.server_tls = server_tls
+        self.client_tls = client_tls
         self.endpoints: set[TcpEndpoint] = set()
 
     async def endpoint(
@@ -442,7 +457,7 @@ class TcpTransport:
     ) -> TcpEndpoint:
         """See Transport.endpoint. Without ``listen`` nothing is bound and the port is 0.
 
-        No message is longer than MAX_MESSAGE_OCTETS: its own 16 bits of length frame it.
+        No message is longer than MAX_MESSAGE_OCTETS, because its 16-bit length frames it.
         """
         endpoint = TcpEndpoint(
             self, handler, expand(addresses) if addresses else (), min(max_message, MAX_MESSAGE_OCTETS)

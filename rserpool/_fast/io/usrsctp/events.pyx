@@ -1,5 +1,5 @@
 # cython: freethreading_compatible=False
-"""Queues of libusrsctp's events, one per socket. A queue is found by a key that outlives it without harm."""
+"""Queues of libusrsctp's events, one per socket. A callback with the key of a closed queue finds none."""
 
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
@@ -11,7 +11,7 @@ cdef enum:
 
 cdef struct Slots:
     Queue *queues
-    uint32_t *generations            # odd: taken
+    uint32_t *generations            # odd: in use
     uint32_t count
 
 cdef Slots _slots
@@ -20,6 +20,7 @@ cdef uint16_t _source_port = 0
 
 
 cdef Queue *queue_of(void *key) noexcept nogil:
+    """Return the queue of a key, or NULL if it is closed."""
     cdef uintptr_t number = <uintptr_t>key
     cdef uint32_t slot = <uint32_t>(number & ((1 << SLOT_BITS) - 1))
     if slot >= _slots.count or _slots.generations[slot] != number >> SLOT_BITS:
@@ -28,7 +29,7 @@ cdef Queue *queue_of(void *key) noexcept nogil:
 
 
 cdef Event *append(Queue *queue) noexcept nogil:
-    """Room for one more, all zero; NULL where there is no memory."""
+    """Append a zeroed event; NULL if there is no memory."""
     cdef Event *events
     cdef size_t room
     if queue.tail == queue.room:
@@ -70,7 +71,7 @@ cdef int events_receive(
 
 
 cdef void events_upcall(usocket *so, void *key, int flags) noexcept nogil:
-    """The stack's callback for an association's own socket on which something has changed."""
+    """The stack's callback for a peeled-off socket on which something has changed."""
     cdef Queue *queue = queue_of(key)
     cdef Event *event
     if queue != NULL:
@@ -80,15 +81,15 @@ cdef void events_upcall(usocket *so, void *key, int flags) noexcept nogil:
             event.flags = READABLE
 
 
-cdef void events_from(uintptr_t alias, uint16_t port) noexcept:
-    """Whence the packet came that the stack is about to look at; 0 when it is done."""
+cdef void events_set_source(uintptr_t alias, uint16_t port) noexcept:
+    """Set the source of the packet that the stack processes next; 0 when it is done."""
     global _source, _source_port
     _source = alias
     _source_port = port
 
 
 cdef uint32_t events_open() except 0xFFFFFFFF:
-    """A slot with an empty queue."""
+    """Open an empty queue and return its slot."""
     cdef uint32_t slot
     cdef Queue *queues
     cdef uint32_t *generations
@@ -113,7 +114,7 @@ cdef uint32_t events_open() except 0xFFFFFFFF:
 
 
 cdef void events_close(uint32_t slot) noexcept:
-    """What still waits is dropped; what still comes for its key is too."""
+    """Close a queue; drop its events, and those that still come for its key."""
     cdef Queue *queue = &_slots.queues[slot]
     while queue.head < queue.tail:
         free(queue.events[queue.head].data)
@@ -124,7 +125,7 @@ cdef void events_close(uint32_t slot) noexcept:
 
 
 cdef void events_disown() noexcept:
-    """In a forked child: all slots are the parent's, and what still comes for their keys is dropped."""
+    """Close all queues in a forked child: they are the parent's."""
     cdef uint32_t slot
     for slot in range(_slots.count):
         if _slots.generations[slot] & 1:
@@ -132,12 +133,12 @@ cdef void events_disown() noexcept:
 
 
 cdef Queue *events_of(uint32_t slot) noexcept:
-    """The queue of a slot; it may move when another slot is opened."""
+    """Return the queue of a slot. The pointer is valid until the next events_open()."""
     return &_slots.queues[slot]
 
 
 cdef bint events_take(Queue *queue, Event *event) noexcept:
-    """The oldest event; its data is the caller's to free."""
+    """Take the oldest event, whose data the caller must free; False if there is none."""
     if queue.head == queue.tail:
         return False
     event[0] = queue.events[queue.head]
@@ -148,5 +149,5 @@ cdef bint events_take(Queue *queue, Event *event) noexcept:
 
 
 cdef void *events_key(uint32_t slot) noexcept:
-    """What the stack's callbacks are given so that they find the queue."""
+    """Return the argument by which the stack's callbacks find the queue."""
     return <void *>((<uintptr_t>_slots.generations[slot] << SLOT_BITS) | slot)

@@ -1,4 +1,4 @@
-"""What we use of libusrsctp, of clocks and byte orders, as C declares it."""
+"""C declarations of the calls of libusrsctp, clocks and byte orders in use."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t

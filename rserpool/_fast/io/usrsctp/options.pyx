@@ -1,5 +1,5 @@
 # cython: freethreading_compatible=False
-"""How libusrsctp's sockets are set up and ended: time-outs, streams, buffers, events, names."""
+"""Sets options of libusrsctp's sockets (time-outs, streams, buffers, events), fills their addresses, closes them."""
 
 import os
 
@@ -12,21 +12,22 @@ from rserpool._fast.io.usrsctp.libusrsctp cimport *
 from rserpool._fast.io.sockets cimport *
 
 cdef enum:
-    STREAMS = 32                     # incoming streams we admit; a peer cannot make us reserve more
-    NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; few larger fit into its buffers
-    SACK_DELAY = 20                  # milliseconds, unless told otherwise
+    STREAMS = 32                     # incoming streams that a peer can make us reserve
+    NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; its buffers hold few larger ones
+    SACK_DELAY = 20                  # milliseconds, if the tuning leaves it open
 
 cdef tuple EVENTS = (SCTP_ASSOC_CHANGE, SCTP_SHUTDOWN_EVENT)
 
 
 cdef int check(int result) except -1:
+    """Raise OSError if a call of the stack has failed."""
     if result < 0:
         raise OSError(errno, os.strerror(errno))
     return 0
 
 
-cdef int make_room(usocket *so, uint32_t octets) except -1:
-    """Buffers for the longest message, which is delivered whole."""
+cdef int set_buffers(usocket *so, uint32_t octets) except -1:
+    """Set the buffers to so many octets, and have messages up to half of that delivered whole."""
     cdef int space = <int>octets
     cdef uint32_t whole = octets >> 1
     check(usrsctp_setsockopt(so, SOL_SOCKET, SO_SNDBUF, &space, sizeof(space)))
@@ -38,13 +39,13 @@ cdef int set_option(usocket *so, int option, const void *value, size_t length) e
     return check(usrsctp_setsockopt(so, IPPROTO_SCTP, option, value, <socklen_t>length))
 
 
-cdef int switch(usocket *so, int option, int value) except -1:
+cdef int set_flag(usocket *so, int option, int value) except -1:
     return set_option(so, option, &value, sizeof(value))
 
 
-cdef int hold_back(usocket *so, bint on) except -1:
-    """Whether a small message waits while others are on their way, to share a packet with those that follow."""
-    return switch(so, SCTP_NODELAY, not on)
+cdef int delay_small_messages(usocket *so, bint on) except -1:
+    """Let small messages wait while others are unacknowledged, so that they share a packet with those that follow."""
+    return set_flag(so, SCTP_NODELAY, not on)
 
 
 cdef int subscribe(usocket *so, int kind) except -1:
@@ -55,7 +56,8 @@ cdef int subscribe(usocket *so, int kind) except -1:
     return set_option(so, SCTP_EVENT, &event, sizeof(event))
 
 
-cdef int tune(usocket *so, object tuning) except -1:
+cdef int apply_tuning(usocket *so, object tuning) except -1:
+    """Set streams, events, and the time-outs of an interface.Tuning."""
     cdef sctp_initmsg init
     cdef sctp_rtoinfo rto
     cdef sctp_assocparams patience
@@ -66,8 +68,8 @@ cdef int tune(usocket *so, object tuning) except -1:
     memset(&patience, 0, sizeof(patience))
     memset(&path, 0, sizeof(path))
     memset(&sack, 0, sizeof(sack))
-    switch(so, SCTP_NODELAY, 1)
-    switch(so, SCTP_RECVRCVINFO, 1)
+    set_flag(so, SCTP_NODELAY, 1)
+    set_flag(so, SCTP_RECVRCVINFO, 1)
     for kind in EVENTS:
         subscribe(so, kind)
     init.sinit_num_ostreams = 1
@@ -91,25 +93,26 @@ cdef int tune(usocket *so, object tuning) except -1:
 
 
 cdef int allow_large_packets(usocket *so, uint32_t assoc, uintptr_t peer, uint16_t port) noexcept:
-    """As large as fit into one datagram on the loopback."""
+    """Let packets to a peer be as large as a datagram on the loopback may be."""
     cdef sctp_paddrparams path
     memset(&path, 0, sizeof(path))
-    name_of(<sockaddr_conn *>&path.spp_address, peer, port)
+    fill_address(<sockaddr_conn *>&path.spp_address, peer, port)
     path.spp_assoc_id = assoc
     path.spp_pathmtu = NEAR_MTU
     path.spp_flags = <uint32_t>SPP_PMTUD_DISABLE
     return usrsctp_setsockopt(so, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
 
 
-cdef void name_of(sockaddr_conn *name, uintptr_t peer, uint16_t port) noexcept:
+cdef void fill_address(sockaddr_conn *name, uintptr_t peer, uint16_t port) noexcept:
+    """Fill the stack's address of a peer: its alias and its SCTP port."""
     memset(name, 0, sizeof(sockaddr_conn))
     name.sconn_family = <uint16_t>AF_CONN
     name.sconn_port = htons(port)
     name.sconn_addr = <void *>peer
 
 
-cdef void close_at_once(usocket *so) noexcept:
-    """Close a socket of the stack, and abort what still lives on it."""
+cdef void abort_and_close(usocket *so) noexcept:
+    """Close a socket of the stack, and abort its associations."""
     cdef linger_t linger
     linger.l_onoff = 1
     linger.l_linger = 0

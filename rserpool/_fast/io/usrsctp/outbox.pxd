@@ -1,4 +1,4 @@
-"""UDP datagrams on their way out, many per call."""
+"""Sends UDP datagrams, many per system call."""
 
 from libc.stddef cimport size_t
 

@@ -1,8 +1,8 @@
 # cython: freethreading_compatible=False
-"""UDP datagrams on their way out, many per call. One that does not go out now is one that the network lost.
+"""Sends UDP datagrams, many per system call. A datagram that cannot be sent is dropped, as if the network had lost it.
 
-While it is open, datagrams are gathered, for one wake-up of a loop; they leave in the order in which they came. While
-it is closed each leaves at once.
+While the outbox is open, for one wake-up of a loop, it gathers datagrams and keeps their order. While it is closed, it
+sends each one at once.
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
@@ -15,8 +15,8 @@ from rserpool._fast.io.sockets cimport MSG_DONTWAIT, iovec, mmsghdr, msghdr, sen
 
 cdef enum:
     BATCH = 64                       # datagrams per sendmmsg
-    ROOM = 1 << 18                   # octets of them
-    TRIES = 2                        # of a datagram: the first may be told of what became of an earlier one
+    ROOM = 1 << 18                   # octets of gathered datagrams
+    TRIES = 2                        # per datagram: the first may return the error of an earlier datagram
 
 cdef mmsghdr _headers[BATCH]
 cdef iovec _parts[BATCH]
@@ -24,25 +24,25 @@ cdef uint8_t _names[BATCH][ADDRESS_ROOM]
 cdef uint8_t _room[ROOM]
 cdef unsigned int _count = 0
 cdef size_t _used = 0
-cdef int _fd = -1                    # for which all of them are
+cdef int _fd = -1                    # the socket of all gathered datagrams
 cdef int _openings = 0
 
 
 cdef void outbox_open() noexcept nogil:
-    """Gather until it has been closed as often."""
+    """Gather datagrams until outbox_close() has been called as often."""
     global _openings
     _openings += 1
 
 
 cdef void outbox_close() noexcept nogil:
-    """What was gathered leaves."""
+    """Send the gathered datagrams, and stop gathering after the last close."""
     global _openings
     _openings -= 1
     outbox_flush()
 
 
 cdef void outbox_flush() noexcept nogil:
-    """What was gathered leaves, and it stays open."""
+    """Send the gathered datagrams."""
     global _count, _used
     cdef unsigned int sent = 0
     cdef int tries = TRIES, n
@@ -61,13 +61,14 @@ cdef void outbox_flush() noexcept nogil:
 
 
 cdef void outbox_disown() noexcept nogil:
-    """In a forked child: what was gathered is the parent's to send."""
+    """Drop the gathered datagrams in a forked child: the parent sends them."""
     global _count, _used
     _count = 0
     _used = 0
 
 
-cdef void put_now(int fd, const sockaddr *to, socklen_t tolen, const void *packet, size_t length) noexcept nogil:
+cdef void send_now(int fd, const sockaddr *to, socklen_t tolen, const void *packet, size_t length) noexcept nogil:
+    """Send a datagram at once."""
     cdef int tries = TRIES
     while sendto(fd, packet, length, MSG_DONTWAIT, to, tolen) < 0:
         tries -= errno != EINTR
@@ -78,13 +79,13 @@ cdef void put_now(int fd, const sockaddr *to, socklen_t tolen, const void *packe
 cdef void outbox_put(
     int fd, const sockaddr *to, socklen_t tolen, const void *packet, size_t length
 ) noexcept nogil:
-    """One datagram, copied where it is gathered; ``tolen`` is at most ADDRESS_ROOM."""
+    """Send or gather (copy) a datagram; ``tolen`` is at most ADDRESS_ROOM."""
     global _count, _used, _fd
     cdef msghdr *header
     if _count == BATCH or _used + length > ROOM or fd != _fd:
         outbox_flush()
     if not _openings or length > ROOM:
-        put_now(fd, to, tolen, packet, length)
+        send_now(fd, to, tolen, packet, length)
         return
     header = &_headers[_count].msg_hdr
     memcpy(&_room[_used], packet, length)

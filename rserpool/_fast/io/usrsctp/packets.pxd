@@ -1,4 +1,4 @@
-"""What SCTP packets tell that the stack does not: closed windows, and that nobody takes them (RFC 6951 over UDP)."""
+"""Reads from SCTP packets what the stack does not report: closed windows, and ports that refuse packets (RFC 6951)."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
@@ -8,14 +8,14 @@ from rserpool._fast.io.sockets cimport socklen_t
 cdef enum:
     COMMON_HEADER = 12
     SACK_CHUNK = 3
-    SACK_RWND = 20                   # where its window is, if it is the first chunk of a packet
+    SACK_RWND = 20                   # offset of the window in a packet that begins with a SACK chunk
 
 
-cdef struct Refusal:
-    uint8_t address[28]              # of whom the packet was for
+cdef struct Refusal:                 # a packet of ours that came back by ICMP
+    uint8_t address[28]              # its destination
     socklen_t length
-    uint16_t port                    # of SCTP, of whom the packet was for
-    uint32_t token                   # of the packet; 0 where it is not known
+    uint16_t port                    # its destination's SCTP port
+    uint32_t token                   # see token_of(); 0 if unknown
 
 
 cdef uint32_t window_of(const uint8_t *packet, size_t size) noexcept nogil

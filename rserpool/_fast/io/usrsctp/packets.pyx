@@ -1,4 +1,4 @@
-"""SCTP packets, looked at in passing, and the ICMP messages that bring some of them back."""
+"""Reads SCTP packets that pass through, and the ICMP messages that quote refused ones."""
 
 from libc.errno cimport ECONNREFUSED
 from libc.stddef cimport size_t
@@ -27,8 +27,8 @@ cdef enum:
     HEARTBEAT = 4
     HEARTBEAT_ACK = 5
     COOKIE_ECHO = 10
-    INITIATE_TAG = 16                # where it is in a packet
-    QUOTED = 576                     # octets of the longest part of a packet that is looked at
+    INITIATE_TAG = 16                # its offset in a packet that begins with an INIT chunk
+    QUOTED = 576                     # octets of a quoted packet that are read
     CONTROL = 256
 
 
@@ -37,20 +37,20 @@ cdef inline uint32_t u32(const uint8_t *at) noexcept nogil:
 
 
 cdef uint32_t window_of(const uint8_t *packet, size_t size) noexcept nogil:
-    """The window in a packet that begins with a SACK chunk (RFC 9260 3.3.4), else the widest."""
+    """Return the window in a packet that begins with a SACK chunk (RFC 9260 3.3.4); 0xFFFFFFFF for others."""
     if size < SACK_RWND + 4 or packet[COMMON_HEADER] != SACK_CHUNK:
         return 0xFFFFFFFF
     return u32(packet + SACK_RWND)
 
 
 cdef uint16_t target_of(const uint8_t *packet, size_t size) noexcept nogil:
-    """The SCTP port that a packet is for; 0 if it has none."""
+    """Return the destination port of a packet, or 0 if it has none."""
     return <uint16_t>(<uint16_t>packet[2] << 8 | packet[3]) if size >= 4 else 0
 
 
 cdef uint32_t token_of(const uint8_t *packet, size_t size) noexcept nogil:
-    """What a stranger who sees no packets cannot know of one that we send: the verification tag, or the initiate tag of
-    an INIT. 0 of packets whose tag a stranger may have chosen: answers to what belongs to no association."""
+    """Return a number of a packet of ours that an off-path attacker cannot know: its verification tag, or the initiate
+    tag of an INIT. 0 for packets whose tag an attacker may have chosen: answers outside of an association."""
     cdef uint8_t kind
     if size <= COMMON_HEADER:
         return 0
@@ -63,12 +63,12 @@ cdef uint32_t token_of(const uint8_t *packet, size_t size) noexcept nogil:
 
 
 cdef bint is_heartbeat(const uint8_t *packet, size_t size) noexcept nogil:
-    """Whether a packet begins with a heartbeat or the answer to one: then nothing else is in it that matters."""
+    """Return True for a packet that begins with a heartbeat or its acknowledgement; nothing of weight follows it."""
     return size > COMMON_HEADER and (packet[COMMON_HEADER] == HEARTBEAT or packet[COMMON_HEADER] == HEARTBEAT_ACK)
 
 
 cdef bint is_refusal(msghdr *header) noexcept nogil:
-    """Whether a message of the error queue is an ICMP port unreachable."""
+    """Return True if a message of the error queue is an ICMP port unreachable."""
     cdef cmsghdr *control = CMSG_FIRSTHDR(header)
     cdef sock_extended_err *error
     while control != NULL:
@@ -84,8 +84,8 @@ cdef bint is_refusal(msghdr *header) noexcept nogil:
 
 
 cdef bint next_refusal(int fd, Refusal *refusal) noexcept nogil:
-    """The next error of a UDP socket (ip(7), IP_RECVERR); False where there is none. Its token is 0 if it is another
-    error than that nobody takes our packets there, or does not quote enough of the packet."""
+    """Read the next error of a UDP socket (ip(7), IP_RECVERR); False if there is none. The token is 0 if the error is
+    not a port unreachable, or quotes too little of the packet."""
     cdef uint8_t quoted[QUOTED]
     cdef uint8_t control[CONTROL]
     cdef iovec part

@@ -1,11 +1,11 @@
-"""UDP addresses of SCTP peers, found by address or by handle, bounded in number.
+"""The table of SCTP peers' UDP addresses, found by address or by handle, limited in number.
 
-A handle, never 0, stands for one (own socket, address, UDP port, SCTP port). The stack knows the peer by its SCTP port
-and an alias, which it takes for an address of its own too: it walks through all of those for each packet. So peers of
-different SCTP ports share aliases, and there are few.
+A handle, never 0, stands for one (own socket, address, UDP port, SCTP port). The stack knows a peer by its SCTP port
+and an alias. Each alias is also a local address of the stack, which walks through all of these for each packet. So
+peers of different SCTP ports share aliases, to keep them few.
 
-Handle and alias of a peer without association may later stand for another: whoever remembers one (SCTP's cookie does)
-must compare it with where the packet came from.
+A handle or alias of a peer without association may later stand for another peer. A holder of an old one (such as an
+SCTP cookie) must compare it with the source of the packet.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uintptr_t
@@ -15,22 +15,22 @@ from rserpool._fast.io.sockets cimport sockaddr, socklen_t
 
 cdef enum:
     ADDRESS_ROOM = 28          # a sockaddr_in6
-    # Forged sources could otherwise fill the memory. Beyond the first the oldest peer without association makes room
-    # for the next; beyond the second, all with associations, a new peer is not heard.
+    # Forged source addresses could otherwise fill the memory. At UNUSED_LIMIT peers without associations, a new peer
+    # replaces the oldest of them. At PEER_LIMIT peers with associations, packets of new peers are dropped.
     UNUSED_LIMIT = 1 << 14
     PEER_LIMIT = 1 << 17
-    SHARED = 8                 # aliases that peers share; more of one SCTP port have one each
+    SHARED = 8                 # aliases that peers share; further peers of one SCTP port have an alias of their own
 
 
 cdef struct Peer:
     uint8_t address[28]
     socklen_t length
     uint16_t port              # of SCTP
-    bint known                 # the stack knows the alias that this slot's peers do not share
+    bint known                 # this slot's own alias is registered with the stack
     uint32_t alias
     int fd                     # -1: free
     uint32_t uses              # associations that need it
-    uint32_t token             # of the packet that went there last (packets.token_of)
+    uint32_t token             # of the last packet sent there (packets.token_of)
     uint32_t chain             # next in its bucket; all links are index + 1, 0 ends
     uint32_t newer             # among the unused
     uint32_t older
@@ -39,7 +39,7 @@ cdef struct Peer:
 cdef struct Peers:
     Peer *slots
     uint32_t *buckets          # as many as capacity
-    uint32_t *shared           # handles by alias and port, of aliases that are shared
+    uint32_t *shared           # handles by shared alias and port
     uint32_t capacity
     uint32_t count             # slots ever used
     uint32_t free              # chained
@@ -54,9 +54,9 @@ cdef void peers_clear(Peers *peers) noexcept
 cdef uintptr_t peers_find(
     Peers *peers, int fd, const sockaddr *address, socklen_t length, uint16_t port
 ) noexcept nogil
-cdef uintptr_t peers_behind(Peers *peers, uintptr_t alias, uint16_t port) noexcept nogil
+cdef uintptr_t peers_by_alias(Peers *peers, uintptr_t alias, uint16_t port) noexcept nogil
 cdef Peer *peers_get(Peers *peers, uintptr_t handle) noexcept nogil
-cdef bint peers_near(const Peer *peer) noexcept nogil
+cdef bint peers_is_loopback(const Peer *peer) noexcept nogil
 cdef void peers_use(Peers *peers, uintptr_t handle) noexcept nogil
 cdef void peers_release(Peers *peers, uintptr_t handle) noexcept nogil
 cdef void peers_forget(Peers *peers, int fd) noexcept nogil

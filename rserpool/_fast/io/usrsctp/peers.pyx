@@ -1,4 +1,4 @@
-"""The table of SCTP peers behind UDP addresses: a chained hash over slots, the unused ones in order of use."""
+"""The table of SCTP peers: a chained hash table over slots, and a list of the unused ones by their last use."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
@@ -81,12 +81,12 @@ cdef void unused_out(Peers *peers, uint32_t index) noexcept nogil:
 
 
 cdef inline uint32_t *place_of(Peers *peers, uint32_t alias, uint16_t port) noexcept nogil:
-    """Of a shared alias."""
+    """Return where the handle of a shared alias and a port is kept."""
     return &peers.shared[(alias - 1) * PORTS + port]
 
 
 cdef uint32_t alias_for(Peers *peers, uint32_t link, uint16_t port) noexcept nogil:
-    """An alias that no other peer of that port has."""
+    """Return an alias that no other peer of that port has."""
     cdef uint32_t alias
     for alias in range(1, SHARED + 1):
         if not place_of(peers, alias, port)[0]:
@@ -131,7 +131,7 @@ cdef bint grow(Peers *peers) noexcept nogil:
 
 
 cdef uint32_t vacant(Peers *peers) noexcept nogil:
-    """The link of a free slot, 0 where every peer is in use."""
+    """Return the link of a free slot, or 0 if all PEER_LIMIT peers have associations."""
     cdef uint32_t link
     if not peers.free and peers.unused >= UNUSED_LIMIT:
         drop(peers, peers.oldest - 1)
@@ -148,7 +148,7 @@ cdef uint32_t vacant(Peers *peers) noexcept nogil:
 cdef uintptr_t peers_find(
     Peers *peers, int fd, const sockaddr *address, socklen_t length, uint16_t port
 ) noexcept nogil:
-    """The handle of that peer, made if need be; 0 where there is no room."""
+    """Return the handle of a peer, which is added if it is new; 0 if there is no room."""
     cdef uint32_t link
     cdef Peer *peer
     if length > ADDRESS_ROOM:
@@ -181,8 +181,8 @@ cdef uintptr_t peers_find(
     return link
 
 
-cdef uintptr_t peers_behind(Peers *peers, uintptr_t alias, uint16_t port) noexcept nogil:
-    """The handle of the peer that the stack knows by that alias and port; 0 where there is none any more."""
+cdef uintptr_t peers_by_alias(Peers *peers, uintptr_t alias, uint16_t port) noexcept nogil:
+    """Return the handle of the peer with that alias and port, or 0 if it is gone."""
     cdef uintptr_t handle
     cdef Peer *peer
     if alias > SHARED:
@@ -194,14 +194,14 @@ cdef uintptr_t peers_behind(Peers *peers, uintptr_t alias, uint16_t port) noexce
 
 
 cdef Peer *peers_get(Peers *peers, uintptr_t handle) noexcept nogil:
-    """The peer of a handle, NULL where there is none. The pointer is good until the next peers_find."""
+    """Return the peer of a handle, or NULL. The pointer is valid until the next peers_find()."""
     if handle - 1 >= peers.count or peers.slots[handle - 1].fd < 0:
         return NULL
     return &peers.slots[handle - 1]
 
 
-cdef bint peers_near(const Peer *peer) noexcept nogil:
-    """Whether its address is one of the loopback's: 127.0.0.0/8 or ::1, mapped or not."""
+cdef bint peers_is_loopback(const Peer *peer) noexcept nogil:
+    """Return True for a loopback address: 127.0.0.0/8, mapped or not, or ::1."""
     cdef int i
     if peer.length == 16:
         return peer.address[4] == 127
@@ -217,7 +217,7 @@ cdef bint peers_near(const Peer *peer) noexcept nogil:
 
 
 cdef void peers_use(Peers *peers, uintptr_t handle) noexcept nogil:
-    """One more association needs that peer, which therefore stays."""
+    """Count an association with a peer, which keeps the peer in the table."""
     cdef Peer *peer = peers_get(peers, handle)
     if peer != NULL:
         if not peer.uses:
@@ -226,6 +226,7 @@ cdef void peers_use(Peers *peers, uintptr_t handle) noexcept nogil:
 
 
 cdef void peers_release(Peers *peers, uintptr_t handle) noexcept nogil:
+    """Discount an association with a peer."""
     cdef Peer *peer = peers_get(peers, handle)
     if peer != NULL and peer.uses:
         peer.uses -= 1
@@ -234,7 +235,7 @@ cdef void peers_release(Peers *peers, uintptr_t handle) noexcept nogil:
 
 
 cdef void peers_forget(Peers *peers, int fd) noexcept nogil:
-    """Drop every peer of a socket that is about to be closed."""
+    """Drop every peer of a UDP socket that is about to be closed."""
     cdef uint32_t index
     for index in range(peers.count):
         if peers.slots[index].fd == fd:
@@ -242,7 +243,7 @@ cdef void peers_forget(Peers *peers, int fd) noexcept nogil:
 
 
 cdef void peers_disown(Peers *peers) noexcept nogil:
-    """Forget every peer, and give none of their handles and aliases to another."""
+    """Forget every peer in a forked child, without reusing their handles and aliases."""
     cdef uint32_t index
     for index in range(peers.count):
         peers.slots[index].fd = -1

@@ -1,4 +1,4 @@
-"""The one libusrsctp of this process: its start and end, its peers, its clock, its packets."""
+"""The one libusrsctp of this process: starts and ends it, runs its timers, sends its packets, knows its peers."""
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
 
@@ -7,21 +7,21 @@ from rserpool._fast.io.sockets cimport sockaddr, socklen_t
 
 
 cdef enum:
-    SPACE = 1 << 18                  # send and receive buffer of an association, octets
+    SPACE = 1 << 18                  # octets of an association's send buffer, and of its receive buffer
 
 
 cdef struct Stack:
-    Peers peers                      # the aliases of which it has as addresses
+    Peers peers                      # the stack knows their aliases as addresses
     bint running
-    uint32_t forks                   # that have left a running stack behind; the parents' sockets are dead here
-    uint64_t traffic                 # packets each way, heartbeats not counted
+    uint32_t forks                   # forks of this process since its stack was started; a socket opened before is dead
+    uint64_t traffic                 # packets sent and received, without heartbeats
 
 cdef Stack stack
 
 
 cdef class Pace:
-    """Who lets the timers run for a loop's endpoints, and whether that is seldom now: then whoever is about to use the
-    stack calls tick() first, as its timers count from the last, and hurry() where there is traffic again."""
+    """Drives the stack's timers for the endpoints of one loop. While ``calm`` is set, ticks are far apart: call tick()
+    before using the stack, because its timers count from the last tick, and hurry() when traffic resumes."""
 
     cdef public bint calm
 

@@ -1,6 +1,6 @@
 # cython: freethreading_compatible=False
-"""The one libusrsctp of this process. It is single-threaded: every call comes with the GIL held, so from one thread at
-a time, and none comes from within a callback of the stack.
+"""The one libusrsctp of this process. It is single-threaded: call it with the GIL held, and never from one of its
+callbacks.
 """
 
 import os
@@ -13,13 +13,13 @@ from rserpool._fast.io.usrsctp.libusrsctp cimport *
 from rserpool._fast.io.usrsctp.outbox cimport outbox_close, outbox_disown, outbox_open, outbox_put
 from rserpool._fast.io.usrsctp.packets cimport is_heartbeat, target_of, token_of
 from rserpool._fast.io.usrsctp.peers cimport (
-    SHARED, Peer, peers_behind, peers_clear, peers_disown, peers_find, peers_get, peers_init,
+    SHARED, Peer, peers_by_alias, peers_clear, peers_disown, peers_find, peers_get, peers_init,
 )
 from rserpool._fast.io.sockets cimport sockaddr, socklen_t, timespec
 
 cdef enum:
-    MAX_CHUNKS = 1 << 14             # kept per association; the window bounds them first. Beyond, they are dropped
-    LONGEST = 1000                   # milliseconds that may pass at once
+    MAX_CHUNKS = 1 << 14             # queued per association, further ones are dropped; usually the window is the limit
+    LONGEST = 1000                   # milliseconds that a tick may advance the timers
 
 cdef uint64_t _ticked = 0
 
@@ -28,18 +28,18 @@ cdef class Pace:
     """See stack.pxd."""
 
     def hurry(self) -> None:
-        """There is traffic again."""
+        """Tick often: there is traffic again."""
 
 
 cdef void note_packet(const void *packet, size_t length) noexcept nogil:
-    """Count what sets timers for which it matters when they expire."""
+    """Count a packet as traffic, unless it is a heartbeat: the timers of those may be late."""
     stack.traffic += not is_heartbeat(<const uint8_t *>packet, length)
 
 
 cdef int output(void *address, void *packet, size_t length, uint8_t tos, uint8_t whole) noexcept nogil:
-    """The stack has a packet for a peer."""
+    """The stack's callback that sends a packet."""
     cdef uint16_t port = target_of(<const uint8_t *>packet, length)
-    cdef Peer *peer = peers_get(&stack.peers, peers_behind(&stack.peers, <uintptr_t>address, port))
+    cdef Peer *peer = peers_get(&stack.peers, peers_by_alias(&stack.peers, <uintptr_t>address, port))
     if peer == NULL:
         return 0
     note_packet(packet, length)
@@ -49,6 +49,7 @@ cdef int output(void *address, void *packet, size_t length, uint8_t tos, uint8_t
 
 
 cdef int start() except -1:
+    """Start the stack unless it runs."""
     global _ticked
     cdef uintptr_t alias
     if stack.running:
@@ -60,11 +61,11 @@ cdef int start() except -1:
     usrsctp_sysctl_set_sctp_asconf_enable(0)
     usrsctp_sysctl_set_sctp_auto_asconf(0)
     usrsctp_sysctl_set_sctp_auth_enable(0)
-    usrsctp_sysctl_set_sctp_blackhole(0)                # an unknown association is told so: restarts are seen at once
+    usrsctp_sysctl_set_sctp_blackhole(0)                # abort unknown associations: peers notice a restart at once
     usrsctp_sysctl_set_sctp_max_chunks_on_queue(MAX_CHUNKS)
     usrsctp_sysctl_set_sctp_recvspace(SPACE)
     usrsctp_sysctl_set_sctp_sendspace(SPACE)
-    for alias in range(SHARED, 0, -1):                  # the stack looks at the last first
+    for alias in range(SHARED, 0, -1):                  # the stack searches the last one first
         usrsctp_register_address(<void *>alias)
     stack.running = True
     _ticked = now_us()
@@ -72,7 +73,7 @@ cdef int start() except -1:
 
 
 cdef uintptr_t find_peer(int fd, const sockaddr *address, socklen_t length, uint16_t port) noexcept:
-    """The handle of a peer. The stack knows its alias as an address of its own too: that is how it takes in packets."""
+    """Return the handle of a peer, or 0. Its alias becomes a local address of the stack, which needs it for packets."""
     cdef uintptr_t handle = peers_find(&stack.peers, fd, address, length, port)
     cdef Peer *peer = peers_get(&stack.peers, handle)
     if peer != NULL and peer.alias > SHARED and not peer.known:
@@ -82,13 +83,13 @@ cdef uintptr_t find_peer(int fd, const sockaddr *address, socklen_t length, uint
 
 
 cdef uintptr_t alias_of(uintptr_t peer) noexcept:
-    """What the stack knows a peer by, beside its port; 0 where it does not."""
+    """Return the alias by which, together with the port, the stack knows a peer; 0 if there is no such peer."""
     cdef Peer *found = peers_get(&stack.peers, peer)
     return found.alias if found != NULL else 0
 
 
 def finish() -> bool:
-    """Free the stack. False where a socket or an association still lives: turn the timers and try again."""
+    """Free the stack. False if it still has a socket or an association: call tick() and try again."""
     if not stack.running:
         return True
     if usrsctp_finish() != 0:
@@ -105,17 +106,17 @@ cdef uint64_t now_us() noexcept:
 
 
 def remembered() -> int:
-    """How many UDP addresses of peers are remembered, with or without association."""
+    """Return the number of peers in the table, with and without associations."""
     return stack.peers.count
 
 
 def traffic() -> int:
-    """How many packets have gone each way, heartbeats not counted."""
+    """Return the number of packets sent and received, without heartbeats."""
     return stack.traffic
 
 
 cpdef void tick() noexcept:
-    """Let the stack's timers run for the time that has passed since the last call."""
+    """Advance the stack's timers by the time since the last call."""
     global _ticked
     cdef uint64_t passed
     if not stack.running:
@@ -129,8 +130,7 @@ cpdef void tick() noexcept:
 
 
 def _after_fork() -> None:
-    """In the child: what the stack holds is the parent's. It stays, but hears nothing and is heard by nobody; only what
-    is opened from now on lives."""
+    """Disown the parent's sockets in a forked child: they stay in memory, but neither send nor receive."""
     if not stack.running:
         return
     stack.forks += 1

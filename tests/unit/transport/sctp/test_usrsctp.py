@@ -22,9 +22,9 @@ pytestmark = pytest.mark.needs_usrsctp
 def vanish(endpoint: UsrsctpEndpoint, *, machine: bool = False) -> None:
     """End as a killed process does, or as its ``machine``: nothing more leaves, not even word of the closed port."""
     for sock in endpoint._sockets.sockets:
-        endpoint.forget(sock.fileno())
+        endpoint.forget_udp_socket(sock.fileno())
     endpoint.close_socket()
-    endpoint.vacant()
+    endpoint.last_removed()
     if not machine:
         endpoint.release()
 
@@ -219,7 +219,7 @@ def test_a_closed_window_is_no_lost_peer(run: Run) -> None:
             await heard.until(lambda: len(heard.messages) == number)
             assert [int.from_bytes(data[4:8]) for _, data, _ in heard.messages] == list(range(number))
 
-    with mock.patch.object(sctp_endpoint, "SIP", 0.1):
+    with mock.patch.object(sctp_endpoint, "PROBE_INTERVAL", 0.1):
         run(main())
 
 

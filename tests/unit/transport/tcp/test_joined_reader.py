@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from rserpool._fast.io.tcp import Streams
+from rserpool._fast.io.tcp import JoinedReader
 from rserpool._fast.lane.lane import Lane
 from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import Attaching, Down, Endpoint
@@ -117,8 +117,8 @@ async def joined() -> AsyncIterator[tuple[Attached, TcpEndpoint, int, socket.soc
 
 def serve(server: TcpEndpoint) -> None:
     """What the loop does when something has come, before it turns to anything else."""
-    assert server._streams is not None
-    server._serve(server._streams)
+    assert server._joined_reader is not None
+    server._serve(server._joined_reader)
 
 
 def test_answers_wait_behind_what_the_transport_still_has(run: Run) -> None:
@@ -250,14 +250,14 @@ def test_more_than_are_read_at_once(run: Run) -> None:
 
 
 @contextlib.contextmanager
-def member(streams: Streams) -> Iterator[tuple[socket.socket, list[tuple[bytes, bytes, int]]]]:
-    """The other end of a connection among the streams, and what is told of it when it leaves."""
+def member(reader: JoinedReader) -> Iterator[tuple[socket.socket, list[tuple[bytes, bytes, int]]]]:
+    """The other end of a connection among the reader, and what is told of it when it leaves."""
     left: list[tuple[bytes, bytes, int]] = []
     ours, other = socket.socketpair()
     with ours, other:
-        streams.add(ours.fileno(), lane_of_one_pool(), lambda *told: left.append(told))
+        reader.add(ours.fileno(), lane_of_one_pool(), lambda *told: left.append(told))
         yield other, left
-        streams.remove(ours.fileno())
+        reader.remove(ours.fileno())
 
 
 def received(sock: socket.socket) -> bytes:
@@ -270,34 +270,34 @@ def received(sock: socket.socket) -> bytes:
 
 
 def test_what_is_longer_than_what_is_read_at_once() -> None:
-    streams, same = Streams(), lane_of_one_pool()
+    reader, same = JoinedReader(), lane_of_one_pool()
     once = RENEWAL * (READ // len(RENEWAL)) + REQUEST
     assert len(once) == READ, "no message is cut"
-    with member(streams) as (other, left):
+    with member(reader) as (other, left):
         assert other.send(once + RENEWAL) == READ + len(RENEWAL)
-        streams.serve(0.0)
+        reader.serve(0.0)
         assert received(other) == same.serve(once, 0.0)[0], "the others have their turn now"
-        streams.serve(0.0)
+        reader.serve(0.0)
         assert received(other) == same.answer(RENEWAL, 0)
         assert not left
 
 
 def test_a_request_that_comes_with_the_end() -> None:
-    streams = Streams()
-    with member(streams) as (other, left):
+    reader = JoinedReader()
+    with member(reader) as (other, left):
         other.send(REQUEST)
         other.shutdown(socket.SHUT_WR)
-        streams.serve(0.0)
+        reader.serve(0.0)
         assert received(other) == ANSWER
         assert not left
-        streams.serve(0.0)
+        reader.serve(0.0)
         assert left == [(b"", b"", 0)]
 
 
 def test_others_are_served_beside_a_lane_that_fails() -> None:
-    streams = Streams()
+    reader = JoinedReader()
     with contextlib.ExitStack() as stack:
-        ends = [stack.enter_context(member(streams)) for _ in range(3)]
+        ends = [stack.enter_context(member(reader)) for _ in range(3)]
         lane = lane_of_one_pool()
 
         def failing() -> None:
@@ -308,31 +308,31 @@ def test_others_are_served_beside_a_lane_that_fails() -> None:
         stack.enter_context(ours)
         stack.enter_context(other).send(RENEWAL)
         left: list[tuple[bytes, bytes, int]] = []
-        streams.add(ours.fileno(), lane, lambda *told: left.append(told))
+        reader.add(ours.fileno(), lane, lambda *told: left.append(told))
         for end, _ in ends:
             end.send(REQUEST)
         with pytest.raises(ArithmeticError):
-            streams.serve(0.0)
+            reader.serve(0.0)
         assert [received(end) for end, _ in ends] == 3 * [ANSWER]
         assert left == [(b"", b"", errno.EPROTO)]
 
 
 def test_what_was_there_before_it_joined() -> None:
-    streams = Streams()
+    reader = JoinedReader()
     ours, other = socket.socketpair()
     with ours, other:
         other.send(REQUEST)
-        streams.add(ours.fileno(), lane_of_one_pool(), print)
-        streams.serve(0.0)
+        reader.add(ours.fileno(), lane_of_one_pool(), print)
+        reader.serve(0.0)
         assert received(other) == ANSWER
-        streams.serve(0.0)
+        reader.serve(0.0)
         assert received(other) == b""
-        streams.remove(ours.fileno())
+        reader.remove(ours.fileno())
 
 
 def test_no_descriptor() -> None:
-    streams = Streams()
+    reader = JoinedReader()
     with pytest.raises(OSError, match="Bad file descriptor"):
-        streams.add(-1, lane_of_one_pool(), print)
-    streams.remove(-1)
-    streams.serve(0.0)
+        reader.add(-1, lane_of_one_pool(), print)
+    reader.remove(-1)
+    reader.serve(0.0)
