@@ -163,7 +163,7 @@ class EnrpRegistrar:
         """Dispatch a message. Ordinary updates and tables are merged without decoding their elements."""
         if message_type(data) == HandleUpdate.TYPE and self.updates.merge(link, data, now):
             assert link.peer is not None
-            self.peering.feed(link.peer, Event.HEARD, now)
+            self.peering.heard(link.peer, now)
             return
         ordinary = ordinary_table(data)
         try:
@@ -178,7 +178,7 @@ class EnrpRegistrar:
         if not self.identities.identify(link, message, now):
             return
         assert link.peer is not None
-        self.peering.feed(link.peer, Event.HEARD, now)
+        self.peering.heard(link.peer, now)
         if ordinary:
             assert isinstance(message, HandleTableResponse)
             self.tables.on_handle_table_response(link, message, now, data)
@@ -219,5 +219,7 @@ class EnrpRegistrar:
         if message.reply_required:
             context.send(link, context.presence(peer.identifier))
         self.startup.met(link, now)
-        if message.pe_checksum is not None and not self.takeovers.hands_over_to(peer.identifier):
-            self.tables.audit(peer, message.pe_checksum, now)
+        if message.pe_checksum is not None:
+            peer.checksum = message.pe_checksum
+            if not self.takeovers.hands_over_to(peer.identifier):
+                self.tables.audit(peer, message.pe_checksum, now)

@@ -33,6 +33,11 @@ class Peering:
         reaction, peer.state = step(PEER, peer.state, event)
         self.reactions[reaction](peer, now)
 
+    def heard(self, peer: PeerRegistrar, now: int) -> None:
+        """A message of a peer arrived."""
+        peer.last_heard = now
+        self.feed(peer, Event.HEARD, now)
+
     def set_timer(self, peer: PeerRegistrar, seconds: float, now: int) -> None:
         """Let TIME_OUT happen to a peer after so many seconds, in place of its present timer."""
         self._context.disarm(peer.timer)

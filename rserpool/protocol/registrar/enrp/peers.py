@@ -203,6 +203,10 @@ class PeerRegistrar:
     """The time before which the peer's table is not downloaded again."""
     next_audit: int = 0
     """The time from which the peer's table is downloaded even if its checksum does not differ."""
+    last_heard: int | None = None
+    """The time of the last message, in microseconds."""
+    checksum: int | None = None
+    """The checksum of its own elements that the peer sent last."""
 
     def __str__(self) -> str:
         return f"registrar 0x{self.identifier:08x}"

@@ -43,6 +43,16 @@ def test_any_message_is_a_sign_of_life() -> None:
     assert not any(isinstance(one, Presence) and one.reply_required for one in scope.sent[low][before:])
 
 
+def test_a_peer_record_shows_the_last_message_and_checksum() -> None:
+    scope = Scope()
+    low = scope.join(LOW, 2, 0x1234)
+    peer = scope.registrar.enrp.peers[LOW]
+    assert (peer.last_heard, peer.checksum) == (0, 0x1234)
+    scope.wait(1)
+    scope.add(low, LOW, 1)
+    assert (peer.last_heard, peer.checksum) == (scope.now, 0x1234)
+
+
 class Named:
     """Rights that depend on nothing but the name of the principal."""
 
