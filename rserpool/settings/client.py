@@ -61,7 +61,7 @@ class ClientSettings:
     """Announcements processed per second; the rest of a flood is dropped unread."""
 
     incoming: int = 32
-    """Largest number of incoming associations, whoever opened them; one more is aborted."""
+    """Largest number of incoming associations, from registrars or others; one more is aborted."""
 
     pools_cached: int = 1024
     """Largest number of cached pools; a new one replaces the least recently used."""

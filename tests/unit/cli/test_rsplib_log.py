@@ -1,4 +1,4 @@
-"""The log's form: rsplib's two lines, its levels, its colours."""
+"""The log in rsplib's format: two lines for each message, levels and colours."""
 
 import logging
 import re
@@ -23,12 +23,12 @@ def root() -> Iterator[None]:
     logger.handlers, logger.level = handlers, level
 
 
-def test_two_lines_for_a_message(tmp_path: Path) -> None:
+def test_message_has_two_lines(tmp_path: Path) -> None:
     path = tmp_path / "log"
     rsplib_log.set_up(2, str(path), append=False, colour=False)
     logging.getLogger("x").warning("it rains in %s", "Essen")
     first, second = path.read_text().splitlines()
-    function = r"test_rsplib_log\.py:\d+ test_two_lines_for_a_message\(\)"
+    function = r"test_rsplib_log\.py:\d+ test_message_has_two_lines\(\)"
     assert re.fullmatch(LINE + rf"P\d+\.[0-9a-f]+@\S+ {function}", first)
     assert re.fullmatch(LINE + "it rains in Essen", second)
 
@@ -36,7 +36,7 @@ def test_two_lines_for_a_message(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("level", "count"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (5, 4), (6, 4), (7, 4), (8, 4), (9, 4)]
 )
-def test_levels(tmp_path: Path, level: int, count: int) -> None:
+def test_rsplibs_level_selects_messages(tmp_path: Path, level: int, count: int) -> None:
     path = tmp_path / "log"
     rsplib_log.set_up(level, str(path), append=False, colour=False)
     before = len(path.read_text().splitlines()) // 2
@@ -46,7 +46,7 @@ def test_levels(tmp_path: Path, level: int, count: int) -> None:
     assert before == (level >= 3)
 
 
-def test_a_log_is_made_anew_or_continued(tmp_path: Path) -> None:
+def test_log_file_is_overwritten_or_appended_to(tmp_path: Path) -> None:
     path = tmp_path / "log"
     for append, expected in ((False, 1), (True, 2), (False, 1)):
         rsplib_log.set_up(1, str(path), append=append, colour=False)
@@ -54,7 +54,7 @@ def test_a_log_is_made_anew_or_continued(tmp_path: Path) -> None:
         assert path.read_text().count("said") == expected
 
 
-def test_colours_end_where_the_message_ends(tmp_path: Path) -> None:
+def test_colours_end_with_the_message(tmp_path: Path) -> None:
     path = tmp_path / "log"
     rsplib_log.set_up(1, str(path), append=False, colour=True)
     logging.error("said")
@@ -63,7 +63,7 @@ def test_colours_end_where_the_message_ends(tmp_path: Path) -> None:
     assert second.endswith("said\x1b[0m")
 
 
-def test_a_failure_keeps_its_traceback(tmp_path: Path) -> None:
+def test_exception_is_logged_with_traceback(tmp_path: Path) -> None:
     path = tmp_path / "log"
     rsplib_log.set_up(1, str(path), append=False, colour=False)
     try:
@@ -73,7 +73,7 @@ def test_a_failure_keeps_its_traceback(tmp_path: Path) -> None:
     assert "RuntimeError: odd" in path.read_text()
 
 
-def test_stamps_have_tenths_of_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timestamp_has_tenths_of_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rsplib_log.time, "localtime", rsplib_log.time.gmtime)
     assert rsplib_log.timestamp(1795166740.8649) == "20-Nov-2026 09:25:40.8649"
     assert rsplib_log.timestamp(1795166740.99999) == "20-Nov-2026 09:25:40.9999"

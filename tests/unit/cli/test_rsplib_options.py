@@ -1,4 +1,4 @@
-"""rspregistrar's options: every one of them, its units, its range, and what the registrar makes of it."""
+"""rspregistrar's options: the unit and range of each, and the configuration that results."""
 
 import random
 import re
@@ -130,21 +130,21 @@ ELSEWHERE = {
     "disable-ipv6", "help", "maxbadpereports", "maxeurate", "maxhresitems", "maxhrrate",
     "profile", "supporttakeoversuggestion",
 }  # fmt: skip
-"""Options with tests of their own below."""
+"""Options that have their own tests below."""
 
 
 @pytest.mark.parametrize(("argument", "field", "expected"), SETTINGS)
-def test_protocol_settings(argument: str, field: str, expected: object) -> None:
+def test_option_sets_protocol_setting(argument: str, field: str, expected: object) -> None:
     assert getattr(config(argument).settings, field) == expected
 
 
 @pytest.mark.parametrize(("argument", "field", "expected"), SERVER)
-def test_server_options(argument: str, field: str, expected: object) -> None:
+def test_option_sets_server_option(argument: str, field: str, expected: object) -> None:
     assert getattr(config(argument).server, field) == expected
 
 
 @pytest.mark.parametrize(("argument", "field", "expected"), PROCESS)
-def test_process_options(argument: str, field: str, expected: object) -> None:
+def test_option_sets_process_option(argument: str, field: str, expected: object) -> None:
     assert getattr(setup(argument).process, field) == expected
 
 
@@ -173,7 +173,7 @@ def test_defaults_are_rsplibs() -> None:
     assert not config().settings.takeover_suggestions
 
 
-def test_the_rfc_profile_brings_its_own_defaults() -> None:
+def test_rfc_profile_has_its_own_defaults() -> None:
     found = config("-profile=rfc")
     assert found.settings.profile is RFC
     assert found.settings.heartbeat == RFC.peer_heartbeat_cycle
@@ -181,26 +181,26 @@ def test_the_rfc_profile_brings_its_own_defaults() -> None:
     assert config("-profile=rfc", "-peerheartbeatcycle=2444").settings.heartbeat == 2.444
 
 
-def test_items_and_reports_replace_the_profiles() -> None:
+def test_given_items_and_reports_replace_those_of_the_profile() -> None:
     found = config("-maxhresitems=7", "-maxbadpereports=5").settings.profile
     assert (found.default_items, found.bad_reports) == (7, 4)
     found = config("-maxhresitems=0", "-maxbadpereports=0").settings.profile
     assert (found.default_items, found.bad_reports) == (1, 0)
 
 
-def test_rates() -> None:
+def test_rate_limits_and_their_bursts() -> None:
     limits = config("-maxhrrate=4.5", "-maxeurate=2").settings.limits
     assert (limits.resolution_rate, limits.resolution_burst, limits.report_rate) == (4.5, 4, 2)
     limits = config("-maxhrrate=-1", "-maxeurate=0").settings.limits
     assert (limits.resolution_rate, limits.report_rate) == (UNLIMITED, UNLIMITED)
 
 
-def test_takeover_suggestion_is_kept() -> None:
+def test_takeover_suggestion_is_configured() -> None:
     assert config("-supporttakeoversuggestion").settings.takeover_suggestions
 
 
 @pytest.mark.parametrize("argument", ["-asap=auto", "-enrp=auto"])
-def test_auto_is_every_address_and_random_ports(argument: str) -> None:
+def test_auto_means_every_address_and_random_ports(argument: str) -> None:
     ports = set()
     for _ in range(50):
         found = config(argument).server
@@ -214,7 +214,7 @@ def test_auto_is_every_address_and_random_ports(argument: str) -> None:
     assert config(argument, "-disable-ipv6").server.asap[0].startswith("0.0.0.0:")
 
 
-def test_an_address_without_port_gets_a_random_one() -> None:
+def test_address_without_port_gets_a_random_port() -> None:
     (where,) = config("-asap=10.0.0.1").server.asap
     assert FIRST_PORT <= int(where.partition(":")[2]) <= LAST_PORT
     assert setup("-asap=10.0.0.1", "-enrp=10.0.0.1:9").draws_ports
@@ -225,12 +225,12 @@ def test_identifier_0_is_random() -> None:
     assert len({config("-identifier=0").settings.identifier for _ in range(3)}) == 3
 
 
-def test_repeated_options() -> None:
+def test_last_value_of_a_repeated_option_counts() -> None:
     assert config("-peer=10.0.0.1", "-peer=10.0.0.2:5").server.peer == ("10.0.0.1:9901", "10.0.0.2:5")
     assert config("-announcettl=3", "-announcettl=4").server.announce_ttl == 4
 
 
-def test_the_environment_of_status_reports() -> None:
+def test_environment_configures_status_reports() -> None:
     found = config(CSP_SERVER="10.0.0.9:5", CSP_INTERVAL="1000").server
     assert (found.csp_server, found.csp_interval) == ("10.0.0.9:5", 1.0)
     assert config(CSP_INTERVAL="1").server.csp_interval == 0.25
@@ -272,7 +272,7 @@ def test_the_environment_of_status_reports() -> None:
         "-mentorhuntinterval=5",
     ],
 )
-def test_a_bad_argument_is_named_in_one_line(argument: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_argument_is_reported_in_one_line(argument: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror
 
@@ -288,28 +288,28 @@ def test_host_names_are_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse(["-peer=registrar.example:5"]) == {"peer": (Place(("10.0.0.7",), 5),)}
 
 
-def test_addresses_in_every_form() -> None:
+def test_every_form_of_an_address_is_split() -> None:
     assert split_port("fd44::1", 9) == ("fd44::1", 9)
     assert split_port("[fd44::1]!7", 9) == ("fd44::1", 7)
     assert split_port("[fd44::1]", 9) == ("fd44::1", 9)
 
 
-def test_two_dashes_do_too() -> None:
+def test_two_dashes_are_accepted() -> None:
     assert parse(["--quiet", "--asap=10.0.0.1:5"]) == {"quiet": True, "asap": Place(("10.0.0.1",), 5)}
 
 
-def test_keys_are_options_of_rserpool_registrar() -> None:
+def test_every_key_is_an_option_of_rserpool_registrar() -> None:
     known = {option.key for option in REGISTRAR_OPTIONS}
     for option in OPTIONS:
         assert set(option.keys) <= known, option.name
         assert len(option.help) > 10
-    # What rspregistrar does not reach, rserpool registrar alone decides.
+    # These options have no counterpart in rspregistrar.
     reached = {key for option in OPTIONS for key in option.keys}
     ours = {"tcp", "uvloop", "moderation", "update_delay", "peer_update_window", "announce_timeout"}
     assert {key for key in known - reached if not key.startswith("limit_")} == ours
 
 
-def test_default_texts_are_the_defaults() -> None:
+def test_default_text_is_read_as_the_default() -> None:
     for option in OPTIONS:
         if option.value is None or not option.default_text or option.name in ("logfile", "logappend", "statsinterval"):
             continue
@@ -321,11 +321,11 @@ def test_usage_names_every_option() -> None:
         assert f"\n  {option.usage}\n" in usage()
 
 
-def test_older_names_stand_for_newer_ones() -> None:
+def test_former_name_sets_the_present_option() -> None:
     assert set(parse(["-enrpmulticast=off"])) == set(RENAMED.values())
 
 
-def test_the_banner_tells_what_is_in_force() -> None:
+def test_banner_shows_the_configuration_in_force() -> None:
     given = setup(
         "-identifier=0xab", "-asap=10.0.0.1:3863,10.1.0.1", "-enrp=10.0.0.1:9901", "-asapannounce=none",
         "-cspserver=10.0.0.9", "-autoclosetimeout=1", "-maxhrrate=4.5", "-statsfile=x", "-scalar=s",
@@ -359,7 +359,7 @@ def test_the_banner_tells_what_is_in_force() -> None:
     assert headings == ["ASAP", "ENRP", "Security"]
 
 
-def test_the_debian_init_scripts_line() -> None:
+def test_options_of_debians_init_script_are_accepted() -> None:
     process = setup(
         "-quiet", "-daemonpidfile=/var/run/rspregistrar.pid", "-logfile=/var/log/rspregistrar.log", "-loglevel=3",
         "-logcolor=off",
