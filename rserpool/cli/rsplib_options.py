@@ -392,7 +392,8 @@ PROCESS = (
         default=1,
         default_text="1",
         keys=("log_level",),
-        help="Messages to log: 0 nothing, 1 errors, 2 also warnings, 3 and 4 also events, 5 to 9 everything.",
+        help="Messages to log: 0 nothing, 1 errors, 2 also warnings, 3 and 4 also events, 5 to 9 also ASAP and "
+        "ENRP messages (common ASAP messages are summed up once a second).",
     ),
     RsplibOption(
         name="logfile",

@@ -149,11 +149,11 @@ def test_statistics_action_log_and_scalars(running: Callable[..., Running], tmp_
     assert 0 < float(average) < 1
 
 
-def test_every_message_is_logged_at_high_levels(running: Callable[..., Running]) -> None:
+def test_messages_beyond_the_fast_lane_are_logged_at_high_levels(running: Callable[..., Running]) -> None:
     registrar = running("-loglevel=9", "-profile=rfc")
     play(registrar.where)
     registrar.end()
-    assert re.search(r': message: "Recv" "ASAP" "Registration" .* "Pool" 0x9 ', registrar.log.read_text())
+    assert re.search(r': message: "Recv" "ASAP" "Deregistration" .* "Pool" 0x9 ', registrar.log.read_text())
 
 
 def test_statistics_without_an_interval_are_one_line(running: Callable[..., Running], tmp_path: Path) -> None:
