@@ -50,11 +50,11 @@ class CachedPool:
 def round_robin(pool: CachedPool, allowed: list[ResolvedElement], randomness: Randomness) -> ResolvedElement:
     """Take turns in the order of the answer, from its first element on (RFC 5356 4.1.3). An element that is listed more
     than once has more turns (4.2.3)."""
-    fine = set(map(id, allowed))
+    eligible = set(map(id, allowed))
     while True:
         element = pool.elements[pool.head % len(pool.elements)]
         pool.head = (pool.head + 1) % len(pool.elements)
-        if id(element) in fine:
+        if id(element) in eligible:
             return element
 
 
@@ -164,10 +164,10 @@ class Cache:
 
     def _by_rule(self, handle: bytes, pool: CachedPool, allowed: list[ResolvedElement]) -> ResolvedElement | None:
         """Select by the rule of a custom policy. None if there is no such rule, or it fails."""
-        turned = [*pool.elements[pool.head :], *pool.elements[: pool.head]]
-        fine = {one.identifier for one in allowed if one.policy.policy_type == pool.policy_type}
-        order = {one.identifier: one for one in turned if one.identifier in fine}
-        candidates = [(who, one.policy.values, pool.chosen[who]) for who, one in order.items()]
+        rotated = [*pool.elements[pool.head :], *pool.elements[: pool.head]]
+        eligible = {one.identifier for one in allowed if one.policy.policy_type == pool.policy_type}
+        order = {one.identifier: one for one in rotated if one.identifier in eligible}
+        candidates = [(key, one.policy.values, pool.chosen[key]) for key, one in order.items()]
         seed = int(self._randomness.random() * SEEDS)
         try:
             indices = choose_indices(pool.policy_type, candidates, 1, pool.memory, seed) if candidates else None

@@ -54,8 +54,8 @@ class Candidate:
 
     def usable(self, now: int) -> bool:
         """True if it may be dialled, regardless of the time of the last attempt."""
-        behind = self.leader is not None and self.leader.known(now) and not self.leader.troubled
-        return self.known(now) and not self.in_use and not behind
+        waits = self.leader is not None and self.leader.known(now) and not self.leader.troubled
+        return self.known(now) and not self.in_use and not waits
 
 
 class Candidates:

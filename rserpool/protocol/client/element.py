@@ -195,7 +195,7 @@ class Element:
         return reregistration_interval(self.values.life) if self._interval is None else self._interval
 
     def drop(self) -> None:
-        """Become IDLE at once, without a message to anybody."""
+        """Become IDLE at once, without a message."""
         self._stop_waiting()
         self._update_rate.withdraw(self._turn)
         self.state, self.registered = ElementState.IDLE, False

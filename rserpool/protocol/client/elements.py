@@ -19,7 +19,7 @@ from rserpool.protocol.client.silence import Silence
 from rserpool.protocol.client.update_rate import UpdateRate
 
 
-class Elements:
+class NodeElements:
     """The pool elements of a node, by pool handle and identifier. A Dependent of Homes."""
 
     def __init__(self, context: NodeContext, homes: Homes, now: int) -> None:

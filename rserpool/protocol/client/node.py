@@ -31,7 +31,7 @@ from rserpool.protocol.client.actions import Action
 from rserpool.protocol.client.candidates import Candidates, ServerAddress
 from rserpool.protocol.client.context import NodeContext
 from rserpool.protocol.client.element import Element, RegisteredValues
-from rserpool.protocol.client.elements import Elements
+from rserpool.protocol.client.elements import NodeElements
 from rserpool.protocol.client.homes import Homes
 from rserpool.protocol.client.link import Link, Stage
 from rserpool.protocol.client.user import User
@@ -65,7 +65,7 @@ class Node:
         candidates = Candidates(settings, registrars, tcp=tcp)
         self.context = NodeContext(settings, randomness, candidates, now)
         self._homes = Homes(self.context)
-        self._elements = Elements(self.context, self._homes, now)
+        self._elements = NodeElements(self.context, self._homes, now)
         self.user = User(self.context, self._homes)
         self._homes.serve(self._elements, self.user)
         self._handlers: dict[type[Message], Callable[[Link, Any, int], None]] = {

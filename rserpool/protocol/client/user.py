@@ -15,13 +15,13 @@ from rserpool.errors import Cause, LocalProtocolError
 from rserpool.messages import EndpointUnreachable, ErrorCause, HandleResolution, HandleResolutionResponse
 from rserpool.messages.resolved import ResolvedElement, resolved
 from rserpool.model.numbers import MICROSECONDS
-from rserpool.protocol.actions import Level
 from rserpool.protocol.client.cache import Cache, CachedPool
 from rserpool.protocol.client.context import NodeContext
 from rserpool.protocol.client.events import Failure, PoolChanged, Resolution
 from rserpool.protocol.client.homes import Homes
 from rserpool.protocol.client.link import Link
 from rserpool.protocol.policy_failures import COUNTER as POLICY_FAILURES
+from rserpool.protocol.policy_failures import failure_note
 from rserpool.protocol.timers import Timer
 from rserpool.settings.profile import ALL_ITEMS
 
@@ -375,5 +375,4 @@ class User:
 
     def _policy_failed(self, handle: bytes, policy_type: int, reason: str) -> None:
         self._context.counters[POLICY_FAILURES] += 1
-        text = f"the rule of policy 0x{policy_type:08x} failed for pool {handle!r}; round robin goes on: {reason}"
-        self._context.note(Level.ERROR, f"policy 0x{policy_type:08x}", text)
+        self._context.emit(failure_note(handle, policy_type, reason))

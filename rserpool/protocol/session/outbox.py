@@ -1,4 +1,4 @@
-"""What one end of a session has accepted and its transport has not yet: data in order, control messages among it."""
+"""The queue of messages that one end of a session has accepted and its transport has not taken yet."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ MAX_PPID = 0xFFFFFFFF
 
 
 def check_ppid(ppid: int) -> None:
-    """LocalProtocolError for what the data of an application cannot have as its payload protocol identifier."""
+    """Raise LocalProtocolError unless the data of an application may have this payload protocol identifier."""
     if ppid == ASAP_PPID:
-        raise LocalProtocolError("PPID 11 is the control channel's: data cannot use it (RFC 5352 5)")
+        raise LocalProtocolError("PPID 11 is reserved for the control channel (RFC 5352 5)")
     if not 0 <= ppid <= MAX_PPID:
-        raise LocalProtocolError(f"a PPID has 32 bits, not {ppid}")
+        raise LocalProtocolError(f"a PPID must fit in 32 bits, not {ppid}")
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +27,7 @@ class Waiting:
 
 
 class Outbox:
-    """A queue of at most ``limit`` octets of data. Of each kind of control message at most one waits."""
+    """A queue of data and control messages: at most ``limit`` octets of data, and one control message of each kind."""
 
     __slots__ = ("_control", "_entries", "_limit", "_octets")
 
@@ -41,17 +41,17 @@ class Outbox:
         return len(self._entries)
 
     def room(self, octets: int) -> bool:
-        """Whether a message of that many octets may be put. One is always taken where none waits."""
+        """True if a message of that many octets may be added. An empty queue takes any message."""
         return not self._octets or self._octets + octets + ENTRY_COST <= self._limit
 
     def put(self, data: bytes, ppid: int) -> None:
-        """Add a message of the application."""
+        """Append a message of the application."""
         self._octets += len(data) + ENTRY_COST
         self._entries.append(Waiting(data, ppid))
 
     def put_control(self, data: bytes) -> None:
-        """Add a control message. One of its kind that still waits is replaced where it stands: who gets the data behind
-        it has a state at least as new as the data."""
+        """Append a control message, or replace a waiting one of the same kind in its place. The receiver's state is
+        then at least as new as the data that follows."""
         waiting = self._control.get(data[0])
         if waiting is not None:
             waiting.data = data
@@ -60,7 +60,7 @@ class Outbox:
         self._entries.append(waiting)
 
     def restart(self, *control: bytes) -> None:
-        """Begin anew with these control messages; only data is kept of what waits."""
+        """Put these control messages before the waiting data, and drop all other control messages."""
         kept = [entry for entry in self._entries if entry.ppid != ASAP_PPID]
         self._entries.clear()
         self._control.clear()
@@ -69,11 +69,11 @@ class Outbox:
         self._entries.extend(kept)
 
     def first(self) -> Waiting | None:
-        """The next message."""
+        """The next message, or None."""
         return self._entries[0] if self._entries else None
 
     def pop(self) -> Waiting:
-        """Take the next message out."""
+        """Remove the next message."""
         entry = self._entries.popleft()
         if entry.ppid == ASAP_PPID:
             del self._control[entry.data[0]]
@@ -82,11 +82,11 @@ class Outbox:
         return entry
 
     def unsent(self) -> tuple[Waiting, ...]:
-        """The messages of the application that wait."""
+        """The waiting messages of the application."""
         return tuple(entry for entry in self._entries if entry.ppid != ASAP_PPID)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop every message."""
         self._entries.clear()
         self._control.clear()
         self._octets = 0

@@ -1,4 +1,4 @@
-"""Pool elements, without input and output (RFC 5352 3.1, 3.2, 3.4)."""
+"""Pool elements (RFC 5352 3.1, 3.2, 3.4)."""
 
 import math
 from itertools import pairwise, product
@@ -115,7 +115,7 @@ def test_every_reaction_is_used_and_has_a_method() -> None:
 @pytest.mark.conformance(
     "ASAP-3.1-01", "ASAP-3.1-02", "ASAP-3.1-04", "ASAP-3.1-07", "ASAP-3.1-08", "ASAP-2.2.1-01", "PAR-3.10-03"
 )
-def test_the_registration_follows_the_hunt_and_says_everything() -> None:
+def test_registration_follows_the_hunt_and_carries_every_value() -> None:
     bench = NodeBench(1)
     element = bench.element(policy=load(5), life=300.0)
     assert not registrations(bench.actions)
@@ -135,7 +135,7 @@ def test_the_registration_follows_the_hunt_and_says_everything() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.1-05")
-def test_identifiers_are_drawn_at_random() -> None:
+def test_default_identifiers_are_random() -> None:
     bench = NodeBench(0)
     drawn = [bench.element(None).identifier for _ in range(50)]
     assert len(set(drawn)) == 50
@@ -151,7 +151,7 @@ def test_reregistration_interval() -> None:
 
 @pytest.mark.conformance("ASAP-3.1-06", "ASAP-3.1-18", "ASAP-3.1-20")
 @pytest.mark.parametrize(("life", "interval"), [(300.0, 280), (30.0, 15), (math.inf, 600)])
-def test_it_is_registered_again_before_its_life_ends(life: float, interval: int) -> None:
+def test_registration_is_renewed_before_its_life_ends(life: float, interval: int) -> None:
     bench = NodeBench(1)
     home, element = bench.registered(life=life)
     for _ in range(3):
@@ -162,7 +162,7 @@ def test_it_is_registered_again_before_its_life_ends(life: float, interval: int)
     assert {one.state for one in bench.states()} <= {ElementState.HUNT, ElementState.REG, ElementState.READY}
 
 
-def test_the_life_on_the_wire_and_the_interval_can_be_chosen() -> None:
+def test_life_on_the_wire_and_interval_can_be_set() -> None:
     bench = NodeBench(1)
     bench.registered(life=300.0, life_on_wire=300, reregister_every=7.0)
     assert registrations(bench.actions)[0].pool_element.registration_life == 300
@@ -188,14 +188,14 @@ def test_the_life_on_the_wire_and_the_interval_can_be_chosen() -> None:
         {"life_on_wire": 1 << 31},
     ],
 )
-def test_what_cannot_be_sent_is_the_callers_mistake(wrong: dict[str, object]) -> None:
+def test_values_that_cannot_be_sent_raise_local_protocol_error(wrong: dict[str, object]) -> None:
     bench = NodeBench(1)
     with pytest.raises(LocalProtocolError):
         bench.element(**wrong)  # type: ignore[arg-type]
     assert not bench.node.elements
 
 
-def test_no_two_elements_of_one_name() -> None:
+def test_second_element_with_the_same_name_is_refused() -> None:
     bench = NodeBench(1)
     bench.element(7)
     bench.element(7, b"OtherPool")
@@ -204,7 +204,7 @@ def test_no_two_elements_of_one_name() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.1-10", "ASAP-3.1-12", "ASAP-3.1-13")
-def test_a_mute_registrar_is_left_at_t2() -> None:
+def test_unanswered_registration_leads_to_another_registrar_at_t2() -> None:
     bench = NodeBench(2)
     bench.element()
     first = bench.number_of(1)
@@ -219,7 +219,7 @@ def test_a_mute_registrar_is_left_at_t2() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.1-14")
-def test_an_answer_at_the_last_moment_stops_t2() -> None:
+def test_answer_just_before_t2_stops_the_timer() -> None:
     bench = NodeBench(2)
     element = bench.element()
     first = bench.number_of(1)
@@ -231,7 +231,7 @@ def test_an_answer_at_the_last_moment_stops_t2() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.1-21", "ASAP-3.1-22")
-def test_attempts_are_counted_and_reported_and_it_goes_on() -> None:
+def test_failed_attempts_are_counted_reported_and_repeated() -> None:
     bench = NodeBench(1)
     element = bench.element()
     times = []
@@ -258,7 +258,7 @@ def test_attempts_are_counted_and_reported_and_it_goes_on() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.1-15", "ASAP-3.1-16")
-def test_a_refused_element_waits_for_a_change() -> None:
+def test_refused_element_waits_for_a_change() -> None:
     bench = NodeBench(2)
     element = bench.element()
     home = bench.number_of(1)
@@ -280,7 +280,7 @@ def test_a_refused_element_waits_for_a_change() -> None:
     [{"policy": load(9)}, {"life": 100.0}, {"user_transport": SCTPTransport(port=8, addresses=SERVICE.addresses)}],
 )
 @pytest.mark.conformance("ASAP-3.1-17")
-def test_any_change_is_registered(what: dict[str, object]) -> None:
+def test_every_change_is_registered(what: dict[str, object]) -> None:
     bench = NodeBench(1)
     _, element = bench.registered()
     (again,) = change(bench, element, **what)
@@ -289,7 +289,7 @@ def test_any_change_is_registered(what: dict[str, object]) -> None:
 
 
 @pytest.mark.conformance("ASAP-3.1-18")
-def test_changes_wait_for_the_registration_on_its_way_and_only_the_last_goes() -> None:
+def test_changes_during_a_registration_are_merged_into_the_next_one() -> None:
     bench = NodeBench(1)
     home, element = bench.registered(policy=load(0))
     (first,) = change(bench, element, policy=load(1))
@@ -303,7 +303,7 @@ def test_changes_wait_for_the_registration_on_its_way_and_only_the_last_goes() -
     assert not registrations(bench.wait(270))
 
 
-def test_changes_that_come_too_fast_are_gathered() -> None:
+def test_fast_changes_are_limited_to_the_update_rate() -> None:
     bench = NodeBench(1, update_rate=5.0)
     home, element = bench.registered(policy=load(0))
     for value in range(1, 1001):
@@ -318,7 +318,7 @@ def test_changes_that_come_too_fast_are_gathered() -> None:
     assert registrations(bench.actions)[-1].pool_element.policy == load(1000)
 
 
-def test_a_refusal_meets_a_change_made_meanwhile() -> None:
+def test_refusal_of_outdated_values_leads_to_a_new_registration() -> None:
     bench = NodeBench(1)
     home = bench.accept()
     element = bench.element(policy=load(1))
@@ -345,7 +345,7 @@ def test_changes_of_many_elements_share_the_rate() -> None:
     assert len({one.pool_element.identifier for one in seen}) > 25
 
 
-def test_elements_that_came_together_do_not_register_again_together() -> None:
+def test_elements_that_started_together_renew_at_different_times() -> None:
     bench = NodeBench(1)
     home = bench.accept()
     for number in range(1, 101):
@@ -360,7 +360,7 @@ def test_elements_that_came_together_do_not_register_again_together() -> None:
 
 
 @pytest.mark.conformance("ASAP-2.2.3-02", "PAR-3.12.1-01")
-def test_a_warning_leaves_it_registered() -> None:
+def test_warning_leaves_the_element_registered() -> None:
     bench = NodeBench(1)
     home = bench.accept()
     element = bench.element()
@@ -369,7 +369,7 @@ def test_a_warning_leaves_it_registered() -> None:
     assert (news.state, news.reason, news.causes) == (ElementState.READY, "the registrar warns", (WARNING,))
 
 
-def test_lack_of_resources_is_tried_elsewhere_after_a_pause() -> None:
+def test_lack_of_resources_leads_to_another_registrar_after_a_pause() -> None:
     bench = NodeBench(2)
     element = bench.element()
     first = bench.number_of(1)
@@ -384,7 +384,7 @@ def test_lack_of_resources_is_tried_elsewhere_after_a_pause() -> None:
     assert len(sent_to(bench.actions, second)) == 1
 
 
-def test_lack_of_resources_does_not_move_the_neighbours() -> None:
+def test_lack_of_resources_does_not_move_registered_elements() -> None:
     bench = NodeBench(2)
     bench.element(8)
     first = bench.number_of(1)
@@ -399,7 +399,7 @@ def test_lack_of_resources_does_not_move_the_neighbours() -> None:
     assert [one.pool_element.identifier for one in registrations(bench.wait(5.2))] == [7]
 
 
-def test_a_drawn_identifier_that_is_taken_is_drawn_again() -> None:
+def test_random_identifier_that_is_taken_is_drawn_again() -> None:
     bench = NodeBench(1)
     home = bench.accept()
     element = bench.element(None)
@@ -413,7 +413,7 @@ def test_a_drawn_identifier_that_is_taken_is_drawn_again() -> None:
     assert {one.element for one in bench.states()} == {element.number}
 
 
-def test_identifiers_are_not_drawn_for_ever() -> None:
+def test_identifier_draws_are_limited_by_the_attempts() -> None:
     bench = NodeBench(1)
     home = bench.accept()
     element = bench.element(None)
@@ -423,7 +423,7 @@ def test_identifiers_are_not_drawn_for_ever() -> None:
     assert len(registrations(bench.wait(300))) >= 1
 
 
-def test_a_given_identifier_that_is_taken_is_a_refusal() -> None:
+def test_fixed_identifier_that_is_taken_is_refused() -> None:
     bench = NodeBench(1)
     home = bench.accept()
     element = bench.element(7)
@@ -431,7 +431,7 @@ def test_a_given_identifier_that_is_taken_is_a_refusal() -> None:
     assert element.state is ElementState.REFUSED
 
 
-def test_an_element_that_is_registered_keeps_its_identifier() -> None:
+def test_registered_element_keeps_its_identifier() -> None:
     bench = NodeBench(1)
     home, element = bench.registered(identifier=None)
     identifier = element.identifier
@@ -440,7 +440,7 @@ def test_an_element_that_is_registered_keeps_its_identifier() -> None:
     assert (element.identifier, element.state) == (identifier, ElementState.REFUSED)
 
 
-def test_only_the_home_grants() -> None:
+def test_only_the_answers_of_the_home_count() -> None:
     bench = NodeBench(1)
     home = bench.accept()
     element = bench.element()
@@ -453,7 +453,7 @@ def test_only_the_home_grants() -> None:
     assert element.state is ElementState.READY
 
 
-def test_an_asap_error_is_as_good_as_no_answer() -> None:
+def test_asap_error_is_treated_like_no_answer() -> None:
     bench = NodeBench(2)
     element = bench.element()
     first = bench.number_of(1)
@@ -467,7 +467,7 @@ def test_an_asap_error_is_as_good_as_no_answer() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.1-09", "ASAP-2.2.1-02", "ASAP-2.1-01")
-def test_elements_use_sctp_only_whatever_they_serve_by() -> None:
+def test_elements_register_over_sctp_for_every_user_transport() -> None:
     bench = NodeBench(places=[server(1, sctp=False), server(2, sctp=False), server(3)], tcp=True)
     assert len(bench.dialled) == 3
     bench.accept(next(number for number, dial in bench.dialled.items() if not dial.sctp))

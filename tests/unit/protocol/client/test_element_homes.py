@@ -1,4 +1,4 @@
-"""Pool elements and their home registrar: leaving, keep-alives, both roles on one node (RFC 5352 3.2, 3.4)."""
+"""Pool elements and their home registrar: deregistration and keep-alives (RFC 5352 3.2, 3.4)."""
 
 from ipaddress import ip_address
 
@@ -33,7 +33,7 @@ from tests.support.client_bench import (
 
 
 @pytest.mark.conformance("ASAP-2.2.2-01", "ASAP-3.2-02", "ASAP-3.2-03")
-def test_it_deregisters_where_it_registered() -> None:
+def test_element_deregisters_at_its_home() -> None:
     bench = NodeBench(1)
     home, element = bench.registered()
     assert deregister(bench, element) == [Deregistration(pool_handle=POOL, pe_identifier=7)]
@@ -44,7 +44,7 @@ def test_it_deregisters_where_it_registered() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.2-04", "ASAP-3.2-05")
-def test_a_mute_registrar_is_left_at_t3_and_the_next_one_told() -> None:
+def test_unanswered_deregistration_is_repeated_at_another_registrar() -> None:
     bench = NodeBench(2)
     element = bench.element()
     first = bench.number_of(1)
@@ -61,7 +61,7 @@ def test_a_mute_registrar_is_left_at_t3_and_the_next_one_told() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.2-06")
-def test_late_duplicates_are_harmless() -> None:
+def test_late_duplicate_answers_are_ignored() -> None:
     bench = NodeBench(1)
     home, element = bench.registered()
     deregister(bench, element)
@@ -74,7 +74,7 @@ def test_late_duplicates_are_harmless() -> None:
     assert not bench.wait(1000)
 
 
-def test_a_registrar_may_refuse_to_deregister() -> None:
+def test_refused_deregistration_leaves_the_element_registered() -> None:
     bench = NodeBench(1)
     home, element = bench.registered()
     deregister(bench, element)
@@ -85,7 +85,7 @@ def test_a_registrar_may_refuse_to_deregister() -> None:
 
 
 @pytest.mark.parametrize("state", [ElementState.IDLE, ElementState.HUNT, ElementState.REFUSED])
-def test_what_was_never_registered_is_not_deregistered(state: ElementState) -> None:
+def test_element_that_was_never_registered_becomes_idle_at_once(state: ElementState) -> None:
     bench = NodeBench(1)
     if state is ElementState.HUNT:
         element = bench.element()
@@ -106,7 +106,7 @@ def test_deregistration_waits_for_a_home() -> None:
 
 
 @pytest.mark.conformance("ASAP-2.2.4-01")
-def test_an_expired_registration_is_renewed() -> None:
+def test_expired_registration_is_renewed_but_not_within_a_second_of_the_grant() -> None:
     bench = NodeBench(1)
     home, element = bench.registered()
     bench.wait(5)
@@ -114,7 +114,7 @@ def test_an_expired_registration_is_renewed() -> None:
     assert isinstance(again, Registration)
     bench.grant(home, element)
     assert not bench.release(home, element)
-    assert registrations(bench.wait(1.01)), "a second later: the registrar must not keep us busy"
+    assert registrations(bench.wait(1.01)), "a second after the grant"
 
 
 # Keep-alives
@@ -122,7 +122,7 @@ def test_an_expired_registration_is_renewed() -> None:
 
 @pytest.mark.conformance("ASAP-3.4-01", "ASAP-3.4-02", "ASAP-2.2.7-01", "ASAP-2.2.8-01")
 @pytest.mark.parametrize("home_bit", [False, True])
-def test_every_keep_alive_for_an_own_pool_is_acknowledged(home_bit: bool) -> None:
+def test_keep_alives_for_own_elements_are_acknowledged(home_bit: bool) -> None:
     bench = NodeBench(1)
     home, _ = bench.registered()
     acknowledgement = EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7)
@@ -132,7 +132,7 @@ def test_every_keep_alive_for_an_own_pool_is_acknowledged(home_bit: bool) -> Non
     assert bench.ask(home, None, b"OtherPool", home=home_bit) == []
 
 
-def test_without_an_identifier_every_element_of_the_pool_answers() -> None:
+def test_keep_alive_without_identifier_is_acknowledged_by_every_element_of_the_pool() -> None:
     bench = NodeBench(1)
     home = bench.accept()
     for identifier, pool in ((1, POOL), (2, POOL), (3, b"OtherPool")):
@@ -142,7 +142,7 @@ def test_without_an_identifier_every_element_of_the_pool_answers() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.4-03")
-def test_a_foreign_registrar_is_answered_where_it_asked() -> None:
+def test_keep_alive_of_another_registrar_is_acknowledged_over_its_association() -> None:
     bench = NodeBench(1)
     home, _ = bench.registered()
     stranger = bench.incoming(9)
@@ -155,7 +155,7 @@ def test_a_foreign_registrar_is_answered_where_it_asked() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.4-04", "ASAP-2.2.7-02", "ASAP-1.1-02")
-def test_a_registrar_that_takes_over_becomes_home() -> None:
+def test_registrar_that_takes_over_becomes_home() -> None:
     bench = NodeBench(1)
     home, element = bench.registered()
     stranger = bench.incoming(9)
@@ -172,7 +172,7 @@ def test_a_registrar_that_takes_over_becomes_home() -> None:
     assert bench.states()[-1].home.identifier == 0x33333333
 
 
-def test_a_registrar_that_takes_over_ends_the_hunt() -> None:
+def test_registrar_that_takes_over_ends_the_hunt() -> None:
     bench = NodeBench(1)
     element = bench.element()
     stranger = bench.incoming(9)
@@ -182,7 +182,7 @@ def test_a_registrar_that_takes_over_ends_the_hunt() -> None:
     assert len(bench.left) == 1
 
 
-def test_the_home_tells_its_identifier() -> None:
+def test_keep_alive_of_the_home_reveals_its_identifier() -> None:
     bench = NodeBench(1)
     home, element = bench.registered()
     bench.ask(home, 7, server=0x44444444)
@@ -191,7 +191,7 @@ def test_the_home_tells_its_identifier() -> None:
     assert again.pool_element.home_identifier == 0x44444444
 
 
-def test_a_removed_element_is_not_acknowledged() -> None:
+def test_removed_element_does_not_acknowledge() -> None:
     bench = NodeBench(1)
     home, element = bench.registered()
     bench.node.remove(element)
@@ -205,7 +205,7 @@ def kept_alive(bench: NodeBench, home: int, times: int) -> None:
         bench.ask(home, 7)
 
 
-def test_a_home_that_falls_silent_is_asked_and_left() -> None:
+def test_silent_home_is_probed_and_left() -> None:
     bench = NodeBench(2)
     element = bench.element()
     home = bench.number_of(1)
@@ -221,7 +221,7 @@ def test_a_home_that_falls_silent_is_asked_and_left() -> None:
     assert bench.hosts() == [2]
 
 
-def test_a_home_that_keeps_its_pace_is_not_disturbed() -> None:
+def test_home_with_regular_keep_alives_is_not_probed() -> None:
     bench = NodeBench(1)
     home, element = bench.registered(reregister_every=10_000.0)
     for pause in (5, 60, 60, 60, 100, 140, 60):
@@ -234,18 +234,18 @@ def test_a_home_that_keeps_its_pace_is_not_disturbed() -> None:
     assert not bench.wait(1000)
 
 
-def test_a_home_that_never_kept_a_pace_may_be_silent() -> None:
+def test_home_without_a_known_interval_may_be_silent() -> None:
     bench = NodeBench(1)
     home, _ = bench.registered(reregister_every=10_000.0)
     kept_alive(bench, home, 2)
     assert not bench.wait(1000)
 
 
-# Roles
+# Element and user
 
 
 @pytest.mark.conformance("ASAP-4-02", "ASAP-4-04", "ASAP-3.3-03")
-def test_a_node_is_element_and_user_over_one_association() -> None:
+def test_element_and_user_share_one_association() -> None:
     bench = NodeBench(1)
     home, _ = bench.registered()
     ticket = bench.resolve()
@@ -256,7 +256,7 @@ def test_a_node_is_element_and_user_over_one_association() -> None:
     assert bench.ask(home, 7)
 
 
-def test_the_oldest_request_meets_the_error() -> None:
+def test_asap_error_fails_the_oldest_request() -> None:
     bench = NodeBench(1)
     home, element = bench.registered()
     bench.resolve()
@@ -287,7 +287,7 @@ def test_elements_of_several_pools_share_a_home() -> None:
 @pytest.mark.parametrize(
     ("kind", "granted", "reports"), [(0x00FF, 0, 0), (0x40FF, 0, 1), (0x80FF, 1, 0), (0xC0FF, 1, 1)]
 )
-def test_unknown_parameters(kind: int, granted: int, reports: int) -> None:
+def test_unknown_parameters_are_handled_by_their_action_bits(kind: int, granted: int, reports: int) -> None:
     bench = NodeBench(1)
     home = bench.accept()
     element = bench.element()
@@ -299,7 +299,7 @@ def test_unknown_parameters(kind: int, granted: int, reports: int) -> None:
     assert [one.operation_error[0].information for one in said] == [unknown] * reports  # type: ignore[attr-defined]
 
 
-def test_errors_are_not_answered_without_end() -> None:
+def test_asap_errors_are_rate_limited() -> None:
     bench = NodeBench(1)
     home = bench.accept()
     bench.element()
@@ -308,7 +308,7 @@ def test_errors_are_not_answered_without_end() -> None:
     assert bench.context.counters["errors not sent"] == 96
 
 
-def test_addresses_of_any_kind_are_sent_as_they_are() -> None:
+def test_ipv4_and_ipv6_addresses_are_registered_unchanged() -> None:
     bench = NodeBench(1)
     both = SCTPTransport(port=1, transport_use=1, addresses=(SERVICE.addresses[0], ip_address("2001:db8::1")))
     _, element = bench.registered()

@@ -1,4 +1,4 @@
-"""The hunt for a home registrar, without input and output (RFC 5352 3.6, 3.7)."""
+"""The hunt for a home registrar (RFC 5352 3.6, 3.7)."""
 
 import itertools
 from ipaddress import ip_address
@@ -18,14 +18,14 @@ from tests.support.client_bench import POOL, SECOND, NodeBench, registrations, s
 
 
 @pytest.mark.conformance("ASAP-3.6-07", "ASAP-3.6-08", "ASAP-3.6-09")
-def test_at_most_three_of_the_configured_are_tried_at_once() -> None:
+def test_at_most_three_configured_registrars_are_dialled_at_once() -> None:
     bench = NodeBench(5)
     assert len(bench.dialled) == 3
     seen = set(bench.hosts())
     assert seen < {1, 2, 3, 4, 5}
 
 
-def test_the_choice_is_random() -> None:
+def test_candidates_are_dialled_in_random_order() -> None:
     first = set()
     for seed in range(40):
         bench = NodeBench(5, start=False)
@@ -37,7 +37,7 @@ def test_the_choice_is_random() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.6-10", "ASAP-3.6-13", "ASAP-3.6-14")
-def test_rounds_get_longer_and_try_others() -> None:
+def test_each_round_is_longer_and_dials_other_candidates() -> None:
     bench = NodeBench(6)
     first = set(bench.hosts())
     lengths = []
@@ -54,7 +54,7 @@ def test_rounds_get_longer_and_try_others() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.6-12")
-def test_a_refusal_leads_to_another_address_at_once() -> None:
+def test_refused_association_is_replaced_at_once() -> None:
     bench = NodeBench(5)
     before = set(bench.hosts())
     (action,) = (one for one in bench.refuse(next(iter(bench.dialled))) if isinstance(one, Dial))
@@ -62,7 +62,7 @@ def test_a_refusal_leads_to_another_address_at_once() -> None:
     assert len(bench.dialled) == 3
 
 
-def test_the_only_registrar_is_tried_again_after_a_pause() -> None:
+def test_only_registrar_is_dialled_again_after_a_pause() -> None:
     bench = NodeBench(1, hunt_retry=1.0)
     (number,) = bench.dialled
     assert not bench.refuse(number)
@@ -73,7 +73,7 @@ def test_the_only_registrar_is_tried_again_after_a_pause() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.6-11", "ASAP-3.6-15")
-def test_one_that_came_up_is_chosen_and_the_others_are_left() -> None:
+def test_one_registrar_becomes_home_and_the_others_are_left() -> None:
     bench = NodeBench(3)
     numbers = list(bench.dialled)
     bench.element()
@@ -89,7 +89,7 @@ def test_one_that_came_up_is_chosen_and_the_others_are_left() -> None:
     assert not [one for one in bench.wait(25) if isinstance(one, Dial)]
 
 
-def test_each_of_those_that_came_up_is_chosen_sometimes() -> None:
+def test_home_is_chosen_at_random_among_registrars_that_came_up() -> None:
     chosen = set()
     for seed in range(30):
         bench = NodeBench(3)
@@ -104,7 +104,7 @@ def test_each_of_those_that_came_up_is_chosen_sometimes() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.6-11")
-def test_the_next_hunt_begins_with_the_first_length() -> None:
+def test_next_hunt_begins_with_the_shortest_round() -> None:
     bench = NodeBench(1)
     bench.element()
     bench.wait(35)
@@ -116,7 +116,7 @@ def test_the_next_hunt_begins_with_the_first_length() -> None:
     assert Abort(number) in bench.actions
 
 
-def test_no_more_than_three_associations_whoever_opened_them() -> None:
+def test_incoming_associations_count_against_the_limit_of_three() -> None:
     bench = NodeBench(5, start=False)
     bench.incoming(21)
     bench.incoming(22)
@@ -124,7 +124,7 @@ def test_no_more_than_three_associations_whoever_opened_them() -> None:
     assert len(bench.dialled) == 1
 
 
-def test_strangers_who_call_leave_room_for_one_try() -> None:
+def test_incoming_associations_always_leave_room_for_one_candidate() -> None:
     bench = NodeBench(2, start=False, incoming=10)
     for host in range(20, 35):
         bench.incoming(host)
@@ -133,7 +133,7 @@ def test_strangers_who_call_leave_room_for_one_try() -> None:
     bench.now += 31 * SECOND
     bench.left.clear()
     taken = bench.incoming(50)
-    assert taken in bench.context.links, "one that has been silent makes room"
+    assert taken in bench.context.links, "a long silent one makes room"
     bench.bury()
     assert len(bench.context.links) == 10
     bench.take(bench.node.start(bench.now))
@@ -142,7 +142,7 @@ def test_strangers_who_call_leave_room_for_one_try() -> None:
     assert len(bench.dialled) == 1
 
 
-def test_what_is_given_up_counts_until_it_has_ended() -> None:
+def test_abandoned_association_counts_until_its_end() -> None:
     bench = NodeBench(6)
     bench.left = set()
     numbers = set(bench.dialled)
@@ -157,7 +157,7 @@ def test_what_is_given_up_counts_until_it_has_ended() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.6-03", "ASAP-3.6-05")
-def test_an_announcement_without_transports_names_its_source() -> None:
+def test_announcement_without_transports_names_its_source_address() -> None:
     bench = NodeBench(0)
     bench.announce(port=4000)
     (dial,) = bench.dialled.values()
@@ -168,7 +168,7 @@ def test_an_announcement_without_transports_names_its_source() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.6-03")
-def test_an_announcement_with_transports_names_them() -> None:
+def test_announced_transports_are_dialled_sctp_first() -> None:
     tcp = TCPTransport(port=33, address=ip_address("10.44.0.8"))
     sctp = SCTPTransport(port=34, addresses=(ip_address("10.44.0.8"), ip_address("10.45.0.8")))
     for allowed in (False, True):
@@ -181,7 +181,7 @@ def test_an_announcement_with_transports_names_them() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.6-04", "ASAP-3.6-06")
-def test_a_registrar_is_forgotten_when_it_is_not_heard_any_more() -> None:
+def test_silent_registrar_is_dropped_after_t7() -> None:
     bench = NodeBench(0, start=False)
     sctp = SCTPTransport(port=3863, addresses=server(9).addresses)
     for _ in range(5):
@@ -194,7 +194,7 @@ def test_a_registrar_is_forgotten_when_it_is_not_heard_any_more() -> None:
     assert not bench.dialled
 
 
-def test_slow_announcements_keep_a_registrar_known() -> None:
+def test_slow_announcements_lengthen_t7() -> None:
     bench = NodeBench(0, start=False)
     for _ in range(3):
         bench.announce(SCTPTransport(port=3863, addresses=server(9).addresses))
@@ -211,7 +211,7 @@ def test_configured_registrars_never_expire() -> None:
 
 
 @pytest.mark.conformance("SEC-9.2-12")
-def test_forged_announcements_only_ever_add_and_only_so_many() -> None:
+def test_forged_announcements_add_only_a_bounded_number_of_candidates() -> None:
     bench = NodeBench(2, start=False, candidates=8, announcement_rate=1000.0)
     for number in range(10_000):
         bench.now += 100
@@ -227,7 +227,7 @@ def test_forged_announcements_only_ever_add_and_only_so_many() -> None:
     assert len(bench.dialled) == 3
 
 
-def test_a_registrar_that_speaks_is_heard_after_the_flood() -> None:
+def test_new_registrar_replaces_a_long_silent_candidate() -> None:
     bench = NodeBench(0, start=False, candidates=4)
     for number in range(10):
         bench.announce(SCTPTransport(port=1 + number, addresses=server(9).addresses))
@@ -238,7 +238,7 @@ def test_a_registrar_that_speaks_is_heard_after_the_flood() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "224.0.1.185", "fe80::1"])
-def test_places_that_nobody_can_call_are_not_candidates(host: str) -> None:
+def test_unusable_addresses_are_not_candidates(host: str) -> None:
     bench = NodeBench(0)
     bench.announce(SCTPTransport(port=3863, addresses=(ip_address(host),)))
     data = b"\x0a\x00\x00\x08\x00\x00\x00\x07"
@@ -246,7 +246,7 @@ def test_places_that_nobody_can_call_are_not_candidates(host: str) -> None:
     assert len(bench.context.candidates) == 0
 
 
-def test_an_announcement_in_an_empty_round_starts_a_try_at_once() -> None:
+def test_registrar_announced_in_an_empty_round_is_dialled_at_once() -> None:
     bench = NodeBench(0)
     bench.wait(25)
     assert not bench.dialled
@@ -254,10 +254,10 @@ def test_an_announcement_in_an_empty_round_starts_a_try_at_once() -> None:
     assert bench.hosts() == [4]
 
 
-# Trouble
+# Failures
 
 
-def test_one_that_lost_us_is_tried_after_the_others() -> None:
+def test_registrar_that_was_lost_is_dialled_after_the_others() -> None:
     bench = NodeBench(2)
     element = bench.element()
     first = bench.number_of(1)
@@ -268,7 +268,7 @@ def test_one_that_lost_us_is_tried_after_the_others() -> None:
     bench.refuse(first)
     assert bench.hosts() == [2]
     bench.wait(1.1)
-    assert bench.hosts() == [1, 2], "the other one says nothing"
+    assert bench.hosts() == [1, 2], "the first one is dialled again because the second does not answer"
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_one_that_lost_us_is_tried_after_the_others() -> None:
         bytes.fromhex("060000100009000c4563686f506f6f6c"),
     ],
 )
-def test_one_that_talks_nonsense_is_left_for_another(octets: bytes) -> None:
+def test_registrar_that_sends_nonsense_is_replaced(octets: bytes) -> None:
     bench = NodeBench(2)
     bench.element()
     first = bench.number_of(1)
@@ -295,7 +295,7 @@ def test_one_that_talks_nonsense_is_left_for_another(octets: bytes) -> None:
 
 @pytest.mark.parametrize("octets", [b"\x0f\x00\x00\x04", b"\x4f\x00\x00\x04", b"\xff\x00\x00\x04"])
 @pytest.mark.conformance("PAR-4-01", "PAR-4-02", "PAR-4-03", "PAR-4-08")
-def test_messages_of_the_future_are_no_nonsense(octets: bytes) -> None:
+def test_unknown_message_types_do_not_cost_the_home(octets: bytes) -> None:
     bench = NodeBench(2)
     bench.element()
     bench.accept(bench.number_of(1))
@@ -308,7 +308,7 @@ def test_messages_of_the_future_are_no_nonsense(octets: bytes) -> None:
 
 
 @pytest.mark.conformance("ASAP-3.7.1-01", "ASAP-3.7.1-02", "ASAP-3.7.1-03", "ASAP-3.1-12", "ASAP-3.1-13")
-def test_what_could_not_be_delivered_goes_to_the_next_registrar() -> None:
+def test_open_requests_are_repeated_at_the_next_registrar() -> None:
     bench = NodeBench(2)
     bench.element()
     bench.resolve()
@@ -325,7 +325,7 @@ def test_what_could_not_be_delivered_goes_to_the_next_registrar() -> None:
     assert sent_to(bench.actions[mark:], second) == asked
 
 
-def test_an_incoming_association_of_a_candidate_serves_as_home() -> None:
+def test_incoming_association_of_a_candidate_becomes_home() -> None:
     bench = NodeBench(1, start=False)
     number = bench.incoming(1)
     bench.take(bench.node.start(bench.now))
@@ -334,7 +334,7 @@ def test_an_incoming_association_of_a_candidate_serves_as_home() -> None:
     assert bench.context.home.number == number
 
 
-def test_a_stopped_node_does_nothing_more() -> None:
+def test_stopped_node_does_nothing_more() -> None:
     bench = NodeBench(3)
     home = bench.accept(next(iter(bench.dialled)))
     bench.element()

@@ -1,4 +1,4 @@
-"""Every event at every kind of association of a node, without input and output."""
+"""Every event of every kind of association of a node."""
 
 from itertools import product
 
@@ -26,7 +26,7 @@ from rserpool.protocol.peer import Peer
 from tests.support.bench import registration
 from tests.support.client_bench import POOL, NodeBench, listed, registrations, sent_to, server
 
-KINDS = ("unknown", "dialling", "home", "rival", "stranger", "leaving")
+KINDS = ("unknown", "dialling", "home", "second", "stranger", "leaving")
 MESSAGES = (
     registration(),
     Deregistration(pool_handle=POOL, pe_identifier=7),
@@ -44,12 +44,12 @@ MESSAGES = (
     BusinessCard(pool_handle=POOL, pool_elements=(listed(1),)),
     AsapError(operation_error=(ErrorCause(code=0),)),
 )
-HARMLESS = (ServerAnnounce, Cookie, CookieEcho, BusinessCard)
-NOT_FOR_US = (type(MESSAGES[0]), Deregistration, HandleResolution, EndpointKeepAliveAck, EndpointUnreachable)
+IGNORED = (ServerAnnounce, Cookie, CookieEcho, BusinessCard)
+NONSENSE = (type(MESSAGES[0]), Deregistration, HandleResolution, EndpointKeepAliveAck, EndpointUnreachable)
 
 
 def placed(kind: str) -> tuple[NodeBench, int]:
-    """A node with an element and a request, and an association of that kind."""
+    """Make a node with an element and a request, and an association of that kind."""
     bench = NodeBench(3)
     if kind == "dialling":
         bench.element()
@@ -65,14 +65,14 @@ def placed(kind: str) -> tuple[NodeBench, int]:
     if kind == "stranger":
         return bench, bench.incoming(9)
     bench.wait(15.1)
-    rival = min(bench.dialled)
-    if kind == "rival":
-        return bench, bench.accept(rival)
+    candidate = min(bench.dialled)
+    if kind == "second":
+        return bench, bench.accept(candidate)
     if kind == "leaving":
         bench.answer(home, 1)
-        bench.left.discard(rival)
-        assert bench.context.links[rival].stage is Stage.LEAVING
-        return bench, rival
+        bench.left.discard(candidate)
+        assert bench.context.links[candidate].stage is Stage.LEAVING
+        return bench, candidate
     return bench, 999
 
 
@@ -84,10 +84,10 @@ def test_every_message_over_every_association(kind: str, message: object) -> Non
     mark = len(bench.actions)
     bench.receive(number, message)  # type: ignore[arg-type]
     after = bench.actions[mark:]
-    if kind in ("unknown", "dialling", "leaving") or isinstance(message, HARMLESS):
+    if kind in ("unknown", "dialling", "leaving") or isinstance(message, IGNORED):
         assert not after
         assert bench.context.home is home
-    elif isinstance(message, NOT_FOR_US):
+    elif isinstance(message, NONSENSE):
         left = kind != "stranger"
         assert bench.context.counters["registrars left"] == left
         assert link is not None
@@ -96,8 +96,8 @@ def test_every_message_over_every_association(kind: str, message: object) -> Non
         assert sent_to(after, number)[0] == EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=7)
         assert bench.context.home is (link if message.home else home)
     elif isinstance(message, HandleResolutionResponse):
-        assert bool(bench.resolutions()) == (kind in ("home", "rival"))
-        assert bench.context.home is (home if kind != "rival" else link)
+        assert bool(bench.resolutions()) == (kind in ("home", "second"))
+        assert bench.context.home is (home if kind != "second" else link)
     elif isinstance(message, RegistrationResponse | DeregistrationResponse | AsapError) and kind != "home":
         assert bench.context.home is home
         assert not bench.resolutions()
@@ -105,7 +105,7 @@ def test_every_message_over_every_association(kind: str, message: object) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_association_may_end_at_any_time(kind: str) -> None:
+def test_every_association_may_end_once(kind: str) -> None:
     bench, number = placed(kind)
     home = bench.context.home
     bench.refuse(number)
@@ -113,12 +113,12 @@ def test_every_association_may_end_at_any_time(kind: str) -> None:
     assert bench.context.home is (None if kind == "home" else home)
     mark = len(bench.actions)
     bench.refuse(number)
-    assert len(bench.actions) == mark, "it ends once"
+    assert len(bench.actions) == mark, "an association ends once"
     bench.wait(100)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_association_comes_up_once(kind: str) -> None:
+def test_association_comes_up_once(kind: str) -> None:
     bench, number = placed(kind)
     before = bench.context.links.get(number)
     stage = before.stage if before is not None else None
@@ -129,21 +129,21 @@ def test_an_association_comes_up_once(kind: str) -> None:
 
 
 @pytest.mark.parametrize("granted", [False, True])
-def test_a_registrar_that_takes_itself_for_the_home_is_left(granted: bool) -> None:
+def test_former_home_is_left_once_the_element_is_registered_elsewhere(granted: bool) -> None:
     bench = NodeBench(1)
     former = bench.incoming(9)
     bench.ask(former, 7, home=True)
     home = bench.accept()
     element = bench.element()
-    assert bench.ask(former, 7), "it lives, and its registrar is to know"
-    assert Shutdown(former) not in bench.actions, "nobody else has it yet"
+    assert bench.ask(former, 7), "every keep-alive is acknowledged"
+    assert Shutdown(former) not in bench.actions, "no other registrar has the element yet"
     if granted:
         bench.grant(home, element)
     assert bench.ask(former, 7)
-    assert (Shutdown(former) in bench.actions) is granted, "two registrars would claim it for ever"
+    assert (Shutdown(former) in bench.actions) is granted, "two registrars would claim the element"
 
 
-def test_elements_that_are_not_taken_over_follow_at_once() -> None:
+def test_elements_that_were_not_adopted_register_at_the_new_home_at_once() -> None:
     bench = NodeBench(1)
     home = bench.accept()
     first, second = bench.element(7), bench.element(8)
@@ -155,4 +155,4 @@ def test_elements_that_are_not_taken_over_follow_at_once() -> None:
     assert Shutdown(home) in bench.actions[mark:], "the former home loses both"
     said = registrations(bench.actions[mark:])
     assert [one.pool_element.identifier for one in said] == [8]
-    assert [one.pool_element.identifier for one in registrations(bench.wait(3))][:1] == [7], "within a while"
+    assert [one.pool_element.identifier for one in registrations(bench.wait(3))][:1] == [7], "within three seconds"

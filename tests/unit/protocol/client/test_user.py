@@ -1,4 +1,4 @@
-"""The pool user, without input and output (RFC 5352 3.3, 3.5, 3.7.2; RFC 5356 4 and 5)."""
+"""The pool user (RFC 5352 3.3, 3.5, 3.7.2; RFC 5356 4 and 5)."""
 
 from collections import Counter
 from dataclasses import replace
@@ -56,7 +56,7 @@ def policy(kind: int, *values: int) -> Policy:
 
 
 @pytest.mark.conformance("ASAP-3.3-01", "ASAP-3.3-02", "ASAP-4-01", "ASAP-6.9.1-01", "ASAP-3.3-07")
-def test_a_request_waits_for_a_home_and_is_answered() -> None:
+def test_request_waits_for_a_home_and_is_answered() -> None:
     bench = NodeBench(1)
     ticket = bench.resolve()
     assert not sent(bench.actions)
@@ -70,7 +70,7 @@ def test_a_request_waits_for_a_home_and_is_answered() -> None:
 
 
 @pytest.mark.conformance("ASAP-2.2.6-07", "ASAP-3.3-16")
-def test_an_error_makes_an_answer_negative() -> None:
+def test_error_cause_makes_an_answer_negative() -> None:
     bench, home = at_home()
     ticket = bench.resolve()
     bench.answer(home, 1, operation_error=UNKNOWN, pool_elements=())
@@ -100,7 +100,7 @@ def test_only_sctp_has_a_control_channel(transport: Transport, protocol: str) ->
     assert element.control_channel
 
 
-def test_requests_for_one_pool_share_an_answer() -> None:
+def test_resolutions_of_one_pool_share_an_answer() -> None:
     bench, home = at_home()
     tickets = [bench.resolve(items=items) for items in (ALL_ITEMS, 1, 2)]
     assert len(resolutions(bench.actions)) == 1
@@ -109,7 +109,7 @@ def test_requests_for_one_pool_share_an_answer() -> None:
     assert [(one.ticket, len(one.elements)) for one in answers] == list(zip(tickets, (3, 1, 2), strict=True))
 
 
-def test_who_wants_more_is_asked_for_after_the_answer() -> None:
+def test_resolution_that_wants_more_follows_the_answer() -> None:
     bench, home = at_home()
     bench.resolve(items=1)
     bench.resolve(items=5)
@@ -121,7 +121,7 @@ def test_who_wants_more_is_asked_for_after_the_answer() -> None:
     assert [len(one.elements) for one in bench.resolutions()] == [1, 4, 3]
 
 
-def test_nobody_hears_of_what_was_cancelled() -> None:
+def test_cancelled_resolution_publishes_nothing() -> None:
     bench, home = at_home()
     ticket = bench.resolve()
     bench.node.user.cancel(ticket)
@@ -130,7 +130,7 @@ def test_nobody_hears_of_what_was_cancelled() -> None:
     assert not bench.wait(1000)
 
 
-def test_what_nobody_waits_for_any_more_is_not_asked() -> None:
+def test_cancelled_resolution_is_not_sent() -> None:
     bench = NodeBench(1)
     bench.node.user.cancel(bench.resolve())
     bench.accept()
@@ -138,7 +138,7 @@ def test_what_nobody_waits_for_any_more_is_not_asked() -> None:
     assert not bench.node.wanting
 
 
-def test_too_many_requests_fail_at_once() -> None:
+def test_resolutions_beyond_the_limit_fail_at_once() -> None:
     bench = NodeBench(0, requests=3)
     for _ in range(5):
         bench.resolve()
@@ -146,7 +146,7 @@ def test_too_many_requests_fail_at_once() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.3-04", "ASAP-3.3-05", "ASAP-3.7.2-01", "ASAP-3.7.2-02")
-def test_a_request_is_repeated_and_given_up() -> None:
+def test_unanswered_request_is_repeated_and_given_up() -> None:
     bench, home = at_home(2)
     ticket = bench.resolve()
     assert not bench.wait(14.9)
@@ -161,7 +161,7 @@ def test_a_request_is_repeated_and_given_up() -> None:
     assert Abort(home) in bench.actions
 
 
-def test_a_home_that_speaks_of_other_things_stays_home() -> None:
+def test_home_that_sends_other_messages_is_kept() -> None:
     bench, home = at_home()
     bench.grant(home, bench.element())
     bench.resolve()
@@ -173,7 +173,7 @@ def test_a_home_that_speaks_of_other_things_stays_home() -> None:
     assert bench.context.home.number == home
 
 
-def test_a_late_answer_of_the_home_ends_the_hunt() -> None:
+def test_late_answer_of_the_home_ends_the_hunt() -> None:
     bench, home = at_home(2)
     bench.resolve()
     bench.wait(15.1)
@@ -186,36 +186,36 @@ def test_a_late_answer_of_the_home_ends_the_hunt() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.7.2-03")
-def test_another_registrar_that_answers_becomes_home() -> None:
+def test_second_candidate_that_answers_becomes_home() -> None:
     bench, home = at_home(2)
     bench.resolve()
     bench.wait(15.1)
-    rival = bench.accept()
-    assert sent_to(bench.actions, rival) == [REQUEST]
+    candidate = bench.accept()
+    assert sent_to(bench.actions, candidate) == [REQUEST]
     assert bench.context.home is not None
     assert bench.context.home.number == home
-    bench.answer(rival, 1)
-    assert bench.context.home.number == rival
+    bench.answer(candidate, 1)
+    assert bench.context.home.number == candidate
     assert Shutdown(home) in bench.actions
     assert len(bench.resolutions()) == 1
     bench.resolve()
-    assert sent_to(bench.actions, rival) == [REQUEST] * 2
+    assert sent_to(bench.actions, candidate) == [REQUEST] * 2
 
 
-def test_a_rival_is_not_believed_about_what_it_was_not_asked() -> None:
+def test_unsolicited_answer_of_a_second_candidate_is_ignored() -> None:
     bench, home = at_home(2)
     bench.resolve()
     bench.wait(15.1)
-    rival = bench.accept()
-    bench.answer(rival, 1, pool_handle=b"OtherPool")
+    candidate = bench.accept()
+    bench.answer(candidate, 1, pool_handle=b"OtherPool")
     assert bench.context.home is not None
     assert bench.context.home.number == home
-    bench.receive(rival, AsapError(operation_error=UNKNOWN))
+    bench.receive(candidate, AsapError(operation_error=UNKNOWN))
     assert not bench.resolutions()
 
 
 @pytest.mark.conformance("ASAP-3.3-06")
-def test_a_lost_registrar_is_replaced_and_asked_again() -> None:
+def test_lost_registrar_is_replaced_and_the_request_repeated() -> None:
     bench, home = at_home(2)
     bench.resolve()
     bench.refuse(home)
@@ -224,14 +224,14 @@ def test_a_lost_registrar_is_replaced_and_asked_again() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.3-03", "ASAP-2.1-02")
-def test_a_pure_user_may_use_tcp() -> None:
+def test_user_without_elements_may_use_tcp() -> None:
     bench = NodeBench(places=[server(1, sctp=False)], tcp=True)
     home = bench.accept()
     bench.resolve()
     assert sent_to(bench.actions, home) == [REQUEST]
 
 
-def test_an_error_message_fails_the_oldest_request() -> None:
+def test_asap_error_fails_the_oldest_resolution() -> None:
     bench, home = at_home()
     first = bench.resolve()
     second = bench.node.user.resolve(b"OtherPool", bench.now)
@@ -242,14 +242,14 @@ def test_an_error_message_fails_the_oldest_request() -> None:
     assert [one.ticket for one in bench.resolutions()] == [second]
 
 
-def test_unasked_answers_are_ignored() -> None:
+def test_unsolicited_answers_are_ignored() -> None:
     bench, home = at_home()
     assert not bench.answer(home, 1)
     assert bench.context.counters["answers ignored"] == 1
     assert bench.node.user.select(POOL) is None
 
 
-def test_a_user_without_wishes_does_without_a_home() -> None:
+def test_user_without_requests_does_not_hunt() -> None:
     bench, home = at_home()
     bench.refuse(home)
     assert not bench.wait(1000)
@@ -261,7 +261,7 @@ def test_a_user_without_wishes_does_without_a_home() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.3-08", "ASAP-3.3-09", "ASAP-3.3-10", "ASAP-3.3-11")
-def test_the_cache_answers_while_it_is_fresh() -> None:
+def test_cache_answers_while_it_is_fresh() -> None:
     bench, home = at_home(stale_cache=10.0)
     bench.resolve()
     bench.answer(home, 1, 2)
@@ -272,10 +272,10 @@ def test_the_cache_answers_while_it_is_fresh() -> None:
     bench.wait(0.2)
     bench.resolve()
     assert len(resolutions(bench.actions)) == 2
-    assert not bench.resolutions(), "it waits for the answer"
+    assert not bench.resolutions(), "the third one waits for the answer"
 
 
-def test_without_a_cache_every_resolution_asks() -> None:
+def test_without_a_cache_every_resolution_sends_a_request() -> None:
     bench, home = at_home()
     for _ in range(3):
         bench.resolve()
@@ -286,7 +286,7 @@ def test_without_a_cache_every_resolution_asks() -> None:
     assert len(bench.resolutions()) == 4
 
 
-def test_a_part_of_a_pool_does_not_serve_who_wants_more() -> None:
+def test_partial_answer_does_not_serve_larger_resolutions() -> None:
     bench, home = at_home(stale_cache=10.0)
     bench.resolve(items=2)
     bench.answer(home, 1, 2)
@@ -297,10 +297,10 @@ def test_a_part_of_a_pool_does_not_serve_who_wants_more() -> None:
     assert len(resolutions(bench.actions)) == 2
     bench.answer(home, 1, 2)
     bench.resolve()
-    assert len(resolutions(bench.actions)) == 2, "that was all of it"
+    assert len(resolutions(bench.actions)) == 2, "the cache has the whole pool"
 
 
-def test_a_negative_answer_empties_the_cache() -> None:
+def test_negative_answer_empties_the_cache() -> None:
     bench, home = at_home(stale_cache=10.0)
     bench.resolve()
     bench.answer(home, 1)
@@ -319,7 +319,7 @@ def test_resolution_populates_the_cache_and_purge_empties_it() -> None:
     assert not bench.node.user.fresh(POOL, bench.now)
 
 
-def test_the_pool_used_longest_ago_makes_room() -> None:
+def test_least_recently_used_pool_makes_room() -> None:
     bench, home = at_home(stale_cache=100.0, pools_cached=3)
     for pool in (b"A", b"B", b"C", b"A", b"D"):
         bench.node.user.resolve(pool, bench.now)
@@ -333,7 +333,7 @@ def test_the_pool_used_longest_ago_makes_room() -> None:
 
 @pytest.mark.conformance("POL-4.1-05", "POL-4.1-01", "ASAP-2.2.6-02", "ASAP-6.5.2.1-01")
 @pytest.mark.parametrize("overall", [None, policy(PolicyType.ROUND_ROBIN), Policy(policy_type=0x80001234)])
-def test_round_robin_from_the_first(overall: Policy | None) -> None:
+def test_round_robin_begins_with_the_first_element(overall: Policy | None) -> None:
     bench = with_pool(overall, listed(3), listed(1), listed(2))
     assert selected(bench, 7) == [3, 1, 2, 3, 1, 2, 3]
     assert selected(bench, 3, exclude=(1, 3)) == [2, 2, 2]
@@ -341,7 +341,7 @@ def test_round_robin_from_the_first(overall: Policy | None) -> None:
 
 
 @pytest.mark.conformance("POL-4.2-03")
-def test_an_element_listed_twice_has_two_turns() -> None:
+def test_element_listed_twice_has_two_turns() -> None:
     weights = [listed(one, policy(PolicyType.WEIGHTED_ROUND_ROBIN, 2)) for one in (1, 2, 1)]
     bench = with_pool(weights[0].policy, *weights)
     assert selected(bench, 6) == [1, 2, 1, 1, 2, 1]
@@ -356,14 +356,14 @@ def test_an_element_listed_twice_has_two_turns() -> None:
         policy(PolicyType.RANDOMIZED_LEAST_USED, 1),
     ],
 )
-def test_random_policies_draw_uniformly(overall: Policy) -> None:
+def test_random_policies_select_uniformly(overall: Policy) -> None:
     bench = with_pool(overall, *(listed(one, overall) for one in range(1, 11)))
     counts = Counter(selected(bench, 10_000))
     assert sum((count - 1000) ** 2 / 1000 for count in counts.values()) < 27.9, "chi-square, 9 degrees, 0.1 %"
 
 
 @pytest.mark.conformance("POL-4.5-03")
-def test_the_highest_priority_until_it_fails() -> None:
+def test_highest_priority_is_selected_until_it_fails() -> None:
     elements = [listed(one, policy(PolicyType.PRIORITY, one % 4)) for one in (1, 7, 3, 2)]
     bench = with_pool(policy(PolicyType.PRIORITY, 0), *elements)
     assert selected(bench, 3) == [7, 7, 7]
@@ -376,22 +376,22 @@ def test_the_highest_priority_until_it_fails() -> None:
 @pytest.mark.parametrize(
     "kind", [PolicyType.LEAST_USED, PolicyType.LEAST_USED_WITH_DEGRADATION, PolicyType.PRIORITY_LEAST_USED]
 )
-def test_least_used_lists_are_used_in_their_order(kind: int) -> None:
+def test_least_used_selects_in_the_order_of_the_answer(kind: int) -> None:
     bench = with_pool(policy(kind, *[0] * (1 + (kind != PolicyType.LEAST_USED))), listed(3), listed(1), listed(2))
     assert [selected(bench, 1, exclude)[0] for exclude in ((), (3,), (3, 1))] == [3, 1, 2]
 
 
 @pytest.mark.conformance("ASAP-2.2.6-04")
-def test_policies_inside_elements_do_not_count() -> None:
+def test_policies_of_elements_do_not_define_the_pool_policy() -> None:
     inside = [listed(one, policy(PolicyType.PRIORITY, one)) for one in (1, 2, 3)]
     assert selected(with_pool(None, *inside), 4) == [1, 2, 3, 1]
 
 
-def test_every_policy_has_a_choice() -> None:
+def test_every_policy_has_a_selection() -> None:
     assert set(CHOICES) == set(PolicyType)
 
 
-def test_round_robin_goes_on_where_an_element_was_dropped() -> None:
+def test_round_robin_continues_after_a_dropped_element() -> None:
     bench = with_pool(None, *map(listed, (1, 2, 3, 4)))
     assert selected(bench, 2) == [1, 2]
     bench.node.user.report(POOL, 2, bench.now)

@@ -1,4 +1,4 @@
-"""The pool user: reports and watched pools, without input and output (RFC 5352 3.5, 2.2.5)."""
+"""Reports and watched pools of the pool user (RFC 5352 3.5, 2.2.5)."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def report(bench: NodeBench, identifier: int) -> list[object]:
 
 
 @pytest.mark.conformance("ASAP-3.5-01", "ASAP-3.5-02", "ASAP-3.5-04")
-def test_a_failure_is_reported_once_and_the_element_dropped() -> None:
+def test_failure_is_reported_once_and_the_element_dropped() -> None:
     bench = with_pool(None, listed(1), listed(2))
     assert report(bench, 1) == [EndpointUnreachable(pool_handle=POOL, pe_identifier=1)]
     assert report(bench, 1) == []
@@ -46,14 +46,14 @@ def test_a_failure_is_reported_once_and_the_element_dropped() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.5-05")
-def test_an_element_that_was_never_handed_out_is_not_reported() -> None:
+def test_element_that_was_never_handed_out_is_not_reported() -> None:
     bench = with_pool(None, listed(1))
     assert report(bench, 5) == []
     bench, _ = at_home()
     assert report(bench, 1) == []
 
 
-def test_it_is_reported_again_once_it_has_been_handed_out_again() -> None:
+def test_element_is_reported_again_after_it_was_handed_out_again() -> None:
     bench = with_pool(None, listed(1))
     assert report(bench, 1)
     assert bench.context.home is not None
@@ -63,13 +63,13 @@ def test_it_is_reported_again_once_it_has_been_handed_out_again() -> None:
 
 
 @pytest.mark.conformance("SEC-9.2-10")
-def test_reports_are_limited() -> None:
+def test_reports_are_rate_limited() -> None:
     bench = with_pool(None, *map(listed, range(1, 101)))
     assert sum(len(report(bench, one)) for one in range(1, 101)) == 5
     assert bench.context.counters["reports not sent"] == 95
 
 
-def test_a_report_waits_for_a_home() -> None:
+def test_report_waits_for_a_home() -> None:
     bench = with_pool(None, listed(1))
     assert bench.context.home is not None
     bench.refuse(bench.context.home.number)
@@ -80,7 +80,7 @@ def test_a_report_waits_for_a_home() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.5-03")
-def test_an_element_reports_over_sctp() -> None:
+def test_node_with_an_element_reports_over_sctp() -> None:
     bench = NodeBench(1, tcp=True)
     home, _ = bench.registered()
     bench.resolve()
@@ -100,7 +100,7 @@ def watched(**settings: object) -> tuple[NodeBench, int]:
 
 
 @pytest.mark.conformance("ASAP-2.2.5-01")
-def test_changes_are_told_as_the_registrar_tells_them() -> None:
+def test_pushed_changes_are_published() -> None:
     bench, home = watched()
     bench.answer(home, 1, accept_subscription=True)
     bench.answer(home, 1, 2, accept_subscription=True)
@@ -110,7 +110,7 @@ def test_changes_are_told_as_the_registrar_tells_them() -> None:
     assert not bench.wait(1000)
 
 
-def test_a_registrar_without_subscriptions_is_asked_again_and_again() -> None:
+def test_registrar_without_subscriptions_is_queried_periodically() -> None:
     bench, home = watched()
     bench.answer(home, 1)
     assert bench.changes() == [[1]]
@@ -121,11 +121,11 @@ def test_a_registrar_without_subscriptions_is_asked_again_and_again() -> None:
     assert sent(bench.wait(5)) == [SUBSCRIPTION]
     bench.answer(home, 1, 2)
     assert bench.changes() == [[1, 2]]
-    assert not bench.answer(home, 3), "unasked, and there is no subscription"
+    assert not bench.answer(home, 3), "unsolicited, without a subscription"
     assert bench.changes() == []
 
 
-def test_a_pool_that_is_gone_has_no_elements_and_is_looked_for() -> None:
+def test_pool_that_disappeared_is_published_empty_and_queried_again() -> None:
     bench, home = watched()
     bench.answer(home, 1, accept_subscription=True)
     bench.answer(home, operation_error=UNKNOWN, pool_elements=())
@@ -136,7 +136,7 @@ def test_a_pool_that_is_gone_has_no_elements_and_is_looked_for() -> None:
 
 
 @pytest.mark.conformance("ASAP-2.2.5-02")
-def test_a_subscription_is_renewed_at_the_next_home() -> None:
+def test_subscription_is_renewed_at_the_next_home() -> None:
     bench, home = watched()
     bench.answer(home, 1, accept_subscription=True)
     bench.refuse(home)
@@ -153,7 +153,7 @@ def test_resolving_a_watched_pool_keeps_the_subscription() -> None:
     assert resolutions(bench.actions)[-1].subscribe
 
 
-def test_watching_what_is_being_resolved_subscribes_next() -> None:
+def test_watching_a_pool_that_is_being_resolved_subscribes_after_the_answer() -> None:
     bench, home = at_home()
     bench.resolve()
     bench.node.user.watch(POOL, bench.now, 5.0)
@@ -173,7 +173,7 @@ def test_unwatching_ends_the_subscription() -> None:
     assert not bench.wait(1000)
 
 
-def test_unwatching_without_a_home_asks_nobody() -> None:
+def test_unwatching_without_a_home_sends_nothing() -> None:
     bench, home = watched()
     bench.answer(home, 1, accept_subscription=True)
     bench.refuse(home)
@@ -182,15 +182,15 @@ def test_unwatching_without_a_home_asks_nobody() -> None:
     assert not sent_to(bench.actions, other)
 
 
-def test_unwatching_before_the_answer_ends_the_subscription_too() -> None:
+def test_unwatching_before_the_answer_ends_the_subscription_after_it() -> None:
     bench, home = watched()
     bench.node.user.unwatch(POOL, bench.now)
     assert not sent(bench.drain())
     assert bench.answer(home, 1, accept_subscription=True) == [REQUEST]
-    assert not bench.answer(home, 1, accept_subscription=True), "whatever it says"
+    assert not bench.answer(home, 1, accept_subscription=True), "no third request"
 
 
-def test_a_mute_registrar_does_not_end_a_watch() -> None:
+def test_watch_survives_a_registrar_that_does_not_answer() -> None:
     bench, home = watched()
     bench.answer(home, 1, accept_subscription=False)
     bench.wait(60)
@@ -204,14 +204,14 @@ def test_a_mute_registrar_does_not_end_a_watch() -> None:
     assert bench.changes() == [[1], [1, 2]]
 
 
-def test_stopping_tells_who_waits() -> None:
+def test_stopping_fails_waiting_resolutions() -> None:
     bench, _ = at_home()
     ticket = bench.resolve()
     bench.take(bench.node.stop(bench.now))
     assert [(one.ticket, one.failure) for one in bench.resolutions()] == [(ticket, Failure.STOPPED)]
 
 
-def test_time_is_in_microseconds() -> None:
+def test_next_expiry_is_in_microseconds() -> None:
     bench, _ = at_home(request_timeout=2.0)
     bench.resolve()
     assert bench.node.next_expiry == bench.now + 2 * SECOND

@@ -1,4 +1,4 @@
-"""The pool element's side of a session without I/O, and the queue that both sides use."""
+"""A session at its pool element, and the outbox of both sides."""
 
 from itertools import product
 
@@ -36,7 +36,7 @@ def drained(made: ElementSession) -> list[tuple[bytes, int]]:
     return taken
 
 
-def test_an_echo_while_one_is_pending_is_ignored() -> None:
+def test_second_echo_is_ignored_while_one_is_pending() -> None:
     made = session()
     assert made.control(CookieEcho(cookie=b"a").encode(), 0) == [CookieEchoed(b"a")]
     assert made.control(CookieEcho(cookie=b"b").encode(), 0) == []
@@ -46,7 +46,7 @@ def test_an_echo_while_one_is_pending_is_ignored() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.8-01", "ASAP-3.9-03")
-def test_without_a_control_channel_there_are_no_cookies_and_no_cards() -> None:
+def test_without_a_control_channel_cookies_and_cards_are_not_sent() -> None:
     made = session(control=False)
     with pytest.raises(LocalProtocolError, match="no control channel"):
         made.send_cookie(b"state")
@@ -54,7 +54,7 @@ def test_without_a_control_channel_there_are_no_cookies_and_no_cards() -> None:
     assert drained(made) == []
 
 
-def test_cookies_have_a_size() -> None:
+def test_cookie_size_is_limited() -> None:
     made = session()
     for wrong in (b"", bytes(MAX_COOKIE + 1), bytes(100_000)):
         with pytest.raises(LocalProtocolError, match="1 to 65527 octets"):
@@ -66,7 +66,7 @@ def test_cookies_have_a_size() -> None:
     assert decode(data, "asap") == Cookie(cookie=largest)
 
 
-def test_the_latest_cookie_stands_where_the_first_one_stood() -> None:
+def test_new_cookie_replaces_the_waiting_one_in_its_place() -> None:
     made = session()
     made.send(b"before", 0)
     for number in range(1000):
@@ -83,7 +83,7 @@ def test_the_latest_cookie_stands_where_the_first_one_stood() -> None:
     assert drained(made) == [(Cookie(cookie=b"next").encode(), ASAP_PPID)]
 
 
-def test_a_card_and_a_cookie_do_not_replace_each_other() -> None:
+def test_card_and_cookie_do_not_replace_each_other() -> None:
     made = session()
     made.send_card(card(1))
     made.send_cookie(b"x")
@@ -91,11 +91,11 @@ def test_a_card_and_a_cookie_do_not_replace_each_other() -> None:
     assert drained(made) == [(card(2).encode(), ASAP_PPID), (Cookie(cookie=b"x").encode(), ASAP_PPID)]
 
 
-def test_the_card_of_the_user_is_handed_on() -> None:
+def test_card_of_the_user_is_passed_on() -> None:
     assert session().control(card(1).encode(), 0) == [CardReceived(card(1))]
 
 
-def test_who_talks_nonsense_is_aborted() -> None:
+def test_user_that_sends_nonsense_is_aborted() -> None:
     made = session()
     for number in range(MAX_MALFORMED):
         assert made.control(bytes(number), 0) == []
@@ -104,14 +104,14 @@ def test_who_talks_nonsense_is_aborted() -> None:
     assert made.counters == {"malformed": MAX_MALFORMED, "unexpected": 1}
 
 
-def test_an_error_is_not_answered() -> None:
+def test_asap_error_of_the_user_is_not_answered() -> None:
     made = session()
     for _ in range(100):
         assert made.control(AsapError(operation_error=(ErrorCause(code=2),)).encode(), 0) == []
     assert drained(made) == []
 
 
-def test_the_end() -> None:
+def test_each_end_is_reported_as_in_order_or_failed() -> None:
     assert session().down(Down.SHUTDOWN, 0) == [ElementSessionEnded(False)]
     assert session().down(Down.LOST, 0) == [ElementSessionEnded(True)]
     assert session().restarted(0) == [ElementSessionEnded(True)]
@@ -129,18 +129,18 @@ def test_the_end() -> None:
 
 
 @pytest.mark.conformance("ASAP-5-04")
-def test_data_has_another_ppid() -> None:
+def test_element_data_cannot_use_the_ppid_of_the_control_channel() -> None:
     with pytest.raises(LocalProtocolError, match="PPID 11"):
         session().send(b"x", 11)
 
 
 @pytest.mark.parametrize("name", ["max_sessions", "idle_timeout"])
-def test_settings_are_positive(name: str) -> None:
+def test_settings_must_be_positive(name: str) -> None:
     with pytest.raises(LocalProtocolError, match=name):
         session(**{name: 0})
 
 
-def test_room_is_that_of_the_data_alone() -> None:
+def test_room_ignores_control_messages() -> None:
     box = Outbox(1000)
     box.put_control(b"\x0b" + bytes(5000))
     assert box.room(100_000)
@@ -154,7 +154,7 @@ def test_room_is_that_of_the_data_alone() -> None:
     assert box.first() is None
 
 
-def test_a_new_beginning_keeps_the_data_only() -> None:
+def test_restart_keeps_only_the_data() -> None:
     box = Outbox(1000)
     box.put(b"a", 1)
     box.put_control(b"\x0bold")

@@ -1,4 +1,4 @@
-"""A pool user's session without I/O: selection, failover, cookies, business cards, silence, the end."""
+"""A pool user's session: selection, failover, cookies, business cards, silence, end."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.support.machines import POOL, SECOND, Machine, card, data_only, eleme
 
 
 @pytest.mark.conformance("ASAP-6.5.5-01", "ASAP-6.5.1-01", "ASAP-3.5-02")
-def test_what_no_transport_took_goes_to_the_next_element() -> None:
+def test_unsent_messages_go_to_the_next_element() -> None:
     machine = Machine()
     machine.did(machine.session.start(0))
     for number in range(3):
@@ -33,7 +33,7 @@ def test_what_no_transport_took_goes_to_the_next_element() -> None:
 
 
 @pytest.mark.conformance("ASAP-6.5.5-02")
-def test_without_failover_the_unsent_messages_come_back() -> None:
+def test_without_failover_unsent_messages_are_returned() -> None:
     machine = Machine(failover=Failover.ERROR)
     machine.did(machine.session.start(0))
     machine.opened(1)
@@ -48,13 +48,13 @@ def test_without_failover_the_unsent_messages_come_back() -> None:
     assert machine.session.state is UserSessionState.ENDED
 
 
-def test_without_failover_another_element_may_still_be_the_first() -> None:
+def test_without_failover_another_element_is_tried_until_one_serves() -> None:
     machine = Machine(failover=Failover.ERROR).reach(UserSessionState.CONNECTING)
     assert machine.lose(Down.CANT_START) == [Report(element(1)), Select(frozenset({1}))]
 
 
 @pytest.mark.conformance("SEC-5355-2.9-01")
-def test_the_application_hears_of_the_failover() -> None:
+def test_failover_is_published() -> None:
     machine = Machine(failover=Failover.EVENT).reach(UserSessionState.OPEN)
     machine.control(Cookie(cookie=b"state").encode())
     machine.session.send(b"unsent", 0)
@@ -68,7 +68,7 @@ def test_the_application_hears_of_the_failover() -> None:
     assert (event.had_cookie, event.unsent, event.duration) == (True, 1, 0.5)
 
 
-def test_a_silent_failover_is_silent() -> None:
+def test_transparent_failover_is_not_published() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     machine.lose()
     machine.opened(2)
@@ -77,7 +77,7 @@ def test_a_silent_failover_is_silent() -> None:
 
 @pytest.mark.conformance("ASAP-3.5-04")
 @pytest.mark.parametrize("reason", [Down.LOST, Down.ABORTED, Down.CANT_START])
-def test_one_report_for_each_failure(reason: Down) -> None:
+def test_each_failure_is_reported_once(reason: Down) -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     channel = machine.session.channel
     machine.lose(reason)
@@ -89,13 +89,13 @@ def test_one_report_for_each_failure(reason: Down) -> None:
 
 
 @pytest.mark.conformance("ASAP-3.5-05")
-def test_what_was_never_tried_is_not_reported() -> None:
+def test_element_that_got_no_packet_is_not_reported() -> None:
     machine = Machine().reach(UserSessionState.CONNECTING)
     machine.did(machine.session.down(machine.session.channel, Down.CANT_START, 0, tried=False))
     assert machine.actions == [Select(frozenset({1}))]
 
 
-def test_an_application_that_wants_another_element() -> None:
+def test_forced_failover_reports_only_on_request() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     assert machine.did(machine.session.force(0)) == [Abort(1), Select(frozenset({1}))]
     machine.opened(2)
@@ -107,7 +107,7 @@ def test_an_application_that_wants_another_element() -> None:
     assert machine.did(machine.session.force(0)) == []
 
 
-def test_a_restarted_element_is_there_again() -> None:
+def test_restarted_element_may_be_selected_again_and_gets_its_cookie() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     machine.control(Cookie(cookie=b"state").encode())
     assert machine.did(machine.session.restarted(1, 0)) == [Abort(1), Select(frozenset())]
@@ -115,7 +115,7 @@ def test_a_restarted_element_is_there_again() -> None:
     assert machine.drain() == [(CookieEcho(cookie=b"state").encode(), 11)]
 
 
-def test_an_orderly_end_ends_the_session() -> None:
+def test_orderly_end_without_reopen_ends_the_session() -> None:
     machine = Machine(reopen=False).reach(UserSessionState.OPEN)
     machine.session.send(b"x", 0)
     (ended,) = machine.lose(Down.SHUTDOWN)
@@ -124,7 +124,7 @@ def test_an_orderly_end_ends_the_session() -> None:
     assert [one.data for one in ended.unsent] == [b"x"]
 
 
-def test_or_is_a_failover_without_a_report() -> None:
+def test_orderly_end_with_reopen_is_a_failover_without_a_report() -> None:
     machine = Machine(reopen=True, failover=Failover.EVENT).reach(UserSessionState.OPEN)
     assert machine.lose(Down.SHUTDOWN) == [Select(frozenset({1}))]
     machine.opened(2)
@@ -135,7 +135,7 @@ def test_or_is_a_failover_without_a_report() -> None:
 # Rounds, pauses, patience
 
 
-def test_elements_that_fail_are_tried_once_in_a_round() -> None:
+def test_failed_elements_are_tried_once_per_round() -> None:
     machine = Machine(backoff=1.0, backoff_max=3.0, patience=100).reach(UserSessionState.SELECTING)
     session = machine.session
     pauses = []
@@ -153,7 +153,7 @@ def test_elements_that_fail_are_tried_once_in_a_round() -> None:
     assert pauses == [1, 2, 3, 3]
 
 
-def test_an_excluded_element_all_the_same_is_none() -> None:
+def test_selected_element_that_is_excluded_counts_as_none() -> None:
     machine = Machine().reach(UserSessionState.CONNECTING)
     machine.lose(Down.CANT_START)
     assert machine.session.selected(element(1), 0) == []
@@ -161,7 +161,7 @@ def test_an_excluded_element_all_the_same_is_none() -> None:
 
 
 @pytest.mark.parametrize("state", [UserSessionState.SELECTING, UserSessionState.WAITING])
-def test_patience_ends(state: UserSessionState) -> None:
+def test_session_ends_when_patience_is_over(state: UserSessionState) -> None:
     machine = Machine(patience=5.0).reach(state)
     while machine.session.state is not UserSessionState.ENDED:
         assert machine.session.deadline is not None
@@ -174,7 +174,7 @@ def test_patience_ends(state: UserSessionState) -> None:
     assert machine.now == 5 * SECOND
 
 
-def test_elements_that_accept_and_fail_at_once_do_not_keep_a_session_alive() -> None:
+def test_elements_that_accept_and_fail_at_once_do_not_extend_patience() -> None:
     machine = Machine(patience=5.0).reach(UserSessionState.SELECTING)
     session = machine.session
     opened = 0
@@ -195,7 +195,7 @@ def test_elements_that_accept_and_fail_at_once_do_not_keep_a_session_alive() -> 
     assert 4 < opened < 20
 
 
-def test_elements_that_say_something_and_fail_are_tried_for_ever_but_slowly() -> None:
+def test_elements_that_send_data_and_fail_extend_patience_at_a_slow_rate() -> None:
     machine = Machine(patience=5.0).reach(UserSessionState.SELECTING)
     session = machine.session
     opened = 0
@@ -217,7 +217,7 @@ def test_elements_that_say_something_and_fail_are_tried_for_ever_but_slowly() ->
     assert opened < 150
 
 
-def test_an_element_that_served_long_begins_a_new_count() -> None:
+def test_element_that_served_long_resets_patience() -> None:
     machine = Machine(patience=5.0, settle=1.0).reach(UserSessionState.OPEN)
     machine.lose()
     machine.opened(2)
@@ -226,7 +226,7 @@ def test_an_element_that_served_long_begins_a_new_count() -> None:
     assert machine.session.deadline == 3605 * SECOND
 
 
-def test_a_connection_that_does_not_come_up_is_given_up() -> None:
+def test_channel_that_does_not_come_up_is_aborted() -> None:
     machine = Machine(connect_timeout=4.0).reach(UserSessionState.CONNECTING)
     assert machine.later(3.9) == []
     assert machine.later(0.1) == [Abort(1), Report(element(1)), Select(frozenset({1}))]
@@ -235,7 +235,7 @@ def test_a_connection_that_does_not_come_up_is_given_up() -> None:
 # Silence
 
 
-def test_an_element_that_does_not_answer_is_given_up() -> None:
+def test_silent_element_is_left() -> None:
     machine = Machine(silence=2.0).reach(UserSessionState.OPEN)
     machine.later(100)
     assert machine.session.deadline is None
@@ -250,7 +250,7 @@ def test_an_element_that_does_not_answer_is_given_up() -> None:
     assert machine.later(0.1) == [Abort(1), Report(element(1)), Select(frozenset({1}))]
 
 
-def test_further_questions_do_not_excuse_the_silence() -> None:
+def test_further_messages_do_not_extend_the_allowed_silence() -> None:
     machine = Machine(silence=2.0).reach(UserSessionState.OPEN)
     for _ in range(4):
         machine.session.send(b"question", 0)
@@ -259,7 +259,7 @@ def test_further_questions_do_not_excuse_the_silence() -> None:
     assert machine.of(Report) == [Report(element(1))]
 
 
-def test_who_does_not_read_cannot_call_the_element_silent() -> None:
+def test_silence_is_not_measured_while_the_application_does_not_read() -> None:
     machine = Machine(silence=2.0).reach(UserSessionState.OPEN)
     machine.session.send(b"question", 0)
     machine.drain()
@@ -269,7 +269,7 @@ def test_who_does_not_read_cannot_call_the_element_silent() -> None:
     assert machine.session.deadline == machine.now + 2 * SECOND
 
 
-def test_a_business_card_wants_no_answer_but_an_echo_does() -> None:
+def test_cookie_echo_starts_the_silence_timer_and_a_card_does_not() -> None:
     machine = Machine(own_card=lambda: card(9), silence=2.0).reach(UserSessionState.OPEN)
     assert [data[0] for data, _ in machine.drain()] == [0x0D]
     assert machine.session.deadline is None
@@ -284,7 +284,7 @@ def test_a_business_card_wants_no_answer_but_an_echo_does() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.8-02", "ASAP-3.8-03", "ASAP-2.2.12-01", "ASAP-5-03")
-def test_the_latest_cookie_is_the_first_that_the_next_element_gets() -> None:
+def test_latest_cookie_is_echoed_to_the_next_element_before_data() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     latest = bytes(range(256)) * 3 + b"\0\0\0"
     for cookie in (b"first", b"second", latest):
@@ -301,7 +301,7 @@ def test_the_latest_cookie_is_the_first_that_the_next_element_gets() -> None:
     assert machine.drain() == [(echo, 11)]
 
 
-def test_an_element_without_a_control_channel_gets_no_control_message() -> None:
+def test_element_without_a_control_channel_gets_no_control_message() -> None:
     machine = Machine(own_card=lambda: card(9)).reach(UserSessionState.OPEN)
     machine.control(Cookie(cookie=b"x").encode())
     machine.lose()
@@ -312,7 +312,7 @@ def test_an_element_without_a_control_channel_gets_no_control_message() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.9-02")
-def test_only_a_pool_element_has_a_card() -> None:
+def test_only_a_user_that_is_an_element_sends_a_card() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     machine.session.send_card()
     assert machine.drain() == []
@@ -324,7 +324,7 @@ def test_only_a_pool_element_has_a_card() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.9-05", "ASAP-2.2.13-01")
-def test_the_card_is_the_order_of_failover() -> None:
+def test_business_card_sets_the_order_of_failover() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     machine.control(card(4, 1, 5).encode())
     assert machine.lose() == [Report(element(1)), Open(2, element(4))]
@@ -335,7 +335,7 @@ def test_the_card_is_the_order_of_failover() -> None:
 
 
 @pytest.mark.conformance("ASAP-3.9-04")
-def test_an_unknown_pool_of_a_card_is_resolved() -> None:
+def test_unknown_pool_of_a_card_is_resolved_within_the_limit() -> None:
     machine = Machine(max_resolutions=2).reach(UserSessionState.OPEN)
     assert machine.control(card(4).encode()) == []
     assert machine.control(card(7, handle=b"Other").encode()) == [Resolve(b"Other")]
@@ -345,13 +345,13 @@ def test_an_unknown_pool_of_a_card_is_resolved() -> None:
     assert machine.lose()[-1] == Open(2, element(4))
 
 
-def test_a_long_card_is_cut() -> None:
+def test_long_card_is_truncated() -> None:
     machine = Machine(max_card=3).reach(UserSessionState.OPEN)
     machine.control(card(*range(2, 100)).encode())
     assert [one.identifier for one in machine.session._order] == [2, 3, 4]
 
 
-def test_what_makes_no_sense_is_counted_and_in_the_end_too_much() -> None:
+def test_nonsense_is_counted_and_too_much_of_it_is_a_failure() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     wrong = [b"", b"\x0b", b"\x0b\x00\x00\x08\x00\x0d\x00\x04", b"\xff" * 40, CookieEcho(cookie=b"x").encode()]
     wrong.append(HandleResolution(pool_handle=POOL, items=1).encode())
@@ -365,7 +365,7 @@ def test_what_makes_no_sense_is_counted_and_in_the_end_too_much() -> None:
     assert machine.control(b"nonsense") == []
 
 
-def test_an_error_of_the_element_is_not_answered() -> None:
+def test_asap_error_of_the_element_is_not_answered() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     for _ in range(100):
         assert machine.control(AsapError(operation_error=(ErrorCause(code=2),)).encode()) == []
@@ -373,7 +373,7 @@ def test_an_error_of_the_element_is_not_answered() -> None:
 
 
 @pytest.mark.conformance("ASAP-5-04")
-def test_data_has_another_ppid_than_the_control_channel() -> None:
+def test_data_cannot_use_the_ppid_of_the_control_channel() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     with pytest.raises(LocalProtocolError, match="PPID 11"):
         machine.session.send(b"x", 11)
@@ -386,7 +386,7 @@ def test_data_has_another_ppid_than_the_control_channel() -> None:
 # Bounds and the end
 
 
-def test_what_waits_is_bounded_in_octets_and_in_messages() -> None:
+def test_outbox_is_bounded_in_octets_and_messages() -> None:
     machine = Machine(max_unsent=10_000)
     session = machine.session
     assert session.room(1_000_000)
@@ -398,7 +398,7 @@ def test_what_waits_is_bounded_in_octets_and_in_messages() -> None:
     assert not session.room(1)
 
 
-def test_closing_lets_the_rest_go_out() -> None:
+def test_closing_sends_accepted_messages_first() -> None:
     machine = Machine(close_timeout=2.0).reach(UserSessionState.OPEN)
     machine.session.send(b"last", 0)
     assert machine.did(machine.session.close(0)) == []
@@ -409,23 +409,23 @@ def test_closing_lets_the_rest_go_out() -> None:
     assert machine.lose(Down.SHUTDOWN) == [UserSessionEnded(None, ())]
 
 
-def test_closing_does_not_take_for_ever() -> None:
+def test_closing_is_aborted_after_its_timeout() -> None:
     machine = Machine(close_timeout=2.0).reach(UserSessionState.CLOSING)
     assert machine.later(2) == [Abort(1), UserSessionEnded(None, ())]
 
 
-def test_closing_before_anything_is_there() -> None:
+def test_closing_while_connecting_aborts() -> None:
     machine = Machine().reach(UserSessionState.CONNECTING)
     assert machine.did(machine.session.close(0)) == [Abort(1), UserSessionEnded(None, ())]
 
 
 @pytest.mark.parametrize("name", ["silence", "patience", "max_unread", "settle"])
-def test_settings_are_positive(name: str) -> None:
+def test_settings_must_be_positive(name: str) -> None:
     with pytest.raises(LocalProtocolError, match=name):
         SessionSettings(**{name: 0})  # type: ignore[arg-type]
 
 
-def test_the_card_of_a_user_that_is_an_element_names_its_pool() -> None:
+def test_card_of_a_user_that_is_an_element_names_its_pool() -> None:
     machine = Machine(own_card=lambda: card(9, handle=b"Mine")).reach(UserSessionState.OPEN)
     (data, ppid) = machine.drain()[0]
     message = decode(data, "asap")
