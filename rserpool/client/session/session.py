@@ -60,13 +60,13 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
         self,
         handle: bytes,
         user: PoolUser,
-        opener: Connector,
+        connector: Connector,
         settings: SessionSettings,
         card: Callable[[], BusinessCard | None] = lambda: None,
     ) -> None:
         super().__init__(UserSession(handle, settings, random.random, card), settings.max_unread)
         self._user = user
-        self._opener = opener
+        self._connector = connector
         self._opened = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._reports: set[asyncio.Task[None]] = set()
@@ -134,7 +134,7 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._opener.close()
+        await self._connector.close()
 
     aclose = close
 
@@ -181,7 +181,7 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
 
     async def _open(self, action: Open) -> None:
         try:
-            channel = await self._opener.open(action.element)
+            channel = await self._connector.open(action.element)
         except (OSError, RSerPoolError) as error:
             self._cause = error
             tried = isinstance(error, ConnectionError | TimeoutError)

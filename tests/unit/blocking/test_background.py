@@ -1,4 +1,4 @@
-"""The loop behind the blocking face."""
+"""The background event loop of the blocking API."""
 
 import asyncio
 import contextvars
@@ -49,14 +49,14 @@ def test_one_loop_for_all_threads() -> None:
     assert background() is background()
 
 
-def test_errors_come_through() -> None:
+def test_exceptions_reach_the_calling_thread() -> None:
     with pytest.raises(KeyError, match="no"):
         background().run(fail())
     with pytest.raises(ZeroDivisionError):
         background().call(lambda: 1 / 0)
 
 
-def test_a_timeout_cancels_and_lets_clean_up() -> None:
+def test_a_timeout_cancels_and_waits_for_the_cleanup() -> None:
     cleaned: list[str] = []
 
     async def slow() -> None:
@@ -71,7 +71,7 @@ def test_a_timeout_cancels_and_lets_clean_up() -> None:
     assert cleaned == ["yes"]
 
 
-def test_what_is_done_in_spite_of_the_timeout_is_not_lost() -> None:
+def test_a_result_that_comes_during_the_cancellation_is_returned() -> None:
     async def stubborn() -> str:
         try:
             await asyncio.sleep(1000)
@@ -82,7 +82,7 @@ def test_what_is_done_in_spite_of_the_timeout_is_not_lost() -> None:
     assert background().run(stubborn(), timeout=0.01) == "done"
 
 
-def test_a_timeout_inside_is_not_one_outside() -> None:
+def test_a_timeout_error_of_the_work_is_passed_on() -> None:
     async def inner() -> None:
         raise TimeoutError("inner")
 
@@ -90,7 +90,7 @@ def test_a_timeout_inside_is_not_one_outside() -> None:
         background().run(inner(), timeout=LIMIT)
 
 
-def test_iteration() -> None:
+def test_an_async_iterator_is_iterated_and_closed() -> None:
     closed: list[bool] = []
 
     async def count(most: int) -> AsyncIterator[int]:
@@ -112,7 +112,7 @@ def test_iteration() -> None:
     assert len(closed) >= 2
 
 
-def test_not_from_its_own_thread() -> None:
+def test_calls_from_the_loops_own_thread_are_refused() -> None:
     async def inner() -> None:
         background().run(echo(1))
 
@@ -120,7 +120,7 @@ def test_not_from_its_own_thread() -> None:
         background().run(inner())
 
 
-def test_an_interrupt_cancels_what_is_waited_for() -> None:
+def test_an_interrupt_cancels_the_work() -> None:
     began, cancelled = threading.Event(), threading.Event()
 
     async def slow() -> None:
@@ -145,7 +145,7 @@ def test_an_interrupt_cancels_what_is_waited_for() -> None:
     assert cancelled.is_set()
 
 
-def test_contexts_travel() -> None:
+def test_context_variables_are_passed_on() -> None:
     variable = contextvars.ContextVar("variable", default="unset")
     variable.set("set")
 
@@ -156,7 +156,7 @@ def test_contexts_travel() -> None:
 
 
 class Thing:
-    """Notes that it was closed."""
+    """Records that it was closed."""
 
     def __init__(self, log: list[str], name: str) -> None:
         self.log = log
@@ -169,7 +169,7 @@ class Thing:
             raise OSError
 
 
-def test_the_end_closes_what_is_open_and_no_more() -> None:
+def test_the_exit_closes_open_objects_only() -> None:
     log: list[str] = []
     mine = Background()
     first, second = Thing(log, "first"), Thing(log, "broken")
@@ -183,7 +183,7 @@ def test_the_end_closes_what_is_open_and_no_more() -> None:
         mine.run(echo(1))
 
 
-def test_the_end_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exit_waits_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stuck:
         async def aclose(self) -> None:
             await asyncio.sleep(1000)
@@ -203,7 +203,7 @@ def _in_child(parents: Background, queue: "multiprocessing.Queue[Any]") -> None:
     queue.put(background().run(echo(os.getpid())))
 
 
-def test_a_child_has_a_loop_of_its_own() -> None:
+def test_a_forked_child_gets_its_own_loop() -> None:
     parents = background()
     context = multiprocessing.get_context("fork")
     queue: multiprocessing.Queue[Any] = context.Queue()
@@ -216,7 +216,7 @@ def test_a_child_has_a_loop_of_its_own() -> None:
     assert parents.run(echo(2)) == 2
 
 
-def test_a_fork_while_other_threads_start_the_loop() -> None:
+def test_a_fork_while_other_threads_start_the_loop_does_not_block() -> None:
     code = """
 import os, threading
 from rserpool.blocking import background as module
@@ -243,7 +243,7 @@ def test_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     mine.end()
 
 
-def test_the_loop_turns_while_the_program_computes() -> None:
+def test_the_loop_runs_while_the_program_computes() -> None:
     turned = threading.Event()
 
     async def work() -> None:

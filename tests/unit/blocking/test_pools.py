@@ -1,4 +1,4 @@
-"""Elements, users and sessions of the blocking face over libusrsctp on the loopback interface."""
+"""Pool elements, pool users and sessions of the blocking API over libusrsctp on the loopback interface."""
 
 import multiprocessing
 import re
@@ -209,7 +209,7 @@ def test_a_session_fails_over_between_threads(home: Registrar) -> None:
         assert not server.is_alive()
 
 
-def test_a_handler_that_fails_harms_its_session_only(home: Registrar, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_handler_that_fails_aborts_only_its_session(home: Registrar, caplog: pytest.LogCaptureFixture) -> None:
     def handler(session: ServiceSession) -> None:
         if session.receive(timeout=PATIENCE) == b"fail":
             raise ZeroDivisionError
@@ -263,7 +263,7 @@ if how == "interrupt":
         ("serve", signal.SIGTERM, 128 + signal.SIGTERM),
     ],
 )
-def test_the_end_of_the_interpreter_deregisters(
+def test_the_exit_of_the_interpreter_deregisters(
     home: Registrar, how: str, number: signal.Signals | None, status: int
 ) -> None:
     before = home.counters.get("deregistrations", 0)
@@ -291,7 +291,7 @@ def in_child(parents: PoolElement, where: str, queue: "multiprocessing.Queue[Any
         queue.put([one.identifier for one in user.resolve("Parent")] == [9])
 
 
-def test_a_child_starts_afresh_and_leaves_its_parent_alone(home: Registrar) -> None:
+def test_a_forked_child_has_its_own_objects_and_leaves_those_of_the_parent(home: Registrar) -> None:
     context = multiprocessing.get_context("fork")
     queue: multiprocessing.Queue[Any] = context.Queue()
     with PoolElement(

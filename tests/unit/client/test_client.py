@@ -22,7 +22,7 @@ from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, Scripted, S
 
 
 @in_world
-async def test_registered_resolved_updated_and_gone(world: World) -> None:
+async def test_an_element_registers_updates_and_deregisters(world: World) -> None:
     server = await world.registrar()
     policy = Policy(policy_type=PolicyType.LEAST_USED, values=(1000,))
     async with world.user() as user:
@@ -91,7 +91,7 @@ async def test_a_user_asks_the_next_registrar(world: World) -> None:
 
 
 @in_world
-async def test_no_registrar_is_an_error_after_the_time_given(world: World) -> None:
+async def test_no_registrar_is_an_error_after_the_timeout(world: World) -> None:
     loop = asyncio.get_running_loop()
     async with world.user() as user:
         began = loop.time()
@@ -120,7 +120,7 @@ async def test_reports_reach_the_registrar(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.4-01", "ASAP-3.4-02", "ASAP-3.4-03", "ASAP-3.4-04", "ASAP-2.2.7-01", "ASAP-2.2.7-02")
 @in_world
-async def test_keep_alives_of_another_registrar(world: World) -> None:
+async def test_only_keep_alives_for_this_element_are_acknowledged(world: World) -> None:
     server = await world.registrar()
     async with world.element(identifier=7) as element:
         stranger = Stranger(world.network)
@@ -136,7 +136,7 @@ async def test_keep_alives_of_another_registrar(world: World) -> None:
             assert stranger.received.pop().hex() == "080000180009000c4563686f506f6f6c000e000800000007"
             assert element.home is not None
             assert element.home.identifier == 0
-            # It is told that this is not where the element is registered: the association ends.
+            # The element acknowledges, but ends the association: this registrar is not its home.
             await eventually(lambda: not stranger.up)
             stranger.call(element.node.port)
             await eventually(lambda: stranger.up)
@@ -148,7 +148,7 @@ async def test_keep_alives_of_another_registrar(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-2.2.3-02", "PAR-3.10-03", "PAR-3.12.1-01", "ASAP-2.2.1-01")
 @in_world
-async def test_an_error_beside_a_grant_is_a_warning(world: World) -> None:
+async def test_an_error_in_a_granted_registration_is_a_warning(world: World) -> None:
     def answer(message: AsapMessage) -> AsapMessage:
         kind = RegistrationResponse if isinstance(message, Registration) else DeregistrationResponse
         warning = (ErrorCause(code=Cause.UNSPECIFIED_ERROR),) if isinstance(message, Registration) else ()
@@ -165,7 +165,7 @@ async def test_an_error_beside_a_grant_is_a_warning(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-2.2.6-02", "ASAP-2.2.6-07")
 @in_world
-async def test_answers_without_a_policy_and_with_an_error(world: World) -> None:
+async def test_answers_without_a_policy_or_with_an_error_are_accepted(world: World) -> None:
     element = Parameter(
         identifier=7,
         home_identifier=1,
@@ -189,7 +189,7 @@ async def test_answers_without_a_policy_and_with_an_error(world: World) -> None:
 
 
 @in_world
-async def test_two_registrars_of_one_identifier_end_with_two(world: World) -> None:
+async def test_a_duplicate_registrar_identifier_is_replaced(world: World) -> None:
     first = await world.registrar("10.44.0.1", "--enrp=10.44.0.1:9901")
     second = await world.registrar("10.44.0.9", "--enrp=10.44.0.9:9901", "--peer=10.44.0.1")
     assert first.registrar.settings.identifier == second.registrar.settings.identifier

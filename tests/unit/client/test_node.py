@@ -1,4 +1,4 @@
-"""Elements and users on the asyncio node: against a whole registrar, over the memory transport and in virtual time."""
+"""Pool elements and pool users on a node, with a registrar, over the memory transport and in virtual time."""
 
 import asyncio
 from ipaddress import ip_address
@@ -76,7 +76,7 @@ async def test_elements_and_a_user_share_a_node(world: World) -> None:
 
 
 @in_world
-async def test_what_is_not_open_cannot_be_asked(world: World) -> None:
+async def test_a_node_that_is_not_open_refuses_calls(world: World) -> None:
     user = world.user()
     with pytest.raises(LocalProtocolError, match="not open"):
         await user.resolve(ONE_POOL)
@@ -91,7 +91,7 @@ async def test_what_is_not_open_cannot_be_asked(world: World) -> None:
 
 
 @in_world
-async def test_closing_a_node_ends_who_waits(world: World) -> None:
+async def test_closing_a_node_ends_waiting_calls(world: World) -> None:
     node = world.node()
     await node.open()
     user = PoolUser(node=node)
@@ -133,7 +133,7 @@ async def test_a_registrar_is_found_by_its_announcement(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-2.1-02", "ASAP-3.3-12")
 @in_world
-async def test_a_user_asks_over_tcp(world: World) -> None:
+async def test_a_user_resolves_over_tcp(world: World) -> None:
     server = await world.registrar(REGISTRAR, "--tcp=yes")
     async with world.element(identifier=7), world.user("tcp:10.44.0.1") as user:
         assert identifiers(await user.resolve(ONE_POOL)) == [7]
@@ -141,7 +141,7 @@ async def test_a_user_asks_over_tcp(world: World) -> None:
     await server.stop()
 
 
-def test_places() -> None:
+def test_registrar_addresses_are_parsed() -> None:
     first, second = server_addresses(["10.0.0.1,10.1.0.1", "tcp:[2001:db8::1]:99"])
     assert (len(first.addresses), first.port, first.sctp) == (2, 3863, True)
     assert (str(second.addresses[0]), second.port, second.sctp) == ("2001:db8::1", 99, False)
@@ -151,12 +151,12 @@ def test_places() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"server_hunt": 0.0}, {"candidates": 0}, {"stale_cache": -1.0}, {"hunt_max": -5}])
-def test_settings_that_make_no_sense(wrong: dict[str, float]) -> None:
+def test_invalid_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(LocalProtocolError, match=next(iter(wrong))):
         ClientSettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_groups() -> None:
+def test_announcement_groups_default_to_the_known_ones() -> None:
     assert len(announcement_groups(None, [])) == 3
     assert announcement_groups(None, ["10.0.0.1"]) == []
     assert len(announcement_groups(["239.0.0.50"], ["10.0.0.1"])) == 1
@@ -204,14 +204,14 @@ async def test_without_a_registrar_entering_fails_when_patience_ends(world: Worl
 
 
 @in_world
-async def test_entering_fails_with_what_the_registrar_said(world: World) -> None:
+async def test_entering_raises_the_cause_of_the_refusal(world: World) -> None:
     Scripted(world.network, lambda message: AsapError(operation_error=(ErrorCause(code=0x100B),)))
     with pytest.raises(Refused, match="cause 0x100b"):
         await world.element().__aenter__()
 
 
 @in_world
-async def test_a_dead_registrar_does_not_hold_up_leaving(world: World) -> None:
+async def test_leaving_does_not_wait_for_a_dead_registrar(world: World) -> None:
     server = await world.registrar()
     element = world.element()
     await element.__aenter__()
@@ -237,7 +237,7 @@ async def test_a_load_is_registered_at_once(world: World) -> None:
 
 
 @in_world
-async def test_loads_are_for_policies_that_have_one(world: World) -> None:
+async def test_a_load_needs_a_policy_with_a_load(world: World) -> None:
     server = await world.registrar()
     async with world.element() as element:
         with pytest.raises(LocalProtocolError, match="no load"):
@@ -254,7 +254,7 @@ async def test_loads_are_for_policies_that_have_one(world: World) -> None:
 
 
 @in_world
-async def test_addresses_can_change(world: World) -> None:
+async def test_changed_addresses_are_registered(world: World) -> None:
     server = await world.registrar()
     local = ["10.44.0.2", "10.45.0.2"]
     async with world.element(local=local, identifier=7) as element, world.user() as user:
@@ -275,7 +275,7 @@ async def test_addresses_can_change(world: World) -> None:
 
 
 @in_world
-async def test_foreign_addresses_are_warned_of(world: World) -> None:
+async def test_foreign_addresses_cause_a_warning(world: World) -> None:
     server = await world.registrar()
     seen: list[str] = []
     import logging
@@ -296,7 +296,7 @@ async def test_foreign_addresses_are_warned_of(world: World) -> None:
 
 
 @in_world
-async def test_the_events_of_an_element(world: World) -> None:
+async def test_an_element_reports_its_changes_of_state(world: World) -> None:
     first, second = await world.registrar("10.44.0.1"), await world.registrar("10.44.0.9")
     async with world.element(registrars=["10.44.0.1", "10.44.0.9"], settings=FAST) as element:
         events = element.events()
@@ -313,7 +313,7 @@ async def test_the_events_of_an_element(world: World) -> None:
 
 
 @in_world
-async def test_slow_readers_of_events_are_told_what_they_missed(world: World) -> None:
+async def test_a_slow_reader_of_events_gets_the_number_of_dropped_ones(world: World) -> None:
     queue: EventQueue[int] = EventQueue()
     for number in range(EVENTS_KEPT + 5):
         queue.put(number)
@@ -344,7 +344,7 @@ async def test_an_element_survives_a_crash_of_its_registrar_within_a_second(worl
 
 
 @in_world
-async def test_elements_refused_for_lack_of_resources_come_in_later(world: World) -> None:
+async def test_elements_refused_for_lack_of_resources_register_later(world: World) -> None:
     server = await world.registrar(REGISTRAR, "--limit-elements-per-pool=1")
     first, second = world.element(identifier=1), world.element(identifier=2, patience=None, settings=FAST)
     async with first, second:

@@ -46,7 +46,7 @@ def identifiers(elements: tuple[ResolvedElement, ...]) -> list[int]:
 
 @pytest.mark.conformance("ASAP-2.2.5-01", "ASAP-2.2.5-02")
 @in_world
-async def test_watching_a_pool_over_a_change_of_registrar(world: World) -> None:
+async def test_a_watch_survives_a_change_of_registrar(world: World) -> None:
     first = await world.registrar("10.44.0.1")
     async with world.user("10.44.0.1", "10.44.0.9", settings=FAST) as user:
         watching = user.watch(ONE_POOL, poll_interval=1.0)
@@ -67,7 +67,7 @@ async def test_watching_a_pool_over_a_change_of_registrar(world: World) -> None:
 
 
 @in_world
-async def test_two_watch_one_pool(world: World) -> None:
+async def test_two_watches_of_one_pool_both_get_changes(world: World) -> None:
     server = await world.registrar()
     async with world.user() as user, world.element(identifier=1):
         one, other = user.watch(ONE_POOL), user.watch(ONE_POOL)
@@ -82,7 +82,7 @@ async def test_two_watch_one_pool(world: World) -> None:
 
 
 class Silent:
-    """A registrar that tells of no changes by itself (A-28), and knows elements 1 to ``size``."""
+    """A registrar that pushes no updates, and knows elements 1 to ``size``."""
 
     def __init__(self, world: World) -> None:
         self.size = 1
@@ -95,7 +95,7 @@ class Silent:
 
 
 @in_world
-async def test_a_registrar_that_tells_nothing_is_asked_from_time_to_time(world: World) -> None:
+async def test_a_registrar_without_pushed_updates_is_polled(world: World) -> None:
     silent = Silent(world)
     async with world.user() as user:
         watching = user.watch(ONE_POOL, poll_interval=2.0)
@@ -109,7 +109,7 @@ async def test_a_registrar_that_tells_nothing_is_asked_from_time_to_time(world: 
 
 @pytest.mark.conformance("ASAP-6.9.1-01", "POL-4.1-05")
 @in_world
-async def test_selection_asks_or_uses_the_cache(world: World) -> None:
+async def test_select_resolves_the_pool_only_if_the_cache_is_stale(world: World) -> None:
     silent = Silent(world)
     silent.size = 3
     async with world.user(settings=ClientSettings(stale_cache=60)) as user:
@@ -149,7 +149,7 @@ async def test_sessions_spread_over_a_round_robin_pool(world: World) -> None:
 
 
 @in_world
-async def test_a_report_names_an_element(world: World) -> None:
+async def test_a_report_needs_the_identifier_of_an_element(world: World) -> None:
     silent = Silent(world)
     async with world.user() as user:
         (found,) = await user.resolve(ONE_POOL)
@@ -161,7 +161,7 @@ async def test_a_report_names_an_element(world: World) -> None:
 
 
 @in_world
-async def test_too_many_resolutions_fail(world: World) -> None:
+async def test_resolutions_beyond_the_bound_fail(world: World) -> None:
     async with world.user(settings=ClientSettings(requests=1)) as user:
         waiting = asyncio.create_task(user.resolve("A"))
         await asyncio.sleep(1)
@@ -174,7 +174,7 @@ async def test_too_many_resolutions_fail(world: World) -> None:
 
 
 @in_world
-async def test_an_unanswered_request_fails_after_its_repetitions(world: World) -> None:
+async def test_an_unanswered_request_fails_after_its_retransmissions(world: World) -> None:
     server = await world.registrar()
     async with world.user(settings=FAST) as user:
         with pytest.raises(UnknownPool):
@@ -206,7 +206,7 @@ async def test_refusals_carry_their_cause(world: World) -> None:
 
 
 @in_world
-async def test_a_restarted_registrar_is_registered_at_anew(world: World) -> None:
+async def test_elements_register_again_at_a_restarted_registrar(world: World) -> None:
     scripted = Scripted(world.network, granted)
     async with world.element(identifier=7, settings=FAST) as element:
         (entry,) = element.node._associations
@@ -223,7 +223,7 @@ def granted(message: AsapMessage) -> AsapMessage:
 
 
 @in_world
-async def test_a_transport_of_the_caller_is_the_callers(world: World) -> None:
+async def test_a_node_does_not_stop_the_transport_of_its_caller(world: World) -> None:
     stopped = []
 
     class Kept(MemoryTransport):

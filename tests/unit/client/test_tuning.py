@@ -1,4 +1,4 @@
-"""How soon a node notices that its registrar's machine is silent."""
+"""Tests the SCTP timers with which a node detects a silent registrar."""
 
 import pytest
 
@@ -8,11 +8,11 @@ from rserpool.transport.interface import Tuning
 
 
 @pytest.mark.parametrize("silence", [1.0, FAST.registrar_silence, 30.0])
-def test_an_idle_registrar_is_found_lost_in_time(silence: float) -> None:
+def test_the_tuning_finds_a_silent_registrar_within_the_setting(silence: float) -> None:
     tuning = tuning_for(silence)
     assert tuning.found_idle <= max(silence, 6 * 0.3) + 1e-9
     assert tuning.found_busy <= tuning.found_idle
 
 
-def test_without_the_setting_the_transport_decides() -> None:
+def test_without_the_setting_the_tuning_is_the_default() -> None:
     assert tuning_for(ClientSettings().registrar_silence) == Tuning()

@@ -1,4 +1,4 @@
-"""Checks of a server from outside: what counts as up, and what a load is."""
+"""Health checks of a server, and the output of load commands."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ PYTHON = sys.executable
 
 
 def against(handler: Handler, play: Callable[[int], Coroutine[Any, Any, None]]) -> None:
-    """Play against a server."""
+    """Run a test against a server."""
 
     async def main() -> None:
         server = await asyncio.start_server(handler, HOST, 0)
@@ -51,7 +51,7 @@ def saying(answer: bytes, seen: list[bytes] | None = None) -> Handler:
     return handle
 
 
-def test_tcp() -> None:
+def test_a_tcp_check_needs_a_connection() -> None:
     async def play(port: int) -> None:
         await TcpCheck(host=HOST, port=port).run()
         with pytest.raises(CheckFailed, match="Connection refused"):
@@ -61,7 +61,7 @@ def test_tcp() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 399])
-def test_http_up(status: int) -> None:
+def test_http_statuses_below_400_pass(status: int) -> None:
     seen: list[bytes] = []
 
     async def play(port: int) -> None:
@@ -85,7 +85,7 @@ def test_http_up(status: int) -> None:
         (b"", "no HTTP answer"),
     ],
 )
-def test_http_down(answer: bytes, reason: str) -> None:
+def test_other_http_answers_fail(answer: bytes, reason: str) -> None:
     async def play(port: int) -> None:
         with pytest.raises(CheckFailed, match=reason):
             await HttpCheck(host=HOST, port=port).run()
@@ -93,7 +93,7 @@ def test_http_down(answer: bytes, reason: str) -> None:
     against(saying(answer), play)
 
 
-def test_commands(tmp_path: Path) -> None:
+def test_a_command_check_needs_status_0(tmp_path: Path) -> None:
     async def main() -> None:
         await CommandCheck(command=("true",)).run()
         with pytest.raises(CheckFailed, match="false exited with status 1"):
@@ -108,7 +108,7 @@ def test_commands(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(main(), LIMIT))
 
 
-def test_a_command_that_hangs_dies_with_its_children(tmp_path: Path) -> None:
+def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     script = f"sleep 1000 & echo $! > {tmp_path}/child.new; mv {tmp_path}/child.new {tmp_path}/child; wait"
 
     async def main() -> None:
@@ -127,7 +127,7 @@ def test_a_command_that_hangs_dies_with_its_children(tmp_path: Path) -> None:
 
 
 def alive(process: int) -> bool:
-    """Whether it runs; a zombie that nobody waits for does not."""
+    """True if the process runs; a zombie does not count."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
@@ -137,23 +137,23 @@ def alive(process: int) -> bool:
 @pytest.mark.parametrize(
     ("printed", "load"), [(b"0", 0.0), (b"1\n", 1.0), (b" 0.25 and more", 0.25), (b"37%\n", 0.37), (b"100%", 1.0)]
 )
-def test_loads(printed: bytes, load: float) -> None:
+def test_loads_are_numbers_or_percentages(printed: bytes, load: float) -> None:
     assert read_load(printed) == pytest.approx(load)
 
 
 @pytest.mark.parametrize(
     "printed", [b"", b"  \n", b"1.5", b"-0.1", b"101%", b"nan", b"inf", b"many", b"%", b"\xff\xfe"]
 )
-def test_what_is_no_load(printed: bytes) -> None:
+def test_invalid_loads_are_refused(printed: bytes) -> None:
     with pytest.raises(CheckFailed, match="load must be"):
         read_load(printed)
 
 
-def test_the_load_of_a_command() -> None:
+def test_a_load_command_yields_its_load() -> None:
     assert asyncio.run(load_of(("echo", "12%"))) == pytest.approx(0.12)
 
 
-def test_checks_as_operators_write_them() -> None:
+def test_check_options_are_parsed() -> None:
     assert parse_check("tcp", "::1", 80) == TcpCheck(host="::1", port=80)
     assert parse_check("http", HOST, 80) == HttpCheck(host=HOST, port=80, path="/")
     assert parse_check("http=/a?b=c", HOST, 80) == HttpCheck(host=HOST, port=80, path="/a?b=c")
@@ -166,21 +166,21 @@ NO_COMMANDS = ("command", "command=", "command= ", "command='a")
 
 
 @pytest.mark.parametrize("text", NO_CHECKS + NO_COMMANDS)
-def test_what_is_no_check(text: str) -> None:
+def test_invalid_checks_are_refused(text: str) -> None:
     with pytest.raises(LocalProtocolError, match="--check") as raised:
         parse_check(text, HOST, 80)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_the_first_check_decides(first: bool) -> None:
+def test_the_first_result_decides(first: bool) -> None:
     health = Health(rise=5, fall=5)
     assert health.up is None
     assert health.checked(first)
     assert health.up is first
 
 
-def test_up_and_down_take_a_row_each() -> None:
+def test_a_change_needs_a_streak_of_results() -> None:
     health = Health(rise=2, fall=3)
     results = "+--+-----+-++-++--+---"
     changes = [(i, health.up) for i, result in enumerate(results) if health.checked(result == "+")]

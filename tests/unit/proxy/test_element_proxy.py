@@ -17,7 +17,7 @@ from tests.support.virtual_time import run_virtually
 
 
 class Scripted:
-    """A check whose result each second is a character: + up, - down, . no answer."""
+    """A check with one result each second from a string: + passes, - fails, . does not answer."""
 
     def __init__(self, script: str) -> None:
         self.script = script
@@ -34,7 +34,7 @@ class Scripted:
 
 
 class Registration:
-    """Remembers when what happened."""
+    """A registration that records its calls with their times."""
 
     def __init__(self, refusals: int = 0) -> None:
         self.log: list[tuple[int, str]] = []
@@ -72,7 +72,7 @@ def watch(registration: Registration, script: str, seconds: float, **changes: An
     return run_virtually(main())
 
 
-def test_registered_while_up(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_is_registered_while_it_is_up(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     registration = Registration()
     proxy = watch(registration, "-++++----------++++++", 19.5)
@@ -85,13 +85,13 @@ def test_registered_while_up(caplog: pytest.LogCaptureFixture) -> None:
     ]  # fmt: skip
 
 
-def test_a_first_good_check_registers_at_once_and_a_lapse_does_not_matter() -> None:
+def test_the_first_good_check_registers_and_one_failure_changes_nothing() -> None:
     registration = Registration()
     watch(registration, "++--+--+--+", 10.5)
     assert registration.log == [(0, "up"), (10, "down")]
 
 
-def test_no_answer_in_time_is_no_answer() -> None:
+def test_a_check_without_an_answer_in_time_fails() -> None:
     registration = Registration()
     watch(registration, "+..........", 9.0, fall=2)
     assert registration.log == [(0, "up"), (3, "down")]
@@ -103,7 +103,7 @@ def test_a_server_that_stays_down_is_never_registered() -> None:
     assert registration.log == []
 
 
-def test_a_registration_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_registration_is_retried(caplog: pytest.LogCaptureFixture) -> None:
     registration = Registration(refusals=3)
     proxy = watch(registration, "+", 9.5)
     assert registration.log == [(3, "up"), (9, "down")]
@@ -111,7 +111,7 @@ def test_a_registration_that_fails_is_tried_again(caplog: pytest.LogCaptureFixtu
     assert "registration failed: nobody there" in caplog.text
 
 
-def test_without_a_check_it_is_up() -> None:
+def test_without_a_check_the_server_counts_as_up() -> None:
     registration = Registration()
 
     async def main() -> None:
@@ -153,6 +153,6 @@ def test_the_load_follows_a_command(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("name", ["interval", "timeout", "rise", "fall", "load_interval"])
-def test_wrong_watching(name: str) -> None:
+def test_invalid_settings_name_their_option(name: str) -> None:
     with pytest.raises(LocalProtocolError, match=f"--{name.replace('_', '-')}"):
         ElementProxySettings(**{name: 0})  # type: ignore[arg-type]

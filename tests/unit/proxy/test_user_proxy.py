@@ -1,4 +1,4 @@
-"""The user proxy between real sockets on the loopback interface: who is served by whom, and what happens in between."""
+"""The user proxy between real sockets on the loopback interface."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a test on each kind of loop."""
+    """Run a test on each kind of event loop."""
 
     def run(main: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
@@ -50,7 +50,7 @@ def element(port: int, identifier: int = 1, host: str = HOST) -> ResolvedElement
 
 
 class Elements:
-    """A chooser that goes through a list."""
+    """A chooser that returns the elements of a list in turn."""
 
     def __init__(self, *elements: ResolvedElement) -> None:
         self.elements = list(elements)
@@ -66,7 +66,7 @@ class Elements:
 
 
 class Server:
-    """A TCP server that hands its connections to the test."""
+    """A TCP server that passes its connections to the test."""
 
     def __init__(self) -> None:
         self.connections: asyncio.Queue[Streams] = asyncio.Queue()
@@ -90,7 +90,7 @@ class Server:
 async def proxy(
     chooser: Elements, **bounds: Any
 ) -> AsyncIterator[tuple[UserProxy, Callable[[], Coroutine[Any, Any, Streams]]]]:
-    """A proxy, and how to connect to it."""
+    """A user proxy, and a way to connect to it."""
     made = UserProxy(chooser, UserProxySettings(**({"drain": 0} | bounds)))
     (where,) = await made.start([(HOST, 0)])
 
@@ -105,7 +105,7 @@ async def proxy(
 
 
 def free_port() -> int:
-    """A port at which nobody listens."""
+    """A port without a listener."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
@@ -117,7 +117,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def is_reset(reader: asyncio.StreamReader) -> bool:
-    """Whether the connection ends by a reset, as all refusals do."""
+    """True if the connection ends with a reset, as all refusals do."""
     try:
         await reader.read()
     except ConnectionError:
@@ -125,7 +125,7 @@ async def is_reset(reader: asyncio.StreamReader) -> bool:
     return False
 
 
-def test_both_ways_with_half_close(run: Run) -> None:
+def test_octets_are_relayed_both_ways_with_half_close(run: Run) -> None:
     async def main() -> None:
         async with Server() as server, proxy(Elements(element(server.port))) as (made, dial):
             reader, writer = await dial()
@@ -147,7 +147,7 @@ def test_both_ways_with_half_close(run: Run) -> None:
     run(main())
 
 
-def test_the_element_may_end_first(run: Run) -> None:
+def test_the_element_can_close_first(run: Run) -> None:
     async def main() -> None:
         async with Server() as server, proxy(Elements(element(server.port))) as (made, dial):
             reader, writer = await dial()
@@ -164,7 +164,7 @@ def test_the_element_may_end_first(run: Run) -> None:
     run(main())
 
 
-def test_a_reset_goes_through_both_ways(run: Run) -> None:
+def test_a_reset_is_passed_on_both_ways(run: Run) -> None:
     async def main() -> None:
         async with Server() as server, proxy(Elements(element(server.port))) as (made, dial):
             for client_resets in (True, False):
@@ -184,7 +184,7 @@ def test_a_reset_goes_through_both_ways(run: Run) -> None:
     run(main())
 
 
-def test_nothing_piles_up_where_one_end_does_not_read(run: Run) -> None:
+def test_an_end_that_does_not_read_stops_the_other(run: Run) -> None:
     async def main() -> None:
         async with Server() as server, proxy(Elements(element(server.port))) as (made, dial):
             reader, writer = await dial()
@@ -222,9 +222,7 @@ def test_nothing_piles_up_where_one_end_does_not_read(run: Run) -> None:
     run(main())
 
 
-def test_an_element_that_does_not_answer_is_reported_and_the_next_one_serves(
-    run: Run, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unreachable_element_is_reported_and_the_next_one_serves(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with Server() as server:
             elements = Elements(element(free_port(), 1), element(free_port(), 2), element(server.port, 3))
@@ -263,9 +261,9 @@ def test_a_client_that_cannot_be_served_is_reset(run: Run, caplog: pytest.LogCap
     assert caplog.text.count("client not served") == 1, "once a minute is enough"
 
 
-def test_an_element_that_keeps_silent_is_given_up_in_time() -> None:
+def test_a_silent_element_is_given_up_after_the_connect_timeout() -> None:
     async def main() -> None:
-        # Its queue of connections is full: it neither accepts nor refuses.
+        # The queue of connections is full, so that the server neither accepts nor refuses.
         with contextlib.ExitStack() as stack:
             silent = stack.enter_context(socket.socket())
             silent.bind((HOST, 0))
@@ -318,7 +316,7 @@ def test_the_number_of_clients_is_bounded(
     assert caplog.text.count(reason) == 1
 
 
-def test_idle_connections_are_closed() -> None:
+def test_idle_connections_are_reset() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         async with Server() as server, proxy(Elements(element(server.port)), idle_timeout=100.0) as (made, dial):
@@ -338,7 +336,7 @@ def test_idle_connections_are_closed() -> None:
         runner.run(main())
 
 
-def test_the_end_waits_for_open_connections(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_stop_waits_for_open_connections(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
     async def main() -> None:
@@ -359,7 +357,7 @@ def test_the_end_waits_for_open_connections(run: Run, caplog: pytest.LogCaptureF
     run(main())
 
 
-def test_the_end_does_not_wait_longer_than_it_may(run: Run) -> None:
+def test_stop_waits_at_most_for_drain(run: Run) -> None:
     async def main() -> None:
         for hurry in (False, True):
             async with (
@@ -380,7 +378,7 @@ def test_the_end_does_not_wait_longer_than_it_may(run: Run) -> None:
     run(main())
 
 
-def test_where_it_cannot_listen(run: Run) -> None:
+def test_a_port_in_use_is_an_error_with_its_address(run: Run) -> None:
     async def main() -> None:
         async with Server() as server:
             made = UserProxy(Elements(), UserProxySettings())
@@ -391,6 +389,6 @@ def test_where_it_cannot_listen(run: Run) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"tries": 0}, {"connect_timeout": 0}, {"patience": -1}, {"connections": -5}])
-def test_wrong_bounds(wrong: dict[str, Any]) -> None:
+def test_invalid_settings_name_their_option(wrong: dict[str, Any]) -> None:
     with pytest.raises(LocalProtocolError, match=f"--{next(iter(wrong)).replace('_', '-')}"):
         UserProxySettings(**wrong)

@@ -1,4 +1,4 @@
-"""Sealed cookies: only what an element of the pool sealed, in time and not older than the session's state, opens."""
+"""Sealed cookies open only if an element of the pool sealed them, in time and not before the session's state."""
 
 import sys
 
@@ -42,7 +42,7 @@ def rejected(sealer: Sealer, cookie: bytes, *, handle: bytes = POOL, at_least: i
 
 
 @given(state=st.binary(max_size=300), sequence=st.integers(0, 2**64 - 1), identifier=st.integers(0, 2**32 - 1))
-def test_what_one_element_seals_another_opens(state: bytes, sequence: int, identifier: int) -> None:
+def test_another_element_opens_a_sealed_cookie(state: bytes, sequence: int, identifier: int) -> None:
     clock = Clock()
     cookie = Sealer({1: OLD}, clock=clock).seal(POOL, state, sequence=sequence, identifier=identifier)
     assert len(cookie) == len(state) + 64 == len(state) + OVERHEAD
@@ -53,7 +53,7 @@ def test_what_one_element_seals_another_opens(state: bytes, sequence: int, ident
 
 
 @pytest.mark.conformance("ASAP-3.8-04", "SEC-5355-2.16-01")
-def test_every_bit_counts() -> None:
+def test_a_cookie_with_any_flipped_bit_is_rejected() -> None:
     sealer = Sealer({1: OLD})
     cookie = sealer.seal(POOL, b"next reply: 7", sequence=7, identifier=9)
     for bit in range(8 * len(cookie)):
@@ -66,12 +66,12 @@ def test_every_bit_counts() -> None:
 
 @settings(max_examples=200)
 @given(st.binary(max_size=200))
-def test_what_nobody_sealed_does_not_open(cookie: bytes) -> None:
+def test_unsealed_octets_are_rejected(cookie: bytes) -> None:
     rejected(Sealer({1: OLD}), cookie)
     rejected(Sealer({1: OLD}), HEADER.pack(b"RC", 1, 1, 1, bytes(12)) + cookie)
 
 
-def test_every_shorter_and_longer_one_is_rejected() -> None:
+def test_a_cookie_of_another_length_is_rejected() -> None:
     sealer = Sealer({1: OLD})
     cookie = sealer.seal(POOL, b"state")
     for length in range(len(cookie)):
@@ -80,12 +80,12 @@ def test_every_shorter_and_longer_one_is_rejected() -> None:
 
 
 @given(st.binary(min_size=1, max_size=40).filter(lambda handle: handle != POOL))
-def test_another_pools_cookie_is_as_good_as_forged(handle: bytes) -> None:
+def test_the_cookie_of_another_pool_is_rejected_as_forged(handle: bytes) -> None:
     sealer = Sealer({1: OLD})
     assert rejected(sealer, sealer.seal(POOL, b"state"), handle=handle) is Rejection.FORGED
 
 
-def test_cookies_have_their_time() -> None:
+def test_cookies_are_valid_only_for_their_life() -> None:
     clock = Clock()
     sealer = Sealer({1: OLD}, clock=clock, life=100, skew=30)
     cookie = sealer.seal(POOL, b"state")
@@ -99,7 +99,7 @@ def test_cookies_have_their_time() -> None:
     assert rejected(sealer, cookie) is Rejection.FUTURE
 
 
-def test_no_way_back() -> None:
+def test_a_cookie_older_than_the_session_is_rejected() -> None:
     sealer = Sealer({1: OLD})
     cookie = sealer.seal(POOL, b"state", sequence=7)
     assert sealer.open(POOL, cookie, at_least=7).sequence == 7
@@ -115,7 +115,7 @@ def test_keys_rotate() -> None:
     assert rejected(Sealer({1: NEW}), old) is Rejection.FORGED
 
 
-def test_nonces_come_from_the_source_given() -> None:
+def test_nonces_come_from_the_given_source() -> None:
     drawn: list[int] = []
 
     def nonce(length: int) -> bytes:
@@ -138,7 +138,7 @@ def test_the_largest_state_fits_into_a_cookie() -> None:
         sealer.seal(POOL, bytes(MAX_STATE + 1))
 
 
-def test_many_pools_do_not_fill_the_memory() -> None:
+def test_derived_keys_are_bounded() -> None:
     sealer = Sealer({1: OLD})
     for number in range(1000):
         sealer.seal(b"%d" % number, b"")
@@ -146,12 +146,12 @@ def test_many_pools_do_not_fill_the_memory() -> None:
 
 
 @pytest.mark.parametrize("keys", [{}, {1: b"short"}, {-1: OLD}, {1 << 32: OLD}])
-def test_keys_that_are_none(keys: dict[int, bytes]) -> None:
+def test_invalid_keys_are_refused(keys: dict[int, bytes]) -> None:
     with pytest.raises(LocalProtocolError):
         Sealer(keys)
 
 
-def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cryptography_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
     with pytest.raises(MissingExtra, match=r"rserpool\[cookies\]"):
         Sealer({1: OLD})

@@ -17,7 +17,7 @@ from tests.support.pools import USER, World, echo, eventually, in_world
 
 
 class Mailboxes:
-    """A handler for elements that keeps what each has got."""
+    """A handler for elements that keeps the messages of each."""
 
     def __init__(self) -> None:
         self.got: dict[int, list[bytes]] = {}
@@ -38,7 +38,7 @@ def socket(world: World, **options: object) -> PoolSocket:
 
 @pytest.mark.conformance("ASAP-6.5.2-01", "ASAP-6.5.2.1-01", "ASAP-6.5.1-01")
 @in_world
-async def test_each_message_goes_to_the_next_element(world: World) -> None:
+async def test_each_message_goes_to_the_next_element_of_a_round_robin_pool(world: World) -> None:
     boxes = Mailboxes()
     for identifier in (1, 2, 3):
         await world.element(identifier, boxes)
@@ -52,7 +52,7 @@ async def test_each_message_goes_to_the_next_element(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-6.5.1-02")
 @in_world
-async def test_messages_wait_in_order_while_the_pool_is_resolved(world: World) -> None:
+async def test_messages_keep_their_order_while_the_pool_is_resolved(world: World) -> None:
     boxes = Mailboxes()
     await world.element(1, boxes)
     select = world.user.select
@@ -70,7 +70,7 @@ async def test_messages_wait_in_order_while_the_pool_is_resolved(world: World) -
 
 @pytest.mark.conformance("ASAP-6.5.5-01", "ASAP-3.5-04")
 @in_world
-async def test_a_message_whose_element_is_gone_goes_to_the_next(world: World) -> None:
+async def test_a_message_to_a_dead_element_goes_to_the_next(world: World) -> None:
     boxes = Mailboxes()
     elements = [await world.element(identifier, boxes) for identifier in (1, 2)]
     async with socket(world) as pool:
@@ -87,7 +87,7 @@ async def test_a_message_whose_element_is_gone_goes_to_the_next(world: World) ->
 
 @pytest.mark.conformance("ASAP-6.5.5-02")
 @in_world
-async def test_without_failover_the_message_comes_back(world: World) -> None:
+async def test_without_failover_the_message_is_returned_in_the_error(world: World) -> None:
     element = await world.element(1, echo)
     async with socket(world) as pool:
         element.kill()
@@ -98,7 +98,7 @@ async def test_without_failover_the_message_comes_back(world: World) -> None:
 
 
 @in_world
-async def test_failover_has_its_patience(world: World) -> None:
+async def test_failover_ends_after_patience(world: World) -> None:
     element = await world.element(1, echo)
     element.kill()
     async with socket(world, patience=7.0) as pool:
@@ -111,7 +111,7 @@ async def test_failover_has_its_patience(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-6.5.5-03")
 @in_world
-async def test_options(world: World) -> None:
+async def test_options_choose_the_elements_and_wrong_ones_are_refused(world: World) -> None:
     boxes = Mailboxes()
     for identifier in (1, 2, 3):
         await world.element(identifier, boxes)
@@ -150,7 +150,7 @@ async def test_options(world: World) -> None:
 
 
 @in_world
-async def test_to_all_of_a_large_pool(world: World) -> None:
+async def test_to_all_reaches_each_element_of_a_large_pool(world: World) -> None:
     boxes = Mailboxes()
     for identifier in range(1, 100):
         await world.element(identifier, boxes)
@@ -163,7 +163,7 @@ async def test_to_all_of_a_large_pool(world: World) -> None:
 
 @pytest.mark.conformance("REQ-3237-2.10-01")
 @in_world
-async def test_answers_name_their_element_and_go_back_there(world: World) -> None:
+async def test_an_answer_names_its_element_and_send_to_reaches_it(world: World) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with socket(world) as pool:
@@ -177,7 +177,7 @@ async def test_answers_name_their_element_and_go_back_there(world: World) -> Non
 
 
 @in_world
-async def test_who_does_not_read_is_not_flooded(world: World) -> None:
+async def test_a_slow_reader_is_not_flooded(world: World) -> None:
     async def flood(session: ServiceSession) -> None:
         async for _ in session:
             while True:
@@ -198,7 +198,7 @@ async def test_who_does_not_read_is_not_flooded(world: World) -> None:
 
 
 @in_world
-async def test_an_element_that_has_moved_is_found_where_it_is(world: World) -> None:
+async def test_an_element_that_has_moved_is_reached_at_its_new_address(world: World) -> None:
     await world.element(1, echo)
     async with socket(world) as pool:
         await pool.send(b"here")
@@ -211,7 +211,7 @@ async def test_an_element_that_has_moved_is_found_where_it_is(world: World) -> N
 
 
 @in_world
-async def test_after_the_end(world: World) -> None:
+async def test_a_closed_socket_refuses_calls(world: World) -> None:
     await world.element(1, echo)
     pool = socket(world)
     async with pool:

@@ -66,7 +66,7 @@ def in_world(play: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
 
 @contextlib.asynccontextmanager
 async def serving(world: World, *numbers: int, handler: Any = echo) -> AsyncIterator[dict[int, asyncio.Task[None]]]:
-    """Elements by their numbers, each with its task."""
+    """The serving tasks of elements, by element number."""
     tasks = {number: asyncio.create_task(serve(POOL, handler, **world.options(number))) for number in numbers}
     try:
         await eventually(lambda: world.size == len(numbers))
@@ -79,7 +79,7 @@ async def serving(world: World, *numbers: int, handler: Any = echo) -> AsyncIter
 
 @pytest.mark.conformance("ASAP-6.5.1-01", "ASAP-5-03", "ASAP-3.9-01")
 @in_world
-async def test_elements_serve_and_sessions_move_on(world: World) -> None:
+async def test_sessions_fail_over_between_serving_elements(world: World) -> None:
     async with serving(world, 1, 2) as tasks, world.session(failover="event") as session:
         for _ in range(2):
             await session.send(b"hello", 7)
@@ -98,7 +98,7 @@ async def test_elements_serve_and_sessions_move_on(world: World) -> None:
 
 
 @in_world
-async def test_an_error_of_one_handler_ends_only_its_session(world: World) -> None:
+async def test_an_exception_of_a_handler_aborts_only_its_session(world: World) -> None:
     async def fragile(session: ServiceSession) -> None:
         async for item in session:
             if item == b"bomb":
@@ -139,7 +139,7 @@ async def test_a_handler_that_returns_closes_its_session(world: World) -> None:
 
 
 @in_world
-async def test_an_element_seals_as_itself(world: World) -> None:
+async def test_sealed_cookies_name_their_element(world: World) -> None:
     seal = Sealer({1: bytes(range(32))})
 
     async def count(session: ServiceSession) -> None:
@@ -177,7 +177,7 @@ async def test_an_element_seals_as_itself(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.9-01", "ASAP-3.9-05", "ASAP-4-02")
 @in_world
-async def test_cards_with_successors_carry_a_session_over_without_a_registrar(world: World) -> None:
+async def test_successors_on_cards_allow_a_failover_without_a_registrar(world: World) -> None:
     async with contextlib.AsyncExitStack() as stack:
         tasks = {}
         for number in (1, 2, 3):
@@ -241,7 +241,7 @@ async def test_leaving_one_pool_does_not_end_the_sessions_of_another(world: Worl
 
 @pytest.mark.conformance("ASAP-3.2-07")
 @in_world
-async def test_a_service_may_go_on_after_its_element_has_left(world: World) -> None:
+async def test_a_service_can_outlive_its_element(world: World) -> None:
     options = world.options(1)
     async with Service(addresses=["10.44.1.1"], transport=options["transport"]) as service:
         element = PoolElement(POOL, service.user_transport, **options)
@@ -268,7 +268,7 @@ async def test_an_element_with_a_user_transport_does_not_serve(world: World) -> 
 
 
 @in_world
-async def test_a_service_of_ones_own_making(world: World) -> None:
+async def test_an_element_takes_a_service_made_by_the_caller(world: World) -> None:
     service = Service(port=7777, control=False)
     async with PoolElement(POOL, service=service, **world.options(1)) as element:
         assert element.service is service

@@ -23,7 +23,7 @@ COUNTED = b"<PP-TD1>"
 
 
 async def pingpong(session: ServiceSession) -> None:
-    """Numbers its answers, and leaves the next number with the user."""
+    """Number the answers, and store the next number in the user's cookie."""
     number = 1
     async for item in session:
         if isinstance(item, Resumed):
@@ -36,7 +36,7 @@ async def pingpong(session: ServiceSession) -> None:
 
 
 async def fill(session: Session, size: int, ppid: int = 0) -> int:
-    """Send numbered messages until there is no room for a second; how many."""
+    """Send numbered messages until there has been no room for a second, and return their number."""
     sent = 0
     try:
         async with asyncio.timeout(1):
@@ -56,7 +56,7 @@ async def ask(session: Session, question: bytes) -> tuple[int, bytes]:
 
 
 @in_world
-async def test_there_and_back(world: World) -> None:
+async def test_messages_travel_both_ways(world: World) -> None:
     await world.element(1, echo)
     async with world.session() as session:
         for ppid, message in ((0, b"hello"), (0xFFFFFFFF, b"\0"), (7, bytes(MAX_USER_MESSAGE)), (12, b"enrp's")):
@@ -84,7 +84,7 @@ async def test_there_and_back(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-5-03", "ASAP-5-04", "ASAP-3-01")
 @in_world
-async def test_data_and_control_are_apart(world: World) -> None:
+async def test_control_messages_are_not_delivered_as_data(world: World) -> None:
     seen: list[tuple[bytes, int]] = []
     element = await world.element(1, pingpong)
     async with world.session() as session:
@@ -108,7 +108,7 @@ async def test_data_and_control_are_apart(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.8-02", "ASAP-3.8-03", "ASAP-2.2.12-01", "SEC-5355-2.16-01")
 @in_world
-async def test_numbers_go_on_over_failovers(world: World) -> None:
+async def test_cookies_continue_a_count_over_failovers(world: World) -> None:
     for identifier in (1, 2, 3):
         await world.element(identifier, pingpong)
     async with world.session(failover="event") as session:
@@ -134,7 +134,7 @@ async def test_numbers_go_on_over_failovers(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.5-01", "ASAP-3.5-02", "ASAP-3.5-04", "ASAP-6.5.5-01", "REQ-3237-2.10-01")
 @in_world
-async def test_killed_elements_are_left_and_reported_once(world: World) -> None:
+async def test_killed_elements_are_reported_once_each(world: World) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with world.session() as session:
@@ -148,7 +148,7 @@ async def test_killed_elements_are_left_and_reported_once(world: World) -> None:
 
 
 @in_world
-async def test_a_cut_link_is_a_lost_association(world: World) -> None:
+async def test_a_cut_link_causes_a_failover(world: World) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with world.session() as session:
@@ -163,7 +163,7 @@ async def test_a_cut_link_is_a_lost_association(world: World) -> None:
 
 
 @in_world
-async def test_a_stopped_process_is_left_for_its_silence(world: World) -> None:
+async def test_a_silent_element_causes_a_failover(world: World) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with world.session(silence=2.0, failover="event") as session:
@@ -182,7 +182,7 @@ async def test_a_stopped_process_is_left_for_its_silence(world: World) -> None:
 
 
 @in_world
-async def test_a_slow_reader_is_no_silent_element(world: World) -> None:
+async def test_a_slow_reader_does_not_make_the_element_count_as_silent(world: World) -> None:
     async def talk(session: ServiceSession) -> None:
         await session.receive()
         for _ in range(100):
@@ -200,7 +200,7 @@ async def test_a_slow_reader_is_no_silent_element(world: World) -> None:
 
 
 @in_world
-async def test_an_empty_pool_fills_before_patience_is_over(world: World) -> None:
+async def test_a_session_waits_for_the_first_element_of_an_empty_pool(world: World) -> None:
     async def appear() -> None:
         await asyncio.sleep(20)
         await world.element(1, echo)
@@ -214,7 +214,7 @@ async def test_an_empty_pool_fills_before_patience_is_over(world: World) -> None
 
 
 @in_world
-async def test_an_empty_pool_is_an_error_in_the_end(world: World) -> None:
+async def test_an_empty_pool_is_an_error_after_patience(world: World) -> None:
     with pytest.raises(SessionFailed, match="for 7 s") as raised:
         async with world.session(patience=7.0):
             pytest.fail("there is nobody")
@@ -223,7 +223,7 @@ async def test_an_empty_pool_is_an_error_in_the_end(world: World) -> None:
 
 
 @in_world
-async def test_a_pool_that_dies_ends_the_session_after_patience(world: World) -> None:
+async def test_a_pool_whose_elements_all_die_fails_the_session_after_patience(world: World) -> None:
     element = await world.element(1, echo)
     async with world.session(patience=5.0) as session:
         element.kill()
@@ -238,7 +238,7 @@ async def test_a_pool_that_dies_ends_the_session_after_patience(world: World) ->
 
 @pytest.mark.conformance("ASAP-6.5.5-02")
 @in_world
-async def test_without_failover_the_unsent_is_returned(world: World) -> None:
+async def test_without_failover_unsent_messages_are_returned(world: World) -> None:
     for identifier in (1, 2):
         await world.element(identifier, silent, settings=SMALL)
     async with world.session(failover="error") as session:
@@ -257,7 +257,7 @@ async def test_without_failover_the_unsent_is_returned(world: World) -> None:
 
 
 @in_world
-async def test_nothing_that_was_unsent_is_lost_or_out_of_order(world: World) -> None:
+async def test_unsent_messages_arrive_once_and_in_order_after_failovers(world: World) -> None:
     got: list[int] = []
 
     async def collect(session: ServiceSession) -> None:
@@ -296,8 +296,8 @@ async def test_an_element_that_closes_ends_the_session(world: World) -> None:
 
 
 @in_world
-async def test_one_that_ends_and_has_left_its_pool_has_died(world: World) -> None:
-    """The kernel of a process that is killed ends its associations in order."""
+async def test_an_orderly_end_of_an_element_that_left_its_pool_is_a_failover(world: World) -> None:
+    """End the associations in order, as the kernel does for a killed process."""
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with world.session() as session:
@@ -314,7 +314,7 @@ async def test_one_that_ends_and_has_left_its_pool_has_died(world: World) -> Non
 
 
 @in_world
-async def test_one_of_whose_death_the_registrar_hears_late(world: World) -> None:
+async def test_an_orderly_end_is_checked_twice_for_a_late_registrar(world: World) -> None:
     async def serve(session: ServiceSession) -> None:
         await session.send(b"here")
         async for _ in session:
@@ -331,7 +331,7 @@ async def test_one_of_whose_death_the_registrar_hears_late(world: World) -> None
         assert world.serving(session) is not first
 
 
-def test_where_nobody_answers_the_elements_word_counts() -> None:
+def test_without_a_registrars_answer_an_orderly_end_ends_the_session() -> None:
     machine = Machine().reach(UserSessionState.OPEN)
     assert [type(action) for action in machine.lose(Down.SHUTDOWN)] == [Confirm]
     assert machine.session.state is UserSessionState.CONFIRMING
@@ -339,14 +339,14 @@ def test_where_nobody_answers_the_elements_word_counts() -> None:
     assert [type(action) for action in machine.later(0.2)] == [UserSessionEnded]
 
 
-def test_an_answer_about_another_element_is_of_no_interest() -> None:
+def test_a_late_answer_about_another_element_is_ignored() -> None:
     machine = Machine().reach(UserSessionState.CONFIRMING)
     assert machine.session.confirmed(element(7), listed=False, now=machine.now) == []
     assert machine.session.state is UserSessionState.CONFIRMING
 
 
 @in_world
-async def test_or_makes_it_go_on_with_another(world: World) -> None:
+async def test_with_reopen_an_orderly_end_is_a_failover(world: World) -> None:
     async def daytime(session: ServiceSession) -> None:
         await session.send(b"Friday")
         await asyncio.sleep(10)
@@ -362,7 +362,7 @@ async def test_or_makes_it_go_on_with_another(world: World) -> None:
 
 
 @in_world
-async def test_what_was_sent_before_the_end_arrives(world: World) -> None:
+async def test_messages_sent_before_close_arrive(world: World) -> None:
     got: list[bytes] = []
 
     async def collect(session: ServiceSession) -> None:
@@ -398,7 +398,7 @@ async def test_a_user_that_does_not_read_can_close(world: World) -> None:
 
 
 @in_world
-async def test_a_closing_service_sends_its_users_on(world: World) -> None:
+async def test_users_of_a_closing_service_fail_over(world: World) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with world.session() as session:
@@ -410,7 +410,7 @@ async def test_a_closing_service_sends_its_users_on(world: World) -> None:
 
 
 @in_world
-async def test_the_application_can_force_a_failover(world: World) -> None:
+async def test_an_application_can_force_a_failover(world: World) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with world.session() as session:
@@ -433,7 +433,7 @@ async def test_the_application_can_force_a_failover(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.9-01", "ASAP-3.9-05", "ASAP-2.2.13-01")
 @in_world
-async def test_a_service_names_who_is_to_follow(world: World) -> None:
+async def test_a_business_card_sets_the_order_of_failover(world: World) -> None:
     others = [await world.element(identifier, echo) for identifier in (2, 3, 4)]
     for one in others:
         one.leave_pool()
@@ -448,7 +448,7 @@ async def test_a_service_names_who_is_to_follow(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.9-02", "ASAP-3.9-04")
 @in_world
-async def test_a_user_that_is_an_element_says_so(world: World) -> None:
+async def test_a_user_that_is_an_element_sends_its_card(world: World) -> None:
     element = await world.element(1, echo)
     learned: list[bytes] = []
     element.service.learn = lambda card: learned.append(card.pool_handle)
@@ -466,7 +466,7 @@ async def test_a_user_that_is_an_element_says_so(world: World) -> None:
 
 
 @in_world
-async def test_one_session_more_than_allowed_is_aborted(world: World) -> None:
+async def test_a_session_beyond_the_bound_is_aborted(world: World) -> None:
     first = await world.element(1, echo, settings=ServiceSettings(max_sessions=1))
     async with world.session() as one:
         await world.element(2, echo)
@@ -480,7 +480,7 @@ async def test_one_session_more_than_allowed_is_aborted(world: World) -> None:
 
 
 @in_world
-async def test_sessions_that_come_and_go_untaken_leave_nothing(world: World) -> None:
+async def test_sessions_that_end_unaccepted_are_forgotten(world: World) -> None:
     element = await world.element(1, echo, settings=ServiceSettings(max_sessions=8))
     element.accepting.cancel()
     for _ in range(50):
@@ -511,7 +511,7 @@ async def test_data_only_sctp_has_no_cookies_and_no_cards(world: World) -> None:
 
 
 @in_world
-async def test_an_element_that_cannot_be_used_is_passed_over(world: World) -> None:
+async def test_an_element_with_an_unusable_transport_is_skipped(world: World) -> None:
     await world.element(1, echo)
     other = await world.element(2, echo)
     (good, bad) = world.user.elements.values()

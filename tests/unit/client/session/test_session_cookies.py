@@ -1,4 +1,4 @@
-"""Cookies between sessions: sealed ones, hostile ends, and that no state is older than what its holder has seen."""
+"""Cookies of sessions: echoes, sealing, hostile peers, and states that never go backwards."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ KEY = {1: bytes(range(32))}
 
 
 class Script:
-    """Serves as a test says, and remembers what came."""
+    """Serves as the test says, and keeps what it received."""
 
     def __init__(self) -> None:
         self.items: list[object] = []
@@ -36,7 +36,7 @@ class Script:
 
 
 class Stranger:
-    """An endpoint that says what a test wants, to who called it or was called."""
+    """An endpoint that sends what the test wants to each of its peers."""
 
     def __init__(self, world: World, address: str) -> None:
         self.endpoint = world.network.endpoint(self, addresses=[address], port=7000, max_message=262_144)
@@ -56,7 +56,7 @@ class Stranger:
         self.downs += 1
 
     def on_writable(self, *_: object) -> None:
-        """It is sent again, or not."""
+        """Nothing: the test sends again by itself."""
 
     on_restart = on_writable
 
@@ -67,7 +67,7 @@ class Stranger:
 
 
 async def fail_over(world: World, session: Session) -> Element:
-    """Kill the element that serves and wait for the next."""
+    """Kill the serving element, and wait for the next one."""
     count = session.failovers
     element = world.serving(session)
     element.kill()
@@ -78,7 +78,7 @@ async def fail_over(world: World, session: Session) -> Element:
 
 @pytest.mark.conformance("ASAP-3.8-02", "ASAP-3.8-03", "ASAP-2.2.12-01", "PAR-3.13-01")
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 255, 1000, MAX_COOKIE])
-def test_cookies_are_echoed_as_they_were(length: int) -> None:
+def test_cookies_are_echoed_unchanged(length: int) -> None:
     @in_world
     async def play(world: World) -> None:
         script = Script()
@@ -103,7 +103,7 @@ def test_cookies_are_echoed_as_they_were(length: int) -> None:
 
 
 @in_world
-async def test_cookies_that_wait_are_replaced(world: World) -> None:
+async def test_a_waiting_cookie_is_replaced_by_a_newer_one(world: World) -> None:
     script = Script()
     element = await world.element(1, script)
     async with world.session() as session:
@@ -143,7 +143,7 @@ async def test_sealed_state_moves_between_elements(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.8-04")
 @in_world
-async def test_what_nobody_sealed_is_rejected_and_the_session_goes_on(world: World) -> None:
+async def test_an_unsealed_cookie_is_rejected_and_the_session_continues(world: World) -> None:
     script = Script()
     element = await world.element(1, script, seal=Sealer(KEY))
     sealed = Sealer(KEY).seal(POOL, b"state", sequence=5)
@@ -174,7 +174,7 @@ async def test_what_nobody_sealed_is_rejected_and_the_session_goes_on(world: Wor
 
 
 @in_world
-async def test_no_echo_brings_an_older_state_than_the_session_has(world: World) -> None:
+async def test_an_echo_older_than_the_session_is_rejected(world: World) -> None:
     script = Script()
     element = await world.element(1, script, seal=Sealer(KEY))
     stranger = Stranger(world, "10.44.0.9")
@@ -189,7 +189,7 @@ async def test_no_echo_brings_an_older_state_than_the_session_has(world: World) 
 
 
 @in_world
-async def test_an_echo_is_handed_over_before_the_data_that_came_with_it(world: World) -> None:
+async def test_an_echo_is_delivered_before_the_data_that_came_with_it(world: World) -> None:
     waiting: list[ServiceSession] = []
 
     async def keep(session: ServiceSession) -> None:
@@ -215,7 +215,7 @@ async def test_an_echo_is_handed_over_before_the_data_that_came_with_it(world: W
 
 
 def messages(draw: random.Random) -> tuple[bytes, int]:
-    """Something that a hostile end may send."""
+    """Draw a message that a hostile peer may send."""
     whole = [
         Cookie(cookie=draw.randbytes(draw.randrange(1, 2000))).encode(),
         CookieEcho(cookie=draw.randbytes(draw.randrange(1, 2000))).encode(),
@@ -313,9 +313,9 @@ def test_no_user_can_harm_an_element(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_no_state_is_older_than_what_its_holder_has_seen(seed: int) -> None:
-    """A service answers with the number of its state, after it has left the state with the user. Whatever dies, and
-    however full the transport is: who has seen number n holds a state that is at least n, and numbers never go back."""
+def test_a_resumed_state_is_never_older_than_the_answers_seen(seed: int) -> None:
+    """The service sends the user a state, then answers with its number. Whichever elements die, and however full the
+    transport is, a user that has seen number n holds a state of at least n, and the numbers never decrease."""
 
     async def count(session: ServiceSession) -> None:
         state = 0

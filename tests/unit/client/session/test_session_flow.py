@@ -13,7 +13,7 @@ from tests.unit.client.session.test_session import fill
 
 
 @in_world
-async def test_a_slow_reader_makes_the_other_side_wait(world: World) -> None:
+async def test_a_slow_user_makes_the_service_wait(world: World) -> None:
     sent = 0
 
     async def flood(session: ServiceSession) -> None:
@@ -49,7 +49,7 @@ async def test_a_slow_service_makes_its_user_wait(world: World) -> None:
 
 
 @in_world
-async def test_a_failover_does_not_forget_that_the_reader_is_slow(world: World) -> None:
+async def test_a_slow_reader_stays_paused_after_a_failover(world: World) -> None:
     async def flood(session: ServiceSession) -> None:
         while True:
             await session.send(bytes(1000))
@@ -67,7 +67,7 @@ async def test_a_failover_does_not_forget_that_the_reader_is_slow(world: World) 
 
 
 @in_world
-async def test_nor_is_the_next_element_excused_for_the_reader_of_the_former(world: World) -> None:
+async def test_the_silence_of_the_next_element_is_noticed_after_a_slow_reader(world: World) -> None:
     async def once(session: ServiceSession) -> None:
         for _ in range(20):
             await session.send(bytes(1000))
@@ -88,12 +88,12 @@ async def test_nor_is_the_next_element_excused_for_the_reader_of_the_former(worl
 
 
 @in_world
-async def test_a_connection_that_hangs_is_not_waited_for(world: World) -> None:
+async def test_a_connection_that_hangs_is_given_up(world: World) -> None:
     first = await world.element(1, echo)
     async with world.session() as session:
         await world.element(2, echo)
         await world.element(3, echo)
-        original = session._opener.open
+        original = session._connector.open
         cancelled: list[int] = []
 
         async def hang(element: ResolvedElement) -> Channel:
@@ -105,7 +105,7 @@ async def test_a_connection_that_hangs_is_not_waited_for(world: World) -> None:
                     raise
             return await original(element)
 
-        session._opener.open = hang  # type: ignore[method-assign]
+        session._connector.open = hang  # type: ignore[method-assign]
         first.leave_pool()
         first.kill()
         await eventually(lambda: session.failovers)
@@ -115,7 +115,7 @@ async def test_a_connection_that_hangs_is_not_waited_for(world: World) -> None:
 
 
 @in_world
-async def test_sends_of_many_tasks_are_each_whole_and_none_is_lost(world: World) -> None:
+async def test_sends_of_many_tasks_arrive_whole_and_complete(world: World) -> None:
     got: list[bytes] = []
 
     async def collect(session: ServiceSession) -> None:

@@ -21,7 +21,7 @@ async def upper(session: ServiceSession) -> None:
 
 
 @in_world
-async def test_lines(world: World) -> None:
+async def test_a_reader_yields_lines(world: World) -> None:
     await world.element(1, upper)
     async with world.session() as session:
         reader, writer = streams(session)
@@ -42,7 +42,7 @@ async def test_lines(world: World) -> None:
 
 
 @in_world
-async def test_messages_are_of_32_kib_at_most_and_nothing_is_lost(world: World) -> None:
+async def test_a_writer_sends_messages_of_at_most_32_kib_and_loses_nothing(world: World) -> None:
     sizes: list[int] = []
     got = bytearray()
 
@@ -68,7 +68,7 @@ async def test_messages_are_of_32_kib_at_most_and_nothing_is_lost(world: World) 
 
 
 @in_world
-async def test_who_does_not_read_is_not_flooded_and_who_writes_has_to_wait(world: World) -> None:
+async def test_a_slow_reader_is_not_flooded_and_its_writer_waits(world: World) -> None:
     written = 0
 
     async def flood(session: ServiceSession) -> None:
@@ -91,7 +91,7 @@ async def test_who_does_not_read_is_not_flooded_and_who_writes_has_to_wait(world
 
 
 @in_world
-async def test_a_failure_is_an_error_of_the_reader_and_of_the_writer(world: World) -> None:
+async def test_a_failure_is_raised_by_reader_and_writer(world: World) -> None:
     element = await world.element(1, upper)
     async with world.session(failover="error") as session:
         reader, writer = streams(session)
@@ -108,7 +108,7 @@ async def test_a_failure_is_an_error_of_the_reader_and_of_the_writer(world: Worl
 
 
 @in_world
-async def test_a_reader_goes_on_over_a_failover(world: World) -> None:
+async def test_a_reader_continues_after_a_failover(world: World) -> None:
     for identifier in (1, 2):
         await world.element(identifier, upper)
     async with world.session(failover="event") as session:
