@@ -1,6 +1,6 @@
-"""A worker in a pool that sends users to the idlest: python compute_worker.py [REGISTRAR...].
+"""A worker in a pool that prefers the least loaded element: python compute_worker.py [REGISTRAR...].
 
-A request is a number, the answer how many primes there are below it. Plain threads, no asyncio.
+A request is a number; the answer is the number of primes below it. It uses threads, not asyncio.
 """
 
 import sys
@@ -17,7 +17,7 @@ lock = threading.Lock()
 jobs = 0
 
 
-def busy(change: int) -> None:
+def count_jobs(change: int) -> None:
     global jobs
     with lock:
         jobs += change
@@ -27,11 +27,11 @@ def busy(change: int) -> None:
 def work(session: ServiceSession) -> None:
     for item in session:
         if isinstance(item, Data):
-            busy(+1)
+            count_jobs(+1)
             try:
                 primes = sum(all(n % d for d in range(2, int(n**0.5) + 1)) for n in range(2, int(item)))
             finally:
-                busy(-1)
+                count_jobs(-1)
             session.send(str(primes).encode())
 
 

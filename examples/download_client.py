@@ -1,4 +1,4 @@
-"""Get a file from a pool of servers, whichever of them die: python download_client.py NAME TARGET [REGISTRAR...]."""
+"""Download a file from a pool, with failover: python download_client.py NAME TARGET [REGISTRAR...]."""
 
 import asyncio
 import sys
@@ -14,11 +14,11 @@ async def main(name: str, target: Path, registrars: list[str]) -> None:
             async for item in session:
                 match item:
                     case FailoverEvent(had_cookie=had_cookie, unsent=unsent):
-                        print(f"0x{item.new.identifier:08x} goes on at {file.tell()} octets", flush=True)
-                        if not had_cookie and not unsent:  # the request is lost, and nobody has begun
+                        print(f"0x{item.new.identifier:08x} continues at {file.tell()} octets", flush=True)
+                        if not had_cookie and not unsent:  # the request was lost: send it again
                             await session.send(name.encode())
                     case Data() if len(item) > 8:
-                        file.seek(int.from_bytes(item[:8], "big"))  # what comes twice is written twice
+                        file.seek(int.from_bytes(item[:8], "big"))  # a block that arrives twice is written twice
                         file.write(item[8:])
                     case Data():
                         break

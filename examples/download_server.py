@@ -1,7 +1,7 @@
 """A file server in a pool: python download_server.py DIRECTORY [REGISTRAR...]. All servers have the same files.
 
-A request is a file name. The answer is blocks, each behind its offset in 8 octets; the last one is empty. The cookie
-says how far the server has come, so that another one can go on from there.
+A request is a file name. The answer is a sequence of blocks: 8 octets with the offset, then data; the last block has no
+data. The cookie holds the current offset, so that another server can continue from there.
 """
 
 import asyncio

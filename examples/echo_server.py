@@ -1,4 +1,4 @@
-"""An echo server in a pool: python echo_server.py [REGISTRAR...]. Start several; SIGTERM takes one out of the pool."""
+"""An echo server in a pool: python echo_server.py [REGISTRAR...]. Start several; SIGTERM deregisters one."""
 
 import asyncio
 import sys

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Web servers that know of no pools, as one pool; http://127.0.0.1:FRONT/ goes to any that is up.
-# Usage: legacy_proxy.sh REGISTRAR FRONT BACK... (a registrar's address, then ports)
+# Join plain web servers to one pool; http://127.0.0.1:FRONT/ reaches any server that is up.
+# Usage: legacy_proxy.sh REGISTRAR FRONT BACK... (the registrar's address, then ports)
 set -eu
 registrar=$1 front=$2 started=
 shift 2

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["Registrar", "__version__"]
 
 _WHERE = {"Registrar": "rserpool.registrar.embedded"}
-"""What is imported when it is first asked for."""
+"""Names that are imported at their first use, and their modules."""
 
 
 def __getattr__(name: str) -> Any:

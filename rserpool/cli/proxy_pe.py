@@ -103,6 +103,8 @@ def start(arguments: argparse.Namespace) -> int:
         target = ip_address(host)
         preferred = () if target.is_loopback or target.is_unspecified else (target,)
         async with open_node(options, local=advertised or None, preferred=preferred) as node:
+            if not node.takes_elements:
+                raise ConfigError("--registrar: a pool element needs SCTP (RFC 5352 2.1); remove the prefix tcp:")
             address = ip_address(advertised) if advertised else node.local_addresses[0]
             identifier = target_options.identifier or secrets.randbelow(LARGEST_NUMBER) + 1
             log.info(

@@ -24,9 +24,12 @@ def server_addresses(entries: Sequence[str]) -> list[ServerAddress]:
     found = []
     for entry in entries:
         sctp = not entry.startswith(TCP)
-        ((addresses, port),) = parse_peers([entry.removeprefix(TCP)], ASAP_PORT)
+        try:
+            ((addresses, port),) = parse_peers([entry.removeprefix(TCP)], ASAP_PORT)
+        except LocalProtocolError as error:
+            raise LocalProtocolError(f"registrars: {error}") from None
         if not sctp and len(addresses) > 1:
-            raise LocalProtocolError(f"registrar {entry!r}: TCP allows one address only")
+            raise LocalProtocolError(f"registrars: {entry!r}: TCP allows one address only")
         found.append(ServerAddress(addresses=addresses, port=port, sctp=sctp))
     return found
 

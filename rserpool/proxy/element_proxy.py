@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Protocol
 
-from rserpool.errors import LocalProtocolError, RSerPoolError
+from rserpool.errors import RSerPoolError
 from rserpool.proxy.checks import Check, CheckFailed, Health, load_of
+from rserpool.settings.checks import check_positive
 
 log = logging.getLogger("rserpool.proxy")
 
@@ -50,9 +51,7 @@ class ElementProxySettings:
     """Seconds within which the load command must exit. Until then the last load stays."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not getattr(self, field.name) > 0:
-                raise LocalProtocolError(f"--{field.name.replace('_', '-')} must be more than 0")
+        check_positive(self)
 
 
 class ElementProxy:

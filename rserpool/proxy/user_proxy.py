@@ -3,15 +3,16 @@
 import asyncio
 import errno
 import logging
+import os
 import socket
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Protocol
 
-from rserpool.errors import LocalProtocolError
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.proxy.relay import RelaySide
+from rserpool.settings.checks import check_positive
 
 log = logging.getLogger("rserpool.proxy")
 
@@ -61,9 +62,7 @@ class UserProxySettings:
     """Seconds that open connections may continue after the proxy is asked to stop."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not getattr(self, field.name) >= (0 if field.name in ("idle_timeout", "drain", "patience") else 1e-3):
-                raise LocalProtocolError(f"--{field.name.replace('_', '-')} is too small")
+        check_positive(self, may_be_zero=("idle_timeout", "drain", "patience"))
 
 
 class UserProxy:
@@ -95,7 +94,7 @@ class UserProxy:
                 self._servers.append(await self._loop.create_server(self._client, host or None, port, backlog=BACKLOG))
         except OSError as error:
             await self._close_servers()
-            taken = "the port is in use" if error.errno == errno.EADDRINUSE else error.strerror
+            taken = "the port is in use" if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0)
             raise OSError(error.errno, f"{host or '*'} port {port}: {taken}") from None
         if self.settings.idle_timeout:
             self._sweep()

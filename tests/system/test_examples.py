@@ -1,4 +1,4 @@
-"""Every example, as it stands, over libusrsctp on the loopback interface."""
+"""Runs each example, unchanged, over libusrsctp on the loopback interface."""
 
 import itertools
 import os
@@ -23,8 +23,7 @@ pytest.importorskip("rserpool._fast.io.usrsctp.socket", reason="libusrsctp-dev i
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 LEFT = (0, -signal.SIGTERM)
-"""How a program of the asynchronous face ends that SIGTERM lets leave its pools: whichever comes first, its end or the
-signal's."""
+"""Exit statuses of an asyncio program after SIGTERM: it deregisters, and then ends by itself or by the signal."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def serving(home: Registrar, pool: str, count: int) -> None:
     until(lambda: len(home.resolve(pool)) == count, f"{count} elements of {pool}")
 
 
-def test_they_are_short_and_all_are_tested() -> None:
+def test_each_example_is_short_and_tested() -> None:
     text = Path(__file__).read_text()
     names = [path.name for path in EXAMPLES.iterdir() if path.is_file()]
     assert len(names) == 6
@@ -70,7 +69,7 @@ def test_echo(home: Registrar) -> None:
                 assert line == f"line {number}\n"
                 servers.append(int(server, 0))
                 if number == 1:
-                    # Which process that server is, the pool tells when one of them has left it.
+                    # After one process has left, the pool shows which element the other one is.
                     assert first.end() in LEFT
                     serving(home, "EchoPool", 1)
             left = home.resolve("EchoPool")[0].identifier
@@ -94,12 +93,12 @@ def test_download_with_failover(home: Registrar, tmp_path: Path) -> None:
         with example("download_client.py", "file", str(target), where) as client:
             until(lambda: target.exists() and target.stat().st_size > 0)
             client.send(signal.SIGSTOP)
-            assert target.stat().st_size < len(content), "it was too fast to be interrupted"
+            assert target.stat().st_size < len(content), "the download ended before it could be interrupted"
             with example("download_server.py", str(served), where) as second:
                 serving(home, "DownloadPool", 2)
                 assert first.end() in LEFT
                 client.send(signal.SIGCONT)
-                said = client.wait_for(r"(0x[0-9a-f]{8}) goes on at (\d+) octets")
+                said = client.wait_for(r"(0x[0-9a-f]{8}) continues at (\d+) octets")
                 assert 0 < int(said[2]) < len(content)
                 client.wait_for(f"{len(content)} octets, 1 failovers")
                 assert client.wait() == 0
@@ -108,7 +107,7 @@ def test_download_with_failover(home: Registrar, tmp_path: Path) -> None:
                 assert second.end() in LEFT
 
 
-def test_compute_worker_tells_its_load(home: Registrar) -> None:
+def test_compute_worker_registers_its_load(home: Registrar) -> None:
     (where,) = home.addresses
     loads: set[float] = set()
     with example("compute_worker.py", where) as worker, PoolUser(registrars=[where]) as user:

@@ -55,7 +55,7 @@ async def test_a_watch_survives_a_change_of_registrar(world: World) -> None:
             assert identifiers(await anext(watching)) == [1]
             async with world.element(identifier=2, settings=FAST):
                 assert identifiers(await anext(watching)) == [1, 2]
-                assert first.registrar.counters["handle resolutions"] < 10, "they are told, and do not ask"
+                assert first.registrar.counters["handle resolutions"] < 10, "they get updates pushed, and do not ask"
             assert identifiers(await anext(watching)) == [1]
         assert await anext(watching) == ()
         await first.stop()
