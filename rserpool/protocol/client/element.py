@@ -56,6 +56,17 @@ class RegisteredValues:
     life: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedByElements:
+    """The parts of a node that its elements share."""
+
+    context: NodeContext
+    homes: Homes
+    update_rate: UpdateRate
+    elements: "dict[tuple[bytes, int], Element]"
+    """The elements of the node by pool handle and identifier."""
+
+
 def reregistration_interval(life: float) -> float:
     """T4: seconds between registrations that last ``life`` seconds (RFC 5352 7.1); half of a short life."""
     return min(MAX_REREGISTRATION, life - MARGIN) if life > 2 * MARGIN else life / 2
@@ -69,19 +80,16 @@ def wire_life(life: float) -> int:
 class Element:
     """One pool element of a node, made by Node.add. Drain the node's actions after each call.
 
-    ``siblings``: the node's elements by pool handle and identifier. ``identifier``: random if None, and drawn again if
-    another element has it. ``life_on_wire``: the number to send for the life, 1000 times the life by default.
-    ``reregister_every``: T4 in seconds, as in RFC 5352 7.1 by default. An infinite life is allowed.
+    ``identifier``: random if None, and drawn again if another element has it. ``life_on_wire``: the number to send for
+    the life, 1000 times the life by default. ``reregister_every``: T4 in seconds, as in RFC 5352 7.1 by default. The
+    life may be infinite.
 
-    LocalProtocolError for values that cannot be sent, and for an identifier that a sibling has.
+    LocalProtocolError for values that cannot be sent, and for an identifier that another element of the pool has.
     """
 
     def __init__(
         self,
-        context: NodeContext,
-        homes: Homes,
-        update_rate: UpdateRate,
-        siblings: "dict[tuple[bytes, int], Element]",
+        shared: SharedByElements,
         number: int,
         handle: bytes,
         values: RegisteredValues,
@@ -98,16 +106,16 @@ class Element:
         self.attempts = 0
         """Registrations that have failed in a row."""
         self.values = values
-        self._context = context
-        self._homes = homes
-        self._update_rate = update_rate
-        self._siblings = siblings
+        self._context = shared.context
+        self._homes = shared.homes
+        self._update_rate = shared.update_rate
+        self._siblings = shared.elements
         self._random_identifier = identifier is None
         self._life_on_wire = life_on_wire
         self._interval = reregister_every
         self.identifier = self._draw() if identifier is None else identifier
         self._check(values)
-        if (handle, self.identifier) in siblings:
+        if (handle, self.identifier) in self._siblings:
             raise LocalProtocolError(f"pool {handle!r} has an element 0x{self.identifier:08x} on this node already")
         self._timer: Timer[None] | None = None
         self._changed = False

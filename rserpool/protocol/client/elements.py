@@ -10,7 +10,7 @@ from rserpool.messages import (
     RegistrationResponse,
 )
 from rserpool.protocol.client.context import NodeContext
-from rserpool.protocol.client.element import Element, RegisteredValues
+from rserpool.protocol.client.element import Element, RegisteredValues, SharedByElements
 from rserpool.protocol.client.element_table import ElementEvent
 from rserpool.protocol.client.events import ElementState
 from rserpool.protocol.client.homes import Homes
@@ -27,6 +27,7 @@ class NodeElements:
         self._context = context
         self._homes = homes
         self._update_rate = UpdateRate(context.wheel, context.settings.update_rate, now)
+        self._shared = SharedByElements(context, homes, self._update_rate, self.known)
         self._silence = Silence(context.wheel, self._probe)
         self._numbers = itertools.count(1)
 
@@ -41,10 +42,7 @@ class NodeElements:
     ) -> Element:
         """Make an element; see Element for the arguments and errors."""
         element = Element(
-            self._context,
-            self._homes,
-            self._update_rate,
-            self.known,
+            self._shared,
             next(self._numbers),
             handle,
             values,
