@@ -1,10 +1,11 @@
-"""The registrar's protocol object, octets in and actions out: what a message costs beside its transport."""
+"""The registrar's protocol object, octets in and actions out: the cost of a message without its transport."""
 
 from functools import partial
 from ipaddress import IPv4Address
 from random import Random
 
 from bench.cases import Case, Subject
+from rserpool._fast.lane.journal import Journal
 from rserpool.messages import (
     EndpointKeepAliveAck,
     HandleResolution,
@@ -48,7 +49,7 @@ def registration(identifier: int, load: int, life: int = 300) -> bytes:
 
 
 def other_policy(identifier: int) -> bytes:
-    """A registration that is in order, but for the pool's policy: the last that is checked."""
+    """A valid registration, except that its policy is not the pool's: the last check."""
     element = PoolElement(
         identifier=identifier,
         home_identifier=0,
@@ -71,7 +72,7 @@ class Asap:
 
 
 class Pipeline(Subject):
-    """A pool of 1000 least-used elements over one association; messages go in as they come from a socket."""
+    """A pool of 1000 least-used elements over one association, and messages as they come from a socket."""
 
     def __init__(self, *messages: bytes) -> None:
         self.registrar = Asap().registrar
@@ -85,9 +86,41 @@ class Pipeline(Subject):
             received(1, messages[call % len(messages)], 1)
 
 
+class Declined(Pipeline):
+    """Messages that a transport offers to the fast lane first, in vain."""
+
+    def run(self, calls: int) -> None:
+        received, serve, messages = self.registrar.received, self.registrar.associations[1].lane.serve, self.messages
+        for call in range(calls):
+            message = messages[call % len(messages)]
+            if serve(message, 1e-6)[1]:
+                raise AssertionError("the fast lane serves this")
+            received(1, message, 1)
+
+
+class Served(Pipeline):
+    """Messages that the fast lane serves for a transport, with a journal or without."""
+
+    def __init__(self, logged: bool, *messages: bytes) -> None:
+        super().__init__(*messages)
+        if logged:
+            self.journal = Journal(origin=0, outstanding={}, on_full=self.empty)
+            self.registrar.lanes.journal = self.journal
+
+    def empty(self) -> None:
+        self.journal.take()
+
+    def run(self, calls: int) -> None:
+        serve, messages = self.registrar.associations[1].lane.serve, self.messages
+        for call in range(calls):
+            serve(messages[call % len(messages)], 1e-6)
+
+    def clean(self, calls: int) -> None:
+        self.registrar.context.handlespace.updated.clear()
+
+
 class Lane(Subject):
-    """Whole messages through an association's fast lane, to the octets of the answer: least-used elements in one pool,
-    their timers armed."""
+    """Messages through an association's fast lane, octets to octets: least-used elements in one pool, timers armed."""
 
     def __init__(self, messages: str, held: int, spare_elements: int = 1000) -> None:
         asap = Asap()
@@ -134,6 +167,17 @@ SENT = {
 }
 SERVED = ("registration", "re-registration", "resolution of 3", "acknowledgement")
 CASES = [Case(name=f"registrar: {name}", make=partial(Pipeline, *messages)) for name, messages in SENT.items()]
+CASES += [
+    Case(
+        name="registrar: registration of another policy, refused",
+        make=partial(Declined, other_policy(ELEMENTS + 1)),
+    ),
+    *(
+        Case(name=f"served: {name}{', logged' if logged else ''}", make=partial(Served, logged, *SENT[name]))
+        for name in ("resolution of 3", "acknowledgement", "re-registration, other load")
+        for logged in (False, True)
+    ),
+]
 CASES += [
     Case(name=f"octets: {name}, {held}", make=partial(Lane, name, held), instr=held < 100_000)
     for held in (10_000, 100_000)

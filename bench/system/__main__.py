@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from bench import ratios
-from bench.system import alternatives, associations, grid, handover, lab, large, report, requests
+from bench.system import alternatives, associations, grid, handover, instruments, lab, large, report, requests
 from bench.system.plot import scaled
 from bench.system.report import Outcome
 from bench.system.takeover import download, renewals, takeover
@@ -29,6 +29,7 @@ PARTS: dict[str, tuple[str, Callable[[], Outcome]]] = {
     "calls": ("Calls, beside rsplib's library", ratios.lines),
     "scale": ("Cost by the number of elements", scaled),
     "tcp": ("Resolutions over TCP a second of processor time, beside uvloop's echo", requests.lines),
+    "instruments": ("Resolutions over TCP a second of processor time, with and without instruments", instruments.lines),
     "usrsctp": ("Resolutions over usrsctp a second of processor time, beside an echo over it", associations.lines),
     "kernel": ("Over kernel SCTP in the peer lab a second of processor time, beside rsplib's registrar", lab.lines),
     "grid": ("3 000 elements re-registering 4 times and 2 000 users asking 10 times a second, at once", grid.lines),

@@ -6,7 +6,10 @@ the code, not of waking up another processor.
 
 import asyncio
 import statistics
+import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pyximport
@@ -58,30 +61,53 @@ def check(port: int) -> None:
     sock.close()
 
 
-def measure(clients: int, outstanding: int, rounds: int, seconds: float) -> dict[str, list[dict[str, float]]]:
-    """Rounds of both servers in turn."""
-    found: dict[str, list[dict[str, float]]] = {"echo": [], "registrar": []}
-    ports = {"echo": free_port(), "registrar": free_port()}
-    with echo("tcp", ports["echo"]) as first, registrar(ports["registrar"]) as second:
-        held = Held(ports["registrar"], ELEMENTS)
-        check(ports["registrar"])
-        servers = {"echo": first, "registrar": second}
-        generators = {
-            name: Generator(connections(ports[name], clients), [[REQUEST]] * clients, True) for name in servers
-        }
-        for process in servers.values():
-            pin(process.pid, SERVER)
-        with on(SERVER if clients == 1 else LOAD):
-            for name in servers:
-                generators[name].run(0.3, outstanding)
-            for _ in range(rounds):
-                for name, process in servers.items():
-                    before = processor_seconds(process.pid)
-                    result = generators[name].run(seconds, outstanding)
-                    result["cpu"] = processor_seconds(process.pid) - before
-                    found[name].append(result)
+class Subject(NamedTuple):
+    """A server under load, and its TCP port."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+
+@contextmanager
+def populated(*options: str) -> Iterator[Subject]:
+    """A registrar with ELEMENTS pool elements that answers as it should."""
+    port = free_port()
+    with registrar(port, *options) as process:
+        held = Held(port, ELEMENTS)
+        check(port)
+        yield Subject(process, port)
         held.close()
+
+
+def alternate(
+    servers: dict[str, Subject], clients: int, outstanding: int, rounds: int, seconds: float
+) -> dict[str, list[dict[str, float]]]:
+    """Load the servers in turn, round by round."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
+    generators = {
+        name: Generator(connections(server.port, clients), [[REQUEST]] * clients, True)
+        for name, server in servers.items()
+    }
+    for server in servers.values():
+        pin(server.process.pid, SERVER)
+    with on(SERVER if clients == 1 else LOAD):
+        for generator in generators.values():
+            generator.run(0.3, outstanding)
+        for _ in range(rounds):
+            for name, server in servers.items():
+                before = processor_seconds(server.process.pid)
+                result = generators[name].run(seconds, outstanding)
+                result["cpu"] = processor_seconds(server.process.pid) - before
+                found[name].append(result)
     return found
+
+
+def measure(clients: int, outstanding: int, rounds: int, seconds: float) -> dict[str, list[dict[str, float]]]:
+    """Rounds of an echo server and a registrar in turn."""
+    port = free_port()
+    with echo("tcp", port) as process, populated() as subject:
+        servers = {"echo": Subject(process, port), "registrar": subject}
+        return alternate(servers, clients, outstanding, rounds, seconds)
 
 
 class Medians(NamedTuple):

@@ -18,7 +18,7 @@ from rserpool._fast.codec.walk cimport Parameter, next_parameter
 cdef enum:
     HEADER = 4
     LINE = 512                 # octets of a line without the pool handle, at most
-    DEFAULT_SIZE = 1 << 18     # octets
+    DEFAULT_SIZE = 1 << 16     # octets: buffer, text and file buffer together stay in the second-level cache
 
 
 cdef inline char *put_text(char *at, const char *text, size_t length) noexcept nogil:
