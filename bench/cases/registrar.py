@@ -75,7 +75,8 @@ class Pipeline(Subject):
     """A pool of 1000 least-used elements over one association, and messages as they come from a socket."""
 
     def __init__(self, *messages: bytes) -> None:
-        self.registrar = Asap().registrar
+        self.asap = Asap()
+        self.registrar = self.asap.registrar
         for identifier in range(1, ELEMENTS + 1):
             self.registrar.received(1, registration(identifier, identifier), 0)
         self.messages = messages
@@ -90,7 +91,7 @@ class Declined(Pipeline):
     """Messages that a transport offers to the fast lane first, in vain."""
 
     def run(self, calls: int) -> None:
-        received, serve, messages = self.registrar.received, self.registrar.associations[1].lane.serve, self.messages
+        received, serve, messages = self.registrar.received, self.asap.context.associations[1].lane.serve, self.messages
         for call in range(calls):
             message = messages[call % len(messages)]
             if serve(message, 1e-6)[1]:
@@ -111,12 +112,12 @@ class Served(Pipeline):
         self.journal.take()
 
     def run(self, calls: int) -> None:
-        serve, messages = self.registrar.associations[1].lane.serve, self.messages
+        serve, messages = self.asap.context.associations[1].lane.serve, self.messages
         for call in range(calls):
             serve(messages[call % len(messages)], 1e-6)
 
     def clean(self, calls: int) -> None:
-        self.registrar.context.handlespace.updated.clear()
+        self.asap.context.handlespace.updated.clear()
 
 
 class Lane(Subject):

@@ -4,6 +4,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from rserpool._fast.base.bucket cimport Bucket
+from rserpool._fast.codec.walk cimport Parameter
 from rserpool._fast.handlespace.handlespace cimport Handlespace
 from rserpool._fast.handlespace.records cimport Space
 from rserpool._fast.lane.journal cimport Journal
@@ -43,7 +44,7 @@ cdef class Lane:
     cdef uint64_t last_recorded      # when the load meter recorded a message of this lane
     cdef uint32_t short_gaps         # messages in a row that came soon after the one before
 
-    cdef int confirm(self, const uint8_t *octets, size_t size, uint64_t now) except -1
+    cdef int confirm(self, const Parameter *parameters, uint8_t kind, uint64_t now) except -1
     cdef int prefetch(self, const uint8_t *octets, size_t size) noexcept
     cdef int record(self, uint64_t now) except -1
     cdef int complete(self, const uint8_t *octets) except -1

@@ -13,12 +13,14 @@ from rserpool._fast.codec.cursor cimport load_u16, load_u32
 from rserpool._fast.codec.message_types cimport (
     ASAP_ENDPOINT_KEEP_ALIVE_ACK, ASAP_HANDLE_RESOLUTION, ASAP_REGISTRATION, type_at,
 )
+from rserpool._fast.codec.tlv cimport T_POOL_HANDLE
+from rserpool._fast.codec.walk cimport Parameter
 from rserpool._fast.handlespace.handlespace cimport Handlespace
 from rserpool._fast.handlespace.records cimport Element, Pool, identifier_of
 from rserpool._fast.handlespace.storage cimport find_in, find_pool
 from rserpool._fast.handlespace.timing cimport restart_life
 from rserpool._fast.lane.journal cimport Journal
-from rserpool._fast.lane.messages cimport MAX_PARAMETERS, Parameter, answer_fast, split
+from rserpool._fast.lane.messages cimport MAX_PARAMETERS, answer_fast, split
 from rserpool._fast.lane.prefetch cimport MAX_PREFETCHED, Message, is_large, prefetch_messages
 from rserpool._fast.lane.registration cimport AdmissionLimits, Registrant, admit
 
@@ -83,13 +85,14 @@ cdef class Lane:
 
     cdef object answer_to(self, const uint8_t *octets, size_t size, uint64_t now):
         """Serve one message: its answer, b"" if it needs none; None if the lane declines it."""
-        cdef LaneContext context = self.context
         cdef Bucket bucket = None
+        cdef Parameter parameters[MAX_PARAMETERS]
+        cdef int count = split(octets, size, parameters)
         cdef object answer
         cdef bint added = False
         cdef uint8_t kind
         cdef list updated = None
-        if size < HEADER:
+        if count < 1 or parameters[0].type != T_POOL_HANDLE:
             return None
         kind = type_at(octets)
         if kind == ASAP_HANDLE_RESOLUTION:
@@ -98,41 +101,39 @@ cdef class Lane:
             bucket = self.resolutions
         elif kind == ASAP_REGISTRATION:
             bucket = self.registrations
-            if context.handlespace.record_renewals:
-                updated = context.handlespace.updated
-        elif kind != ASAP_ENDPOINT_KEEP_ALIVE_ACK or context.claims:
+            if self.context.handlespace.record_renewals:
+                updated = self.context.handlespace.updated
+        elif kind != ASAP_ENDPOINT_KEEP_ALIVE_ACK or self.context.claims:
             return None
         if bucket is not None and not bucket.take_one(<int64_t>now):
             return None
-        answer = answer_fast(self.space, octets, size, self.number, now, updated)
-        if answer is None and kind == ASAP_REGISTRATION and not context.claims:
+        answer = answer_fast(self.space, octets, parameters, count, self.number, now, updated)
+        if answer is None and kind == ASAP_REGISTRATION and count == 2 and not self.context.claims:
             answer = admit(
-                self.space, context.limits, self.registrant, octets, size, self.number, now, updated, &added,
+                self.space, self.context.limits, self.registrant, parameters, self.number, now, updated, &added,
             )
         if answer is None:
             if bucket is not None:
                 bucket.put_back()
             return None
         self.used = True
-        if context.unconfirmed and kind != ASAP_HANDLE_RESOLUTION:
-            self.confirm(octets, size, now)
+        if self.context.unconfirmed and kind != ASAP_HANDLE_RESOLUTION:
+            self.confirm(parameters, kind, now)
         if kind == ASAP_HANDLE_RESOLUTION:
-            context.counters.resolutions += 1
+            self.context.counters.resolutions += 1
         elif added:
-            context.counters.registrations += 1
+            self.context.counters.registrations += 1
         elif kind == ASAP_REGISTRATION:
-            context.counters.reregistrations += 1
+            self.context.counters.reregistrations += 1
         else:
-            context.counters.acknowledgements += 1
+            self.context.counters.acknowledgements += 1
         return answer
 
-    cdef int confirm(self, const uint8_t *octets, size_t size, uint64_t now) except -1:
+    cdef int confirm(self, const Parameter *parameters, uint8_t kind, uint64_t now) except -1:
         """Confirm ownership of the PE that sent the message, if it was taken over: peers must be informed."""
-        cdef Parameter parameters[MAX_PARAMETERS]
         cdef Pool *pool
         cdef Element *element
         cdef tuple name
-        split(octets, size, parameters)
         pool = find_pool(self.space, parameters[0].octets + 4, parameters[0].length - 4)
         if pool is NULL:
             return 0
@@ -142,7 +143,7 @@ cdef class Lane:
         name = (<object>pool.handle, identifier_of(element))
         if name in self.context.unconfirmed:
             self.context.unconfirmed.discard(name)
-            if type_at(octets) == ASAP_ENDPOINT_KEEP_ALIVE_ACK:
+            if kind == ASAP_ENDPOINT_KEEP_ALIVE_ACK:
                 restart_life(self.space, element, now)
                 self.context.handlespace.updated.append(name)
         return 0

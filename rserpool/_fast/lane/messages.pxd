@@ -11,7 +11,8 @@ cdef enum:
 
 
 cdef object answer_fast(
-    Space *space, const uint8_t *octets, size_t size, uint64_t connection, uint64_t now, list updated,
+    Space *space, const uint8_t *octets, const Parameter *parameters, int count, uint64_t connection, uint64_t now,
+    list updated,
 )
 cdef int split(const uint8_t *data, size_t size, Parameter *parameters) noexcept nogil
 cdef bytes registration_response(const Element *element)

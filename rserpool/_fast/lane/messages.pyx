@@ -152,14 +152,11 @@ cdef bytes registration_response(const Element *element):
 
 
 cdef object answer_fast(
-    Space *space, const uint8_t *octets, size_t size, uint64_t connection, uint64_t now, list updated,
+    Space *space, const uint8_t *octets, const Parameter *parameters, int count, uint64_t connection, uint64_t now,
+    list updated,
 ):
-    """Serve one message: its answer, b"" if it needs none; None if it is declined. Appends (pool handle, identifier) of
-    a re-registered PE to ``updated``, unless that is None."""
-    cdef Parameter parameters[MAX_PARAMETERS]
-    cdef int count = split(octets, size, parameters)
-    if count < 1 or parameters[0].type != T_POOL_HANDLE:
-        return None
+    """Serve one message, whose first parameter is a pool handle: its answer, b"" if it needs none; None if it is
+    declined. Appends (pool handle, identifier) of a re-registered PE to ``updated``, unless that is None."""
     if type_at(octets) == ASAP_HANDLE_RESOLUTION:
         return resolve(space, octets, parameters, count)
     if connection == 0:

@@ -4,6 +4,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from rserpool._fast.codec.canonical cimport Scan
+from rserpool._fast.codec.walk cimport Parameter
 from rserpool._fast.handlespace.records cimport Space
 
 
@@ -24,6 +25,6 @@ cdef class Registrant:
 
 cdef bint fits_policy(const uint8_t *element, const Scan *scan) noexcept nogil
 cdef object admit(
-    Space *space, AdmissionLimits limits, Registrant registrant, const uint8_t *octets, size_t size,
+    Space *space, AdmissionLimits limits, Registrant registrant, const Parameter *parameters,
     uint64_t connection, uint64_t now, list updated, bint *added,
 )

@@ -11,13 +11,13 @@ from libc.string cimport memcmp, memcpy
 from rserpool._fast.base.policy_types cimport FIRST_RSPLIB_POLICY, WEIGHTED_RANDOM
 from rserpool._fast.codec.canonical cimport LIFE_OFFSET, TRANSPORT_OFFSET, Scan, canonical
 from rserpool._fast.codec.cursor cimport Cursor, left, load_u16, load_u32, padded, reading, store_u16
-from rserpool._fast.codec.tlv cimport T_DCCP_TRANSPORT, T_OPAQUE_TRANSPORT, T_POOL_ELEMENT, T_POOL_HANDLE
+from rserpool._fast.codec.tlv cimport T_DCCP_TRANSPORT, T_OPAQUE_TRANSPORT, T_POOL_ELEMENT
 from rserpool._fast.codec.walk cimport Parameter, next_parameter
 from rserpool._fast.handlespace.policies cimport policy_of
 from rserpool._fast.handlespace.records cimport PROBED, Element, Policy, Pool, identifier_of
 from rserpool._fast.handlespace.storage cimport UPDATED, find_in, find_pool, place_element, verdict_on
 from rserpool._fast.handlespace.timing cimport restart_keep_alive, restart_life
-from rserpool._fast.lane.messages cimport MAX_PARAMETERS, registration_response, split
+from rserpool._fast.lane.messages cimport registration_response
 
 cdef enum:
     INFINITE = 0xFFFFFFFF
@@ -113,11 +113,11 @@ cdef size_t complete(uint8_t *room, Registrant registrant, const uint8_t *elemen
 
 
 cdef object admit(
-    Space *space, AdmissionLimits limits, Registrant registrant, const uint8_t *octets, size_t size,
+    Space *space, AdmissionLimits limits, Registrant registrant, const Parameter *parameters,
     uint64_t connection, uint64_t now, list updated, bint *added,
 ):
-    """Accept a registration: its answer, and whether the PE is new. None, with nothing changed, if it is declined."""
-    cdef Parameter parameters[MAX_PARAMETERS]
+    """Accept the registration with these two parameters, a pool handle first: its answer, and whether the PE is new.
+    None, with nothing changed, if it is declined."""
     cdef const uint8_t *given
     cdef uint8_t room[ROOM]
     cdef size_t name_length
@@ -125,9 +125,7 @@ cdef object admit(
     cdef Pool *pool
     cdef Element *element = NULL
     cdef bytes handle
-    if PyBytes_GET_SIZE(registrant.asap) == 0 or split(octets, size, parameters) != 2:
-        return None
-    if parameters[0].type != T_POOL_HANDLE or parameters[1].type != T_POOL_ELEMENT:
+    if PyBytes_GET_SIZE(registrant.asap) == 0 or parameters[1].type != T_POOL_ELEMENT:
         return None
     given = parameters[1].octets
     name_length = parameters[0].length - 4
