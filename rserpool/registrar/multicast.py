@@ -1,4 +1,4 @@
-"""Announcements and presences by multicast: sent from an endpoint's own port, heard from other registrars."""
+"""Multicast announcements and presences: sent from an endpoint's own port, received from other registrars."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ log = logging.getLogger("rserpool.registrar")
 
 
 def groups_of(listed: Sequence[str], port: int, option: str) -> list[Group]:
-    """The multicast groups that an option lists. Raises ConfigError."""
+    """Return the multicast groups that an option lists. ConfigError."""
     try:
         return [as_group(*entry) for entry in parse_addresses(listed, port)]
     except ValueError as error:
@@ -24,7 +24,7 @@ def groups_of(listed: Sequence[str], port: int, option: str) -> list[Group]:
 
 
 class Multicast:
-    """The groups of one endpoint. Where the interfaces cannot multicast, that is logged, and the rest goes on."""
+    """Sends to the groups of one endpoint, and receives from those whose interfaces can multicast."""
 
     def __init__(self, endpoint: Endpoint, groups: Sequence[Group], heard: Callback, ttl: int) -> None:
         self._announcer = Announcer(cast(DatagramSender, endpoint), groups, ttl=ttl)
@@ -34,20 +34,20 @@ class Multicast:
             try:
                 self._listeners.append(AnnounceListener([group], heard, interfaces=interfaces))
             except OSError as error:
-                log.info("other registrars are not heard: %s", error.strerror)
+                log.info("cannot receive multicast from other registrars: %s", error.strerror)
 
     def announce(self, data: bytes) -> None:
         """Send one datagram to every group."""
         self._announcer.announce(data)
 
     def close(self) -> None:
-        """Hear no more."""
+        """Stop receiving."""
         for listener in self._listeners:
             listener.close()
 
 
 def interfaces_of(addresses: Iterable[Address]) -> list[str]:
-    """The names of the network interfaces that have these addresses."""
+    """Return the names of the network interfaces that have these addresses."""
     wanted = {str(address) for address in addresses}
     return [
         adapter.name

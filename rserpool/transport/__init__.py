@@ -1,4 +1,4 @@
-"""Transports: kernel SCTP, SCTP over UDP in the process, TCP for pool users, announcements, and memory for tests."""
+"""Transports: kernel SCTP, SCTP over UDP in the process, TCP for pool users, announcements by UDP, memory for tests."""
 
 from rserpool.transport.choose import choose
 from rserpool.transport.interface import (

@@ -1,4 +1,4 @@
-"""Which SCTP this machine offers: the kernel's where there is one, else libusrsctp over UDP in this process."""
+"""Chooses the SCTP transport: the kernel's if the machine has it, otherwise libusrsctp over UDP in this process."""
 
 import importlib
 import importlib.util
@@ -10,7 +10,7 @@ SCTP = 132
 
 
 def kernel_has_sctp() -> bool:
-    """Whether a one-to-many SCTP socket can be made (which also loads the kernel's module where that is allowed)."""
+    """Return True if a one-to-many SCTP socket can be opened. This loads the kernel's module if that is allowed."""
     try:
         socket.socket(socket.AF_INET, socket.SOCK_SEQPACKET, SCTP).close()
     except OSError:
@@ -23,12 +23,15 @@ def _has(module: str) -> bool:
 
 
 def choose(name: str = "auto", *, tuning: Tuning | None = None) -> tuple[Transport, str]:
-    """A transport by name ("auto", "kernel", "usrsctp") and the reason for it; TransportUnavailable says what to do."""
+    """Return the transport of that name ("auto", "kernel", "usrsctp"), and the reason for the choice.
+
+    TransportUnavailable; its text says what to install.
+    """
     tuning = tuning or Tuning()
     if name == "kernel":
-        return _kernel(tuning), "kernel SCTP, as asked for"
+        return _kernel(tuning), "kernel SCTP, as requested"
     if name == "usrsctp":
-        return _usrsctp(tuning), "libusrsctp over UDP, as asked for"
+        return _usrsctp(tuning), "libusrsctp over UDP, as requested"
     if name != "auto":
         raise ValueError(f"no such transport: {name!r} (auto, kernel, usrsctp)")
     if not kernel_has_sctp():

@@ -8,8 +8,10 @@ from rserpool.model.addresses import Scope, scope
 
 
 def host_addresses(least: Scope, only: int | None = None) -> list[str]:
-    """The addresses of this host's interfaces that reach far enough, of one IP version or of both. Link-local ones do
-    not count: they mean something together with an interface only."""
+    """Return this host's addresses of at least that scope; with ``only``, those of one IP version.
+
+    Link-local addresses are left out, because they are valid together with an interface only.
+    """
     found = []
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:

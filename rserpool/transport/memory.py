@@ -1,6 +1,6 @@
-"""A network in one process, for tests and simulation: reliable associations, in order, and links that can be cut.
+"""A network in one process, for tests and simulation. Its associations are reliable and ordered; links can be cut.
 
-Nothing happens inside a call: every event waits until run(), or until the given scheduler calls it.
+No event happens inside a call: each waits for run(), or for the given scheduler.
 """
 
 import errno
@@ -20,11 +20,11 @@ from rserpool.transport.interface import (
 )
 
 ROOM = 1 << 18
-"""Octets of an association that may be on their way, or wait at a paused peer, before send() returns False."""
+"""Octets of an association that may be in transit, or wait at a paused peer, before send() returns False."""
 FIRST_PORT = 49152
 
 Schedule = Callable[[Address, Address, Callable[[], None]], None]
-"""(source, target, callback): is to call the callback once, later; those of one pair in the order given."""
+"""(source, target, callback): must call the callback once, later, and keep the order of callbacks between two hosts."""
 Listener = Callable[[bytes, Address, int], None]
 """(data, source address, source port) of a datagram."""
 
@@ -33,7 +33,7 @@ class _Half:
     """One side's view of an association."""
 
     __slots__ = (
-        "assoc", "blocked", "closing", "endpoint", "held", "on_way", "other", "over", "paused", "up", "waiting",
+        "assoc", "blocked", "closing", "ended", "endpoint", "held", "in_transit", "other", "paused", "up", "waiting",
     )  # fmt: skip
 
     def __init__(self, endpoint: "MemoryEndpoint", assoc: int) -> None:
@@ -42,15 +42,15 @@ class _Half:
         self.other: _Half | None = None
         self.up = False
         self.closing = False
-        self.over = False
+        self.ended = False
         self.blocked = False
-        self.on_way = 0
+        self.in_transit = 0
         self.held: deque[Callable[[], None]] = deque()
         self.paused = False
         self.waiting: deque[Callable[[], None]] = deque()
 
     def in_turn(self, callback: Callable[[], None]) -> None:
-        """Do something now, or behind what waits for resume()."""
+        """Call back now, or after the events that wait for resume()."""
         if self.paused or self.waiting:
             self.waiting.append(callback)
         else:
@@ -70,14 +70,14 @@ class MemoryNetwork:
         self._next_port = FIRST_PORT
 
     def step(self) -> bool:
-        """Let the oldest event happen; False if there is none."""
+        """Carry out the oldest event; False if there is none."""
         if not self._queue:
             return False
         self._queue.popleft()()
         return True
 
     def run(self, limit: int = 1_000_000) -> int:
-        """Let events happen until there are none; how many. RuntimeError beyond the limit."""
+        """Carry out events until there are none; return their number. RuntimeError beyond the limit."""
         for done in range(limit):
             if not self.step():
                 return done
@@ -98,7 +98,7 @@ class MemoryNetwork:
         listen: bool = True,
         max_message: int = MAX_MESSAGE_OCTETS,
     ) -> "MemoryEndpoint":
-        """An endpoint of this network. OSError if an address and the port are taken."""
+        """Open an endpoint. OSError if the port is taken at one of the addresses."""
         own = tuple(as_address(a) for a in addresses)
         while not port:
             if not any((a, self._next_port) in self._bound for a in own):
@@ -124,7 +124,7 @@ class MemoryNetwork:
                 del self._bound[address, endpoint.port]
 
     def join(self, group: str | Address, port: int, listener: Listener) -> Callable[[], None]:
-        """Hear the datagrams sent to that address and port; returns what ends it."""
+        """Receive the datagrams sent to that address and port; return a function that stops it."""
         listeners = self._joined.setdefault((as_address(group), port), [])
         listeners.append(listener)
         return lambda: listeners.remove(listener)
@@ -135,35 +135,35 @@ class MemoryNetwork:
             self.post(own, target, lambda listener=listener: listener(data, own, source.port))  # type: ignore[misc]
 
     def cut(self, one: str | Address, other: str | Address) -> None:
-        """Nothing passes between the two addresses any more; what is sent waits for heal(), as SCTP repeats it."""
+        """Cut the link between two addresses. Messages wait for heal(), because SCTP would retransmit them."""
         self._cuts.add(frozenset((as_address(one), as_address(other))))
 
     def heal(self, one: str | Address, other: str | Address) -> None:
-        """The link is back: what waited goes out."""
+        """Restore the link, and send what waited for it."""
         self._cuts.discard(frozenset((as_address(one), as_address(other))))
         for endpoint in dict.fromkeys(self._bound.values()):
             endpoint.send_held()
 
     def is_cut(self, one: "MemoryEndpoint", other: "MemoryEndpoint") -> bool:
-        """Whether no pair of their addresses has a link."""
+        """Return True if every link between their addresses is cut."""
         return bool(self._cuts) and all(
             frozenset((a, b)) in self._cuts for a in one.local_addresses for b in other.local_addresses
         )
 
     def lose(self, endpoint: "MemoryEndpoint", assoc: int) -> None:
-        """The association's time-outs have expired: both sides hear that it is LOST."""
+        """Let the association's time-outs expire: on both sides it is LOST."""
         half = endpoint.half(assoc)
         endpoint.end(half, Down.LOST)
         if half.other is not None:
             half.other.endpoint.end(half.other, Down.LOST)
 
     def crash(self, endpoint: "MemoryEndpoint") -> None:
-        """The endpoint is gone without a word; its peers notice when they time out (lose()), or when it restarts."""
+        """Let an endpoint die silently. Its peers notice by a time-out (lose()), or when it restarts."""
         self.unbind(endpoint)
         endpoint.dead = True
 
     def vanish(self, endpoint: "MemoryEndpoint") -> None:
-        """The endpoint is gone, and each peer is LOST it at once."""
+        """Let an endpoint die, and each of its peers notice at once: the associations are LOST."""
         self.crash(endpoint)
         for half in endpoint.halves():
             if half.other is not None:
@@ -197,7 +197,7 @@ class MemoryEndpoint:
 
     def half(self, assoc: int) -> _Half:
         half = self._halves.get(assoc)
-        if half is None or half.over or half.closing:
+        if half is None or half.ended or half.closing:
             raise AssociationGone(f"association {assoc} is gone")
         return half
 
@@ -207,19 +207,19 @@ class MemoryEndpoint:
         return half
 
     def _post(self, half: _Half, callback: Callable[[], None]) -> None:
-        """Let something happen to this side, unless it happens to nobody."""
+        """Schedule an event of this side, which is dropped if its endpoint or association is gone by then."""
 
-        def happen() -> None:
+        def run() -> None:
             if not self.dead and half.assoc in self._halves:
                 callback()
 
         source = half.other.endpoint.local_addresses[0] if half.other else self.local_addresses[0]
-        self._network.post(source, self.local_addresses[0], happen)
+        self._network.post(source, self.local_addresses[0], run)
 
-    def _with(self, peer: "MemoryEndpoint") -> _Half | None:
-        """The half whose peer is, or was before it crashed, at that endpoint's place."""
+    def _association_with(self, peer: "MemoryEndpoint") -> _Half | None:
+        """Return the association with the peer that has, or had before it crashed, that endpoint's address and port."""
         for half in self._halves.values():
-            if half.other is not None and not half.over:
+            if half.other is not None and not half.ended:
                 there = half.other.endpoint
                 if there.port == peer.port and set(there.local_addresses) & set(peer.local_addresses):
                     return half
@@ -228,19 +228,19 @@ class MemoryEndpoint:
     def connect(self, addresses: Sequence[str | Address], port: int, *, udp_port: int | None = None) -> int:
         """See Endpoint.connect."""
         peer = self._network.find([as_address(a) for a in addresses], port, self)
-        existing = self._with(peer) if peer is not None else None
+        existing = self._association_with(peer) if peer is not None else None
         if existing is not None:
             return existing.assoc
         half = self._new_half()
         if peer is None or not peer.listen:
             self._post(half, lambda: self._finish(half, Down.CANT_START))
             return half.assoc
-        before = peer._with(self)
+        before = peer._association_with(self)
         half.other = before or peer._new_half()
         half.other.other = half
         if before is not None:
             before.held.clear()
-            before.on_way = 0
+            before.in_transit = 0
             peer._post(before, lambda: before.in_turn(lambda: peer.handler.on_restart(peer, before.assoc)))
         else:
             peer._come_up(half.other)
@@ -248,30 +248,30 @@ class MemoryEndpoint:
         return half.assoc
 
     def _come_up(self, half: _Half) -> None:
-        def happen() -> None:
-            if not half.over and half.other is not None:
+        def run() -> None:
+            if not half.ended and half.other is not None:
                 half.up = True
                 there = half.other.endpoint
                 peer = Peer(addresses=there.local_addresses, port=there.port, sctp=self._network.sctp)
                 self.handler.on_up(self, half.assoc, peer)
 
-        self._post(half, happen)
+        self._post(half, run)
 
     def send(self, assoc: int, data: bytes, ppid: int) -> bool:
         """See Endpoint.send."""
         half = self.half(assoc)
         if not 0 < len(data) <= self.max_message:
             raise LocalProtocolError(f"a message has 1 to {self.max_message} octets, not {len(data)}")
-        if half.on_way and half.on_way + len(data) > ROOM:
+        if half.in_transit and half.in_transit + len(data) > ROOM:
             half.blocked = True
             return False
-        half.on_way += len(data)
+        half.in_transit += len(data)
         other = half.other
         self._transmit(half, lambda: self._deliver(half, other, data, ppid))
         return True
 
     def _transmit(self, half: _Half, callback: Callable[[], None]) -> None:
-        """Send something along an association, behind what a cut link holds back."""
+        """Send an event to the peer, after those that a cut link holds back."""
         if half.other is None:
             return
         there = half.other.endpoint
@@ -293,15 +293,15 @@ class MemoryEndpoint:
         if half.other is not other:
             return
         if other is not None:
-            other.in_turn(lambda: self._hand_over(half, other, data, ppid))
+            other.in_turn(lambda: self._deliver_now(half, other, data, ppid))
 
-    def _hand_over(self, half: _Half, other: _Half, data: bytes, ppid: int) -> None:
-        half.on_way -= len(data)
-        if half.blocked and not half.on_way:
+    def _deliver_now(self, half: _Half, other: _Half, data: bytes, ppid: int) -> None:
+        half.in_transit -= len(data)
+        if half.blocked and not half.in_transit:
             half.blocked = False
-            self._post(half, lambda: None if half.over else self.handler.on_writable(self, half.assoc))
+            self._post(half, lambda: None if half.ended else self.handler.on_writable(self, half.assoc))
         there = other.endpoint
-        if other.over or there.dead:
+        if other.ended or there.dead:
             return
         if len(data) > there.max_message:
             there.abort(other.assoc)
@@ -309,9 +309,9 @@ class MemoryEndpoint:
             there.handler.on_message(there, other.assoc, data, ppid)
 
     def pause(self, assoc: int) -> None:
-        """See Endpoint.pause; what waits counts against the peer's ROOM."""
+        """See Endpoint.pause. Waiting messages count as the peer's octets in transit."""
         half = self._halves.get(assoc)
-        if half is not None and half.up and not half.over:
+        if half is not None and half.up and not half.ended:
             half.paused = True
 
     def resume(self, assoc: int) -> None:
@@ -319,36 +319,36 @@ class MemoryEndpoint:
         half = self._halves.get(assoc)
         if half is not None and half.paused:
             half.paused = False
-            self._post(half, lambda: self._catch_up(half))
+            self._post(half, lambda: self._deliver_waiting(half))
 
-    def _catch_up(self, half: _Half) -> None:
-        if half.waiting and not half.paused and not half.over:
+    def _deliver_waiting(self, half: _Half) -> None:
+        if half.waiting and not half.paused and not half.ended:
             first = half.waiting.popleft()
             if half.waiting:
-                self._post(half, lambda: self._catch_up(half))
+                self._post(half, lambda: self._deliver_waiting(half))
             first()
 
     def end(self, half: _Half, reason: Down) -> None:
-        """No more for this side but its on_down, later."""
-        half.over = True
+        """End this side: only its on_down follows."""
+        half.ended = True
         self._post(half, lambda: self._finish(half, reason))
 
     def _finish(self, half: _Half, reason: Down) -> None:
-        half.over = True
+        half.ended = True
         del self._halves[half.assoc]
         self.handler.on_down(self, half.assoc, reason if half.up else Down.CANT_START)
 
     def shutdown(self, assoc: int) -> None:
         """See Endpoint.shutdown."""
         half = self._halves.get(assoc)
-        if half is None or half.over or half.closing:
+        if half is None or half.ended or half.closing:
             return
         half.closing = True
-        self._transmit(half, lambda: self._shut(half))
+        self._transmit(half, lambda: self._finish_shutdown(half))
 
-    def _shut(self, half: _Half) -> None:
+    def _finish_shutdown(self, half: _Half) -> None:
         other = half.other
-        if other is not None and not other.endpoint.dead and not other.over:
+        if other is not None and not other.endpoint.dead and not other.ended:
             if other.waiting:
                 other.closing = True
                 other.waiting.append(lambda: other.endpoint.end(other, Down.SHUTDOWN))
@@ -359,7 +359,7 @@ class MemoryEndpoint:
     def abort(self, assoc: int) -> None:
         """See Endpoint.abort."""
         half = self._halves.get(assoc)
-        if half is None or half.over:
+        if half is None or half.ended:
             return
         self.end(half, Down.ABORTED)
         other = half.other
@@ -374,15 +374,15 @@ class MemoryEndpoint:
         return half.other.endpoint.local_addresses
 
     def rtt(self, assoc: int) -> float | None:
-        """See Endpoint.rtt: nothing is measured."""
+        """See Endpoint.rtt: not measured."""
         return None
 
     def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
-        """See DatagramSender; heard by who joined()."""
+        """See DatagramSender. Listeners that called join() receive it."""
         self._network.datagram(self, data, as_address(address), port)
 
     def close_now(self) -> None:
-        """Shut down every association; the handler hears no more."""
+        """Shut down every association, and stop calling the handler."""
         for assoc in tuple(self._halves):
             self.shutdown(assoc)
         self._network.unbind(self)

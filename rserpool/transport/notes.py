@@ -1,4 +1,4 @@
-"""A log of notes: those of one subject once a minute, with what was left out counted."""
+"""Logs notes, at most one per subject and minute, and counts those left out."""
 
 import logging
 
@@ -6,7 +6,7 @@ from rserpool.protocol.actions import Note
 
 INTERVAL = 60.0
 MAX_SUBJECTS = 1024
-"""A flood from ever new addresses must not fill the memory with subjects: the oldest are forgotten first."""
+"""Subjects that are remembered. A flood from ever new addresses must not fill the memory: the oldest is forgotten."""
 
 
 class Notes:
@@ -17,7 +17,7 @@ class Notes:
         self._last: dict[str, tuple[float, int]] = {}
 
     def write(self, note: Note, now: float) -> None:
-        """Log the note, or count it while its subject has been heard of within the minute. ``now`` in seconds."""
+        """Log the note, or only count it if its subject was logged less than a minute before ``now`` (seconds)."""
         if not self._log.isEnabledFor(note.level):
             return
         when, left_out = self._last.pop(note.subject, (now - INTERVAL, 0))

@@ -1,1 +1,1 @@
-"""UDP sockets, and announcements by multicast."""
+"""UDP sockets, and multicast announcements."""

@@ -1,4 +1,4 @@
-"""Multicast announcements over UDP (RFC 5352 3.6, RFC 5353 3.1): sending to several groups, listening to several."""
+"""Multicast announcements over UDP (RFC 5352 3.6, RFC 5353 3.1), sent to and received from several groups."""
 
 import asyncio
 import contextlib
@@ -14,9 +14,9 @@ from rserpool.transport.interface import Address, DatagramSender, as_address
 from rserpool.transport.udp.sockets import IP_MULTICAST_ALL, IPV6_MULTICAST_ALL
 
 TTL = 30
-"""Routers that an announcement may pass."""
+"""The default time to live: routers that an announcement may pass."""
 BUDGET = 64
-"""Datagrams taken per wake-up and group, so that a flood does not starve the loop."""
+"""Datagrams read per wake-up and group, so that a flood does not starve the loop."""
 DATAGRAM = 1 << 16
 
 Group = tuple[Address, int]
@@ -25,7 +25,7 @@ Callback = Callable[[bytes, Address, int], None]
 
 
 def as_group(address: str | Address, port: int) -> Group:
-    """A group to announce to or to listen to. ValueError if the address is not multicast."""
+    """Return a group to send to or to join. ValueError if the address is not multicast."""
     group = as_address(address)
     if not group.is_multicast:
         raise ValueError(f"{group} is not a multicast address")
@@ -33,14 +33,14 @@ def as_group(address: str | Address, port: int) -> Group:
 
 
 def interface_indices(names: Iterable[str] | None = None) -> list[int]:
-    """The indices of these interfaces, or of all that have an address. OSError for a name that does not exist."""
+    """Return the indices of these interfaces, or of all that have an address. OSError for an unknown name."""
     if names is not None:
         return [socket.if_nametoindex(name) for name in names]
     return sorted({adapter.index for adapter in ifaddr.get_adapters() if adapter.index})
 
 
 class Announcer:
-    """Sends to several groups, from the UDP port of an endpoint, by every interface that the endpoint is bound to."""
+    """Sends to several groups, from the UDP port of an endpoint and every interface that the endpoint is bound to."""
 
     def __init__(self, sender: DatagramSender, groups: Sequence[Group], *, ttl: int = TTL) -> None:
         self._sender = sender
@@ -48,7 +48,7 @@ class Announcer:
         self._ttl = ttl
 
     def announce(self, data: bytes) -> int:
-        """Send one announcement to each group; how many of them it left for."""
+        """Send one announcement to each group; return the number of groups that it could be sent to."""
         sent = 0
         for group, port in self._groups:
             with contextlib.suppress(OSError):
@@ -58,10 +58,10 @@ class Announcer:
 
 
 class AnnounceListener:
-    """Hears what is sent to several groups, and nothing else, on these interfaces (by name) or on all."""
+    """Receives the datagrams of several groups, on the named interfaces or on all, and calls back for each."""
 
     def __init__(self, groups: Sequence[Group], callback: Callback, *, interfaces: Sequence[str] | None = None) -> None:
-        """OSError with group and port in its text if one cannot be listened to on any interface."""
+        """OSError with group and port in its text if a group cannot be joined on any interface."""
         self._callback = callback
         self._names = interfaces
         self._loop = asyncio.get_running_loop()
@@ -72,13 +72,13 @@ class AnnounceListener:
             self.rejoin()
             for group in groups:
                 if not any(group == joined for joined, _ in self._joined):
-                    raise OSError(errno.ENODEV, f"UDP {group[0]} port {group[1]}: no interface takes multicast")
+                    raise OSError(errno.ENODEV, f"UDP {group[0]} port {group[1]}: no interface can multicast")
         except BaseException:
             self.close()
             raise
 
     def rejoin(self) -> None:
-        """Join on interfaces that have appeared meanwhile; worth a call now and then."""
+        """Join the groups on interfaces that are new since the last call. Call it now and then."""
         for group in self._groups:
             for index in interface_indices(self._names):
                 if (group, index) not in self._joined and self._join(group, index):
@@ -114,7 +114,7 @@ class AnnounceListener:
                 return
 
     def close(self) -> None:
-        """Leave the groups; the callback is not called again."""
+        """Leave the groups, and stop calling back."""
         for sock in self._sockets.values():
             self._loop.remove_reader(sock.fileno())
             sock.close()

@@ -1,4 +1,4 @@
-"""Our own UDP sockets: one per local address, all on one port; and how they send to multicast groups."""
+"""An endpoint's UDP sockets, one per local address on one port, and their multicast datagrams."""
 
 import contextlib
 import errno
@@ -13,7 +13,7 @@ import ifaddr
 from rserpool.transport.interface import Address, as_address
 
 BUFFER = 4 << 20
-"""Octets asked for as socket buffers. With 128 kB a burst of 5000 requests overflows and stalls for seconds."""
+"""Octets requested as socket buffers. With 128 kB, a burst of 5000 requests overflows and stalls for seconds."""
 
 SO_RCVBUFFORCE, SO_SNDBUFFORCE = 33, 32
 IP_MULTICAST_ALL, IPV6_MULTICAST_ALL = 49, 29
@@ -21,7 +21,7 @@ PORT_TRIES = 64
 
 
 def interface_addresses() -> dict[Address, int]:
-    """Every address of this machine and the index of its interface."""
+    """Return every address of this machine with the index of its interface."""
     found: dict[Address, int] = {}
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
@@ -31,9 +31,9 @@ def interface_addresses() -> dict[Address, int]:
 
 
 def expand(addresses: Sequence[str]) -> tuple[Address, ...]:
-    """The addresses to bind to. 0.0.0.0 stands for every IPv4 address of this machine, :: for every one at all.
+    """Return the addresses to bind to. 0.0.0.0 stands for all IPv4 addresses of this machine, :: for all addresses.
 
-    Link-local addresses have to be named. OSError where nothing is left.
+    Link-local addresses must be named. OSError if no address is left.
     """
     found: dict[Address, None] = {}
     for text in addresses:
@@ -49,7 +49,7 @@ def expand(addresses: Sequence[str]) -> tuple[Address, ...]:
 
 
 def interface_of(address: Address, known: dict[Address, int]) -> int:
-    """The index of the interface that an address belongs to; 127.0.0.0/8 is all the loopback's."""
+    """Return the index of the interface that has an address; all of 127.0.0.0/8 belongs to the loopback interface."""
     if address in known:
         return known[address]
     if address.is_loopback:
@@ -58,7 +58,7 @@ def interface_of(address: Address, known: dict[Address, int]) -> int:
 
 
 def pack(address: Address, port: int) -> bytes:
-    """A struct sockaddr_in or sockaddr_in6 as Linux lays it out."""
+    """Build a Linux struct sockaddr_in or sockaddr_in6."""
     if isinstance(address, ipaddress.IPv4Address):
         return struct.pack("=HH4s8x", socket.AF_INET, socket.htons(port), address.packed)
     scope = socket.if_nametoindex(address.scope_id) if address.scope_id and not address.scope_id.isdigit() else 0
@@ -67,7 +67,7 @@ def pack(address: Address, port: int) -> bytes:
 
 
 def unpack(sockaddr: bytes) -> tuple[Address, int]:
-    """Address and port of a struct sockaddr_in or sockaddr_in6; IPv4-mapped as IPv4, no scope."""
+    """Return address and port of a struct sockaddr_in or sockaddr_in6: IPv4-mapped as IPv4, without scope."""
     family, port = struct.unpack_from("=HH", sockaddr)
     if family == socket.AF_INET:
         return ipaddress.IPv4Address(sockaddr[4:8]), socket.ntohs(port)
@@ -75,7 +75,7 @@ def unpack(sockaddr: bytes) -> tuple[Address, int]:
 
 
 def enlarge_buffers(sock: socket.socket) -> None:
-    """Ask for BUFFER octets each way, past the system's limit where we may."""
+    """Request buffers of BUFFER octets, beyond the system's limit if this process may."""
     for force, plain in ((SO_RCVBUFFORCE, socket.SO_RCVBUF), (SO_SNDBUFFORCE, socket.SO_SNDBUF)):
         try:
             sock.setsockopt(socket.SOL_SOCKET, force, BUFFER)
@@ -111,7 +111,7 @@ class UdpSockets:
     """One UDP socket per address, all bound to the same port."""
 
     def __init__(self, addresses: Sequence[Address], port: int) -> None:
-        """OSError with address and port in its text if one cannot be bound. Port 0: one that is free on all."""
+        """Bind to all addresses; port 0: one that is free on all. OSError with address and port in its text."""
         known = interface_addresses()
         self.addresses = tuple(addresses)
         self.interfaces = [interface_of(address, known) for address in addresses]
@@ -141,9 +141,9 @@ class UdpSockets:
             self.sockets.pop().close()
 
     def choose(self, addresses: Iterable[Address]) -> tuple[socket.socket, Address]:
-        """The socket and the destination that suit each other best. OSError where none do."""
+        """Return the first destination that a route leads to, and its socket. OSError if no address fits any socket."""
         addresses = tuple(addresses)
-        alone = len(addresses) == len(self.sockets) == 1  # to ask for the route takes 20 us
+        alone = len(addresses) == len(self.sockets) == 1  # saves asking for the route, which takes 20 us
         for address in () if alone else addresses:
             source = route_source(address)
             for own, sock in zip(self.addresses, self.sockets, strict=True):
@@ -156,10 +156,7 @@ class UdpSockets:
         raise OSError(errno.EADDRNOTAVAIL, f"no local address leads to {', '.join(map(str, addresses))}")
 
     def send_datagram(self, data: bytes, address: str | Address, port: int, *, ttl: int = 1) -> None:
-        """See DatagramSender: one to a group leaves once by every interface that the sockets are bound to.
-
-        OSError only if it left by none.
-        """
+        """See DatagramSender. To a group, send once from every interface that the sockets are bound to."""
         target = as_address(address)
         if not target.is_multicast:
             sock, _ = self.choose([target])
@@ -181,7 +178,7 @@ class UdpSockets:
 
 
 def _send(sock: socket.socket, data: bytes, address: Address, port: int) -> None:
-    """Send one datagram, a second time where the first call tells of what became of an earlier packet."""
+    """Send one datagram; try again if the first call returns the error of an earlier one."""
     try:
         sock.sendto(data, (str(address), port))
     except ConnectionRefusedError:
@@ -189,7 +186,7 @@ def _send(sock: socket.socket, data: bytes, address: Address, port: int) -> None
 
 
 def route_source(address: Address) -> Address | None:
-    """The source address that the system's routes choose for a destination."""
+    """Return the source address that the system's routes choose for a destination, or None."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
         probe.connect((str(address), 9))

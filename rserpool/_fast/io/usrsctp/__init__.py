@@ -1,1 +1,1 @@
-"""libusrsctp in this process, over UDP (RFC 6951)."""
+"""SCTP over UDP by libusrsctp in this process (RFC 6951)."""
