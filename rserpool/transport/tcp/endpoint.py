@@ -65,7 +65,7 @@ class _Connection(asyncio.Protocol):
         self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's is of no common class
+        self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's class is unrelated
         peer = transport.get_extra_info("peername")
         if peer is None:  # the peer has already reset it
             transport.abort()

@@ -1,4 +1,4 @@
-"""Which back ends the transport tests run over: --transport, or RSERPOOL_TEST_TRANSPORT, or all there are."""
+"""Fixtures of the transport tests, which run over the back end of --transport or RSERPOOL_TEST_TRANSPORT, or all."""
 
 import asyncio
 import os
@@ -60,7 +60,7 @@ def many_descriptors() -> Iterator[None]:
 
 @pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest) -> Run:
-    """Run a coroutine on each kind of loop; fail on what the loop's exception handler gets."""
+    """Run a coroutine on each kind of loop; fail if the loop's exception handler is called."""
 
     def run(main: Coroutine[object, object, None]) -> None:
         failures: list[object] = []

@@ -1,4 +1,4 @@
-"""A handler that remembers, and how to make each back end's transports."""
+"""A handler that records its calls, and factories for the transports of each back end."""
 
 import asyncio
 import contextlib
@@ -17,12 +17,12 @@ HASTY = Tuning(rto_initial=0.1, rto_min=0.05, rto_max=0.1, association_retransmi
 
 
 def message(length: int = 16, number: int = 0) -> bytes:
-    """An ASAP message of that many octets, a multiple of 4, as TCP's framing needs it."""
+    """Return an ASAP message of that many octets, a multiple of 4, as TCP's framing requires."""
     return b"\x0b\x00" + length.to_bytes(2) + number.to_bytes(4) + bytes(i & 0xFF for i in range(length - 8))
 
 
 class Recorder:
-    """Remembers what it is told; until() waits for a condition on it."""
+    """Records its calls; until() waits for a condition on them."""
 
     def __init__(self, *, echo: bool = False) -> None:
         self.echo = echo
@@ -77,7 +77,7 @@ class Recorder:
 
 
 def make(back_end: str, tuning: Tuning | None = None) -> Transport:
-    """A transport of that back end for the running loop."""
+    """Make a transport of that back end for the running loop."""
     if back_end == "memory":
         from rserpool.transport.memory import MemoryNetwork, MemoryTransport
 
@@ -97,7 +97,7 @@ def make(back_end: str, tuning: Tuning | None = None) -> Transport:
 
 
 def void(_: object) -> None:
-    """Swallow a result that is of no interest."""
+    """Ignore a result."""
 
 
 @contextlib.asynccontextmanager
@@ -112,12 +112,14 @@ async def transport(back_end: str, tuning: Tuning | None = None) -> AsyncIterato
 class Pair:
     """A client and a server with one association."""
 
-    def __init__(self, made: Transport, server: Endpoint, client: Endpoint, heard: Recorder, said: Recorder) -> None:
+    def __init__(
+        self, made: Transport, server: Endpoint, client: Endpoint, at_server: Recorder, at_client: Recorder
+    ) -> None:
         self.transport = made
         self.server = server
         self.client = client
-        self.at_server = heard
-        self.at_client = said
+        self.at_server = at_server
+        self.at_client = at_client
         self.assoc = 0
         self.server_assoc = 0
 

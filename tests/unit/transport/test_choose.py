@@ -1,4 +1,4 @@
-"""Which transport is taken, why, and what is said where none can be."""
+"""Choosing a transport, the reason given, and the error if there is none."""
 
 import importlib
 from unittest import mock
@@ -12,7 +12,7 @@ from rserpool.transport.interface import TransportUnavailable
 module = importlib.import_module("rserpool.transport.choose")
 
 
-def test_usrsctp_where_the_kernel_has_none() -> None:
+def test_usrsctp_is_chosen_without_kernel_sctp_or_pysctp() -> None:
     with mock.patch.object(module, "kernel_has_sctp", return_value=False):
         transport, reason = choose()
         assert transport.name == "usrsctp"
@@ -21,7 +21,7 @@ def test_usrsctp_where_the_kernel_has_none() -> None:
             choose("kernel")
 
 
-def test_the_kernel_where_it_has_sctp_and_pysctp_is_there() -> None:
+def test_the_kernel_is_chosen_if_it_has_sctp_and_pysctp_is_installed() -> None:
     with mock.patch.object(module, "kernel_has_sctp", return_value=True):
         if module._has("sctp"):
             assert choose()[0].name == "kernel"
@@ -33,7 +33,7 @@ def test_the_kernel_where_it_has_sctp_and_pysctp_is_there() -> None:
                 choose("kernel")
 
 
-def test_nothing_at_all_is_one_line() -> None:
+def test_a_missing_transport_is_explained_in_one_line() -> None:
     missing = ImportError("libusrsctp.so.2: cannot open shared object file")
     with (
         mock.patch.object(module, "kernel_has_sctp", return_value=False),
@@ -44,7 +44,7 @@ def test_nothing_at_all_is_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_asked_for_by_name() -> None:
+def test_a_transport_can_be_requested_by_name() -> None:
     assert choose("usrsctp")[0].name == "usrsctp"
     with pytest.raises(ValueError, match="no such transport"):
         choose("pigeon")

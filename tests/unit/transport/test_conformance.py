@@ -1,4 +1,4 @@
-"""What every back end must do, once over each of them and on each kind of loop."""
+"""The requirements on every back end, tested on each kind of loop."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from tests.unit.transport.support import HASTY, HOST, LOOPBACK, Recorder, messag
 MANY = 1000
 
 
-def test_bring_up_tells_both_sides_who_the_other_is(back_end: str, run: Run) -> None:
+def test_on_up_reports_the_peer_on_both_sides(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             peer = p.at_client.up[p.assoc]
@@ -31,7 +31,7 @@ def test_bring_up_tells_both_sides_who_the_other_is(back_end: str, run: Run) -> 
     run(main())
 
 
-def test_ppid_and_octets_survive(back_end: str, run: Run) -> None:
+def test_ppid_and_octets_arrive_unchanged(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end, echo=True) as p:
             ppids = [11] if back_end == "tcp" else [11, 12, 0, 0x8000000B, 0xFFFFFFFF]
@@ -46,7 +46,7 @@ def test_ppid_and_octets_survive(back_end: str, run: Run) -> None:
     run(main())
 
 
-def test_large_messages_both_ways(back_end: str, run: Run) -> None:
+def test_large_messages_arrive_in_both_directions(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end, echo=True) as p:
             sizes = [60_000, 65_532, 8, 60_000]
@@ -58,7 +58,7 @@ def test_large_messages_both_ways(back_end: str, run: Run) -> None:
     run(main())
 
 
-def test_a_longer_limit_for_user_messages(back_end: str, run: Run) -> None:
+def test_user_messages_may_be_longer(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end, echo=True, max_message=MAX_USER_MESSAGE) as p:
             limit = p.client.max_message
@@ -74,26 +74,26 @@ def test_a_longer_limit_for_user_messages(back_end: str, run: Run) -> None:
     run(main())
 
 
-def test_a_message_beyond_the_receivers_limit_ends_the_association(back_end: str, run: Run) -> None:
+def test_a_message_beyond_the_receivers_limit_aborts_the_association(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with transport(back_end) as made:
-            heard, said = Recorder(), Recorder()
-            server = await made.endpoint(heard, addresses=[HOST], max_message=50_000)
-            client = await made.endpoint(said, addresses=[HOST], listen=back_end != "tcp")
+            at_server, at_client = Recorder(), Recorder()
+            server = await made.endpoint(at_server, addresses=[HOST], max_message=50_000)
+            client = await made.endpoint(at_client, addresses=[HOST], listen=back_end != "tcp")
             assoc = client.connect([HOST], server.port)
-            await said.until(lambda: assoc in said.up)
+            await at_client.until(lambda: assoc in at_client.up)
             assert client.send(assoc, message(50_000), 11)
             assert client.send(assoc, message(50_004), 11)
-            await said.until(lambda: bool(said.down))
-            await heard.until(lambda: bool(heard.down))
-            assert heard.reasons == said.reasons == [Down.ABORTED]
-            assert [data for _, data, _ in heard.messages] == [message(50_000)]
+            await at_client.until(lambda: bool(at_client.down))
+            await at_server.until(lambda: bool(at_server.down))
+            assert at_server.reasons == at_client.reasons == [Down.ABORTED]
+            assert [data for _, data, _ in at_server.messages] == [message(50_000)]
 
     run(main())
 
 
 @pytest.mark.parametrize("size", [0, MAX_MESSAGE_OCTETS + 1])
-def test_messages_of_no_size_are_refused(back_end: str, run: Run, size: int) -> None:
+def test_messages_of_a_wrong_size_are_refused(back_end: str, run: Run, size: int) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             with pytest.raises(LocalProtocolError):
@@ -102,7 +102,7 @@ def test_messages_of_no_size_are_refused(back_end: str, run: Run, size: int) -> 
     run(main())
 
 
-def test_graceful_shutdown_delivers_first(back_end: str, run: Run) -> None:
+def test_a_shutdown_delivers_messages_first(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             for number in range(50):
@@ -139,7 +139,7 @@ def test_abort_ends_both_sides(back_end: str, run: Run, side: str) -> None:
     run(main())
 
 
-def test_nobody_there(back_end: str, run: Run) -> None:
+def test_an_association_with_a_closed_port_cannot_start(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with transport(back_end, HASTY) as made:
             recorder = Recorder()
@@ -155,7 +155,7 @@ def test_nobody_there(back_end: str, run: Run) -> None:
     run(main())
 
 
-def test_connecting_can_be_given_up(back_end: str, run: Run) -> None:
+def test_connecting_can_be_aborted(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with transport(back_end) as made:
             recorder = Recorder()
@@ -168,7 +168,7 @@ def test_connecting_can_be_given_up(back_end: str, run: Run) -> None:
     run(main())
 
 
-def test_connecting_twice_is_connecting_once(back_end: str, run: Run) -> None:
+def test_a_second_connect_to_a_peer_returns_the_same_association(back_end: str, run: Run) -> None:
     if back_end == "tcp":
         pytest.skip("every TCP connect makes a connection of its own")
 
@@ -183,7 +183,7 @@ def test_connecting_twice_is_connecting_once(back_end: str, run: Run) -> None:
     run(main())
 
 
-def test_both_connect_at_once(back_end: str, run: Run) -> None:
+def test_two_peers_that_connect_at_once_get_one_association(back_end: str, run: Run) -> None:
     if back_end == "tcp":
         pytest.skip("a TCP client has no port to connect to")
 
@@ -204,7 +204,7 @@ def test_both_connect_at_once(back_end: str, run: Run) -> None:
     run(main())
 
 
-def test_back_pressure_loses_and_reorders_nothing(back_end: str, run: Run) -> None:
+def test_no_message_is_lost_or_reordered_under_back_pressure(back_end: str, run: Run) -> None:
     total = 12_000 if back_end in ("kernel", "tcp") else 3_000
 
     async def main() -> None:
@@ -216,7 +216,7 @@ def test_back_pressure_loses_and_reorders_nothing(back_end: str, run: Run) -> No
                 if number < total:
                     blocks += 1
                     again = p.client.send(p.assoc, message(1000, number), 11)
-                    assert not again or back_end == "kernel"  # which may have made room in between
+                    assert not again or back_end == "kernel"  # the kernel may have made room in between
                     number += again
                     await p.at_client.until(lambda: len(p.at_client.writable) >= blocks)  # noqa: B023
             assert blocks > 0
@@ -228,7 +228,7 @@ def test_back_pressure_loses_and_reorders_nothing(back_end: str, run: Run) -> No
     run(main())
 
 
-def test_calls_never_come_back_at_once(back_end: str, run: Run) -> None:
+def test_the_handler_is_never_called_from_inside_a_call(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end, echo=True) as p:
             for recorder in (p.at_client, p.at_server):
@@ -245,28 +245,28 @@ def test_calls_never_come_back_at_once(back_end: str, run: Run) -> None:
     run(main())
 
 
-def test_a_thousand_associations(back_end: str, run: Run) -> None:
+def test_a_thousand_associations_work_at_once(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with transport(back_end) as made:
-            heard, said = Recorder(echo=True), Recorder()
-            server = await made.endpoint(heard, addresses=[HOST])
-            clients = [await made.endpoint(said, addresses=[HOST], listen=False) for _ in range(MANY)]
+            at_server, at_client = Recorder(echo=True), Recorder()
+            server = await made.endpoint(at_server, addresses=[HOST])
+            clients = [await made.endpoint(at_client, addresses=[HOST], listen=False) for _ in range(MANY)]
             assocs = []
             for begin in range(0, MANY, 50):
                 assocs += [client.connect([HOST], server.port) for client in clients[begin : begin + 50]]
-                await said.until(lambda: said.order.count("up") == len(assocs))  # noqa: B023
+                await at_client.until(lambda: at_client.order.count("up") == len(assocs))  # noqa: B023
             for number, (client, assoc) in enumerate(zip(clients, assocs, strict=True)):
                 assert client.send(assoc, message(16, number), 11)
-            await said.until(lambda: len(said.messages) == MANY)
-            assert len(heard.up) == len({assoc for assoc, _, _ in heard.messages}) == MANY
-            assert {data for _, data, _ in said.messages} == {message(16, number) for number in range(MANY)}
-            assert not heard.down
-            assert not said.down
+            await at_client.until(lambda: len(at_client.messages) == MANY)
+            assert len(at_server.up) == len({assoc for assoc, _, _ in at_server.messages}) == MANY
+            assert {data for _, data, _ in at_client.messages} == {message(16, number) for number in range(MANY)}
+            assert not at_server.down
+            assert not at_client.down
 
     run(main())
 
 
-def test_a_taken_port_is_named(back_end: str, run: Run) -> None:
+def test_the_error_names_a_taken_port(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with transport(back_end) as made:
             first = await made.endpoint(Recorder(), addresses=[HOST])
@@ -280,7 +280,7 @@ def test_a_taken_port_is_named(back_end: str, run: Run) -> None:
     run(main())
 
 
-def test_close_says_goodbye_and_hears_no_more(back_end: str, run: Run) -> None:
+def test_close_shuts_down_and_stops_calling_the_handler(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             before = len(p.at_client.order)
@@ -292,7 +292,7 @@ def test_close_says_goodbye_and_hears_no_more(back_end: str, run: Run) -> None:
     run(main())
 
 
-def test_a_failing_handler_is_reported_and_survived(back_end: str) -> None:
+def test_a_failing_handler_is_reported_and_ends_nothing(back_end: str) -> None:
     if back_end == "memory":
         pytest.skip("memory lets the exception through to run()")
 
@@ -316,9 +316,9 @@ def test_a_failing_handler_is_reported_and_survived(back_end: str) -> None:
     asyncio.run(main())
 
 
-def test_nothing_is_left_open(back_end: str, run: Run) -> None:
+def test_no_descriptor_is_left_open(back_end: str, run: Run) -> None:
     def descriptors() -> list[str]:
-        """What every descriptor of this process is, but for those of the loop, which outlives the transport."""
+        """Describe every descriptor of this process except the loop's, which outlives the transport."""
         found = []
         for descriptor in Path("/proc/self/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""One association that sends without end keeps neither the others nor the loop waiting."""
+"""An association that sends without pause does not starve others or the loop."""
 
 import asyncio
 
@@ -8,14 +8,14 @@ from tests.unit.transport.support import HOST, Recorder, message, transport
 
 SIZE = 16
 MOST = {"usrsctp": 3 * 1024, "kernel": 8 * 32, "tcp": (1 << 18) // SIZE}
-"""Messages that may be handed over in one turn of the loop: usrsctp's by a reader, a wake-up and a timer; TCP's of what
-the loops read at once."""
+"""The most messages that may be delivered in one turn of the loop: usrsctp delivers from a reader, a wake-up and a
+timer, TCP what a loop reads at once."""
 AT_ONCE = 2000
 ANSWERS = 10
 
 
 class Server(Recorder):
-    """Counts messages by the turn of the loop, forgets the flood, and sends the others' back."""
+    """Counts messages per turn of the loop, drops the flood, and echoes the other messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,27 +54,27 @@ class Flooder(Recorder):
         self.pour(endpoint, assoc)
 
 
-def test_a_flood_does_not_starve_the_others(back_end: str, run: Run) -> None:
+def test_a_flood_does_not_starve_other_associations(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with transport(back_end) as made:
-            heard, quiet, loud = Server(), Recorder(), Flooder()
-            server = await made.endpoint(heard, addresses=[HOST])
+            at_server, quiet, loud = Server(), Recorder(), Flooder()
+            server = await made.endpoint(at_server, addresses=[HOST])
             first = await made.endpoint(loud, addresses=[HOST], listen=False)
             flood = first.connect([HOST], server.port)
-            await heard.until(lambda: len(heard.up) == 1)
+            await at_server.until(lambda: len(at_server.up) == 1)
             await loud.until(lambda: len(loud.up) == 1)
-            (heard.flooding,) = heard.up
+            (at_server.flooding,) = at_server.up
             second = await made.endpoint(quiet, addresses=[HOST], listen=False)
             assoc = second.connect([HOST], server.port)
             await quiet.until(lambda: len(quiet.up) == 1)
-            heard.turn()
+            at_server.turn()
             loud.pour(first, flood)
             for number in range(ANSWERS):
                 assert second.send(assoc, message(SIZE, number), 11)
                 await quiet.until(lambda: len(quiet.messages) > number)  # noqa: B023
-            heard.done = loud.done = True
-            assert heard.flooded > ANSWERS
-            assert heard.most <= MOST.get(back_end, heard.most)
+            at_server.done = loud.done = True
+            assert at_server.flooded > ANSWERS
+            assert at_server.most <= MOST.get(back_end, at_server.most)
             first.abort(flood)
 
     run(main())

@@ -18,11 +18,11 @@ from tests.unit.transport.support import HOST, Recorder, message, transport
 REQUEST = bytes.fromhex("05000018 0009000c 4563686f 506f6f6c 803f0008 00000014")
 REQUESTS = {"usrsctp": 4_000, "kernel": 16_000}
 OTHERS = 7
-"""Each so manieth message goes the readable way."""
+"""One message of so many takes the readable way."""
 
 
 def lane_of_one_pool() -> Lane:
-    """Its answers differ from one to the next, as the pool's elements take turns."""
+    """Return a lane whose answers differ, because the pool's elements take turns."""
     space = Handlespace(7, seed=1, wheel=Wheel(0))
     space.large = 0
     for number in range(1, 24):
@@ -31,7 +31,7 @@ def lane_of_one_pool() -> Lane:
 
 
 class Server(Recorder):
-    """Sends back what the lane does not serve, and queues what finds no room."""
+    """Echoes messages that the lane does not serve, and queues those without room."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def asked(number: int) -> bytes:
 
 
 class Asker(Recorder):
-    """Asks so often as there is room."""
+    """Sends requests while there is room."""
 
     def __init__(self, total: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Asker(Recorder):
 
 
 @pytest.mark.parametrize("paused", [False, True])
-def test_answers_keep_their_order(back_end: str, run: Run, paused: bool) -> None:
+def test_answers_keep_their_order_among_other_messages(back_end: str, run: Run, paused: bool) -> None:
     if back_end not in REQUESTS:
         pytest.skip("only SCTP answers message by message from a lane")
     total = REQUESTS[back_end]
@@ -94,30 +94,30 @@ def test_answers_keep_their_order(back_end: str, run: Run, paused: bool) -> None
 
     async def main() -> None:
         async with transport(back_end) as made:
-            heard, said = Server(), Asker(total)
-            server = await made.endpoint(heard, addresses=[HOST])
-            client = await made.endpoint(said, addresses=[HOST], listen=False)
+            at_server, at_client = Server(), Asker(total)
+            server = await made.endpoint(at_server, addresses=[HOST])
+            client = await made.endpoint(at_client, addresses=[HOST], listen=False)
             assoc = client.connect([HOST], server.port)
-            await heard.until(lambda: bool(heard.up))
-            await said.until(lambda: assoc in said.up)
-            heard.attach(server)
+            await at_server.until(lambda: bool(at_server.up))
+            await at_client.until(lambda: assoc in at_client.up)
+            at_server.attach(server)
             if paused:
                 client.pause(assoc)
-            said.pour(client, assoc)
+            at_client.pour(client, assoc)
             if paused:
-                await heard.until(lambda: heard.refused > 0)
+                await at_server.until(lambda: at_server.refused > 0)
                 client.resume(assoc)
-            await said.until(lambda: len(said.messages) == total)
-            assert [data for _, data, _ in said.messages] == expected
-            assert not heard.waiting
-            assert heard.declined == heard.lane.context.counters.declined > 0
-            assert not heard.lane.declined
+            await at_client.until(lambda: len(at_client.messages) == total)
+            assert [data for _, data, _ in at_client.messages] == expected
+            assert not at_server.waiting
+            assert at_server.declined == at_server.lane.context.counters.declined > 0
+            assert not at_server.lane.declined
 
     run(main())
 
 
 class Dropper(Server):
-    """Drops what the lane does not serve, and the answers that the endpoint could not send."""
+    """Drops messages that the lane does not serve, and answers that the endpoint could not send."""
 
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
         """Send nothing: a refused send() would keep the lane from answering until there is room."""
@@ -127,21 +127,21 @@ class Dropper(Server):
         self._note("answer")
 
 
-def test_answers_that_find_no_room_while_the_endpoint_closes_are_dropped(back_end: str, run: Run) -> None:
+def test_answers_without_room_are_dropped_while_the_endpoint_closes(back_end: str, run: Run) -> None:
     if back_end == "memory":
         pytest.skip("memory takes no lanes")
 
     async def main() -> None:
         async with transport(back_end) as made:
-            heard, said = Dropper(), Recorder()
-            server = await made.endpoint(heard, addresses=[HOST])
-            client = await made.endpoint(said, addresses=[HOST], listen=False)
+            at_server, at_client = Dropper(), Recorder()
+            server = await made.endpoint(at_server, addresses=[HOST])
+            client = await made.endpoint(at_client, addresses=[HOST], listen=False)
             assoc = client.connect([HOST], server.port)
-            await heard.until(lambda: bool(heard.up))
-            await said.until(lambda: assoc in said.up)
-            heard.attach(server)
+            await at_server.until(lambda: bool(at_server.up))
+            await at_client.until(lambda: assoc in at_client.up)
+            at_server.attach(server)
             client.pause(assoc)
-            while back_end != "tcp" and not heard.refused:
+            while back_end != "tcp" and not at_server.refused:
                 client.send(assoc, REQUEST, 11)
                 await asyncio.sleep(0)
             closing = asyncio.ensure_future(server.close())

@@ -1,4 +1,4 @@
-"""A moderated loop serves what another one does, over TCP and usrsctp."""
+"""A moderated loop gives the same service as any other, over TCP and usrsctp."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ ENOUGH = 3
 
 
 class Asker(Recorder):
-    """Asks so often as there is room."""
+    """Sends requests while there is room."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,22 +29,22 @@ class Asker(Recorder):
 
 @pytest.mark.parametrize("stack", ["tcp", "usrsctp"])
 @pytest.mark.parametrize("moderated", [True, False])
-def test_all_is_answered_in_order(run: Run, stack: str, moderated: bool) -> None:
+def test_all_requests_are_answered_in_order(run: Run, stack: str, moderated: bool) -> None:
     async def main() -> None:
-        moderation = Moderation(  # nobody is within a hundred rests of himself
+        moderation = Moderation(  # every message counts as open-loop
             asyncio.get_running_loop(), 1e-9, clock=lambda: 0.0, sleep=lambda seconds: None
         )
         same = lane_of_one_pool()
         async with transport(stack) as made, transport(stack) as others:
-            heard, asker = Server(), Asker()
-            server = await made.endpoint(heard, addresses=[HOST])
+            at_server, asker = Server(), Asker()
+            server = await made.endpoint(at_server, addresses=[HOST])
             client = await others.endpoint(asker, addresses=[HOST], listen=False)
             client.connect([HOST], server.port)
-            await heard.until(lambda: bool(heard.up))
+            await at_server.until(lambda: bool(at_server.up))
             await asker.until(lambda: bool(asker.up))
-            heard.attach(server)
+            at_server.attach(server)
             if moderated:
-                moderation.attend(heard.lane)
+                moderation.attend(at_server.lane)
             total = 0
             while total < REQUESTS or (moderated and moderation.rests < ENOUGH):
                 total += REQUESTS

@@ -1,4 +1,4 @@
-"""What every back end must do with an association whose owner cannot take more: hold, slow down, keep the order."""
+"""Pausing an association: every back end must hold its messages, block its sender and keep the order."""
 
 import asyncio
 
@@ -9,46 +9,48 @@ from tests.unit.transport.conftest import Run
 from tests.unit.transport.support import HASTY, HOST, Pair, Recorder, message, pair
 
 AHEAD = 40 << 20
-"""Octets that no paused peer takes: all buffers between together hold less."""
+"""More octets than all buffers between two peers hold together."""
 STEADY = 0.3
-"""Seconds without room, full of round trips beside it, after which an association is taken for blocked."""
+"""Seconds without room, with round trips of another association meanwhile, that show a blocked association."""
 
 
 class Second:
-    """Another client of a pair's server, whose messages come back."""
+    """Another client of a pair's server, which echoes its messages."""
 
     def __init__(self, p: Pair, back_end: str) -> None:
         self.pair = p
         self.back_end = back_end
-        self.said = Recorder()
+        self.at_client = Recorder()
         self.trips = 0
 
     async def connect(self) -> None:
-        server, heard = self.pair.server, self.pair.at_server
-        self.endpoint = await self.pair.transport.endpoint(self.said, addresses=[HOST], listen=self.back_end != "tcp")
-        before = set(heard.up)
+        server, at_server = self.pair.server, self.pair.at_server
+        self.endpoint = await self.pair.transport.endpoint(
+            self.at_client, addresses=[HOST], listen=self.back_end != "tcp"
+        )
+        before = set(at_server.up)
         self.assoc = self.endpoint.connect([HOST], server.port)
-        await self.said.until(lambda: self.assoc in self.said.up)
-        await heard.until(lambda: len(heard.up) > len(before))
-        (self.server_assoc,) = set(heard.up) - before
+        await self.at_client.until(lambda: self.assoc in self.at_client.up)
+        await at_server.until(lambda: len(at_server.up) > len(before))
+        (self.server_assoc,) = set(at_server.up) - before
 
     async def round_trip(self) -> None:
-        """Once to the server and back."""
-        heard = self.pair.at_server
-        count = sum(assoc == self.server_assoc for assoc, _, _ in heard.messages)
+        """Send a message to the server, and wait for its echo."""
+        at_server = self.pair.at_server
+        count = sum(assoc == self.server_assoc for assoc, _, _ in at_server.messages)
         assert self.endpoint.send(self.assoc, message(16, self.trips), 11)
-        await heard.until(lambda: sum(assoc == self.server_assoc for assoc, _, _ in heard.messages) > count)
+        await at_server.until(lambda: sum(assoc == self.server_assoc for assoc, _, _ in at_server.messages) > count)
         assert self.pair.server.send(self.server_assoc, message(16, self.trips), 11)
         self.trips += 1
-        await self.said.until(lambda: len(self.said.messages) == self.trips)
+        await self.at_client.until(lambda: len(self.at_client.messages) == self.trips)
 
 
 def numbers(p: Pair) -> list[int]:
-    """Those of the messages that the pair's client has sent."""
+    """Return the numbers of the received messages of the pair's client."""
     return [int.from_bytes(data[4:8]) for assoc, data, _ in p.at_server.messages if assoc == p.server_assoc]
 
 
-def test_a_paused_association_waits_and_others_go_on(back_end: str, run: Run) -> None:
+def test_a_paused_association_waits_while_others_continue(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             other = Second(p, back_end)
@@ -70,8 +72,8 @@ def test_a_paused_association_waits_and_others_go_on(back_end: str, run: Run) ->
     run(main())
 
 
-def test_pausing_at_every_message(back_end: str, run: Run) -> None:
-    """One by one, whatever came in the same batch."""
+def test_an_association_can_be_paused_at_every_message(back_end: str, run: Run) -> None:
+    """Messages are delivered one by one even if they arrived in one batch."""
 
     class OneByOne(Recorder):
         paused = False
@@ -84,20 +86,20 @@ def test_pausing_at_every_message(back_end: str, run: Run) -> None:
 
     async def main() -> None:
         async with pair(back_end) as p:
-            heard = OneByOne()
-            p.server.handler = heard  # type: ignore[attr-defined]
+            at_server = OneByOne()
+            p.server.handler = at_server  # type: ignore[attr-defined]
             for number in range(100):
                 assert p.client.send(p.assoc, message(500, number), 11)
             for number in range(100):
-                await heard.until(lambda number=number: len(heard.messages) > number)  # type: ignore[misc]
-                assert [int.from_bytes(data[4:8]) for _, data, _ in heard.messages] == list(range(number + 1))
-                heard.paused = False
+                await at_server.until(lambda number=number: len(at_server.messages) > number)  # type: ignore[misc]
+                assert [int.from_bytes(data[4:8]) for _, data, _ in at_server.messages] == list(range(number + 1))
+                at_server.paused = False
                 p.server.resume(p.server_assoc)
 
     run(main())
 
 
-def test_pausing_and_resuming_at_every_message(back_end: str, run: Run) -> None:
+def test_an_association_can_be_paused_and_resumed_at_every_message(back_end: str, run: Run) -> None:
     class Restless(Recorder):
         def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
             super().on_message(endpoint, assoc, data, ppid)
@@ -106,17 +108,17 @@ def test_pausing_and_resuming_at_every_message(back_end: str, run: Run) -> None:
 
     async def main() -> None:
         async with pair(back_end) as p:
-            heard = p.server.handler = Restless()  # type: ignore[attr-defined]
+            at_server = p.server.handler = Restless()  # type: ignore[attr-defined]
             for number in range(100):
                 assert p.client.send(p.assoc, message(500, number), 11)
-            await heard.until(lambda: len(heard.messages) == 100)
-            assert [int.from_bytes(data[4:8]) for _, data, _ in heard.messages] == list(range(100))
+            await at_server.until(lambda: len(at_server.messages) == 100)
+            assert [int.from_bytes(data[4:8]) for _, data, _ in at_server.messages] == list(range(100))
 
     run(main())
 
 
 async def fill(p: Pair, other: Second, number: int) -> int:
-    """Send until the paused server takes no more, which is seen by the other association; the next number."""
+    """Send until the paused server's window is closed, timed by the other association; return the next number."""
     loop = asyncio.get_running_loop()
     since = loop.time()
     while loop.time() < since + STEADY:
@@ -127,7 +129,7 @@ async def fill(p: Pair, other: Second, number: int) -> int:
     return number
 
 
-def test_the_sender_of_a_paused_association_is_slowed(back_end: str, run: Run) -> None:
+def test_the_sender_of_a_paused_association_is_blocked(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             other = Second(p, back_end)
@@ -147,7 +149,7 @@ def test_the_sender_of_a_paused_association_is_slowed(back_end: str, run: Run) -
 
 
 async def part(p: Pair, other: Second) -> None:
-    """Pause the server's association, let messages wait there, and resume it: SCTP stacks then keep it apart."""
+    """Pause the server's association, let messages wait, and resume it. SCTP back ends have then peeled it off."""
     p.server.pause(p.server_assoc)
     for number in range(20):
         assert p.client.send(p.assoc, message(1000, number), 11)
@@ -158,7 +160,7 @@ async def part(p: Pair, other: Second) -> None:
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
-def test_an_association_that_was_paused_is_like_any_other(back_end: str, run: Run, side: str) -> None:
+def test_an_association_works_as_before_after_a_pause(back_end: str, run: Run, side: str) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             other = Second(p, back_end)
@@ -191,7 +193,7 @@ def test_an_association_that_was_paused_is_like_any_other(back_end: str, run: Ru
     run(main())
 
 
-def test_an_association_that_was_paused_can_be_aborted(back_end: str, run: Run) -> None:
+def test_an_association_can_be_aborted_after_a_pause(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             other = Second(p, back_end)
@@ -208,10 +210,10 @@ def test_an_association_that_was_paused_can_be_aborted(back_end: str, run: Run) 
     run(main())
 
 
-def test_many_paused_at_once(back_end: str, run: Run) -> None:
+def test_many_associations_can_be_paused_at_once(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
-            heard = p.at_server
+            at_server = p.at_server
             others = [Second(p, back_end) for _ in range(50)]
             for other in others:
                 await other.connect()
@@ -219,20 +221,20 @@ def test_many_paused_at_once(back_end: str, run: Run) -> None:
                 for number in range(20):
                     assert other.endpoint.send(other.assoc, message(2000, number), 11)
             assert p.client.send(p.assoc, message(), 11)
-            await heard.until(lambda: bool(heard.messages))
-            assert {assoc for assoc, _, _ in heard.messages} == {p.server_assoc}
+            await at_server.until(lambda: bool(at_server.messages))
+            assert {assoc for assoc, _, _ in at_server.messages} == {p.server_assoc}
             for other in others[:25]:
                 p.server.resume(other.server_assoc)
-            await heard.until(lambda: len(heard.messages) == 1 + 25 * 20)
+            await at_server.until(lambda: len(at_server.messages) == 1 + 25 * 20)
             await p.server.close()
             for other in others:
-                await other.said.until(lambda: bool(other.said.down))  # noqa: B023
-            assert len(heard.messages) == 1 + 25 * 20
+                await other.at_client.until(lambda: bool(other.at_client.down))  # noqa: B023
+            assert len(at_server.messages) == 1 + 25 * 20
 
     run(main())
 
 
-def test_a_paused_association_still_sends(back_end: str, run: Run) -> None:
+def test_a_paused_association_can_send(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             p.client.pause(p.assoc)
@@ -243,7 +245,7 @@ def test_a_paused_association_still_sends(back_end: str, run: Run) -> None:
     run(main())
 
 
-def test_an_orderly_end_waits_behind_the_messages(back_end: str, run: Run) -> None:
+def test_a_shutdown_is_reported_after_the_held_messages(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             p.server.pause(p.server_assoc)
@@ -262,7 +264,7 @@ def test_an_orderly_end_waits_behind_the_messages(back_end: str, run: Run) -> No
 
 
 @pytest.mark.parametrize("waiting", [0, 20])
-def test_a_peer_that_aborts_is_told_at_once(back_end: str, run: Run, waiting: int) -> None:
+def test_an_abort_by_the_peer_is_reported_at_once(back_end: str, run: Run, waiting: int) -> None:
     if back_end == "tcp":
         pytest.skip("nobody looks at a paused connection")
 
@@ -287,7 +289,7 @@ def test_a_peer_that_aborts_is_told_at_once(back_end: str, run: Run, waiting: in
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_paused_association_can_be_aborted(back_end: str, run: Run, gone: bool) -> None:
-    """Also one that its peer has already ended in order."""
+    """This includes an association that its peer has already shut down."""
 
     async def main() -> None:
         async with pair(back_end) as p:
@@ -309,8 +311,8 @@ def test_a_paused_association_can_be_aborted(back_end: str, run: Run, gone: bool
     run(main())
 
 
-def test_an_orderly_end_waits_for_a_closed_window(back_end: str, run: Run) -> None:
-    """A stack that shuts down would take the peer for silent after some probes: here after 0.4 s."""
+def test_a_shutdown_waits_while_the_peers_window_is_closed(back_end: str, run: Run) -> None:
+    """A stack that is shutting down would treat the peer as silent after some probes, here after 0.4 s."""
 
     async def main() -> None:
         async with pair(back_end, tuning=HASTY) as p:
@@ -337,7 +339,7 @@ def test_an_orderly_end_waits_for_a_closed_window(back_end: str, run: Run) -> No
     run(main())
 
 
-def test_what_is_not_there_is_neither_paused_nor_resumed(back_end: str, run: Run) -> None:
+def test_pause_and_resume_ignore_unknown_associations(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             for assoc in (p.assoc, 12345):
@@ -351,7 +353,7 @@ def test_what_is_not_there_is_neither_paused_nor_resumed(back_end: str, run: Run
     run(main())
 
 
-def test_a_paused_association_does_not_hinder_closing(back_end: str, run: Run) -> None:
+def test_an_endpoint_closes_with_a_paused_association(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with pair(back_end) as p:
             p.server.pause(p.server_assoc)

@@ -1,4 +1,4 @@
-"""SCTP in the process: peers whose UDP port is closed, as ICMP tells (RFC 6951 4.5)."""
+"""SCTP in the process: peers whose UDP port is closed according to ICMP (RFC 6951 4.5)."""
 
 import asyncio
 import contextlib
@@ -19,31 +19,31 @@ from tests.unit.transport.support import HOST, LIMIT, Recorder, message, pair, t
 pytestmark = pytest.mark.needs_usrsctp
 
 PATIENT = Tuning(association_retransmissions=100, init_retransmissions=100, heartbeat=0.1)
-"""Nobody is lost, for as long as a test lasts."""
+"""A tuning by which no peer is lost for as long as a test lasts."""
 
 
 @pytest.mark.parametrize("host", [HOST, "::1"])
 @pytest.mark.parametrize("busy", [True, False])
-def test_a_peer_whose_process_was_killed_is_found_at_once(run: Run, host: str, busy: bool) -> None:
+def test_a_killed_peer_is_noticed_at_once(run: Run, host: str, busy: bool) -> None:
     async def main() -> None:
         async with transport("usrsctp", PATIENT) as made:
-            heard, said = Recorder(), Recorder()
-            server = await made.endpoint(heard, addresses=[host])
-            client = await made.endpoint(said, addresses=[host])
+            at_server, at_client = Recorder(), Recorder()
+            server = await made.endpoint(at_server, addresses=[host])
+            client = await made.endpoint(at_client, addresses=[host])
             assoc = client.connect([host], server.port)
-            await said.until(lambda: assoc in said.up)
+            await at_client.until(lambda: assoc in at_client.up)
             assert isinstance(server, UsrsctpEndpoint)
             vanish(server)
             if busy:
                 assert client.send(assoc, message(), 11)
-            await said.until(lambda: bool(said.down))
-            assert said.down == [(assoc, Down.ABORTED)]
+            await at_client.until(lambda: bool(at_client.down))
+            assert at_client.down == [(assoc, Down.ABORTED)]
 
     run(main())
 
 
-def test_the_others_are_not_disturbed(run: Run) -> None:
-    """A packet is not lost because an earlier one was refused."""
+def test_other_associations_lose_no_packet_to_a_refusal(run: Run) -> None:
+    """No packet is lost because an earlier one was refused."""
 
     async def main() -> None:
         async with pair("usrsctp", echo=True, tuning=PATIENT) as p:
@@ -62,22 +62,22 @@ def test_the_others_are_not_disturbed(run: Run) -> None:
     run(main())
 
 
-def test_where_nobody_listens_nothing_is_waited_for(run: Run) -> None:
+def test_connecting_to_a_closed_udp_port_fails_at_once(run: Run) -> None:
     async def main() -> None:
         async with transport("usrsctp", PATIENT) as made:
-            said = Recorder()
-            client = await made.endpoint(said, addresses=[HOST])
+            at_client = Recorder()
+            client = await made.endpoint(at_client, addresses=[HOST])
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
                 free.bind((HOST, 0))
                 port = free.getsockname()[1]
             assoc = client.connect([HOST], port)
-            await said.until(lambda: bool(said.down))
-            assert said.down == [(assoc, Down.CANT_START)]
+            await at_client.until(lambda: bool(at_client.down))
+            assert at_client.down == [(assoc, Down.CANT_START)]
 
     run(main())
 
 
-def test_a_refused_datagram_does_not_cost_the_next_one(run: Run) -> None:
+def test_a_refused_datagram_does_not_lose_the_next_one(run: Run) -> None:
     async def main() -> None:
         async with transport("usrsctp") as made:
             endpoint = await made.endpoint(Recorder(), addresses=[HOST])
@@ -95,7 +95,7 @@ def test_a_refused_datagram_does_not_cost_the_next_one(run: Run) -> None:
 
 
 def unreachable(source: int, target: int, quoted: bytes) -> bytes:
-    """An ICMP port unreachable about a UDP packet (RFC 792)."""
+    """Build an ICMP port unreachable for a UDP packet (RFC 792)."""
     length = 28 + len(quoted)
     address = socket.inet_aton(HOST)
     ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, length, 0, 0, 64, socket.IPPROTO_UDP, 0, address, address)
@@ -108,7 +108,7 @@ def unreachable(source: int, target: int, quoted: bytes) -> bytes:
 
 
 class spy(relay):  # noqa: N801
-    """A relay that remembers the last packet that went to the target."""
+    """A relay that keeps the last packet to the target."""
 
     last = b""
 
@@ -128,7 +128,7 @@ async def raw() -> AsyncIterator[socket.socket]:
 
 
 async def heard_of(endpoint: Endpoint) -> None:
-    """Until an endpoint has taken all packets and errors that wait for it."""
+    """Wait until an endpoint has read all its waiting packets and errors."""
     assert isinstance(endpoint, UsrsctpEndpoint)
     waiting = select.poll()
     for sock in endpoint._sockets.sockets:
@@ -139,15 +139,15 @@ async def heard_of(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_only_who_sees_our_packets_can_forge_a_refusal(run: Run, known: bool) -> None:
+def test_a_refusal_counts_only_with_the_verification_tag(run: Run, known: bool) -> None:
     async def main() -> None:
         async with raw() as forger, spy() as middle, transport("usrsctp", PATIENT) as made:
-            heard, said = Recorder(echo=True), Recorder()
-            server = await made.endpoint(heard, addresses=[HOST])
-            client = await made.endpoint(said, addresses=[HOST])
+            at_server, at_client = Recorder(echo=True), Recorder()
+            server = await made.endpoint(at_server, addresses=[HOST])
+            client = await made.endpoint(at_client, addresses=[HOST])
             middle.target = HOST, server.port
             assoc = client.connect([HOST], server.port, udp_port=middle.port)
-            await said.until(lambda: assoc in said.up)
+            await at_client.until(lambda: assoc in at_client.up)
             tag = middle.last[4:8]
             for guess in [tag] if known else [bytes(4), os.urandom(4), tag[::-1]]:
                 quoted = middle.last[:4] + guess + middle.last[8:12] + bytes(20)
@@ -155,19 +155,19 @@ def test_only_who_sees_our_packets_can_forge_a_refusal(run: Run, known: bool) ->
                     forger.sendto(unreachable(client.port, middle.port, part), (HOST, 0))
                 await heard_of(client)
             if known:
-                await said.until(lambda: bool(said.down))
-                assert said.down == [(assoc, Down.ABORTED)]
+                await at_client.until(lambda: bool(at_client.down))
+                assert at_client.down == [(assoc, Down.ABORTED)]
                 return
             for number in range(20):
                 assert client.send(assoc, message(number=number), 11)
-                await said.until(lambda number=number: len(said.messages) > number)  # type: ignore[misc]
-            assert not said.down
+                await at_client.until(lambda number=number: len(at_client.messages) > number)  # type: ignore[misc]
+            assert not at_client.down
 
     run(main())
 
 
-def test_a_stranger_cannot_choose_what_is_believed(run: Run) -> None:
-    """An INIT is answered with the tag that it names; no refusal of the answer counts."""
+def test_an_attacker_cannot_choose_the_tag_of_a_refusal(run: Run) -> None:
+    """The answer to an INIT carries the tag that the INIT names, so a refusal of it does not count."""
 
     async def main() -> None:
         async with raw() as forger, pair("usrsctp", echo=True, tuning=PATIENT) as p:

@@ -1,4 +1,4 @@
-"""Sessions over real sockets: TCP and UDP, which are data only, and SCTP in the process."""
+"""Sessions over real sockets: TCP and UDP, which have no control channel, and SCTP in the process."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 class Site:
-    """Services on the loopback, and a pool user that knows them."""
+    """Services on the loopback interface, and a pool user that knows them."""
 
     def __init__(self) -> None:
         self.user = KnownPool()
@@ -92,7 +92,7 @@ async def eventually(condition: Callable[[], object]) -> None:
 
 
 async def read(session: Session, count: int) -> bytes:
-    """As many octets, in however many runs they come."""
+    """Read so many octets, in however many pieces they arrive."""
     whole = b""
     while len(whole) < count:
         item = await session.receive()
@@ -103,7 +103,7 @@ async def read(session: Session, count: int) -> bytes:
 
 @pytest.mark.conformance("PAR-3.5-02", "PAR-3.6-01", "ASAP-2.1-03")
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_there_and_back(protocol: str) -> None:
+def test_data_travels_in_both_directions(protocol: str) -> None:
     async def play(made: Site) -> None:
         await made.element(1, protocol)
         async with open_session(POOL, user=made.user) as session:
@@ -122,7 +122,7 @@ def test_there_and_back(protocol: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_service_that_closes_sends_its_users_on(protocol: str) -> None:
+def test_users_of_a_closing_service_move_to_another(protocol: str) -> None:
     async def play(made: Site) -> None:
         for identifier in (1, 2):
             await made.element(identifier, protocol)
@@ -146,7 +146,7 @@ def test_a_service_that_closes_sends_its_users_on(protocol: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_nobody_there_is_a_failure_to_start(protocol: str) -> None:
+def test_a_session_with_a_closed_port_cannot_start(protocol: str) -> None:
     async def play(made: Site) -> None:
         gone = await made.element(1, protocol)
         transport = gone.user_transport
@@ -163,7 +163,7 @@ def test_nobody_there_is_a_failure_to_start(protocol: str) -> None:
     run(play)
 
 
-def test_a_server_that_resets_at_once_is_a_failure_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_with_a_server_that_resets_at_once_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play(made: Site) -> None:
         loop = asyncio.get_running_loop()
         resetting, connect = (await made.element(1, "tcp")).user_transport.port, loop.create_connection
@@ -187,7 +187,7 @@ def test_a_server_that_resets_at_once_is_a_failure_to_start(monkeypatch: pytest.
     run(play)
 
 
-def test_users_that_are_reset_before_they_are_seen_are_no_sessions() -> None:
+def test_a_connection_that_is_reset_before_it_is_accepted_is_no_session() -> None:
     async def play(made: Site) -> None:
         failures: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
@@ -203,7 +203,7 @@ def test_users_that_are_reset_before_they_are_seen_are_no_sessions() -> None:
     run(play)
 
 
-def test_a_slow_reader_over_tcp_makes_the_service_wait() -> None:
+def test_a_service_waits_for_a_slow_reader_over_tcp() -> None:
     sent = 0
 
     async def flood(session: ServiceSession) -> None:
@@ -225,7 +225,7 @@ def test_a_slow_reader_over_tcp_makes_the_service_wait() -> None:
     run(play)
 
 
-def test_an_end_of_a_tcp_service_is_an_orderly_end() -> None:
+def test_the_end_of_a_tcp_service_is_orderly() -> None:
     async def daytime(session: ServiceSession) -> None:
         await session.send(b"Friday")
         await session.close()
@@ -239,7 +239,7 @@ def test_an_end_of_a_tcp_service_is_an_orderly_end() -> None:
     run(play)
 
 
-def test_a_user_that_says_nothing_over_udp_is_forgotten() -> None:
+def test_a_silent_udp_user_is_forgotten() -> None:
     async def play(made: Site) -> None:
         service = await made.element(1, "udp", settings=ServiceSettings(idle_timeout=0.2, max_sessions=2))
         async with open_session(POOL, user=made.user) as session:
@@ -254,7 +254,7 @@ def test_a_user_that_says_nothing_over_udp_is_forgotten() -> None:
     run(play)
 
 
-def test_a_datagram_that_is_too_long_is_the_callers_mistake() -> None:
+def test_a_datagram_that_is_too_long_is_a_local_error() -> None:
     async def play(made: Site) -> None:
         await made.element(1, "udp")
         async with open_session(POOL, user=made.user) as session:
@@ -267,7 +267,7 @@ def test_a_datagram_that_is_too_long_is_the_callers_mistake() -> None:
 
 
 @pytest.mark.conformance("PAR-3.7-01")
-def test_udp_lite() -> None:
+def test_sessions_run_over_udp_lite() -> None:
     async def play(made: Site) -> None:
         try:
             server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 136)
@@ -288,7 +288,7 @@ def test_udp_lite() -> None:
     run(play)
 
 
-def test_a_port_in_use_is_named() -> None:
+def test_the_error_names_a_port_in_use() -> None:
     async def play(made: Site) -> None:
         for identifier, protocol in enumerate(PROTOCOLS):
             service = await made.element(identifier, protocol)
@@ -301,7 +301,7 @@ def test_a_port_in_use_is_named() -> None:
     run(play)
 
 
-def test_large_messages_and_many_over_sctp() -> None:
+def test_many_large_messages_travel_over_sctp() -> None:
     async def play(made: Site) -> None:
         await made.element(1, "sctp")
         async with open_session(POOL, user=made.user) as session:

@@ -1,11 +1,11 @@
-"""What the settings of SCTP's patience promise."""
+"""The limits that follow from SCTP's protocol parameters."""
 
 import pytest
 
 from rserpool.transport import FAST, Tuning
 
 
-def test_how_soon_a_silent_peer_is_found() -> None:
+def test_found_busy_and_found_idle_follow_from_the_parameters() -> None:
     assert pytest.approx(0.4) == FAST.found_busy
     assert pytest.approx(1.5) == FAST.found_idle
     assert Tuning().found_busy == 9.0
@@ -13,6 +13,6 @@ def test_how_soon_a_silent_peer_is_found() -> None:
 
 
 @pytest.mark.parametrize("tuning", [Tuning(), FAST])
-def test_two_paths_bear_as_much_as_their_association(tuning: Tuning) -> None:
+def test_two_paths_tolerate_more_than_their_association(tuning: Tuning) -> None:
     assert tuning.association_retransmissions <= 2 * tuning.path_retransmissions
     assert tuning.rto_min <= tuning.rto_initial <= tuning.rto_max

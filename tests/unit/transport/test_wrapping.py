@@ -93,20 +93,20 @@ def test_elements_are_registered_and_resolved_through_a_wrapper(back_end: str, r
 def test_a_lane_of_a_wrapper_is_asked_plaintext_and_answered_in_ciphertext(back_end: str, run: Run) -> None:
     async def main() -> None:
         async with transport(back_end) as made:
-            heard, said = Recorder(), Recorder()
+            at_server, at_client = Recorder(), Recorder()
             outer = WrappingTransport(made, now)
-            server = await outer.endpoint(heard, addresses=[HOST])
-            client = await made.endpoint(said, addresses=[HOST], listen=False)
+            server = await outer.endpoint(at_server, addresses=[HOST])
+            client = await made.endpoint(at_client, addresses=[HOST], listen=False)
             assoc = client.connect([HOST], server.port)
-            await heard.until(lambda: bool(heard.up))
-            await said.until(lambda: assoc in said.up)
-            server.attach(next(iter(heard.up)), lane_of_one_pool())
+            await at_server.until(lambda: bool(at_server.up))
+            await at_client.until(lambda: assoc in at_client.up)
+            server.attach(next(iter(at_server.up)), lane_of_one_pool())
             assert client.send(assoc, seal(REQUEST), 11)
-            await said.until(lambda: len(said.messages) == 1)
-            assert seal(said.messages[0][1]) == lane_of_one_pool().answer(REQUEST, 0)
+            await at_client.until(lambda: len(at_client.messages) == 1)
+            assert seal(at_client.messages[0][1]) == lane_of_one_pool().answer(REQUEST, 0)
             assert client.send(assoc, seal(message(16)), 11)
-            await heard.until(lambda: len(heard.messages) == 1)
-            assert heard.messages[0][1] == message(16)
+            await at_server.until(lambda: len(at_server.messages) == 1)
+            assert at_server.messages[0][1] == message(16)
             assert server.answered == 1
 
     run(main())

@@ -1,4 +1,4 @@
-"""Silent networks under kernel SCTP, in the lab: two hosts, two paths between them, and peers that are cut off."""
+"""Failing networks under kernel SCTP: two hosts with two paths between them, and peers that are cut off."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.needs_kernel
 HOSTS = "left", "right"
 NOBODY = "02:00:00:00:00:99"
 STALL = 1.0
-"""Seconds that a failover may take; it takes one time-out of 0.1 s and what the guest is slow."""
+"""Seconds that a failover may take: one time-out of 0.1 s, and some reserve for a slow machine."""
 
 
 def address(host: str, path: int) -> str:
@@ -30,14 +30,14 @@ def ip(host: str, *lines: str) -> None:
 
 
 def cut(path: int) -> None:
-    """Nothing arrives by that path any more, and no interface shows it."""
+    """Drop everything on a path without taking an interface down."""
     for host, peer in (HOSTS, HOSTS[::-1]):
         ip(host, f"neigh replace {address(peer, path)} lladdr {NOBODY} nud permanent dev path{path}")
 
 
 @contextlib.contextmanager
 def inside(host: str) -> Iterator[None]:
-    """Sockets made in this context belong to the host."""
+    """Make the sockets of this context in the host's network namespace."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     there = os.open(f"/run/netns/{host}", os.O_RDONLY)
     try:
@@ -67,7 +67,7 @@ def hosts() -> Iterator[None]:
 
 
 class PingPong(Recorder):
-    """Sends the next message when one has come back, and notes how long the longest took."""
+    """Sends the next message when one has come back, and records the longest round trip."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,52 +85,52 @@ class PingPong(Recorder):
 
 
 @pytest.mark.usefixtures("hosts")
-def test_a_lost_path_is_no_lost_association(run: Run) -> None:
+def test_an_association_survives_a_lost_path(run: Run) -> None:
     async def main() -> None:
         async with transport("kernel", FAST) as made:
-            heard, said = Recorder(echo=True), PingPong()
+            at_server, at_client = Recorder(echo=True), PingPong()
             with inside("right"):
-                server = await made.endpoint(heard, addresses=[address("right", path) for path in (0, 1)])
+                server = await made.endpoint(at_server, addresses=[address("right", path) for path in (0, 1)])
             with inside("left"):
-                client = await made.endpoint(said, addresses=[address("left", path) for path in (0, 1)])
+                client = await made.endpoint(at_client, addresses=[address("left", path) for path in (0, 1)])
             assoc = client.connect([address("right", path) for path in (0, 1)], server.port)
-            await said.until(lambda: assoc in said.up)
-            said.start(client, assoc)
-            await said.until(lambda: len(said.messages) > 100)
+            await at_client.until(lambda: assoc in at_client.up)
+            at_client.start(client, assoc)
+            await at_client.until(lambda: len(at_client.messages) > 100)
             cut(0)
-            before = len(said.messages)
-            await said.until(lambda: len(said.messages) > before + 100)
-            print(f"longest round trip {said.longest * 1000:.0f} ms")
-            assert FAST.rto_min / 2 < said.longest < STALL
-            assert not said.down
-            assert not heard.down
+            before = len(at_client.messages)
+            await at_client.until(lambda: len(at_client.messages) > before + 100)
+            print(f"longest round trip {at_client.longest * 1000:.0f} ms")
+            assert FAST.rto_min / 2 < at_client.longest < STALL
+            assert not at_client.down
+            assert not at_server.down
 
     run(main())
 
 
 @pytest.mark.usefixtures("hosts")
 @pytest.mark.parametrize("busy", [True, False])
-def test_a_silent_peer_is_found_in_time(run: Run, busy: bool) -> None:
+def test_a_silent_peer_is_lost_in_time(run: Run, busy: bool) -> None:
     async def main() -> None:
         async with transport("kernel", FAST) as made:
-            heard, said = Recorder(echo=True), Recorder()
+            at_server, at_client = Recorder(echo=True), Recorder()
             with inside("right"):
-                server = await made.endpoint(heard, addresses=[address("right", 0)])
+                server = await made.endpoint(at_server, addresses=[address("right", 0)])
             with inside("left"):
-                client = await made.endpoint(said, addresses=[address("left", 0)])
+                client = await made.endpoint(at_client, addresses=[address("left", 0)])
             assoc = client.connect([address("right", 0)], server.port)
-            await said.until(lambda: assoc in said.up)
+            await at_client.until(lambda: assoc in at_client.up)
             assert client.send(assoc, message(), 11)
-            await said.until(lambda: bool(said.messages))
+            await at_client.until(lambda: bool(at_client.messages))
             cut(0)
             loop = asyncio.get_running_loop()
             began = loop.time()
             if busy:
                 assert client.send(assoc, message(), 11)
-            await said.until(lambda: bool(said.down))
+            await at_client.until(lambda: bool(at_client.down))
             took = loop.time() - began
             print(f"found after {took * 1000:.0f} ms")
-            assert said.down == [(assoc, Down.LOST)]
+            assert at_client.down == [(assoc, Down.LOST)]
             assert took < 2 * (FAST.found_busy if busy else FAST.found_idle)
 
     run(main())

@@ -1,4 +1,4 @@
-"""What only SCTP in the process can show: peers that vanish without a word, forged packets, forks."""
+"""SCTP in the process only: peers that vanish silently, forged packets, forks."""
 
 import asyncio
 import multiprocessing
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.needs_usrsctp
 
 
 def vanish(endpoint: UsrsctpEndpoint, *, machine: bool = False) -> None:
-    """End as a killed process does, or as its ``machine``: nothing more leaves, not even word of the closed port."""
+    """End like a killed process or, with ``machine``, like a dead machine, from which no ICMP message comes either."""
     for sock in endpoint._sockets.sockets:
         endpoint.forget_udp_socket(sock.fileno())
     endpoint.close_socket()
@@ -42,7 +42,7 @@ def test_a_peer_that_vanishes_is_lost(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("count", "milliseconds"), [(1, 10), (1000, 10), (2000, 20), (3000, 30), (100_000, 30)])
-def test_the_timers_get_coarser_with_thousands_of_associations(count: int, milliseconds: int) -> None:
+def test_the_tick_grows_with_thousands_of_associations(count: int, milliseconds: int) -> None:
     loop = mock.Mock()
     loop.time.return_value = 0.0
     ticker = Ticker(loop, Tuning())
@@ -72,7 +72,7 @@ def test_a_row_of_messages_arrives_in_order(run: Run) -> None:
     run(main())
 
 
-def test_a_peer_that_comes_back_without_memory_aborts(run: Run) -> None:
+def test_a_peer_that_lost_its_state_aborts(run: Run) -> None:
     async def main() -> None:
         async with pair("usrsctp") as p:
             assert isinstance(p.server, UsrsctpEndpoint)
@@ -92,19 +92,19 @@ def test_a_peer_that_restarts_keeps_its_association(run: Run) -> None:
             assert isinstance(p.client, UsrsctpEndpoint)
             port = p.client.port
             vanish(p.client)
-            said = Recorder()
-            again = await p.transport.endpoint(said, addresses=[HOST], port=port)
+            at_client = Recorder()
+            again = await p.transport.endpoint(at_client, addresses=[HOST], port=port)
             assoc = again.connect([HOST], p.server.port)
-            await said.until(lambda: assoc in said.up)
+            await at_client.until(lambda: assoc in at_client.up)
             assert again.send(assoc, message(), 11)
-            await said.until(lambda: bool(said.messages))
+            await at_client.until(lambda: bool(at_client.messages))
             assert p.at_server.restarted == [p.server_assoc]
             assert p.at_server.order == ["up", "restart", "message"]
 
     run(main())
 
 
-def test_messages_for_another_port_and_rubbish_are_dropped(run: Run) -> None:
+def test_packets_for_another_port_and_garbage_are_dropped(run: Run) -> None:
     async def main() -> None:
         async with pair("usrsctp", echo=True) as p:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
@@ -134,7 +134,7 @@ def init(source: int, target: int) -> bytes:
     return header + struct.pack("<I", crc32c(header + bytes(4) + chunk)) + chunk
 
 
-def test_a_socket_takes_packets_for_its_own_port_only(run: Run) -> None:
+def test_a_socket_accepts_packets_for_its_own_port_only(run: Run) -> None:
     async def main() -> None:
         async with pair("usrsctp") as p:
             loop = asyncio.get_running_loop()
@@ -149,7 +149,7 @@ def test_a_socket_takes_packets_for_its_own_port_only(run: Run) -> None:
     run(main())
 
 
-def test_forged_sources_push_out_each_other_only(run: Run) -> None:
+def test_forged_sources_replace_only_each_other(run: Run) -> None:
     limit = 1 << 14
 
     async def main() -> None:
@@ -169,20 +169,20 @@ def test_forged_sources_push_out_each_other_only(run: Run) -> None:
     run(main())
 
 
-def test_peers_behind_another_udp_port_are_told_apart(run: Run) -> None:
-    """Same address, same SCTP port, other UDP port: two peers, and answers go where the packets came from."""
+def test_peers_with_different_udp_ports_are_distinguished(run: Run) -> None:
+    """Two peers with the same address and SCTP port get their answers at the UDP ports that they send from."""
 
     async def main() -> None:
         async with relay() as middle, transport("usrsctp") as made:
-            heard, said = Recorder(echo=True), Recorder()
-            server = await made.endpoint(heard, addresses=[HOST])
-            client = await made.endpoint(said, addresses=[HOST])
+            at_server, at_client = Recorder(echo=True), Recorder()
+            server = await made.endpoint(at_server, addresses=[HOST])
+            client = await made.endpoint(at_client, addresses=[HOST])
             middle.target = HOST, server.port
             assoc = client.connect([HOST], server.port, udp_port=middle.port)
-            await said.until(lambda: assoc in said.up)
+            await at_client.until(lambda: assoc in at_client.up)
             assert client.send(assoc, message(), 11)
-            await said.until(lambda: bool(said.messages))
-            ((server_assoc, peer),) = heard.up.items()
+            await at_client.until(lambda: bool(at_client.messages))
+            ((server_assoc, peer),) = at_server.up.items()
             assert peer.port == client.port
             assert isinstance(server, UsrsctpEndpoint)
             assert server.peer_udp_port(server_assoc) not in (client.port, middle.port)
@@ -190,21 +190,21 @@ def test_peers_behind_another_udp_port_are_told_apart(run: Run) -> None:
     run(main())
 
 
-def test_a_closed_window_is_no_lost_peer(run: Run) -> None:
-    """The sender's probes are answered, but it gives up after 4 of them, or after 30 of the same chunk."""
+def test_a_peer_with_a_closed_window_is_not_lost(run: Run) -> None:
+    """Without heartbeats the sender would give up after 4 answered probes, or after 30 of the same chunk."""
     restless = Tuning(rto_initial=0.02, rto_min=0.02, rto_max=0.02, association_retransmissions=3)
     probes = 300
 
     async def main() -> None:
         async with relay() as middle, transport("usrsctp", restless) as made:
-            heard, said = Recorder(), Recorder()
-            server = await made.endpoint(heard, addresses=[HOST])
-            client = await made.endpoint(said, addresses=[HOST])
+            at_server, at_client = Recorder(), Recorder()
+            server = await made.endpoint(at_server, addresses=[HOST])
+            client = await made.endpoint(at_client, addresses=[HOST])
             middle.target = HOST, server.port
             assoc = client.connect([HOST], server.port, udp_port=middle.port)
-            await said.until(lambda: assoc in said.up)
-            await heard.until(lambda: bool(heard.up))
-            (server_assoc,) = heard.up
+            await at_client.until(lambda: assoc in at_client.up)
+            await at_server.until(lambda: bool(at_server.up))
+            (server_assoc,) = at_server.up
             server.pause(server_assoc)
             number = 0
             async with asyncio.timeout(LIMIT):
@@ -213,44 +213,44 @@ def test_a_closed_window_is_no_lost_peer(run: Run) -> None:
                         number += 1
                     middle.news.clear()
                     await middle.news.wait()
-            assert not said.down
-            assert not heard.messages
+            assert not at_client.down
+            assert not at_server.messages
             server.resume(server_assoc)
-            await heard.until(lambda: len(heard.messages) == number)
-            assert [int.from_bytes(data[4:8]) for _, data, _ in heard.messages] == list(range(number))
+            await at_server.until(lambda: len(at_server.messages) == number)
+            assert [int.from_bytes(data[4:8]) for _, data, _ in at_server.messages] == list(range(number))
 
     with mock.patch.object(sctp_endpoint, "PROBE_INTERVAL", 0.1):
         run(main())
 
 
 @pytest.mark.parametrize("busy", [True, False])
-def test_a_silent_peer_is_found_in_time(run: Run, busy: bool) -> None:
+def test_a_silent_peer_is_lost_in_time(run: Run, busy: bool) -> None:
     async def main() -> None:
         async with relay() as middle, transport("usrsctp", FAST) as made:
-            heard, said = Recorder(echo=True), Recorder()
-            server = await made.endpoint(heard, addresses=[HOST])
-            client = await made.endpoint(said, addresses=[HOST])
+            at_server, at_client = Recorder(echo=True), Recorder()
+            server = await made.endpoint(at_server, addresses=[HOST])
+            client = await made.endpoint(at_client, addresses=[HOST])
             middle.target = HOST, server.port
             assoc = client.connect([HOST], server.port, udp_port=middle.port)
-            await said.until(lambda: assoc in said.up)
+            await at_client.until(lambda: assoc in at_client.up)
             assert client.send(assoc, message(), 11)
-            await said.until(lambda: bool(said.messages))
+            await at_client.until(lambda: bool(at_client.messages))
             middle.cut = True
             loop = asyncio.get_running_loop()
             began = loop.time()
             if busy:
                 assert client.send(assoc, message(), 11)
-            await said.until(lambda: bool(said.down))
-            assert said.down == [(assoc, Down.LOST)]
+            await at_client.until(lambda: bool(at_client.down))
+            assert at_client.down == [(assoc, Down.LOST)]
             assert loop.time() - began < 2 * (FAST.found_busy if busy else FAST.found_idle)
-            await heard.until(lambda: bool(heard.down))
-            assert heard.reasons == [Down.LOST]
+            await at_server.until(lambda: bool(at_server.down))
+            assert at_server.reasons == [Down.LOST]
 
     run(main())
 
 
 class relay:  # noqa: N801
-    """A UDP relay in front of a target, as a NAT is."""
+    """A UDP relay in front of a target, like a NAT."""
 
     def __init__(self) -> None:
         self.cut = False
@@ -291,21 +291,21 @@ class relay:  # noqa: N801
             sock.close()
 
 
-def test_both_families(run: Run) -> None:
+def test_ipv4_and_ipv6_work_at_once(run: Run) -> None:
     async def main() -> None:
         async with transport("usrsctp") as made:
-            heard, said = Recorder(echo=True), Recorder()
-            server = await made.endpoint(heard, addresses=[HOST, "::1"])
-            client = await made.endpoint(said, addresses=["::1"])
+            at_server, at_client = Recorder(echo=True), Recorder()
+            server = await made.endpoint(at_server, addresses=[HOST, "::1"])
+            client = await made.endpoint(at_client, addresses=["::1"])
             assoc = client.connect([HOST, "::1"], server.port)
-            await said.until(lambda: assoc in said.up)
+            await at_client.until(lambda: assoc in at_client.up)
             assert [str(a) for a in client.peer_addresses(assoc)] == ["::1"]
 
     run(main())
 
 
 def _in_child(inherited: UsrsctpEndpoint, assoc: int, queue: "multiprocessing.Queue[object]") -> None:
-    """Use what the parent has left and something of its own."""
+    """Use the parent's endpoint, and open another."""
 
     async def main() -> None:
         inherited.send(assoc, message(number=99), 11)
@@ -320,7 +320,7 @@ def _in_child(inherited: UsrsctpEndpoint, assoc: int, queue: "multiprocessing.Qu
     asyncio.run(main())
 
 
-def test_a_fork_cannot_disturb_its_parent(run: Run) -> None:
+def test_a_forked_child_does_not_disturb_its_parent(run: Run) -> None:
     async def main() -> None:
         async with pair("usrsctp", echo=True) as p:
             context = multiprocessing.get_context("fork")
@@ -338,7 +338,7 @@ def test_a_fork_cannot_disturb_its_parent(run: Run) -> None:
     run(main())
 
 
-def test_two_loops_one_stack() -> None:
+def test_two_loops_share_one_stack() -> None:
     """Endpoints of two loops in two threads share the stack; the calls stay on their own loops."""
 
     async def one(port: asyncio.Future[int], done: asyncio.Event) -> None:
@@ -361,22 +361,22 @@ def test_two_loops_one_stack() -> None:
 
         work = loop.run_in_executor(None, thread)
         async with transport("usrsctp") as made:
-            said = Recorder()
-            client = await made.endpoint(said, addresses=[HOST])
+            at_client = Recorder()
+            client = await made.endpoint(at_client, addresses=[HOST])
             assoc = client.connect([HOST], await port)
-            await said.until(lambda: assoc in said.up)
+            await at_client.until(lambda: assoc in at_client.up)
             for number in range(200):
                 assert client.send(assoc, message(16, number), 11)
-            await said.until(lambda: len(said.messages) == 200)
+            await at_client.until(lambda: len(at_client.messages) == 200)
         other["loop"].call_soon_threadsafe(other["done"].set)  # type: ignore[attr-defined]
         await work
 
     asyncio.run(both())
 
 
-def test_a_fast_sender_cannot_fill_a_receiver_that_has_not_caught_up(run: Run) -> None:
-    """What is held comes first after resume(), and from the loop: until then the window stays closed, however much
-    arrives within one turn of the loop."""
+def test_a_fast_sender_cannot_flood_a_receiver_with_held_messages(run: Run) -> None:
+    """After resume() the loop delivers held messages first. Until then the window stays closed, however much arrives
+    within one turn of the loop."""
 
     async def main() -> None:
         async with pair("usrsctp") as p:

@@ -1,4 +1,4 @@
-"""A listening TCP socket of our own: how many it accepts, and what becomes of those that are gone."""
+"""The acceptor: connections per turn, connections that are gone, and a lack of descriptors."""
 
 import asyncio
 import contextlib
@@ -13,24 +13,24 @@ from rserpool.transport.tcp import acceptor
 from rserpool.transport.tcp.acceptor import AT_ONCE, Acceptor
 from tests.unit.transport.conftest import Run
 from tests.unit.transport.support import HOST, Recorder, reset, transport
-from tests.unit.transport.tcp.test_endpoint import REQUEST, dialled
+from tests.unit.transport.tcp.test_endpoint import REQUEST, connected
 
 pytestmark = pytest.mark.needs_tcp
 
 
 class Counter(asyncio.Protocol):
-    """Counts connections, and ends them."""
+    """Counts connections, and closes them."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.count += 1
-        cast(asyncio.Transport, transport).abort()  # uvloop's is of no common class
+        cast(asyncio.Transport, transport).abort()  # uvloop's class is unrelated
 
 
 class Without(socket.socket):
-    """A socket that the system has no more descriptors for."""
+    """A socket whose accept() finds no free descriptor."""
 
     missing = True
 
@@ -48,7 +48,7 @@ def bound(kind: type[socket.socket] = socket.socket) -> Iterator[socket.socket]:
         yield sock
 
 
-def test_many_are_accepted_at_a_turn(run: Run) -> None:
+def test_many_connections_are_accepted_per_turn(run: Run) -> None:
     async def main() -> None:
         seen = Counter()
         with bound() as sock, contextlib.ExitStack() as stack:
@@ -56,7 +56,7 @@ def test_many_are_accepted_at_a_turn(run: Run) -> None:
             for _ in range(4 * AT_ONCE):
                 stack.enter_context(socket.create_connection(sock.getsockname()))
             for turn in range(10):
-                assert seen.count <= turn * AT_ONCE, "others have their turn in between"
+                assert seen.count <= turn * AT_ONCE, "the loop turns in between"
                 await asyncio.sleep(0)
             assert seen.count == 4 * AT_ONCE
             accepting.close()
@@ -65,25 +65,25 @@ def test_many_are_accepted_at_a_turn(run: Run) -> None:
     run(main())
 
 
-def test_those_that_are_reset_before_they_are_seen(run: Run) -> None:
+def test_connections_that_are_reset_before_they_are_accepted_are_skipped(run: Run) -> None:
     async def main() -> None:
         failures: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
         async with transport("tcp") as made:
-            heard = Recorder(echo=True)
-            server = await made.endpoint(heard, addresses=[HOST])
+            at_server = Recorder(echo=True)
+            server = await made.endpoint(at_server, addresses=[HOST])
             for _ in range(5):
                 reset(server.port)
-            async with dialled(server.port) as (reader, writer):
+            async with connected(server.port) as (reader, writer):
                 writer.write(REQUEST)
                 assert await reader.readexactly(len(REQUEST)) == REQUEST
-            await heard.until(lambda: len(heard.down) == len(heard.up) == 1)
+            await at_server.until(lambda: len(at_server.down) == len(at_server.up) == 1)
         assert not failures
 
     run(main())
 
 
-def test_without_descriptors_it_is_tried_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepting_pauses_when_descriptors_run_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptor, "PAUSE", 0.02)
 
     async def main() -> None:
@@ -105,13 +105,13 @@ def test_without_descriptors_it_is_tried_again(run: Run, monkeypatch: pytest.Mon
                     sock.missing = True
             with socket.create_connection(sock.getsockname()):
                 async with asyncio.timeout(20):
-                    told = len(failures)
-                    while len(failures) == told:
+                    reported = len(failures)
+                    while len(failures) == reported:
                         await asyncio.sleep(0.001)
                 accepting.close()
-                told = len(failures)
+                reported = len(failures)
                 await asyncio.sleep(0.1)
-                assert len(failures) == told, "closed, it does not begin anew"
+                assert len(failures) == reported, "a closed acceptor must not resume"
             assert {error.errno for error in failures if isinstance(error, OSError)} == {errno.EMFILE}
 
     run(main())

@@ -1,4 +1,4 @@
-"""TCP connections whose lanes serve all that comes, read together: what makes one of them leave, and what follows."""
+"""Joined reading of TCP connections: answers of lanes, and the reasons for a connection to leave."""
 
 import asyncio
 import contextlib
@@ -17,19 +17,19 @@ from rserpool.transport.tcp.endpoint import TcpEndpoint
 from tests.support import elements
 from tests.unit.transport.conftest import Run
 from tests.unit.transport.support import HOST, Recorder, message, transport
-from tests.unit.transport.tcp.test_endpoint import REQUEST, dialled, lane_of_one_pool
+from tests.unit.transport.tcp.test_endpoint import REQUEST, connected, lane_of_one_pool
 
 pytestmark = pytest.mark.needs_tcp
 
 READ = 1 << 16
-"""Octets read of a connection at a time."""
+"""Octets of one read of a connection."""
 OTHER = message(16)
 RENEWAL = elements.message(1, elements.handle_parameter(b"EchoPool"), elements.element(1, elements.LU, (5,)))
 ANSWER = lane_of_one_pool().answer(REQUEST, 0) or b""
 
 
 class Attached(Recorder):
-    """Gives each association a lane; the rest is sent back."""
+    """Gives each association a lane, and echoes other messages."""
 
     def __init__(self) -> None:
         super().__init__(echo=True)
@@ -44,10 +44,10 @@ class Attached(Recorder):
 
 @contextlib.asynccontextmanager
 async def served() -> AsyncIterator[tuple[Attached, Endpoint]]:
-    """A server, and what it hears."""
+    """A server and its handler."""
     async with transport("tcp") as made:
-        heard = Attached()
-        yield heard, await made.endpoint(heard, addresses=[HOST])
+        at_server = Attached()
+        yield at_server, await made.endpoint(at_server, addresses=[HOST])
 
 
 async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, answer: bytes) -> None:
@@ -55,73 +55,73 @@ async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
     assert await reader.readexactly(len(answer)) == answer
 
 
-def test_requests_of_all_kinds_in_turn(run: Run) -> None:
+def test_requests_and_other_messages_are_handled_in_turn(run: Run) -> None:
     async def main() -> None:
-        async with served() as (heard, server):
-            async with dialled(server.port) as (reader, writer):
+        async with served() as (at_server, server):
+            async with connected(server.port) as (reader, writer):
                 for _ in range(3):
                     await answered(reader, writer, REQUEST, ANSWER)
                     await answered(reader, writer, REQUEST * 3, ANSWER * 3)
                     await answered(reader, writer, REQUEST + OTHER + REQUEST, ANSWER + OTHER + REQUEST)
                     await answered(reader, writer, REQUEST + REQUEST[:7], ANSWER)
                     await answered(reader, writer, REQUEST[7:], REQUEST)
-            await heard.until(lambda: heard.reasons == [Down.SHUTDOWN])
+            await at_server.until(lambda: at_server.reasons == [Down.SHUTDOWN])
 
     run(main())
 
 
-def test_what_is_sent_in_between_keeps_its_order(run: Run) -> None:
+def test_messages_sent_between_answers_keep_their_order(run: Run) -> None:
     async def main() -> None:
-        async with served() as (heard, server), dialled(server.port) as (reader, writer):
+        async with served() as (at_server, server), connected(server.port) as (reader, writer):
             await answered(reader, writer, REQUEST, ANSWER)
-            (assoc,) = heard.up
+            (assoc,) = at_server.up
             server.send(assoc, OTHER, 11)
             await answered(reader, writer, REQUEST, OTHER + ANSWER)
-            heard.lanes[assoc].renewed = lambda: server.send(assoc, OTHER, 11)
+            at_server.lanes[assoc].renewed = lambda: server.send(assoc, OTHER, 11)
             same = lane_of_one_pool()
             await answered(reader, writer, RENEWAL, OTHER + (same.answer(RENEWAL, 0) or b""))
-            heard.lanes[assoc].renewed = None
+            at_server.lanes[assoc].renewed = None
             await answered(reader, writer, REQUEST, same.answer(REQUEST, 0) or b"")
 
     run(main())
 
 
-def test_another_lane_takes_the_place_of_the_first(run: Run) -> None:
+def test_a_second_lane_replaces_the_first(run: Run) -> None:
     async def main() -> None:
-        async with served() as (heard, server), dialled(server.port) as (reader, writer):
+        async with served() as (at_server, server), connected(server.port) as (reader, writer):
             await answered(reader, writer, REQUEST, ANSWER)
-            (assoc,) = heard.up
-            heard.lanes[assoc].used = False
+            (assoc,) = at_server.up
+            at_server.lanes[assoc].used = False
             lane = lane_of_one_pool()
             assert isinstance(server, Attaching)
             server.attach(assoc, lane)
             await answered(reader, writer, REQUEST, ANSWER)
             assert lane.used
-            assert not heard.lanes[assoc].used
+            assert not at_server.lanes[assoc].used
 
     run(main())
 
 
 @contextlib.asynccontextmanager
 async def joined() -> AsyncIterator[tuple[Attached, TcpEndpoint, int, socket.socket]]:
-    """A server, its association, and the other end, which is already served behind the one descriptor."""
+    """A server, its association, and the other end, which the joined reader already serves."""
     loop = asyncio.get_running_loop()
-    async with served() as (heard, server):
+    async with served() as (at_server, server):
         assert isinstance(server, TcpEndpoint)
         with socket.create_connection((HOST, server.port)) as other:
             other.setblocking(False)
             other.send(REQUEST)
             assert await loop.sock_recv(other, 1000) == ANSWER
-            yield heard, server, next(iter(heard.up)), other
+            yield at_server, server, next(iter(at_server.up)), other
 
 
 def serve(server: TcpEndpoint) -> None:
-    """What the loop does when something has come, before it turns to anything else."""
+    """Do at once what the loop does when a connection has data."""
     assert server._joined_reader is not None
     server._serve(server._joined_reader)
 
 
-def test_answers_wait_behind_what_the_transport_still_has(run: Run) -> None:
+def test_answers_wait_for_octets_in_the_write_buffer(run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         async with joined() as (_, server, assoc, other):
@@ -140,48 +140,48 @@ def test_answers_wait_behind_what_the_transport_still_has(run: Run) -> None:
 
 
 @pytest.mark.parametrize("end", [TcpEndpoint.shutdown, TcpEndpoint.abort])
-def test_after_our_end_nothing_is_answered(run: Run, end: Callable[[TcpEndpoint, int], None]) -> None:
+def test_nothing_is_answered_after_our_end(run: Run, end: Callable[[TcpEndpoint, int], None]) -> None:
     async def main() -> None:
-        async with joined() as (heard, server, assoc, other):
-            heard.lanes[assoc].used = False
+        async with joined() as (at_server, server, assoc, other):
+            at_server.lanes[assoc].used = False
             other.send(REQUEST)
             end(server, assoc)
             serve(server)
-            assert not heard.lanes[assoc].used
-            await heard.until(lambda: bool(heard.down))
+            assert not at_server.lanes[assoc].used
+            await at_server.until(lambda: bool(at_server.down))
 
     run(main())
 
 
-def test_a_reset_and_an_end(run: Run) -> None:
+def test_a_reset_and_an_end_of_a_joined_connection_are_reported(run: Run) -> None:
     async def main() -> None:
-        async with served() as (heard, server):
-            async with dialled(server.port) as (reader, writer):
+        async with served() as (at_server, server):
+            async with connected(server.port) as (reader, writer):
                 await answered(reader, writer, REQUEST, ANSWER)
                 sock = writer.get_extra_info("socket")
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            await heard.until(lambda: heard.reasons == [Down.ABORTED])
-            async with dialled(server.port) as (reader, writer):
+            await at_server.until(lambda: at_server.reasons == [Down.ABORTED])
+            async with connected(server.port) as (reader, writer):
                 await answered(reader, writer, REQUEST, ANSWER)
                 writer.write_eof()
                 assert await reader.read() == b""
-            await heard.until(lambda: heard.reasons == [Down.ABORTED, Down.SHUTDOWN])
+            await at_server.until(lambda: at_server.reasons == [Down.ABORTED, Down.SHUTDOWN])
 
     run(main())
 
 
-def test_our_own_end(run: Run) -> None:
+def test_a_joined_connection_can_be_ended(run: Run) -> None:
     async def main() -> None:
-        async with served() as (heard, server):
-            async with dialled(server.port) as (one, to_one), dialled(server.port) as (other, to_other):
+        async with served() as (at_server, server):
+            async with connected(server.port) as (one, to_one), connected(server.port) as (other, to_other):
                 await answered(one, to_one, REQUEST, ANSWER)
                 await answered(other, to_other, REQUEST, ANSWER)
-                first, second = heard.up
+                first, second = at_server.up
                 server.shutdown(first)
                 server.abort(second)
-                await heard.until(lambda: len(heard.down) == 2)
-                assert set(heard.down) == {(first, Down.SHUTDOWN), (second, Down.ABORTED)}
-            async with dialled(server.port) as (one, to_one):
+                await at_server.until(lambda: len(at_server.down) == 2)
+                assert set(at_server.down) == {(first, Down.SHUTDOWN), (second, Down.ABORTED)}
+            async with connected(server.port) as (one, to_one):
                 await answered(one, to_one, REQUEST, ANSWER)
                 await server.close()
                 assert await one.read() == b""
@@ -189,17 +189,17 @@ def test_our_own_end(run: Run) -> None:
     run(main())
 
 
-def test_one_that_is_paused(run: Run) -> None:
+def test_a_joined_connection_can_be_paused(run: Run) -> None:
     async def main() -> None:
-        async with served() as (heard, server), dialled(server.port) as (reader, writer):
+        async with served() as (at_server, server), connected(server.port) as (reader, writer):
             await answered(reader, writer, REQUEST, ANSWER)
-            (assoc,) = heard.up
+            (assoc,) = at_server.up
             server.pause(assoc)
-            heard.lanes[assoc].used = False
+            at_server.lanes[assoc].used = False
             writer.write(REQUEST)
-            async with dialled(server.port) as others:  # whose answer comes when this could have been read
+            async with connected(server.port) as others:  # their answer comes after a chance to read this one
                 await answered(*others, REQUEST, ANSWER)
-            assert not heard.lanes[assoc].used
+            assert not at_server.lanes[assoc].used
             server.resume(assoc)
             assert await reader.readexactly(len(ANSWER)) == ANSWER
 
@@ -212,9 +212,9 @@ def test_a_lane_that_fails_ends_its_connection_only() -> None:
         failures: list[object] = []
         loop.set_exception_handler(lambda loop, context: failures.append(context["exception"]))
         async with (
-            served() as (heard, server),
-            dialled(server.port) as (one, to_one),
-            dialled(server.port) as (other, to_other),
+            served() as (at_server, server),
+            connected(server.port) as (one, to_one),
+            connected(server.port) as (other, to_other),
         ):
             await answered(one, to_one, REQUEST, ANSWER)
             await answered(other, to_other, REQUEST, ANSWER)
@@ -222,10 +222,10 @@ def test_a_lane_that_fails_ends_its_connection_only() -> None:
             def failing() -> None:
                 raise ArithmeticError
 
-            broken = next(iter(heard.up))
-            heard.lanes[broken].renewed = failing
+            broken = next(iter(at_server.up))
+            at_server.lanes[broken].renewed = failing
             to_one.write(RENEWAL)
-            await heard.until(lambda: heard.down == [(broken, Down.ABORTED)])
+            await at_server.until(lambda: at_server.down == [(broken, Down.ABORTED)])
             await answered(other, to_other, REQUEST, ANSWER)
             with contextlib.suppress(ConnectionError):
                 await one.read()
@@ -234,12 +234,12 @@ def test_a_lane_that_fails_ends_its_connection_only() -> None:
     asyncio.run(main())
 
 
-def test_more_than_are_read_at_once(run: Run) -> None:
+def test_more_connections_than_one_call_serves_are_all_served(run: Run) -> None:
     count = 1_100
 
     async def main() -> None:
         async with served() as (_, server), contextlib.AsyncExitStack() as stack:
-            ends = [await stack.enter_async_context(dialled(server.port)) for _ in range(count)]
+            ends = [await stack.enter_async_context(connected(server.port)) for _ in range(count)]
             for _ in range(2):
                 for _, writer in ends:
                     writer.write(REQUEST)
@@ -251,17 +251,17 @@ def test_more_than_are_read_at_once(run: Run) -> None:
 
 @contextlib.contextmanager
 def member(reader: JoinedReader) -> Iterator[tuple[socket.socket, list[tuple[bytes, bytes, int]]]]:
-    """The other end of a connection among the reader, and what is told of it when it leaves."""
+    """The other end of a connection in the reader, and the arguments of its ``leave`` calls."""
     left: list[tuple[bytes, bytes, int]] = []
     ours, other = socket.socketpair()
     with ours, other:
-        reader.add(ours.fileno(), lane_of_one_pool(), lambda *told: left.append(told))
+        reader.add(ours.fileno(), lane_of_one_pool(), lambda *arguments: left.append(arguments))
         yield other, left
         reader.remove(ours.fileno())
 
 
 def received(sock: socket.socket) -> bytes:
-    """All that is there."""
+    """Return all waiting octets."""
     octets = b""
     with contextlib.suppress(BlockingIOError):
         while more := sock.recv(1 << 20, socket.MSG_DONTWAIT):
@@ -269,20 +269,20 @@ def received(sock: socket.socket) -> bytes:
     return octets
 
 
-def test_what_is_longer_than_what_is_read_at_once() -> None:
+def test_data_beyond_one_read_is_served_by_the_next_call() -> None:
     reader, same = JoinedReader(), lane_of_one_pool()
     once = RENEWAL * (READ // len(RENEWAL)) + REQUEST
-    assert len(once) == READ, "no message is cut"
+    assert len(once) == READ, "the read must end with a message"
     with member(reader) as (other, left):
         assert other.send(once + RENEWAL) == READ + len(RENEWAL)
         reader.serve(0.0)
-        assert received(other) == same.serve(once, 0.0)[0], "the others have their turn now"
+        assert received(other) == same.serve(once, 0.0)[0], "one read per call, so that others are served"
         reader.serve(0.0)
         assert received(other) == same.answer(RENEWAL, 0)
         assert not left
 
 
-def test_a_request_that_comes_with_the_end() -> None:
+def test_a_request_before_the_end_is_answered() -> None:
     reader = JoinedReader()
     with member(reader) as (other, left):
         other.send(REQUEST)
@@ -294,7 +294,7 @@ def test_a_request_that_comes_with_the_end() -> None:
         assert left == [(b"", b"", 0)]
 
 
-def test_others_are_served_beside_a_lane_that_fails() -> None:
+def test_other_connections_are_served_when_a_lane_fails() -> None:
     reader = JoinedReader()
     with contextlib.ExitStack() as stack:
         ends = [stack.enter_context(member(reader)) for _ in range(3)]
@@ -308,7 +308,7 @@ def test_others_are_served_beside_a_lane_that_fails() -> None:
         stack.enter_context(ours)
         stack.enter_context(other).send(RENEWAL)
         left: list[tuple[bytes, bytes, int]] = []
-        reader.add(ours.fileno(), lane, lambda *told: left.append(told))
+        reader.add(ours.fileno(), lane, lambda *arguments: left.append(arguments))
         for end, _ in ends:
             end.send(REQUEST)
         with pytest.raises(ArithmeticError):
@@ -317,7 +317,7 @@ def test_others_are_served_beside_a_lane_that_fails() -> None:
         assert left == [(b"", b"", errno.EPROTO)]
 
 
-def test_what_was_there_before_it_joined() -> None:
+def test_data_that_arrived_before_add_is_served() -> None:
     reader = JoinedReader()
     ours, other = socket.socketpair()
     with ours, other:
@@ -330,7 +330,7 @@ def test_what_was_there_before_it_joined() -> None:
         reader.remove(ours.fileno())
 
 
-def test_no_descriptor() -> None:
+def test_an_invalid_descriptor_is_refused() -> None:
     reader = JoinedReader()
     with pytest.raises(OSError, match="Bad file descriptor"):
         reader.add(-1, lane_of_one_pool(), print)

@@ -25,19 +25,19 @@ def context(protocol: int) -> ssl.SSLContext:
 def test_lanes_and_handlers_see_plaintext_of_encrypted_connections(run: Run) -> None:
     async def main() -> None:
         made = TcpTransport(server_tls=context(ssl.PROTOCOL_TLS_SERVER), client_tls=context(ssl.PROTOCOL_TLS_CLIENT))
-        heard, said = Recorder(echo=True), Recorder()
-        server = await made.endpoint(heard, addresses=[HOST])
-        client = await made.endpoint(said, listen=False)
+        at_server, at_client = Recorder(echo=True), Recorder()
+        server = await made.endpoint(at_server, addresses=[HOST])
+        client = await made.endpoint(at_client, listen=False)
         assoc = client.connect([HOST], server.port)
-        await said.until(lambda: assoc in said.up)
-        await heard.until(lambda: bool(heard.up))
-        server.attach(next(iter(heard.up)), lane_of_one_pool())
+        await at_client.until(lambda: assoc in at_client.up)
+        await at_server.until(lambda: bool(at_server.up))
+        server.attach(next(iter(at_server.up)), lane_of_one_pool())
         for number, data in enumerate((REQUEST, message(16), REQUEST), 1):
             client.send(assoc, data, 11)
-            await said.until(lambda number=number: len(said.messages) == number)  # type: ignore[misc]
+            await at_client.until(lambda number=number: len(at_client.messages) == number)  # type: ignore[misc]
         answer = lane_of_one_pool().answer(REQUEST, 0)
-        assert [data for _, data, _ in said.messages] == [answer, message(16), answer]
-        assert len(heard.messages) == 1
+        assert [data for _, data, _ in at_client.messages] == [answer, message(16), answer]
+        assert len(at_server.messages) == 1
         assert server._joined_reader is None
         await made.stop()
 

@@ -1,4 +1,4 @@
-"""Announcements, over the loopback interface only."""
+"""Announcements over the loopback interface."""
 
 from ipaddress import IPv4Address, IPv6Address
 
@@ -44,8 +44,8 @@ def test_an_endpoint_announces_from_its_own_port(run: Run) -> None:
 
 
 @pytest.mark.needs_kernel
-def test_ipv6_and_ipv4_groups(run: Run) -> None:
-    """In the lab, whose dum0 takes multicast of both families; the loopback interface has no route for IPv6's."""
+def test_groups_of_both_families_are_joined(run: Run) -> None:
+    """Needs an interface dum0 that takes multicast of both families; the loopback interface has no route for IPv6."""
 
     async def main() -> None:
         sockets = UdpSockets([IPv4Address("10.44.0.1"), IPv6Address("fd44::1")], 0)
@@ -61,7 +61,7 @@ def test_ipv6_and_ipv4_groups(run: Run) -> None:
     run(main())
 
 
-def test_a_listener_hears_only_its_groups(run: Run) -> None:
+def test_a_listener_receives_only_its_groups(run: Run) -> None:
     async def main() -> None:
         sockets = UdpSockets([LOOPBACK], 0)
         first, second = Heard(), Heard()
@@ -83,7 +83,7 @@ def test_a_listener_hears_only_its_groups(run: Run) -> None:
     run(main())
 
 
-def test_what_cannot_work_is_said_at_once(run: Run) -> None:
+def test_impossible_groups_are_refused_at_once(run: Run) -> None:
     async def main() -> None:
         with pytest.raises(ValueError, match="not a multicast"):
             as_group("10.0.0.1", 3863)
