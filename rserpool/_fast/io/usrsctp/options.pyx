@@ -16,6 +16,13 @@ cdef enum:
     NEAR_MTU = 33000                 # octets of SCTP in a datagram on the loopback; its buffers hold few larger ones
     SACK_DELAY = 20                  # milliseconds, if the tuning leaves it open
 
+    GET_SNDBUF_USE = 0x1101          # not in the stack's public header
+
+cdef struct sndbuf_use:
+    uint32_t assoc
+    uint32_t sending
+    uint32_t received
+
 cdef tuple EVENTS = (SCTP_ASSOC_CHANGE, SCTP_SHUTDOWN_EVENT)
 
 
@@ -101,6 +108,34 @@ cdef int allow_large_packets(usocket *so, uint32_t assoc, uintptr_t peer, uint16
     path.spp_pathmtu = NEAR_MTU
     path.spp_flags = <uint32_t>SPP_PMTUD_DISABLE
     return usrsctp_setsockopt(so, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
+
+
+cdef int send_heartbeat(usocket *so, uint32_t assoc, uintptr_t peer, uint16_t port) noexcept:
+    """Send a heartbeat to a peer at once."""
+    cdef sctp_paddrparams path
+    memset(&path, 0, sizeof(path))
+    fill_address(<sockaddr_conn *>&path.spp_address, peer, port)
+    path.spp_assoc_id = assoc
+    path.spp_flags = <uint32_t>SPP_HB_DEMAND
+    usrsctp_setsockopt(so, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
+    return 0
+
+
+cdef bint get_status(usocket *so, uint32_t assoc, sctp_status *status) noexcept:
+    """Get SCTP_STATUS of an association; False if the stack does not know it."""
+    cdef socklen_t length = sizeof(sctp_status)
+    memset(status, 0, length)
+    status.sstat_assoc_id = assoc
+    return usrsctp_getsockopt(so, IPPROTO_SCTP, SCTP_STATUS, status, &length) >= 0
+
+
+cdef uint32_t unsent_octets(usocket *so, uint32_t assoc) noexcept:
+    """Return the octets that an association's peer has not acknowledged; 0 if the stack does not know it."""
+    cdef sndbuf_use use
+    cdef socklen_t length = sizeof(use)
+    memset(&use, 0, length)
+    use.assoc = assoc
+    return use.sending if usrsctp_getsockopt(so, IPPROTO_SCTP, GET_SNDBUF_USE, &use, &length) >= 0 else 0
 
 
 cdef void fill_address(sockaddr_conn *name, uintptr_t peer, uint16_t port) noexcept:

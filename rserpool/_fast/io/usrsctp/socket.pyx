@@ -23,19 +23,15 @@ from rserpool._fast.io.usrsctp.peers cimport (
     Peer, peers_by_alias, peers_forget, peers_get, peers_is_loopback, peers_release, peers_use,
 )
 from rserpool._fast.io.sockets cimport *
-
 from rserpool._fast.io.associations cimport (
     ABORTED, LOST, NOT_STARTED, RESTARTED, SHUT, SHUT_BY_PEER, UP, Association, Associations,
 )
-
 from rserpool._fast.io.usrsctp.options cimport (
-    abort_and_close, allow_large_packets, apply_tuning, check, delay_small_messages, fill_address, set_buffers,
+    abort_and_close, allow_large_packets, apply_tuning, check, delay_small_messages, fill_address,
+    get_status, send_heartbeat, set_buffers, unsent_octets,
 )
-
 from rserpool._fast.io.usrsctp.outbox cimport outbox_close, outbox_flush, outbox_open
-
 from rserpool._fast.io.usrsctp.packets cimport COMMON_HEADER, Refusal, next_refusal, target_of, window_of
-
 from rserpool._fast.io.usrsctp.stack cimport SPACE, Pace, alias_of, find_peer, note_packet, stack, start, tick
 
 from rserpool.model.association_ends import AssociationGone
@@ -50,12 +46,6 @@ cdef enum:
     LARGE_SPACE = 1 << 20            # instead of SPACE, if messages may be longer than half of that
     EVENTS = 1024                    # per wake-up: a datagram may hold thousands of messages
     PIECE = 1 << 18                  # octets read at once from a peeled-off socket
-    GET_SNDBUF_USE = 0x1101          # not in the stack's public header
-
-cdef struct sndbuf_use:
-    uint32_t assoc
-    uint32_t sending
-    uint32_t received
 
 cdef mmsghdr *_headers = NULL
 cdef char *_piece = NULL
@@ -260,18 +250,14 @@ cdef class Socket(Associations):
         The stack counts its probes of the window as errors although they are answered (against RFC 9260 6.1 B). The
         answer to the heartbeat clears that count.
         """
-        cdef sctp_paddrparams path
+        cdef sockaddr_conn name
         cdef sctp_status status
         cdef uint32_t assoc
-        memset(&path, 0, sizeof(path))
-        fill_address(<sockaddr_conn *>&path.spp_address, alias_of(peer), port)
-        assoc = usrsctp_getassocid(self.so, <sockaddr *>&path.spp_address) or self.peeled_off_with(peer, port)
-        if not self.get_option(assoc, SCTP_STATUS, &status, sizeof(status)) or status.sstat_rwnd >= CLOSED:
+        fill_address(&name, alias_of(peer), port)
+        assoc = usrsctp_getassocid(self.so, <sockaddr *>&name) or self.peeled_off_with(peer, port)
+        if not get_status(self.socket_of(assoc), assoc, &status) or status.sstat_rwnd >= CLOSED:
             return 0
-        path.spp_assoc_id = assoc
-        path.spp_flags = <uint32_t>SPP_HB_DEMAND
-        usrsctp_setsockopt(self.socket_of(assoc), IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path))
-        return 0
+        return send_heartbeat(self.socket_of(assoc), assoc, alias_of(peer), port)
 
     def drain(self) -> None:
         """Process waiting events of the stack."""
@@ -456,20 +442,13 @@ cdef class Socket(Associations):
     cdef bint exists(self, uint32_t assoc) except -1:
         """Return True if the stack still knows an association."""
         cdef sctp_status status
-        return self.get_option(assoc, SCTP_STATUS, &status, sizeof(status))
-
-    cdef bint get_option(self, uint32_t assoc, int option, void *value, socklen_t length) except -1:
-        """Get an option whose structure begins with the association's identifier; False if there is no association."""
-        memset(value, 0, length)
-        (<uint32_t *>value)[0] = assoc
-        return usrsctp_getsockopt(self.socket_of(assoc), IPPROTO_SCTP, option, value, &length) >= 0
+        return get_status(self.socket_of(assoc), assoc, &status)
 
     cdef int report_room(self) except -1:
         """Report on_writable for blocked associations that have half of their buffer free again.
 
         Only those whose peer has just sent a packet are checked. Finish deferred shutdowns of which nothing is unsent.
         """
-        cdef sndbuf_use use
         cdef set heard = self.peers_heard
         self.peers_heard = set()
         cdef Association association
@@ -477,9 +456,8 @@ cdef class Socket(Associations):
             association = self.table.get(assoc)
             if association is None:
                 self.blocked_peers.pop(assoc, None)
-            elif handle in heard and (
-                not self.get_option(assoc, GET_SNDBUF_USE, &use, sizeof(use))
-                or use.sending <= (0 if association.shutdown_pending else self.space // 2)
+            elif handle in heard and unsent_octets(self.socket_of(assoc), assoc) <= (
+                0 if association.shutdown_pending else self.space // 2
             ):
                 self.blocked_peers.pop(assoc, None)
                 if association.shutdown_pending:
@@ -488,8 +466,7 @@ cdef class Socket(Associations):
         return 0
 
     cdef bint defer_shutdown(self, uint32_t assoc, Association association) except -1:
-        cdef sndbuf_use use
-        if not self.get_option(assoc, GET_SNDBUF_USE, &use, sizeof(use)) or not use.sending:
+        if not unsent_octets(self.socket_of(assoc), assoc):
             return False
         self.blocked_peers[assoc] = association.peer_handle
         return True
@@ -598,7 +575,7 @@ cdef class Socket(Associations):
         self.prepare_call()
         cdef bint failed = self.sendv(assoc, b"", 0, 0, SCTP_ABORT if at_once else SCTP_EOF) < 0
         if at_once and (failed or self.socket_of(assoc) != self.so):
-            self.aborted_silently.append(assoc)                 # the stack retries INIT until it times out
+            self.aborted_silently.append(assoc)         # the stack retries INIT until it times out
         return self.check_events()
 
     def peer_sockaddr(self, assoc: int) -> bytes:
@@ -614,6 +591,6 @@ cdef class Socket(Associations):
     def rtt(self, assoc: int) -> float | None:
         """See interface.Endpoint.rtt: in whole milliseconds."""
         cdef sctp_status status
-        if assoc not in self.table or not self.get_option(assoc, SCTP_STATUS, &status, sizeof(status)):
+        if assoc not in self.table or not get_status(self.socket_of(assoc), assoc, &status):
             return None
         return status.sstat_primary.spinfo_srtt / 1000
