@@ -368,7 +368,7 @@ cdef uint8_t flags_of(int kind, object record) except? 0xFF:
     return <uint8_t>((<int>FLAG_FIRST if first else 0) | (<int>FLAG_MORE if more else 0))
 
 
-cdef uint8_t *open_message(Writer *w, uint8_t type, uint8_t flags) except NULL:
+cdef inline uint8_t *open_message(Writer *w, uint8_t type, uint8_t flags) except NULL:
     """Write a header; close_message sets its length."""
     cdef uint8_t *start = w.pen.at
     put_u8(&w.pen, type)
@@ -378,7 +378,7 @@ cdef uint8_t *open_message(Writer *w, uint8_t type, uint8_t flags) except NULL:
     return start
 
 
-cdef int close_message(Writer *w, uint8_t *start) except -1:
+cdef inline int close_message(Writer *w, uint8_t *start) except -1:
     cdef size_t length = <size_t>(w.value_end - start)
     if length > MAX_MESSAGE_LENGTH:
         raise LocalProtocolError(f"a message of {length} octets")
@@ -410,14 +410,14 @@ cdef int write_parameter(Writer *w, int kind, object record) except -1:
     return write_pool_elements(w, record, False)
 
 
-cdef Writer start_in(uint8_t *room, size_t size) noexcept:
+cdef inline Writer start_in(uint8_t *room, size_t size) noexcept:
     cdef Writer w
     w.pen = writing(room, size)
     w.value_end = w.pen.at
     return w
 
 
-cdef bytes written(const Writer *w, const uint8_t *room, bint padding):
+cdef inline bytes written(const Writer *w, const uint8_t *room, bint padding):
     return PyBytes_FromStringAndSize(<const char *>room, <Py_ssize_t>((w.pen.at if padding else w.value_end) - room))
 
 

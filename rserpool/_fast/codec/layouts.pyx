@@ -123,12 +123,15 @@ cdef object make(Kind kind, object a, object b=None, object c=None, object d=Non
     return record
 
 
+cdef int unknown_class(object record_class) except -1:
+    raise LocalProtocolError(f"{record_class.__name__} is not a record of rserpool.messages")
+
+
 cdef int kind_of_class(object record_class) except -1:
     kind = kinds.get(record_class)
-    if kind is None:
-        raise LocalProtocolError(f"{record_class.__name__} is not a record of rserpool.messages")
-    return <int>kind
+    return <int>kind if kind is not None else unknown_class(record_class)
 
 
 cdef int kind_of(object record) except -1:
-    return kind_of_class(type(record))
+    kind = kinds.get(type(record))
+    return <int>kind if kind is not None else unknown_class(type(record))

@@ -24,6 +24,7 @@ from rserpool.messages import (
     ServerAnnounce,
     Transport,
     decode,
+    message_type,
 )
 from rserpool.model.addresses import Address
 from rserpool.protocol.actions import Level, Send
@@ -196,7 +197,7 @@ class Node:
 
     def _malformed(self, link: Link, data: bytes, error: RemoteProtocolError, now: int) -> None:
         self.context.counters["malformed messages"] += 1
-        if error.report and data[0] != AsapError.TYPE:
+        if error.report and message_type(data) != AsapError.TYPE:
             self._report(link, [ErrorCause(code=error.cause, information=error.information)], now)
         if error.cause not in UNRECOGNIZED:
             self._nonsense(link, f"sent a malformed message ({error})", now)

@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from rserpool.errors import LocalProtocolError
+from rserpool.messages import message_type
 from rserpool.model.numbers import ASAP_PPID
 from rserpool.settings.session import ENTRY_COST
 
@@ -52,11 +53,12 @@ class Outbox:
     def put_control(self, data: bytes) -> None:
         """Append a control message, or replace a waiting one of the same kind in its place. The receiver's state is
         then at least as new as the data that follows."""
-        waiting = self._control.get(data[0])
+        kind = message_type(data)
+        waiting = self._control.get(kind)
         if waiting is not None:
             waiting.data = data
             return
-        self._control[data[0]] = waiting = Waiting(data, ASAP_PPID)
+        self._control[kind] = waiting = Waiting(data, ASAP_PPID)
         self._entries.append(waiting)
 
     def restart(self, *control: bytes) -> None:
@@ -76,7 +78,7 @@ class Outbox:
         """Remove the next message."""
         entry = self._entries.popleft()
         if entry.ppid == ASAP_PPID:
-            del self._control[entry.data[0]]
+            del self._control[message_type(entry.data)]
         else:
             self._octets -= len(entry.data) + ENTRY_COST
         return entry

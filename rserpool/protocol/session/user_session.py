@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rserpool.errors import LocalProtocolError, RemoteProtocolError
-from rserpool.messages import AsapError, BusinessCard, Cookie, CookieEcho, decode
+from rserpool.messages import AsapError, BusinessCard, Cookie, CookieEcho, decode, message_type
 from rserpool.messages.resolved import ResolvedElement, resolved
 from rserpool.model.association_ends import Down
 from rserpool.model.numbers import ASAP_PPID, MICROSECONDS
@@ -303,7 +303,7 @@ class UserSession:
     def sent(self, now: int) -> list[UserSessionAction]:
         """The channel took the outgoing message."""
         entry = self._outbox.pop()
-        if self._unanswered is None and (entry.ppid != ASAP_PPID or entry.data[0] == CookieEcho.TYPE):
+        if self._unanswered is None and (entry.ppid != ASAP_PPID or message_type(entry.data) == CookieEcho.TYPE):
             self._unanswered = now
         if self.state is UserSessionState.CLOSING and not self._outbox:
             return [Shutdown(self.channel)]

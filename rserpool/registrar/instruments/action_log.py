@@ -27,6 +27,7 @@ from rserpool.messages import (
     RegistrationResponse,
     ServerAnnounce,
     decode,
+    message_flags,
 )
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.registrar.instruments.observers import Channel
@@ -122,10 +123,9 @@ class ActionLog:
             row = self._row(message)
         except RemoteProtocolError as error:
             row = Row(action="Malformed", error=int(error.cause))
-        flags = data[1] if len(data) > 1 else 0
         self._write(
             f'  {self._wall():.6f} {self._elapsed():.6f}   "{direction}" "{channel}" "{row.action}" "{row.reason}"   '
-            f"{flags:#x} {row.counter} {row.seconds:.6f}   {quoted(row.handle)} {row.element:#x}   "
+            f"{message_flags(data):#x} {row.counter} {row.seconds:.6f}   {quoted(row.handle)} {row.element:#x}   "
             f"{row.sender:#x} {row.receiver:#x} {row.target:#x}   {row.error:x}"
         )
 

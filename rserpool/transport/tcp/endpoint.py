@@ -17,6 +17,7 @@ from typing import cast
 from rserpool._fast.io.tcp import JoinedReader
 from rserpool._fast.lane.lane import Lane
 from rserpool.errors import LocalProtocolError
+from rserpool.messages import message_length
 from rserpool.model.numbers import ASAP_PPID
 from rserpool.protocol.peer import Peer
 from rserpool.transport.closing import CLOSE_WAIT, ClosingHandler
@@ -131,7 +132,7 @@ class _Connection(asyncio.Protocol):
     def _deliver(self) -> None:
         """Deliver the complete messages of the buffer."""
         while len(self._buffer) >= HEADER and self.reading and not self.closing:
-            length = int.from_bytes(self._buffer[2:4])
+            length = message_length(bytes(self._buffer[:HEADER]))
             if length < HEADER:
                 self.end(Down.ABORTED)
                 return

@@ -20,6 +20,7 @@ from rserpool.messages import (
     Message,
     Registration,
     decode,
+    message_type,
 )
 from rserpool.model.addresses import Address
 from rserpool.protocol.actions import Abort, Level, Note, Send
@@ -128,7 +129,7 @@ class AsapRegistrar:
             if answer:
                 actions.append(Send(number, answer))
             return actions
-        if not self._rates.allow(association, data[0], now):
+        if not self._rates.allow(association, message_type(data), now):
             return self._rates.refuse(association, data, now)
         try:
             message = self._decode(data)

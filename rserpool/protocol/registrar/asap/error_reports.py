@@ -1,7 +1,7 @@
 """Reports errors in received messages to their senders by ASAP_ERROR (RFC 5352 2.2.14)."""
 
 from rserpool.errors import Cause, RemoteProtocolError
-from rserpool.messages import AsapError, ErrorCause, Message
+from rserpool.messages import AsapError, ErrorCause, Message, message_type
 from rserpool.protocol.actions import Level, Note, Send
 from rserpool.protocol.errors import asap_error
 from rserpool.protocol.registrar.actions import Action
@@ -22,7 +22,7 @@ class ErrorReports:
         self._counters.count(Count.MALFORMED)
         peer = association.peer
         note = Note(Level.WARNING, f"{peer} malformed", f"{peer} sent a malformed message: {error}")
-        if not error.report or data[0] == AsapError.TYPE:
+        if not error.report or message_type(data) == AsapError.TYPE:
             return [note]
         return [*self._send(association, (because(error.cause, error.information),), now), note]
 
