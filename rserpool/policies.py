@@ -1,4 +1,4 @@
-"""Selection policies of one's own: Python rules under private policy types (RFC 5356 7).
+"""Custom selection policies: Python functions under private policy types (RFC 5356 7).
 
 NEAREST = policies.register(CustomPolicy(
     name="nearest", policy_type=0x80000001, values=("metres",),
@@ -36,37 +36,39 @@ __all__ = [
 ]
 
 GROUP: Final = "rserpool.policies"
-"""The entry point group of which every entry names a CustomPolicy."""
+"""The entry point group for plug-ins; each entry names a CustomPolicy."""
 
 
 class PluginError(LocalProtocolError):
-    """An entry point that gives no policy; its text names it."""
+    """An entry point does not load or is not a policy. The text names the entry point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A pool element as a rule sees it."""
+    """A pool element that a selection function may choose."""
 
     identifier: int
     values: tuple[int, ...]
-    """The 32-bit values of its policy, as it registered them."""
+    """The 32-bit values of its policy that it registered."""
     uses: int = 0
-    """How many answers it has headed since it registered last, at this registrar or user."""
+    """The number of answers of this registrar or pool user that it has headed since its last registration."""
 
 
 Select = Callable[[tuple[Candidate, ...], int, dict[Any, Any], random.Random], Iterable[SupportsIndex]]
-"""A rule: (candidates, items, state, random) -> indices of candidates, best first, none twice, at least one. What goes
-beyond ``items`` of them is ignored. ``candidates`` come in the order of round robin, so that a stable sort lets equals
-take turns. ``state`` is the pool's own dict, empty at first, for plain data; where the answer does not count as a use,
-it is a copy. ``random`` follows from the registrar's seed. A rule must be quick: nothing else happens meanwhile."""
+"""A selection function: (candidates, items, state, random) -> indices of candidates, best first.
+
+It returns at least one index and none twice; indices beyond the first ``items`` are ignored. ``candidates`` are in
+round robin order, so that with a stable sort equal candidates take turns. ``state`` is the pool's own dict for plain
+data, empty at first; if the answer does not count as a use, it is a copy. ``random`` is seeded from the registrar's
+generator. The function must be fast: it blocks the registrar or pool user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomPolicy:
-    """A selection policy under a private type. Raises LocalProtocolError for what cannot be one."""
+    """A selection policy under a private type. Raises LocalProtocolError for invalid arguments."""
 
     name: str
-    """For logs and command lines."""
+    """The name in logs and on command lines."""
     policy_type: int
     """0x80000000 or more, except rsplib's 0xb0000000 to 0xb000ffff."""
     values: tuple[str, ...] = ()
@@ -75,12 +77,12 @@ class CustomPolicy:
 
     def __post_init__(self) -> None:
         if not self.name or len(set(self.values)) < len(self.values):
-            raise LocalProtocolError("a policy has a name, and different names for its values")
+            raise LocalProtocolError("a policy needs a name, and different names for its values")
         if not callable(self.select):
-            raise LocalProtocolError(f"the rule of policy {self.name} cannot be called")
+            raise LocalProtocolError(f"the selection function of policy {self.name} is not callable")
 
     def policy(self, **values: int) -> Policy:
-        """The policy parameter with these values, each named. Raises LocalProtocolError for others than its own."""
+        """The policy parameter with these values. Raises LocalProtocolError if a name is missing or unknown."""
         if set(values) != set(self.values):
             raise LocalProtocolError(f"policy {self.name} has the values ({', '.join(self.values)})")
         return Policy(policy_type=self.policy_type, values=tuple(values[name] for name in self.values))
@@ -88,7 +90,9 @@ class CustomPolicy:
     def _choose(
         self, raw: list[tuple[int, tuple[int, ...], int]], items: int, state: dict[Any, Any], seed: int, used: bool
     ) -> Any:
-        candidates = tuple(Candidate(identifier=who, values=values, uses=uses) for who, values, uses in raw)
+        candidates = tuple(
+            Candidate(identifier=identifier, values=values, uses=uses) for identifier, values, uses in raw
+        )
         return self.select(candidates, items, state if used else copy.deepcopy(state), random.Random(seed))
 
 
@@ -96,12 +100,15 @@ _REGISTERED: dict[int, CustomPolicy] = {}
 
 
 def register(policy: CustomPolicy) -> CustomPolicy:
-    """Make a policy known to this process: to its registrars, pool users and messages. The same policy again changes
-    nothing; LocalProtocolError where its name or type is another's, or the type is not private."""
+    """Register a policy for all registrars, pool users and messages of this process. Repeating that has no effect.
+
+    Raises LocalProtocolError if another policy has its name or type, if the type is not private, or if
+    MAX_CUSTOM_POLICIES are registered.
+    """
     if _REGISTERED.get(policy.policy_type) is policy:
         return policy
     if any(known.name == policy.name for known in _REGISTERED.values()) or policy.name in BUILT_IN.values():
-        raise LocalProtocolError(f"the name {policy.name} is another policy's")
+        raise LocalProtocolError(f"another policy has the name {policy.name}")
     install(policy.policy_type, len(policy.values), policy._choose)
     POLICY_VALUES[policy.policy_type] = policy.values
     _REGISTERED[policy.policy_type] = policy
@@ -109,7 +116,7 @@ def register(policy: CustomPolicy) -> CustomPolicy:
 
 
 def unregister(policy: CustomPolicy) -> None:
-    """Forget a policy. Pools that exist keep its rule."""
+    """Remove a policy. Existing pools keep it."""
     if _REGISTERED.get(policy.policy_type) is policy:
         del _REGISTERED[policy.policy_type]
         del POLICY_VALUES[policy.policy_type]
@@ -117,7 +124,7 @@ def unregister(policy: CustomPolicy) -> None:
 
 
 def registered() -> tuple[CustomPolicy, ...]:
-    """The policies registered, by type."""
+    """The registered policies, by type."""
     return tuple(_REGISTERED[policy_type] for policy_type in sorted(_REGISTERED))
 
 
@@ -125,14 +132,16 @@ BUILT_IN: Final = {int(policy): policy.name.lower().replace("_", "-") for policy
 
 
 def name_of(policy_type: int) -> str:
-    """``least-used``, the name of a registered policy, or the number of an unknown one."""
+    """The name of a policy, such as ``least-used``; for an unknown one its number in hexadecimal."""
     custom = _REGISTERED.get(policy_type)
     return custom.name if custom is not None else BUILT_IN.get(policy_type, f"0x{policy_type:08x}")
 
 
 def load_plugins() -> tuple[list[CustomPolicy], list[PluginError]]:
-    """Register the policies that installed packages offer as entry points of GROUP: (those, one error for each entry
-    that gives none). The rest work all the same."""
+    """Register the policies of the installed packages, which are entry points of GROUP.
+
+    Returns the policies, and one error for each entry point that failed. A failure does not affect the others.
+    """
     loaded: list[CustomPolicy] = []
     errors: list[PluginError] = []
     for entry in sorted(entry_points(group=GROUP)):
@@ -148,7 +157,7 @@ def _load(entry: EntryPoint) -> CustomPolicy:
     try:
         policy = entry.load()
         if not isinstance(policy, CustomPolicy):
-            raise TypeError(f"{entry.value} is no CustomPolicy")
+            raise TypeError(f"{entry.value} is not a CustomPolicy")
         return register(policy)
     except (Exception, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,4 +1,4 @@
-"""The codec against a second, independent one."""
+"""The codec against a second, independent codec."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -31,7 +31,7 @@ def expected(octets: bytes, protocol: str) -> Outcome:
 
 
 @pytest.mark.parametrize("kind", [*ASAP_MESSAGES, *ENRP_MESSAGES], ids=lambda kind: kind.__name__)
-def test_both_write_the_same_octets_and_read_them_back(kind: type[Message]) -> None:
+def test_both_codecs_encode_the_same_octets_and_decode_them(kind: type[Message]) -> None:
     @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
     @given(record=records_of(kind))
     def check(record: Message) -> None:
@@ -45,7 +45,7 @@ def test_both_write_the_same_octets_and_read_them_back(kind: type[Message]) -> N
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(record=all_messages, seed=st.integers(0, 2**32))
-def test_both_judge_a_mutated_record_alike(record: Message, seed: int) -> None:
+def test_both_codecs_treat_a_mutated_record_alike(record: Message, seed: int) -> None:
     protocol = protocol_of(record)
     mutator = Mutator(seed, seeds=[(protocol, record.encode())])
     for _ in range(5):
@@ -55,12 +55,12 @@ def test_both_judge_a_mutated_record_alike(record: Message, seed: int) -> None:
 
 @settings(max_examples=200)
 @given(octets=st.binary(max_size=80), protocol=st.sampled_from(["asap", "enrp"]))
-def test_both_judge_random_octets_alike(octets: bytes, protocol: str) -> None:
+def test_both_codecs_treat_random_octets_alike(octets: bytes, protocol: str) -> None:
     assert outcome(octets, protocol) == expected(octets, protocol)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_both_judge_mutated_vectors_alike(seed: int) -> None:
+def test_both_codecs_treat_mutated_vectors_alike(seed: int) -> None:
     messages = Mutator(seed, seeds=VECTORS).messages()
     for _ in range(2500):
         protocol, octets = next(messages)

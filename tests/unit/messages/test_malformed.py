@@ -1,4 +1,4 @@
-"""What decoding refuses and how it says so: action bits, lengths, padding, order, limits (RFC 5354 2-4)."""
+"""Malformed messages and their errors: action bits, lengths, padding, order, limits (RFC 5354 2-4)."""
 
 import contextlib
 import struct
@@ -66,14 +66,14 @@ def decoded_element(*parts: bytes) -> m.PoolElement:
 
 @pytest.mark.conformance("PAR-3-02")
 @pytest.mark.parametrize("kind", [0x0000, 0x0011, 0x003F, 0x3FFF])
-def test_class_00_is_silence(kind: int) -> None:
+def test_class_00_discards_silently(kind: int) -> None:
     error = refusal(message(5, HANDLE, tlv(kind, b"x")))
     assert (error.cause, error.information, error.report) == (Cause.UNRECOGNIZED_PARAMETER, b"", False)
 
 
 @pytest.mark.conformance("PAR-3-03", "PAR-3.12.2-01", "PAR-3.12-02")
 @pytest.mark.parametrize("kind", [0x4000, 0x4009, 0x7FFF])
-def test_class_01_stops_and_reports_without_padding(kind: int) -> None:
+def test_class_01_discards_and_reports_the_parameter_without_padding(kind: int) -> None:
     error = refusal(message(5, HANDLE, tlv(kind, b"x")))
     assert (error.cause, error.report) == (Cause.UNRECOGNIZED_PARAMETER, True)
     assert error.information == tlv(kind, b"x")[:5]
@@ -81,7 +81,7 @@ def test_class_01_stops_and_reports_without_padding(kind: int) -> None:
 
 @pytest.mark.conformance("PAR-3-04")
 @pytest.mark.parametrize("kind", [0x8000, 0x8009, 0x8123, 0xBFFF])
-def test_class_10_is_skipped(kind: int) -> None:
+def test_class_10_is_skipped_silently(kind: int) -> None:
     record = m.decode(message(5, tlv(kind, b"xy"), HANDLE, tlv(kind)), "asap")
     assert record == m.HandleResolution(pool_handle=b"EchoPool")
     assert record.unrecognized == ()
@@ -89,14 +89,14 @@ def test_class_10_is_skipped(kind: int) -> None:
 
 @pytest.mark.conformance("PAR-3-05", "PAR-3.12.2-02")
 @pytest.mark.parametrize("kind", [0xC000, 0xC009, 0xFFFF])
-def test_class_11_is_skipped_and_kept_for_the_report(kind: int) -> None:
+def test_class_11_is_skipped_and_kept_for_a_report(kind: int) -> None:
     record = m.decode(message(5, tlv(kind, b"xy"), HANDLE, tlv(kind)), "asap")
     assert record == m.HandleResolution(pool_handle=b"EchoPool")
     assert record.unrecognized == (tlv(kind, b"xy")[:6], tlv(kind))
 
 
 @pytest.mark.parametrize("kind", [0x0123, 0x4123, 0x8123, 0xC123])
-def test_action_bits_hold_at_every_depth(kind: int) -> None:
+def test_action_bits_apply_at_every_depth(kind: int) -> None:
     unknown = tlv(kind, b"x")
     for octets in (register(SCTP, unknown, ROUND_ROBIN), register(sctp(V4, unknown), ROUND_ROBIN)):
         if kind < 0x8000:
@@ -107,7 +107,7 @@ def test_action_bits_hold_at_every_depth(kind: int) -> None:
             assert record.unrecognized == ((unknown[:5],) if kind >= 0xC000 else ())
 
 
-def test_rsplibs_option_is_unrecognized_elsewhere() -> None:
+def test_handle_resolution_option_is_unrecognized_in_other_messages() -> None:
     option = bytes.fromhex("803f000800000003")
     assert m.decode(message(2, HANDLE, PE_ID, option), "asap") == m.decode(message(2, HANDLE, PE_ID), "asap")
     assert refusal(message(5, HANDLE, option, option)).information == option
@@ -115,14 +115,14 @@ def test_rsplibs_option_is_unrecognized_elsewhere() -> None:
     assert refusal(message(5, HANDLE, tlv(0x803F, b"\0\0"))).cause is Cause.INVALID_VALUES
 
 
-def test_more_than_sixteen_unrecognized_parameters_are_silence() -> None:
+def test_message_with_more_than_sixteen_unrecognized_parameters_is_discarded_silently() -> None:
     for kind in (0x8123, 0xC123):
         assert isinstance(m.decode(message(5, HANDLE, tlv(kind) * 16), "asap"), m.HandleResolution)
         error = refusal(message(5, HANDLE, tlv(kind) * 17))
         assert (error.cause, error.report) == (Cause.INVALID_VALUES, False)
 
 
-def test_what_is_reported_fits_into_one_error_message() -> None:
+def test_reported_parameters_fit_into_one_error_message() -> None:
     parts = [tlv(0xC123, bytes([number]) * 4000) for number in range(16)]
     record = m.decode(message(5, HANDLE, *parts), "asap")
     assert record.unrecognized == tuple(parts)
@@ -142,7 +142,7 @@ def test_what_is_reported_fits_into_one_error_message() -> None:
 @pytest.mark.conformance("PAR-4-01", "PAR-4-03", "PAR-4-08")
 @pytest.mark.parametrize("kind", [0x00, 0x0F, 0x3F, 0x80, 0xBF, 0xC0, 0xFF])
 @pytest.mark.parametrize("protocol", ["asap", "enrp"])
-def test_unrecognized_message_in_silence(kind: int, protocol: str) -> None:
+def test_unrecognized_message_is_discarded_silently(kind: int, protocol: str) -> None:
     error = refusal(message(kind, HANDLE), protocol)
     assert (error.cause, error.information, error.report) == (Cause.UNRECOGNIZED_MESSAGE, b"", False)
 
@@ -150,20 +150,20 @@ def test_unrecognized_message_in_silence(kind: int, protocol: str) -> None:
 @pytest.mark.conformance("PAR-4-02", "PAR-3.12.3-01")
 @pytest.mark.parametrize("kind", [0x40, 0x7F])
 @pytest.mark.parametrize("protocol", ["asap", "enrp"])
-def test_unrecognized_message_reported(kind: int, protocol: str) -> None:
+def test_unrecognized_message_with_bits_01_is_reported(kind: int, protocol: str) -> None:
     octets = message(kind, HANDLE)
     error = refusal(octets, protocol)
     assert (error.cause, error.information, error.report) == (Cause.UNRECOGNIZED_MESSAGE, octets, True)
     assert refusal(octets[:-1], protocol).cause is Cause.INVALID_VALUES
 
 
-def test_the_type_spaces_are_separate() -> None:
+def test_asap_and_enrp_types_are_separate() -> None:
     assert refusal(message(0x0B, IDS), "enrp").cause is Cause.UNRECOGNIZED_MESSAGE
     assert isinstance(m.decode(message(0x0B, tlv(13, b"x")), "asap"), m.Cookie)
 
 
 @pytest.mark.parametrize(("kind", "protocol"), [(0x0E, "asap"), (0x0A, "enrp")])
-def test_an_error_message_is_never_answered(kind: int, protocol: str) -> None:
+def test_malformed_error_message_is_not_reported(kind: int, protocol: str) -> None:
     head = IDS if protocol == "enrp" else b""
     for tail in (b"", tlv(12), tlv(0x4123), ERROR + ERROR, b"\0"):
         assert refusal(message(kind, head, tail), protocol).report is False
@@ -175,13 +175,13 @@ def test_an_error_message_is_never_answered(kind: int, protocol: str) -> None:
 
 
 @pytest.mark.parametrize("size", range(4))
-def test_half_a_header(size: int) -> None:
+def test_incomplete_header_is_refused(size: int) -> None:
     assert refusal(message(5, HANDLE)[:size]).cause is Cause.INVALID_VALUES
 
 
 @pytest.mark.conformance("PAR-4-05", "PAR-4-07", "PAR-3-10")
 @pytest.mark.parametrize("octets", ["0500000d000900095465737435eeeeee", "05000010000900095465737435eeeeee"])
-def test_final_padding_counted_or_not(octets: str) -> None:
+def test_message_length_may_count_the_final_padding(octets: str) -> None:
     assert m.decode(bytes.fromhex(octets), "asap") == m.HandleResolution(pool_handle=b"Test5")
 
 
@@ -192,13 +192,13 @@ def test_final_padding_may_be_missing(sent: int) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 15, 17, 20, 0xFFFF])
-def test_message_length_that_does_not_fit(length: int) -> None:
+def test_wrong_message_length_is_refused(length: int) -> None:
     octets = bytearray(message(5, HANDLE))
     octets[2:4] = struct.pack("!H", length)
     assert refusal(bytes(octets)).cause is Cause.INVALID_VALUES
 
 
-def test_more_than_the_final_padding_behind_a_message() -> None:
+def test_octets_after_the_final_padding_are_refused() -> None:
     assert refusal(message(5, HANDLE) + b"\0").cause is Cause.INVALID_VALUES
     assert refusal(bytes.fromhex("0500000d0009000954657374350000000000")).cause is Cause.INVALID_VALUES
     assert refusal(message(5, HANDLE) * 2).cause is Cause.INVALID_VALUES
@@ -206,24 +206,24 @@ def test_more_than_the_final_padding_behind_a_message() -> None:
 
 @pytest.mark.conformance("PAR-3-06", "PAR-3-09")
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 13, 0xFFFF])
-def test_parameter_length_that_does_not_fit(length: int) -> None:
+def test_wrong_parameter_length_is_refused(length: int) -> None:
     octets = bytearray(message(5, HANDLE))
     octets[6:8] = struct.pack("!H", length)
     assert refusal(bytes(octets)).cause is Cause.INVALID_VALUES
 
 
-def test_a_fourth_octet_of_padding_is_a_parameter() -> None:
+def test_four_octets_after_a_parameter_are_another_parameter() -> None:
     assert refusal(message(5, tlv(9, b"Test5"), bytes(4))).cause is Cause.INVALID_VALUES
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
-def test_cut_parameter(cut: int) -> None:
+def test_truncated_parameter_is_refused(cut: int) -> None:
     assert refusal(message(5, HANDLE[:-cut])).cause is Cause.INVALID_VALUES
 
 
 @pytest.mark.parametrize("kind", range(1, 15))
 @pytest.mark.parametrize("protocol", ["asap", "enrp"])
-def test_no_message_but_an_empty_table_or_list_does_without_its_fields(kind: int, protocol: str) -> None:
+def test_message_without_its_fields_is_refused(kind: int, protocol: str) -> None:
     if protocol == "enrp" and kind > 10:
         return
     assert refusal(message(kind), protocol).cause is Cause.INVALID_VALUES
@@ -277,7 +277,7 @@ def test_no_message_but_an_empty_table_or_list_does_without_its_fields(kind: int
         pytest.param(message(13, HANDLE), b"", id="card without elements"),
     ],
 )
-def test_invalid_values_name_the_parameter(octets: bytes, information: bytes | None) -> None:
+def test_invalid_asap_parameter_is_reported(octets: bytes, information: bytes | None) -> None:
     error = refusal(octets)
     assert (error.cause, error.report) == (Cause.INVALID_VALUES, True)
     if information is not None:
@@ -303,7 +303,7 @@ def test_invalid_values_name_the_parameter(octets: bytes, information: bytes | N
         pytest.param(message(2, IDS[:6]), b"", id="half the identifiers"),
     ],
 )
-def test_invalid_values_in_enrp(octets: bytes, information: bytes | None) -> None:
+def test_invalid_enrp_parameter_is_reported(octets: bytes, information: bytes | None) -> None:
     error = refusal(octets, "enrp")
     assert (error.cause, error.report) == (Cause.INVALID_VALUES, True)
     if information is not None:
@@ -324,14 +324,14 @@ def test_invalid_values_in_enrp(octets: bytes, information: bytes | None) -> Non
         (message(5, V4), V4),
     ],
 )
-def test_duplicates_and_disorder(octets: bytes, information: bytes) -> None:
+def test_duplicate_or_misplaced_parameter_is_reported(octets: bytes, information: bytes) -> None:
     error = refusal(octets)
     assert (error.cause, error.information) == (Cause.INVALID_VALUES, information)
 
 
 @pytest.mark.parametrize("words", range(5))
 @pytest.mark.parametrize("policy_type", m.PolicyType)
-def test_policy_data_too_short_or_too_long(policy_type: m.PolicyType, words: int) -> None:
+def test_short_policy_is_refused_and_long_policy_is_cut(policy_type: m.PolicyType, words: int) -> None:
     needed = len(m.POLICY_VALUES[policy_type])
     octets = tlv(8, struct.pack("!I", policy_type), bytes(4 * words))
     if words < needed:
@@ -340,18 +340,18 @@ def test_policy_data_too_short_or_too_long(policy_type: m.PolicyType, words: int
         assert decoded_element(SCTP, octets).policy == m.Policy(policy_type=policy_type, values=(0,) * needed)
 
 
-def test_unknown_policy_keeps_its_octets() -> None:
+def test_unknown_policy_is_encoded_to_the_same_octets() -> None:
     octets = tlv(8, bytes.fromhex("800000016162636465"))
     policy = decoded_element(SCTP, octets).policy
     assert policy == m.Policy(policy_type=0x80000001, data=b"abcde")
     assert policy.encode() == octets
 
 
-# What is accepted all the same.
+# Unusual messages that decoding accepts.
 
 
 @pytest.mark.conformance("PAR-3.10-02")
-def test_order_inside_a_pool_element() -> None:
+def test_parameters_of_a_pool_element_may_have_any_order() -> None:
     other = sctp(V6, port=17777)
     both = (SCTP, other)
     for parts in ((SCTP, ROUND_ROBIN, other), (ROUND_ROBIN, *both), (*both, ROUND_ROBIN)):
@@ -364,13 +364,13 @@ def test_order_inside_a_pool_element() -> None:
         assert found.asap_transport == m.SCTPTransport(port=7777, addresses=(IPv4Address("10.44.0.1"),))
 
 
-def test_thirty_two_addresses_and_any_use() -> None:
+def test_thirty_two_addresses_and_any_transport_use_are_accepted() -> None:
     transport = decoded_element(sctp(*[V4, V6] * 16, use=2), ROUND_ROBIN).user_transport
     addresses = (IPv4Address("10.44.0.1"), IPv6Address("2001:db8::1"))
     assert transport == m.SCTPTransport(port=7777, transport_use=2, addresses=addresses * 16)
 
 
-def test_reserved_fields_are_not_judged() -> None:
+def test_reserved_fields_may_have_any_value() -> None:
     transport = decoded_element(tlv(5, bytes.fromhex("1e61beef"), V4), ROUND_ROBIN).user_transport
     assert transport == m.TCPTransport(port=7777, address=IPv4Address("10.44.0.1"), reserved=0xBEEF)
     update = m.decode(message(4, IDS, bytes.fromhex("0001beef"), HANDLE, ELEMENT), "enrp")
@@ -378,7 +378,7 @@ def test_reserved_fields_are_not_judged() -> None:
     assert update.update_action == 1
 
 
-def test_missing_or_counted_padding_at_the_end_of_a_container() -> None:
+def test_last_padding_of_a_container_may_be_missing_or_counted() -> None:
     policy = tlv(8, bytes.fromhex("8000000178"))
     wanted = m.decode(register(SCTP, policy), "asap")
     exact = bytearray(register(SCTP, policy))
@@ -388,7 +388,7 @@ def test_missing_or_counted_padding_at_the_end_of_a_container() -> None:
     assert m.decode(bytes(exact), "asap") == wanted == m.decode(bytes(exact[:-3]), "asap")
 
 
-def test_an_answer_may_hold_nothing_but_a_handle() -> None:
+def test_handle_resolution_response_may_hold_only_a_handle() -> None:
     assert m.decode(message(6, HANDLE), "asap") == m.HandleResolutionResponse(pool_handle=b"EchoPool")
     assert m.decode(message(6, HANDLE, ROUND_ROBIN), "asap") == m.HandleResolutionResponse(
         pool_handle=b"EchoPool", policy=m.Policy(policy_type=1)
@@ -397,13 +397,13 @@ def test_an_answer_may_hold_nothing_but_a_handle() -> None:
 
 @pytest.mark.conformance("PAR-3.9-01")
 @pytest.mark.parametrize("handle", [b"\0", b"\xff\n\x1b[2J", b"../../%n'; DROP", bytes(range(256)) * 255])
-def test_handles_are_octets(handle: bytes) -> None:
+def test_pool_handle_may_hold_any_octets(handle: bytes) -> None:
     assert m.decode(message(5, tlv(9, handle)), "asap") == m.HandleResolution(pool_handle=handle)
 
 
 @pytest.mark.timeout(20)
-def test_the_worst_messages_do_not_hang() -> None:
-    """Each fills all of 65535 octets with the smallest parameters; linear work takes a few milliseconds."""
+def test_largest_messages_of_smallest_parameters_decode_quickly() -> None:
+    """Each message fills 65535 octets with the smallest parameters. Linear work takes a few milliseconds."""
     smallest = element(tlv(16), ROUND_ROBIN)
     addresses = [tlv(1, struct.pack("!I", number)) for number in range(6000)]
     transports = [sctp(*addresses[at : at + 32]) for at in range(0, len(addresses), 32)]

@@ -117,12 +117,12 @@ def protocol_of(record: m.Message) -> Any:
     "PAR-2-01", "PAR-3-07", "PAR-3-08", "PAR-4-05", "PAR-4-06", "PAR-3.10-04", "PAR-3.12-01", "PAR-3.13-01"
 )
 @pytest.mark.parametrize(("record", "octets"), EVERY_MESSAGE, ids=lambda value: type(value).__name__)
-def test_message_against_its_octets(record: m.Message, octets: str) -> None:
+def test_message_is_encoded_and_decoded_exactly(record: m.Message, octets: str) -> None:
     assert record.encode().hex() == octets
     assert m.decode(bytes.fromhex(octets), protocol_of(record)) == record
 
 
-def test_every_message_has_been_seen() -> None:
+def test_every_message_type_is_tested() -> None:
     assert {type(record) for record, _ in EVERY_MESSAGE} == {*m.ASAP_MESSAGES, *m.ENRP_MESSAGES}
     assert [kind.TYPE for kind in m.ASAP_MESSAGES] == list(range(1, 15))
     assert [kind.TYPE for kind in m.ENRP_MESSAGES] == list(range(1, 11))
@@ -136,7 +136,7 @@ def test_undefined_flags_are_ignored(record: m.Message, octets: str) -> None:
     assert m.decode(bytes(changed), protocol_of(record)) == record
 
 
-def test_records_are_frozen_slotted_hashable_and_pickle() -> None:
+def test_records_are_frozen_slotted_hashable_and_picklable() -> None:
     record = m.decode(EVERY_MESSAGE[1][0].encode(), "asap")
     with pytest.raises(dataclasses.FrozenInstanceError):
         record.pool_handle = b"x"  # type: ignore[attr-defined]
@@ -152,7 +152,7 @@ def test_unrecognized_is_neither_compared_nor_encoded() -> None:
     assert reported.encode() == plain.encode()
 
 
-def test_a_mapped_address_stays_what_it_is() -> None:
+def test_mapped_address_remains_an_ipv6_address() -> None:
     mapped = m.SCTPTransport(port=1, addresses=(IPv6Address("::ffff:10.1.2.3"),))
     record = m.ServerAnnounce(server_identifier=1, transports=(mapped,))
     assert m.decode(record.encode(), "asap") == record
@@ -211,7 +211,7 @@ IMPOSSIBLE: dict[str, m.Record] = {
     "error without a cause": m.AsapError(operation_error=()),
     "ENRP error without a cause": m.EnrpError(**IDS, operation_error=()),
     "cause of 17 bits": m.AsapError(operation_error=(m.ErrorCause(code=0x10000),)),
-    "cause that is none": m.AsapError(operation_error=(RR,)),  # type: ignore[arg-type]
+    "policy as cause": m.AsapError(operation_error=(RR,)),  # type: ignore[arg-type]
     "card without elements": m.BusinessCard(pool_handle=ECHO, pool_elements=()),
     "entry without elements": m.HandleTableResponse(
         **IDS, pool_entries=(m.PoolEntry(pool_handle=ECHO, pool_elements=()),)
@@ -229,12 +229,12 @@ IMPOSSIBLE: dict[str, m.Record] = {
 
 
 @pytest.mark.parametrize("record", IMPOSSIBLE.values(), ids=IMPOSSIBLE.keys())
-def test_encoding_refuses(record: m.Record) -> None:
+def test_encoding_refuses_impossible_values(record: m.Record) -> None:
     with pytest.raises(LocalProtocolError):
         record.encode()
 
 
-def test_the_longest_messages_still_fit() -> None:
+def test_longest_message_is_encoded_and_decoded() -> None:
     # 65535 octets by Message Length, and one octet of padding that it does not count.
     octets = m.HandleResolution(pool_handle=bytes(65527)).encode()
     assert octets[2:4] == b"\xff\xff"
@@ -244,7 +244,7 @@ def test_the_longest_messages_still_fit() -> None:
         m.HandleResolution(pool_handle=bytes(65528)).encode()
 
 
-def test_decode_refuses_what_is_the_callers_mistake() -> None:
+def test_decode_raises_for_wrong_arguments_of_the_caller() -> None:
     with pytest.raises(LocalProtocolError):
         m.decode(b"\5\0\0\4", "asp")  # type: ignore[arg-type]
     with pytest.raises(TypeError):

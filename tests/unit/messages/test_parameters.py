@@ -1,4 +1,4 @@
-"""Parameters on their own: octets, policies and their names."""
+"""Single parameters: octets, policies and the names of their values."""
 
 from ipaddress import IPv4Address, IPv6Address
 
@@ -52,11 +52,11 @@ PARAMETERS: list[tuple[m.Record, str]] = [
 
 @pytest.mark.conformance("PAR-2-02", "PAR-3.3-01", "PAR-3.4-02", "PAR-3.12-02", "PAR-3.16-01")
 @pytest.mark.parametrize(("record", "octets"), PARAMETERS, ids=lambda value: type(value).__name__)
-def test_parameter_against_its_octets(record: m.Record, octets: str) -> None:
+def test_parameter_is_encoded_and_decoded_exactly(record: m.Record, octets: str) -> None:
     assert record.encode().hex() == octets
 
 
-def test_a_pool_entry_is_a_handle_and_its_elements() -> None:
+def test_pool_entry_is_encoded_as_handle_and_elements() -> None:
     element = PARAMETERS[-1][0]
     assert isinstance(element, m.PoolElement)
     entry = m.PoolEntry(pool_handle=b"a", pool_elements=(element, element))
@@ -89,7 +89,7 @@ NAMES = {name for names in POLICIES.values() for name in names}
 
 @pytest.mark.conformance("PAR-3.8-01")
 @pytest.mark.parametrize("policy_type", POLICIES, ids=hex)
-def test_policy(policy_type: int) -> None:
+def test_policy_has_its_values_and_no_others(policy_type: int) -> None:
     names = POLICIES[policy_type]
     values = tuple(range(0x11, 0x11 + len(names)))
     policy = m.Policy(policy_type=policy_type, values=values)
@@ -106,5 +106,5 @@ def test_every_policy_type_has_a_name() -> None:
     assert {int(kind) for kind in m.PolicyType} == POLICIES.keys() == m.POLICY_VALUES.keys()
 
 
-def test_an_unknown_policy_has_no_properties() -> None:
+def test_unknown_policy_has_no_values() -> None:
     assert not any(hasattr(m.Policy(policy_type=0x99, data=b"\0\0\0\1"), name) for name in NAMES)

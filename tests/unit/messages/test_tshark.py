@@ -1,4 +1,4 @@
-"""Every message type as a foreign dissector reads it."""
+"""tshark, an independent dissector, reads every message type."""
 
 import shutil
 import struct
@@ -73,13 +73,13 @@ def dissected(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(len(EVERY_MESSAGE)))
-def test_dissected_as_what_it_is(dissected: list[str], number: int) -> None:
+def test_message_is_dissected_as_its_type(dissected: list[str], number: int) -> None:
     text = dissected[number]
     assert f"Type: {TITLES[type(EVERY_MESSAGE[number][0])]}" in text
     assert "Malformed" not in text
 
 
-def test_dissected_values(dissected: list[str]) -> None:
+def test_values_are_dissected(dissected: list[str]) -> None:
     text = dissected[[type(record) for record, _ in EVERY_MESSAGE].index(m.Registration)]
     for line in ("Pool Handle: 4563686f506f6f6c", "PE Identifier: 0xaabbcc01", "Port: 7777", "10.44.0.1"):
         assert line in text, text

@@ -1,4 +1,4 @@
-"""Stored octets: scenario messages and reference encodings, what rsplib's encoder writes, and recorded traffic."""
+"""Stored octets: scenario messages, reference encodings, the output of rsplib's encoder, and recorded traffic."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from rserpool.messages import decode
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors"
 
-# What decoding has to say: cause, whether it is reported, information.
+# Expected errors: cause, true if it is reported, cause information.
 REFUSED: dict[str, tuple[Cause, bool, str]] = {
     "T16a.req": (Cause.UNRECOGNIZED_PARAMETER, False, ""),
     "T16b.req": (Cause.UNRECOGNIZED_PARAMETER, True, "41230008deadbeef"),
@@ -29,8 +29,8 @@ REFUSED: dict[str, tuple[Cause, bool, str]] = {
     "T18j": (Cause.INVALID_VALUES, True, "000400081e610000"),
 }
 
-# Vectors that are legal and yet not what we would send: another way of counting the final padding (rsplib's), padding
-# that is not zero, parameters to be skipped.
+# Vectors that are legal but differ from our encoding: the final padding is counted (as rsplib does) or is not zero, or
+# there are parameters to skip.
 REWRITTEN = {
     "T15.req": "01000038000900095465737435000000000a0028aabbcc0100000000000493e0"
     "000400101e610000000100080a2c00010008000800000001",
@@ -59,7 +59,7 @@ RECORDED = load("rsplib-messages.json")
 
 
 @pytest.mark.parametrize("vector", named([v for v in SCENARIOS + ENCODER if v["name"] not in REFUSED]))
-def test_decodes_and_encodes_to_the_same_octets(vector: dict[str, Any]) -> None:
+def test_legal_vector_is_encoded_to_the_same_octets(vector: dict[str, Any]) -> None:
     octets = bytes.fromhex(vector["hex"])
     record = decode(octets, vector["protocol"])
     assert record.encode().hex() == REWRITTEN.get(vector["name"], vector["hex"])
@@ -68,7 +68,7 @@ def test_decodes_and_encodes_to_the_same_octets(vector: dict[str, Any]) -> None:
 
 @pytest.mark.conformance("PAR-3-02", "PAR-3-03", "PAR-3-06", "PAR-4-01", "PAR-4-02", "PAR-4-03", "PAR-3.4-01")
 @pytest.mark.parametrize("vector", named([v for v in SCENARIOS if v["name"] in REFUSED]))
-def test_is_refused(vector: dict[str, Any]) -> None:
+def test_illegal_vector_is_refused(vector: dict[str, Any]) -> None:
     cause, report, information = REFUSED[vector["name"]]
     with pytest.raises(RemoteProtocolError) as caught:
         decode(bytes.fromhex(vector["hex"]), vector["protocol"])
@@ -85,13 +85,13 @@ def test_every_exception_names_a_vector() -> None:
 
 
 @pytest.mark.parametrize("vector", named([v for v in RECORDED if v["origin"] == "rsplib"]))
-def test_recorded_rsplib_traffic_comes_out_as_it_went_in(vector: dict[str, Any]) -> None:
-    """Nothing in the recording ends in padding, so even the message lengths agree."""
+def test_recorded_rsplib_traffic_is_encoded_to_the_same_octets(vector: dict[str, Any]) -> None:
+    """No recorded message ends with padding, so even the message lengths agree."""
     assert decode(bytes.fromhex(vector["hex"]), vector["protocol"]).encode().hex() == vector["hex"]
 
 
 @pytest.mark.parametrize("vector", named([v for v in RECORDED if v["origin"] == "handmade"]))
-def test_recorded_probes_decode_or_are_refused(vector: dict[str, Any]) -> None:
+def test_recorded_probe_is_decoded_or_refused(vector: dict[str, Any]) -> None:
     octets = bytes.fromhex(vector["hex"])
     try:
         record = decode(octets, vector["protocol"])
@@ -102,7 +102,7 @@ def test_recorded_probes_decode_or_are_refused(vector: dict[str, Any]) -> None:
     assert len(again) <= len(octets)
 
 
-def test_the_recording_is_all_there() -> None:
+def test_recording_is_complete() -> None:
     origins = [(vector["protocol"], vector["origin"]) for vector in RECORDED]
     assert origins.count(("asap", "rsplib")) == 86
     assert origins.count(("enrp", "rsplib")) == 88

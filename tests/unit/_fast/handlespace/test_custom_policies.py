@@ -315,7 +315,7 @@ def test_names_and_types_are_taken_once() -> None:
     assert policies.register(policy) is policy
     with pytest.raises(LocalProtocolError, match="taken"):
         custom(name="another")
-    with pytest.raises(LocalProtocolError, match="another policy's"):
+    with pytest.raises(LocalProtocolError, match="another policy has the name"):
         custom(policy_type=TYPE + 1)
     for number in range(policies.MAX_CUSTOM_POLICIES - len(policies.registered())):
         custom(name=f"policy {number}", policy_type=0xC0000000 + number)
@@ -347,7 +347,7 @@ def test_plugins_are_loaded_and_broken_ones_named(tmp_path: Path, monkeypatch: p
     loaded, errors = policies.load_plugins()
     assert [policy.name for policy in loaded] == ["plugged"]
     assert [str(error).split(" is not used: ") for error in errors] == [
-        ["policy plug-in b of policy-plugin", "TypeError: a_policy_plugin:OTHER is no CustomPolicy"],
+        ["policy plug-in b of policy-plugin", "TypeError: a_policy_plugin:OTHER is not a CustomPolicy"],
         ["policy plug-in c of policy-plugin", "LocalProtocolError: policy type 0x80007777 is taken"],
         ["policy plug-in d of policy-plugin", "OSError: out of order"],
         ["policy plug-in e of policy-plugin", "AttributeError: module 'a_policy_plugin' has no attribute 'MISSING'"],
