@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from rserpool.client.errors import MissingExtra
 from rserpool.errors import LocalProtocolError, RSerPoolError
+from rserpool.model.numbers import MICROSECONDS
 from rserpool.settings.session import MAX_COOKIE
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ class Sealer:
         nonce = self._nonce(NONCE)
         header = HEADER.pack(MAGIC, VERSION, AES_256_GCM, self._newest, nonce)
         issued = self._clock()
-        claims = CLAIMS.pack(int(issued * 1_000_000), int((issued + self._life) * 1_000_000), sequence, identifier)
+        claims = CLAIMS.pack(
+            int(issued * MICROSECONDS), int((issued + self._life) * MICROSECONDS), sequence, identifier
+        )
         return header + self._key(self._newest, pool_handle).encrypt(nonce, claims + state, header + pool_handle)
 
     def open(self, pool_handle: bytes, cookie: bytes, *, at_least: int = 0) -> OpenedCookie:
@@ -146,16 +149,16 @@ class Sealer:
             raise CookieInvalid(Rejection.FORGED) from None
         issued, expires, sequence, identifier = CLAIMS.unpack_from(plain)
         now = self._clock()
-        if now > expires / 1_000_000 + self._skew:
+        if now > expires / MICROSECONDS + self._skew:
             raise CookieInvalid(Rejection.EXPIRED)
-        if issued / 1_000_000 > now + self._skew:
+        if issued / MICROSECONDS > now + self._skew:
             raise CookieInvalid(Rejection.FUTURE)
         if sequence < at_least:
             raise CookieInvalid(Rejection.STALE)
         return OpenedCookie(
             state=plain[CLAIMS.size :],
-            issued=issued / 1_000_000,
-            expires=expires / 1_000_000,
+            issued=issued / MICROSECONDS,
+            expires=expires / MICROSECONDS,
             sequence=sequence,
             identifier=identifier,
         )

@@ -318,7 +318,8 @@ async def open_session(
 ) -> AsyncIterator[Session]:
     """Open a session with a pool: an asynchronous context manager that yields the Session and closes it at the end.
 
-    The arguments in ``changes`` are fields of SessionSettings and change ``settings`` (by default SessionSettings()).
+    ``failover`` ("silent", "event" or "error"), ``silence``, ``reopen``, ``patience`` and ``max_unread`` change these
+    fields of ``settings``; see SessionSettings, whose defaults apply without ``settings``.
 
     ``user`` selects the elements. Without it the session makes a pool user: on the node of ``pool_element``, or with
     ``registrars`` (by default found by multicast) and ``local``. ``pool_element`` says that this pool user is a pool

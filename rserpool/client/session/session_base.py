@@ -10,7 +10,7 @@ from rserpool.client.errors import SessionClosed
 from rserpool.client.session.channels import Channel
 from rserpool.client.session.items import Data
 from rserpool.errors import LocalProtocolError
-from rserpool.model.numbers import ASAP_PPID
+from rserpool.model.numbers import ASAP_PPID, MICROSECONDS
 from rserpool.protocol.session.outbox import Waiting
 from rserpool.settings.session import ENTRY_COST
 from rserpool.transport.interface import MAX_USER_MESSAGE, AssociationGone, Down
@@ -152,7 +152,7 @@ class SessionBase(Generic[Item, Action]):
     # Sending
 
     def _now(self) -> int:
-        return int(self._loop.time() * 1_000_000)
+        return int(self._loop.time() * MICROSECONDS)
 
     def _check_open(self) -> None:
         if self._ended.is_set():
@@ -202,7 +202,7 @@ class SessionBase(Generic[Item, Action]):
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = deadline
-        self._timer = self._loop.call_at((deadline + 1) / 1_000_000, self._expired)
+        self._timer = self._loop.call_at((deadline + 1) / MICROSECONDS, self._expired)
 
     def _expired(self) -> None:
         self._timer = None
