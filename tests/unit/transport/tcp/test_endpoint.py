@@ -11,7 +11,7 @@ import pytest
 from rserpool._fast.base.wheel import Wheel
 from rserpool._fast.handlespace.handlespace import Handlespace
 from rserpool._fast.lane.lane import Lane
-from rserpool.transport.interface import Down
+from rserpool.transport.interface import AssociationGone, Down
 from rserpool.transport.tcp import endpoint as tcp
 from tests.support import elements
 from tests.support.lanes import lane_of
@@ -179,8 +179,9 @@ def test_a_peer_that_does_not_read_is_lost(run: Run) -> None:
                 await asyncio.get_running_loop().sock_connect(deaf, (HOST, server.port))
                 await at_server.until(lambda: bool(at_server.up))
                 (assoc,) = at_server.up
-                while server.send(assoc, message(1024), 11):
-                    await asyncio.sleep(0)
+                with contextlib.suppress(AssociationGone):  # on a slow machine it is lost before its queue is full
+                    while server.send(assoc, message(1024), 11):
+                        await asyncio.sleep(0)
                 await at_server.until(lambda: bool(at_server.down))
                 assert at_server.down == [(assoc, Down.LOST)]
 
