@@ -1,4 +1,4 @@
-"""A registrar inside any asyncio program, so that an element or a user can be its own (RFC 5351 3.1).
+"""Runs a registrar inside any asyncio program, next to elements and users (RFC 5351 3.1).
 
 async with Registrar(asap="127.0.0.1:0", enrp="off", announce=()) as registrar:
     async with PoolUser(registrars=registrar.addresses) as user: ...
@@ -7,13 +7,15 @@ async with Registrar(asap="127.0.0.1:0", enrp="off", announce=()) as registrar:
 import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from rserpool.errors import LocalProtocolError
-from rserpool.messages import BusinessCard, HandleResolutionResponse, decode
+from rserpool.messages import HandleResolutionResponse, decode
 from rserpool.messages.resolved import ResolvedElement, resolved
 from rserpool.protocol.registrar.actions import Protocol
+from rserpool.protocol.registrar.snapshot import walk
 from rserpool.registrar.config import OPTIONS, Config, load
 from rserpool.registrar.instruments.wiring import Instruments, Outputs
 from rserpool.registrar.server import Server
@@ -22,31 +24,31 @@ from rserpool.settings.profile import ALL_ITEMS
 from rserpool.transport.interface import Transport
 
 OF_THE_PROGRAM: Final = frozenset({"log_level", "uvloop", "moderation"})
-"""Options that only a registrar's own process has: logging and the loop are the program's, and not ours to put to
-sleep."""
+"""Options of the registrar's own process only: the surrounding program configures logging and runs the loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolRecord:
-    """A pool as a registrar knows it."""
+    """A pool that a registrar knows."""
 
     handle: bytes
     policy_type: int
-    """Of RFC 5356 7.1; ``rserpool.policies.name_of`` gives its name."""
+    """The policy type of RFC 5356 7.1; ``rserpool.policies.name_of`` returns its name."""
     elements: tuple[ResolvedElement, ...]
-    """By identifier. Those whose ``home_identifier`` is another registrar's were learnt from that."""
+    """The pool elements by identifier. ``home_identifier`` shows which of them were learnt from another registrar."""
 
 
 class Registrar:
-    """A pool registrar as an asynchronous context manager: it serves from entering to leaving.
+    """A pool registrar as an asynchronous context manager: it serves inside the ``async with`` block.
 
-    ``options`` are those of ``rserpool registrar --help`` with underscores, ``limit_`` before limits: numbers, texts,
-    booleans, and lists of texts. Neither files nor the environment are read, no signal is handled, and logging, to the
-    logger ``rserpool.registrar``, is the program's to set up. Several registrars may run in one loop, at different
-    ports; by default multicast announces each. ``sctp`` takes the place of the transport that the options choose.
+    ``options`` are those of ``rserpool registrar --help`` with underscores, and with ``limit_`` before limits: numbers,
+    strings, booleans and lists of strings. The registrar reads neither files nor the environment and handles no signal.
+    It logs to ``rserpool.registrar``; the program configures logging. Several registrars may run in one loop, at
+    different ports; by default each announces itself by multicast. ``sctp`` replaces the transport that the options
+    choose.
 
-    ConfigError for an option that does not exist or cannot be taken; entering raises it too, or OSError where a port
-    is not free, or TransportUnavailable where there is no SCTP.
+    Raises ConfigError for an unknown or invalid option. Entering the block raises it too, or OSError if a port is not
+    free, or TransportUnavailable if there is no SCTP.
     """
 
     def __init__(self, *, sctp: Transport | None = None, **options: object) -> None:
@@ -57,7 +59,7 @@ class Registrar:
 
     async def __aenter__(self) -> Self:
         if self._server is not None:
-            raise LocalProtocolError("the registrar has run already")
+            raise LocalProtocolError("the registrar has been started already")
         async with AsyncExitStack() as stack:
             outputs = stack.enter_context(Outputs(self._config.server))
             self._server = Server(self._config, sctp=self._sctp)
@@ -86,12 +88,12 @@ class Registrar:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where elements and users are served, as ADDRESS:PORT or [ADDRESS]:PORT."""
+        """The endpoints for elements and users, each as ADDRESS:PORT or [ADDRESS]:PORT."""
         return self._bound(Protocol.ASAP)
 
     @property
     def peer_addresses(self) -> tuple[str, ...]:
-        """Where other registrars are met, in the same form; empty with ``enrp="off"``."""
+        """The endpoints for peer registrars, in the same form; empty with ``enrp="off"``."""
         return self._bound(Protocol.ENRP)
 
     def _bound(self, protocol: Protocol) -> tuple[str, ...]:
@@ -105,23 +107,27 @@ class Registrar:
 
     @property
     def counters(self) -> dict[str, int]:
-        """What has happened so far, by name, as the log says at the end of ``rserpool registrar``."""
+        """The count of every kind of event so far, by the names that ``rserpool registrar`` logs when it ends."""
         return dict(self._started().registrar.counters)
 
     def pools(self) -> tuple[PoolRecord, ...]:
-        """All pools, by handle (length, then octets)."""
+        """Return all pools, by handle (by length, then by octets)."""
+        registrar = self._started().registrar
         return tuple(
             PoolRecord(
                 handle=pool.handle,
                 policy_type=pool.policy_type,
-                elements=tuple(record(pool.handle, view.parameter) for view in pool),
+                elements=tuple(
+                    resolved(pool.handle, element.parameter)
+                    for element in walk(partial(registrar.snapshot.elements, pool.handle, registrar.wheel.now))
+                ),
             )
-            for pool in self._started().registrar.handlespace.pools()
+            for pool in walk(registrar.snapshot.pools)
         )
 
     def resolve(self, handle: str | bytes, *, items: int = ALL_ITEMS) -> tuple[ResolvedElement, ...]:
-        """Up to ``items`` elements of a pool, best first, as many as fit into a message: what a user would get, and it
-        counts as a use. Empty if there is no such pool."""
+        """Select up to ``items`` elements of a pool as for a pool user: best first, as many as fit into one message. It
+        counts as a use of the elements. Empty if there is no such pool."""
         wanted = handle.encode() if isinstance(handle, str) else handle
         answer = self._started().registrar.handlespace.resolution(wanted, items)
         if answer is None:
@@ -132,20 +138,11 @@ class Registrar:
 
 
 def configuration(options: dict[str, object]) -> Config:
-    """Options by keyword as a checked configuration. Raises ConfigError."""
+    """Check options and return them as a configuration. Raises ConfigError."""
     known = {option.key for option in OPTIONS} - OF_THE_PROGRAM
     for name in options:
         if name in OF_THE_PROGRAM:
-            raise ConfigError(f"{name}: the program sets that, not a registrar in it")
+            raise ConfigError(f"{name}: the program sets this, not a registrar inside it")
         if name not in known:
             raise ConfigError(f"a registrar has no option {name}")
     return load(options, {}, None, secrets.randbelow(0xFFFFFFFF) + 1)
-
-
-def record(handle: bytes, parameter: bytes) -> ResolvedElement:
-    """An encoded Pool Element parameter as a record."""
-    named = b"\x00\x09" + (4 + len(handle)).to_bytes(2, "big") + handle + bytes(-len(handle) % 4)
-    length = (4 + len(named) + len(parameter)).to_bytes(2, "big")
-    card = decode(bytes((BusinessCard.TYPE, 0)) + length + named + parameter, "asap")
-    assert isinstance(card, BusinessCard)
-    return resolved(handle, card.pool_elements[0])

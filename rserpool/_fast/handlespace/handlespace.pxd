@@ -8,6 +8,8 @@ cdef class Handlespace:
     cdef Space space
     cdef readonly Wheel wheel
     cdef readonly list updated
+    # PEs among ``updated`` that are new, and for each whether its pool is new too; None without a watch
+    cdef public dict added
     cdef public bint record_renewals
     cdef object policy_failure_callback      # space.on_policy_failure points to it
 

@@ -236,10 +236,11 @@ cdef class Handlespace:
         cdef Pool *pool = find_pool(&self.space, name_of(handle), length_of(handle))
         return pool_view_of(self, &self.space, pool) if pool is not NULL else None
 
-    def pools(self):
-        """Iterate over all pools by handle: by length, then by octets. The handlespace may change between two steps."""
-        cdef bytes last = b""
-        cdef Pool *pool = pool_after(&self.space, name_of(last), 0)
+    def pools(self, bytes after not None = b""):
+        """Iterate over the pools by handle: by length, then by octets. Begin behind the handle ``after``, which need
+        not exist. The handlespace may change between two steps."""
+        cdef bytes last = after
+        cdef Pool *pool = pool_after(&self.space, name_of(last), length_of(last))
         while pool is not NULL:
             last = <bytes>pool.handle
             yield pool_view_of(self, &self.space, pool)

@@ -6,6 +6,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 
 from rserpool._fast.base.args cimport as_u32, as_u64
+from rserpool._fast.base.wheel cimport Alarm
 from rserpool._fast.codec.cursor cimport load_u16, load_u32, padded
 from rserpool._fast.handlespace.rbtree cimport above, first
 from rserpool._fast.handlespace.records cimport MARKED, PROBED, Run, identifier_of, octets_of
@@ -36,6 +37,10 @@ cdef PoolView pool_view_of(object owner, Space *space, const Pool *pool):
 cdef bytes parameter_at(const uint8_t *octets):
     """One parameter, padding included."""
     return PyBytes_FromStringAndSize(<const char *>octets, <Py_ssize_t>padded(load_u16(octets + 2)))
+
+
+cdef object deadline_of(const Alarm *timer):
+    return timer.deadline if timer.link is not NULL else None
 
 
 cdef object set_flag(Element *element, uint8_t flag, bint on):
@@ -92,7 +97,16 @@ cdef class PoolView:
 
     def __iter__(self):
         """PEs by identifier. The pool may change meanwhile; LocalProtocolError if it vanishes."""
-        cdef Element *element = <Element *>first(&self.pool().elements)
+        return self.elements()
+
+    def elements(self, object after = None):
+        """Iterate over the PEs by identifier, those with a greater one than ``after`` or all. The pool may change
+        between two steps; LocalProtocolError if it vanishes."""
+        cdef Element *element
+        if after is None:
+            element = <Element *>first(&self.pool().elements)
+        else:
+            element = <Element *>above(&self.pool().elements, as_u32(after, "after"), 0xFFFFFFFFFFFFFFFFu)
         cdef uint32_t identifier
         while element is not NULL:
             identifier = identifier_of(element)
@@ -182,6 +196,16 @@ cdef class PoolElementView:
     @probed.setter
     def probed(self, on: bool) -> None:
         set_flag(self.element(), PROBED, on)
+
+    @property
+    def keep_alive_deadline(self) -> object:
+        """The time at which the next keep-alive is sent or the last one must be acknowledged; None if neither."""
+        return deadline_of(&self.element().keep_alive)
+
+    @property
+    def life_deadline(self) -> object:
+        """The time at which the registration expires, or None."""
+        return deadline_of(&self.element().life)
 
     def set_home(self, home: object) -> None:
         """Give the PE to another registrar; its checksums and the encoded parameter follow."""

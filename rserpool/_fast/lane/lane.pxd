@@ -44,6 +44,7 @@ cdef class Lane:
     cdef uint64_t last_recorded      # when the load meter recorded a message of this lane
     cdef uint32_t short_gaps         # messages in a row that came soon after the one before
 
+    cdef int record_addition(self, list updated) except -1
     cdef int confirm(self, const Parameter *parameters, uint8_t kind, uint64_t now) except -1
     cdef int prefetch(self, const uint8_t *octets, size_t size) noexcept
     cdef int record(self, uint64_t now) except -1

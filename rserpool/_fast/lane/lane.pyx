@@ -123,11 +123,21 @@ cdef class Lane:
             self.context.counters.resolutions += 1
         elif added:
             self.context.counters.registrations += 1
+            if self.context.handlespace.added is not None:
+                self.record_addition(updated)
         elif kind == ASAP_REGISTRATION:
             self.context.counters.reregistrations += 1
         else:
             self.context.counters.acknowledgements += 1
         return answer
+
+    cdef int record_addition(self, list updated) except -1:
+        """Record for watches that the last PE of ``updated`` is new, and whether its pool is new too."""
+        cdef tuple name
+        if updated:
+            name = updated[-1]
+            self.context.handlespace.added[name] = self.context.handlespace.pool(name[0]).size == 1
+        return 0
 
     cdef int confirm(self, const Parameter *parameters, uint8_t kind, uint64_t now) except -1:
         """Confirm ownership of the PE that sent the message, if it was taken over: peers must be informed."""

@@ -13,7 +13,7 @@ cdef class Merger:
     cdef size_t pools
     cdef size_t elements_per_home
     cdef dict watchers               # by pool handle; changes in place
-    cdef object changed
+    cdef object merged
 
     cdef bint take(
         self, const uint8_t *name, size_t name_length, const uint8_t *octets, const Scan *scan, uint32_t peer,

@@ -14,7 +14,7 @@ class Merger:
         pools: int,
         elements_per_home: int,
         watchers: dict[bytes, Any],
-        changed: Callable[[bytes, int], object],
+        merged: Callable[[bytes, int, bool, int], object],
     ) -> Merger: ...
     def table(
         self, data: bytes, peer: int, everything: bool, now: int, unusual: Callable[[bytes, Any], object]

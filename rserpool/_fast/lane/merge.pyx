@@ -87,18 +87,19 @@ cdef object record_of(const uint8_t *octets, size_t size):
 
 
 cdef class Merger:
-    """One registrar's merger. ``changed`` is called with handle and time of each pool in ``watchers`` that changes."""
+    """One registrar's merger. ``merged`` is called with pool handle, PE identifier, whether the PE is new, and the time
+    of each merged PE if its pool is in ``watchers``, or if the handlespace records additions for watches."""
 
     def __cinit__(
         self, Handlespace handlespace not None, *, size_t handle_octets, size_t pools, size_t elements_per_home,
-        dict watchers not None, object changed,
+        dict watchers not None, object merged,
     ) -> None:
         self.handlespace = handlespace
         self.handle_octets = handle_octets
         self.pools = pools
         self.elements_per_home = elements_per_home
         self.watchers = watchers
-        self.changed = changed
+        self.merged = merged
 
     cdef bint take(
         self, const uint8_t *name, size_t name_length, const uint8_t *octets, const Scan *scan, uint32_t peer,
@@ -112,6 +113,7 @@ cdef class Merger:
         cdef Pool *pool
         cdef Home *owner
         cdef Element *element = NULL
+        cdef bint added
         cdef bytes handle
         if home == 0 or home == <uint32_t>space.own.node.key0 or (home != peer and not everything):
             return False
@@ -137,11 +139,12 @@ cdef class Merger:
         owner = find_home(space, home)
         if owner is not NULL and owner.size >= self.elements_per_home:
             return False
+        added = element is NULL
         element = place_element(space, pool, element, handle, octets, scan, home, 0)
         disarm(space.wheel, &element.keep_alive)
         restart_life(space, element, now)
-        if self.watchers and handle in self.watchers:
-            self.changed(handle, now)
+        if self.handlespace.added is not None or (self.watchers and handle in self.watchers):
+            self.merged(handle, scan.identifier, added, now)
         return True
 
     def table(self, bytes data not None, uint32_t peer, bint everything, uint64_t now, object unusual not None) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.lane.lane import Lane, LaneContext
 from rserpool._fast.lane.registration import Registrant
-from rserpool.messages import SCTPTransport, TCPTransport
+from rserpool.messages import SCTPTransport, encode_address
 from rserpool.model.addresses import Address, plain, usable
 from rserpool.protocol.peer import Peer
 from rserpool.protocol.registrar.ownership import ElementName
@@ -66,5 +66,5 @@ def registrant_at(peer: Peer, reachable: tuple[Address, ...]) -> Registrant:
     if not peer.sctp or not reachable:
         return Registrant(b"", b"")
     asap = SCTPTransport(port=peer.port, transport_use=0, addresses=reachable)
-    hosts = b"".join(TCPTransport(port=0, address=address).encode()[8:] for address in reachable)
+    hosts = b"".join(map(encode_address, reachable))
     return Registrant(hosts, asap.encode())

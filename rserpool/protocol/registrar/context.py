@@ -14,6 +14,7 @@ from rserpool.protocol.registrar.association import Association
 from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.enrp.peers import PeerRegistrar
 from rserpool.protocol.registrar.slices import DEFAULT_SLICES, Slices
+from rserpool.protocol.registrar.watching import Watching
 from rserpool.settings.registrar import Settings
 
 
@@ -27,6 +28,7 @@ class RegistrarContext:
     randomness: Randomness
     slices: Slices = DEFAULT_SLICES
     access: Access = UNRESTRICTED
+    watching: Watching
     counters: Counters = field(default_factory=partial(Counters, Count))
     associations: dict[int, Association] = field(default_factory=dict)
     """ASAP's associations and connections, by number. ASAP adds and removes them."""
@@ -67,7 +69,13 @@ def new_context(
     handlespace.life_limit = round(settings.limits.max_registration_life * MICROSECONDS)
     handlespace.max_candidates = settings.limits.rule_candidates
     context = RegistrarContext(
-        settings=settings, handlespace=handlespace, wheel=wheel, randomness=randomness, slices=slices, access=access
+        settings=settings,
+        handlespace=handlespace,
+        wheel=wheel,
+        randomness=randomness,
+        slices=slices,
+        access=access,
+        watching=Watching(handlespace),
     )
     handlespace.on_policy_failure = PolicyFailures(wheel, partial(context.counters.count, Count.POLICY_FAILURES)).failed
     return context

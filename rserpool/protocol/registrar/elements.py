@@ -12,6 +12,7 @@ from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.keep_alives import KeepAlives
 from rserpool.protocol.registrar.ownership import ElementName, Ownership
 from rserpool.protocol.registrar.updates import Updates
+from rserpool.protocol.registrar.watching import Reason
 
 STORED = (Verdict.ADDED, Verdict.UPDATED)
 """Verdicts of a handlespace that has stored an element."""
@@ -37,20 +38,20 @@ class Elements:
         else:
             self._context.handlespace.arm(*name, Timer.LIFE, now + lasting)
 
-    def remove(self, name: ElementName, now: int, *, deregistered: bool = False) -> list[Action]:
+    def remove(self, name: ElementName, reason: Reason, now: int) -> list[Action]:
         """Remove an element of ours, if it is there, and update the peers. An element that a peer has claimed passes to
         the claimant instead, unless it deregistered itself."""
         view = self._context.handlespace.find(*name)
         if view is None:
             return []
         claim = self.ownership.pop_claim(name)
-        if claim is not None and not deregistered and self._pass_to(*claim, view, now):
+        if claim is not None and reason is not Reason.DEREGISTERED and self._pass_to(*claim, view, now):
             return []
         parameter = view.parameter
         self.detach(view.connection)
         self.keep_alives.forget(name)
         self._context.handlespace.remove(*name)
-        return self.updates.removed(name, parameter, now)
+        return self.updates.removed(name, parameter, reason, now)
 
     def _pass_to(self, claimant: int, parameter: bytes, view: PoolElementView, now: int) -> bool:
         """Let a claimed element become the claimant's. False if the handlespace does not take it as the claimant has
@@ -61,7 +62,7 @@ class Elements:
             return False
         self._moved_away(name, previous)
         self.start_life(name, life, now)
-        self.updates.pool_changed(name[0], now)
+        self.updates.stored(name, now, added=False)
         return True
 
     def detach(self, number: int) -> None:
@@ -89,17 +90,21 @@ class Elements:
         if verdict in STORED:
             self._moved_away(name, previous)
             self.start_life(name, element.registration_life, now)
-            self.updates.pool_changed(handle, now)
+            self.updates.stored(name, now, added=verdict is Verdict.ADDED)
         return verdict
 
-    def discard(self, name: ElementName, now: int) -> None:
+    def discard(self, name: ElementName, now: int, reason: Reason = Reason.REMOVED_BY_HOME) -> None:
         """Remove another registrar's element."""
         self._context.handlespace.remove(*name)
-        self.updates.pool_changed(name[0], now)
+        self.updates.discarded(name, reason, now)
 
-    def pool_changed(self, handle: bytes, now: int) -> None:
-        """Elements of a pool were changed by other means: notify its subscribers."""
-        self.updates.pool_changed(handle, now)
+    def merged(self, handle: bytes, identifier: int, added: bool, now: int) -> None:
+        """The merger of handle tables has stored another registrar's element."""
+        self.updates.stored((handle, identifier), now, added=added)
+
+    def swept(self, name: ElementName, now: int) -> None:
+        """The handlespace has removed another registrar's element, because the home's handle table did not name it."""
+        self.updates.discarded(name, Reason.REMOVED_BY_HOME, now)
 
     @property
     def subscribed_pools(self) -> dict[bytes, set[int]]:
@@ -135,6 +140,7 @@ class Elements:
         if view is None or view.asap_transport is None:
             return []
         view.probed = True
+        self.updates.stored(name, now, added=False)
         actions = self.adoption.adopt({view.asap_transport: [name]}, now)
         self.ownership.add_claim(name, peer, parameter)
         return actions
@@ -144,5 +150,5 @@ class Elements:
         actions: list[Action] = []
         for name in self.adoption.unreachable((addresses, port)):
             self._context.counters.count(Count.ELEMENTS_UNREACHABLE)
-            actions += self.remove(name, now)
+            actions += self.remove(name, Reason.UNREACHABLE, now)
         return actions

@@ -1,6 +1,6 @@
 """A whole registrar without input and output: ASAP and ENRP over one handlespace and one wheel."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rserpool._fast.lane.lane import Lane
@@ -16,6 +16,8 @@ from rserpool.protocol.registrar.elements import Elements
 from rserpool.protocol.registrar.enrp.dispatch import EnrpRegistrar
 from rserpool.protocol.registrar.enrp.places import Place
 from rserpool.protocol.registrar.slices import DEFAULT_SLICES, Slices
+from rserpool.protocol.registrar.snapshot import Snapshot
+from rserpool.protocol.registrar.watching import QUEUE, Watch
 from rserpool.settings.registrar import Settings
 
 
@@ -47,6 +49,7 @@ class Registrar:
         self.context = new_context(settings, randomness, seed=seed, now=now, slices=slices, access=access)
         self.wheel = self.context.wheel
         self.handlespace = self.context.handlespace
+        self.snapshot = Snapshot(self.context)
         self.elements = Elements(self.context)
         self.asap = AsapRegistrar(self.context, self.elements)
         self.enrp = EnrpRegistrar(self.context, self.elements, tuple(static_peers))
@@ -56,6 +59,10 @@ class Registrar:
     def counters(self) -> Counters:
         """The counts of everything that has happened so far."""
         return self.context.counters
+
+    def watch(self, *, limit: int = QUEUE, ready: Callable[[], None] | None = None) -> Watch:
+        """Watch what changes from now on. See Watching.open."""
+        return self.context.watching.open(limit=limit, ready=ready)
 
     def start(self, now: int, asap: Reachable | None, enrp: Reachable | None) -> list[Action]:
         """Begin to announce ASAP, where it is given, and to meet peers, where ENRP is."""

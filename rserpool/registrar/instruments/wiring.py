@@ -10,10 +10,13 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 from rserpool.model.numbers import CSP_PORT, MICROSECONDS
 from rserpool.protocol.registrar.actions import Protocol
+from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.registrar import Registrar
+from rserpool.protocol.registrar.snapshot import walk
 from rserpool.registrar.instruments import action_log as actionlog
 from rserpool.registrar.instruments import csp, statistics
 from rserpool.registrar.instruments.lane_summary import LaneSummary
@@ -59,26 +62,22 @@ class Outputs:
 
 def sizes(registrar: Registrar) -> Sizes:
     """How much a registrar holds now."""
-    return Sizes(
-        peers=len(registrar.enrp.peers),
-        pools=registrar.handlespace.pool_count,
-        elements=len(registrar.handlespace),
-        owned=registrar.handlespace.home_size(registrar.settings.identifier),
-    )
+    held = registrar.snapshot.sizes()
+    return Sizes(peers=held.peers, pools=held.pools, elements=held.elements, owned=held.own_elements)
 
 
 def totals(registrar: Registrar) -> Totals:
     """A registrar's counts so far."""
     counters = registrar.counters
     return Totals(
-        registrations=counters["registrations"] + counters["re-registrations"],
-        reregistrations=counters["re-registrations"],
-        deregistrations=counters["deregistrations"],
-        handle_resolutions=counters["handle resolutions"],
-        failure_reports=counters["reports"],
-        synchronizations=counters["handle table requests"],
-        handle_updates=counters["handle updates"],
-        keep_alives=counters["keep-alives"],
+        registrations=counters[Count.REGISTRATIONS] + counters[Count.RE_REGISTRATIONS],
+        reregistrations=counters[Count.RE_REGISTRATIONS],
+        deregistrations=counters[Count.DEREGISTRATIONS],
+        handle_resolutions=counters[Count.RESOLUTIONS],
+        failure_reports=counters[Count.REPORTS],
+        synchronizations=counters[Count.TABLE_REQUESTS],
+        handle_updates=counters[Count.UPDATES],
+        keep_alives=counters[Count.KEEP_ALIVES],
     )
 
 
@@ -222,8 +221,8 @@ class Instruments:
             location=csp.location(socket.gethostname().partition(".")[0], endpoint.local_addresses, endpoint.port),
             status=csp.status(now.elements, now.owned, now.pools, now.peers),
             associations=tuple(
-                csp.AssociationReport(receiver=csp.Component(group=csp.Group.REGISTRAR, identifier=peer))
-                for peer in sorted(registrar.enrp.peers)
+                csp.AssociationReport(receiver=csp.Component(group=csp.Group.REGISTRAR, identifier=peer.identifier))
+                for peer in walk(partial(registrar.snapshot.peers, registrar.wheel.now))
             ),
         )
 

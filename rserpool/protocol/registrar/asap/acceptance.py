@@ -1,4 +1,4 @@
-"""Whether a registration is acceptable in itself, and the Pool Element parameter to store for it (RFC 5352 3.1)."""
+"""Decides if a registration is acceptable in itself, and makes the Pool Element parameter to store (RFC 5352 3.1)."""
 
 from dataclasses import replace
 
@@ -13,6 +13,7 @@ from rserpool.messages import (
     Registration,
     SCTPTransport,
     Transport,
+    encode_pool_handle,
 )
 from rserpool.model.addresses import Scope, usable
 from rserpool.protocol.registrar.association import Association
@@ -39,7 +40,7 @@ UNENCODABLE_BY_RSPLIB = frozenset(
 
 
 class Refusal(Exception):
-    """Why a request is refused: the cause to answer with."""
+    """A request is refused, with the error cause to answer."""
 
     def __init__(self, reason: str, cause: Cause, information: bytes = b"") -> None:
         super().__init__(reason)
@@ -48,27 +49,27 @@ class Refusal(Exception):
 
 
 def life_microseconds(life: int, profile: Profile, limits: Limits) -> int | None:
-    """How long a registration lasts that asks for ``life`` units; None for ever (RFC 5354 3.10)."""
+    """The duration of a registration that asks for ``life`` units; None if it does not expire (RFC 5354 3.10)."""
     if life == INFINITE_LIFE:
         return None
     return min(life * profile.registration_life_unit, int(limits.max_registration_life * 1_000_000))
 
 
 def check_policy(policy: Policy, profile: Profile) -> None:
-    """Refuse a policy that is not known (ASAP has no cause of its own for it: Invalid Values), or that would end a
-    peer which must be able to hold it."""
+    """Refuse an unknown policy (by Invalid Values, as ASAP has no cause of its own for it), or one that would crash a
+    peer that has to store it."""
     if policy.policy_type not in POLICY_VALUES:
         raise Refusal(f"policy type 0x{policy.policy_type:08x} is unknown", Cause.INVALID_VALUES, policy.encode())
     if profile.refuse_peer_killers:
         weightless = policy.policy_type == PolicyType.WEIGHTED_RANDOM and policy.weight == 0
         if weightless or policy.policy_type in UNENCODABLE_BY_RSPLIB:
-            reason = f"policy type 0x{policy.policy_type:08x} with these values would end an rsplib peer"
+            reason = f"policy type 0x{policy.policy_type:08x} with these values would crash an rsplib peer"
             raise Refusal(reason, Cause.INVALID_VALUES, policy.encode())
 
 
 def own_addresses(transport: Transport, association: Association, scope: Scope, limits: Limits) -> Transport:
-    """The user transport with just those addresses that are the association's own and reach far enough
-    (RFC 5352 2.2.1). Refused where none is left."""
+    """Return the user transport with only those addresses that belong to the association and are within the address
+    scope (RFC 5352 2.2.1). Refuse it if none is left."""
     if isinstance(transport, OpaqueTransport):
         return transport
     if transport.port == 0:
@@ -88,8 +89,8 @@ def own_addresses(transport: Transport, association: Association, scope: Scope, 
 
 
 def with_distance(policy: Policy, association: Association, step: float) -> Policy:
-    """A delay-penalty policy with the measured distance to the element added: half the round trip, in milliseconds, in
-    multiples of ``step`` seconds, so that jitter does not reorder pools."""
+    """Add the measured distance to the element to a delay-penalty policy: half the round trip in milliseconds, rounded
+    to multiples of ``step`` seconds, so that jitter does not reorder pools."""
     if policy.policy_type not in DISTANCE_POLICIES:
         return policy
     round_trip = association.peer.round_trip() or 0.0
@@ -99,15 +100,16 @@ def with_distance(policy: Policy, association: Association, step: float) -> Poli
 
 
 def acceptable(request: Registration, association: Association, settings: Settings) -> PoolElement:
-    """The pool element as it is to be stored: ours, reachable where the association reaches it. Raises Refusal."""
+    """Return the pool element to store: with this registrar as its home, and the association's addresses as its ASAP
+    transport. Raises Refusal."""
     element = request.pool_element
     limits = settings.limits
     if not association.peer.sctp:
         reason = "pool elements register over SCTP only"
         raise Refusal(reason, Cause.REJECTED_DUE_TO_SECURITY_CONSIDERATIONS)
     if len(request.pool_handle) > settings.profile.max_pool_handle:
-        handle = b"\x00\x09" + (len(request.pool_handle) + 4).to_bytes(2, "big") + request.pool_handle
-        raise Refusal(f"the pool handle has {len(request.pool_handle)} octets", Cause.INVALID_VALUES, handle)
+        unpadded = encode_pool_handle(request.pool_handle)[: 4 + len(request.pool_handle)]
+        raise Refusal(f"the pool handle has {len(request.pool_handle)} octets", Cause.INVALID_VALUES, unpadded)
     if element.identifier == 0:
         raise Refusal("pool element identifier 0", Cause.INVALID_VALUES, element.encode())
     check_policy(element.policy, settings.profile)
@@ -117,7 +119,7 @@ def acceptable(request: Registration, association: Association, settings: Settin
         raise Refusal(reason, Cause.INVALID_VALUES, element.encode())
     user_transport = own_addresses(element.user_transport, association, settings.address_scope, limits)
     if not association.reachable:
-        reason = "no address of the association reaches far enough"
+        reason = "no address of the association is within the address scope"
         raise Refusal(reason, Cause.INVALID_VALUES, element.user_transport.encode())
     return PoolElement(
         identifier=element.identifier,
@@ -132,7 +134,7 @@ def acceptable(request: Registration, association: Association, settings: Settin
 
 
 def admission_limits(settings: Settings) -> AdmissionLimits:
-    """What the fast lane must know to accept by itself what ``acceptable`` would not change."""
+    """The bounds within which fast lanes store a registration that ``acceptable`` would not change."""
     limits, profile = settings.limits, settings.profile
     shortest = -(-round(limits.min_registration_life * 1_000_000) // profile.registration_life_unit)
     return AdmissionLimits(

@@ -37,6 +37,7 @@ from rserpool.protocol.registrar.association import Association, new_association
 from rserpool.protocol.registrar.context import RegistrarContext
 from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.elements import Elements
+from rserpool.protocol.registrar.watching import Reason
 
 LANE_COUNTS = {
     Count.RESOLUTIONS: "resolutions",
@@ -103,7 +104,7 @@ class AsapRegistrar:
         """An association ended. Its pool elements are removed (RFC 5352 3.5)."""
         actions: list[Action] = []
         for name in self._context.handlespace.connected(number):
-            actions += self._elements.remove(name, now)
+            actions += self._elements.remove(name, Reason.ASSOCIATION_LOST, now)
             self._context.counters.count(Count.ELEMENTS_LOST)
         association = self._context.associations.pop(number, None)
         if association is not None:

@@ -12,6 +12,7 @@ from rserpool.protocol.registrar.context import RegistrarContext
 from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.elements import Elements
 from rserpool.protocol.registrar.ownership import ElementName
+from rserpool.protocol.registrar.watching import Reason
 
 MAX_REPORT_RATES = 512
 """Reported elements of one association whose rates are remembered before full ones are dropped."""
@@ -54,7 +55,7 @@ class Liveness:
         number = view.connection
         self._context.counters.count(Count.ELEMENTS_SILENT)
         text = f"element 0x{name[1]:08x} of pool {name[0]!r} is removed: no answer to a keep-alive"
-        actions = [*self._remove_dead(view, now), Note(Level.INFO, "keep-alives", text)]
+        actions = [*self._remove_dead(view, Reason.SILENT, now), Note(Level.INFO, "keep-alives", text)]
         association = self._context.associations.get(number)
         if association is not None and association.registrant.elements == 0:
             actions.append(Abort(number))
@@ -76,7 +77,7 @@ class Liveness:
         if view.bad_reports > context.settings.profile.bad_reports:
             context.counters.count(Count.ELEMENTS_REPORTED)
             text = f"element 0x{name[1]:08x} of pool {name[0]!r} is removed: reported unreachable too often"
-            return [*self._remove_dead(view, now), Note(Level.INFO, "reports", text)]
+            return [*self._remove_dead(view, Reason.REPORTED, now), Note(Level.INFO, "reports", text)]
         return self._elements.keep_alives.send_out_of_turn(*name, now)
 
     def _counts(self, association: Association, name: ElementName, now: int) -> bool:
@@ -99,15 +100,15 @@ class Liveness:
             return []
         self._context.counters.count(Count.REGISTRATIONS_EXPIRED)
         if view.home_identifier != self._context.identifier:
-            self._elements.discard(name, now)
+            self._elements.discard(name, now, Reason.EXPIRED)
             return []
         notice = self._notice(name, view.connection)
-        return [*notice, *self._elements.remove(name, now)]
+        return [*notice, *self._elements.remove(name, Reason.EXPIRED, now)]
 
-    def _remove_dead(self, view: PoolElementView, now: int) -> list[Action]:
+    def _remove_dead(self, view: PoolElementView, reason: Reason, now: int) -> list[Action]:
         """Remove an element of ours that appears to be dead, and notify it: if it lives, it has to register again."""
         name, number = (view.pool_handle, view.identifier), view.connection
-        actions = self._elements.remove(name, now)
+        actions = self._elements.remove(name, reason, now)
         if self._context.handlespace.find(*name) is None:
             actions += self._notice(name, number)
         return actions

@@ -16,6 +16,7 @@ from rserpool.protocol.registrar.association import Association
 from rserpool.protocol.registrar.context import RegistrarContext
 from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.elements import STORED, Elements
+from rserpool.protocol.registrar.watching import Reason
 
 MAX_INFORMATION = 4096
 """Octets of the offending parameter that a refusal shows: a longer one is no honest mistake."""
@@ -54,7 +55,7 @@ class Registrations:
         stored.bad_reports = 0
         context.handlespace.arm(*name, Timer.KEEP_ALIVE, context.handlespace.jitter(now))
         self._elements.start_life(name, element.registration_life, now)
-        updates = self._elements.updates.registered(name, now, renewal=renewal)
+        updates = self._elements.updates.registered(name, now, added=old is None, renewal=renewal)
         answer = RegistrationResponse(pool_handle=handle, pe_identifier=element.identifier)
         return [*updates, Send(association.number, answer.encode())]
 
@@ -120,7 +121,7 @@ class Registrations:
             text = f"{association.peer}: element 0x{name[1]:08x} of pool {name[0]!r} is not deregistered: {reason}"
             note = Note(Level.WARNING, f"{association.peer} refused", text)
             return [deregistered(association, message, (FORBIDDEN,)), note]
-        actions = self._elements.remove(name, now, deregistered=True)
+        actions = self._elements.remove(name, Reason.DEREGISTERED, now)
         self._context.counters.count(Count.DEREGISTRATIONS)
         return [*actions, deregistered(association, message)]
 

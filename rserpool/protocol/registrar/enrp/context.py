@@ -33,6 +33,7 @@ class EnrpContext:
         self.slices = shared.slices
         self.counters = shared.counters
         self.peers = shared.peers
+        self.watching = shared.watching
         self.links: dict[int, EnrpLink] = {}
         """The associations of the ENRP endpoint, by number."""
         self.static_peers = static_peers

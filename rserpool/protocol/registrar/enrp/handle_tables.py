@@ -208,8 +208,8 @@ class HandleTables:
         its own elements, but an operator should know if most of them disappear at once."""
         context = self._context
         swept, position = context.handlespace.sweep_marked(peer.identifier, position, context.slices.audited)
-        for handle, _ in swept:
-            self._elements.pool_changed(handle, now)
+        for name in swept:
+            self._elements.swept(name, now)
         download.swept += len(swept)
         if position is not None:
             download.timer = context.arm(context.slices.pause, partial(self._sweep, peer, download, position), now)

@@ -30,7 +30,7 @@ class HandleUpdates:
             pools=limits.pools,
             elements_per_home=limits.elements_per_peer,
             watchers=elements.subscribed_pools,
-            changed=elements.pool_changed,
+            merged=elements.merged,
         )
 
     # Ours, to the peers

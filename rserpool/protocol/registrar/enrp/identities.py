@@ -99,6 +99,8 @@ class Identities:
             return None
         peer = context.peers[sender] = PeerRegistrar(sender, link.remote.addresses, link.remote.port)
         context.note(Level.INFO, str(peer), f"{peer} at {link.remote} is a peer")
+        if context.watching.active:
+            context.watching.peer_changed(sender, peer.state.name)
         if not link.opened_here:
             context.send(link, context.presence(sender, reply_required=True))
         return peer

@@ -5,7 +5,8 @@ from functools import partial
 
 from rserpool.protocol.registrar.enrp.connector import Connector
 from rserpool.protocol.registrar.enrp.context import EnrpContext
-from rserpool.protocol.registrar.enrp.peers import PEER, Event, PeerRegistrar, Reaction
+from rserpool.protocol.registrar.enrp.peers import PEER, Event, PeerRegistrar, Reaction, State
+from rserpool.protocol.registrar.watching import PeerRemoved
 from rserpool.protocol.table import step
 
 React = Callable[[PeerRegistrar, int], None]
@@ -30,7 +31,10 @@ class Peering:
 
     def feed(self, peer: PeerRegistrar, event: Event, now: int) -> None:
         """Let an event happen to a peer."""
-        reaction, peer.state = step(PEER, peer.state, event)
+        previous = peer.state
+        reaction, peer.state = step(PEER, previous, event)
+        if peer.state is not previous and peer.state is not State.FORGOTTEN and self._context.watching.active:
+            self._context.watching.peer_changed(peer.identifier, peer.state.name)
         self.reactions[reaction](peer, now)
 
     def heard(self, peer: PeerRegistrar, now: int) -> None:
@@ -58,6 +62,8 @@ class Peering:
             if link.peer is peer:
                 link.peer = None
                 context.abort(link)
+        if context.watching.active:
+            context.watching.publish(PeerRemoved(identifier=peer.identifier))
 
     # Reactions
 

@@ -18,6 +18,7 @@ from rserpool.protocol.registrar.enrp.context import TO_ALL, EnrpContext
 from rserpool.protocol.registrar.enrp.handle_tables import HandleTables
 from rserpool.protocol.registrar.enrp.peering import Peering, React
 from rserpool.protocol.registrar.enrp.peers import EnrpLink, Event, PeerRegistrar, Reaction, State
+from rserpool.protocol.registrar.watching import TakeoverFinished, TakeoverStarted
 
 ROUNDS = 3
 """Rounds of arbitration before the takeover is won against voters that neither consent nor compete."""
@@ -112,6 +113,8 @@ class Takeovers:
             self._peering.feed(target, Event.EMPTIED, now)
             return
         context.note(Level.WARNING, f"{target} dead", f"{target} is dead: a takeover begins")
+        if context.watching.active:
+            context.watching.publish(TakeoverStarted(target=target.identifier))
         self._tables.cancel_download(target)
         pause = context.settings.max_time_no_response * context.randomness.random()
         self._peering.set_timer(target, pause, now)
@@ -191,6 +194,12 @@ class Takeovers:
             )
         )
         self._adopt_moved(now)
+        self._report_finished(target.identifier, context.identifier)
+
+    def _report_finished(self, target: int, winner: int) -> None:
+        """Publish the end of a takeover to watches."""
+        if self._context.watching.active:
+            self._context.watching.publish(TakeoverFinished(target=target, winner=winner))
 
     def _abandon(self, target: PeerRegistrar, now: int) -> None:
         """The target is alive."""
@@ -296,6 +305,7 @@ class Takeovers:
             if context.handlespace.home_size(identifier):
                 context.arm(context.slices.pause, partial(self._hand_over_slice, identifier), now)
                 return
+            self._report_finished(identifier, self._winners[identifier])
         del self._winners[identifier]
 
     def hands_over_to(self, winner: int) -> bool:
