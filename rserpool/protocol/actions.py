@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 class Level(enum.IntEnum):
-    """How much a note matters."""
+    """The log level of a note."""
 
     DEBUG = 10
     INFO = 20
@@ -30,14 +30,14 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """End an association in order: what was sent still arrives."""
+    """Shut an association down: messages that were sent still arrive."""
 
     association: int
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something for the log. Notes of one ``subject`` (a peer and what it did) are logged once a minute."""
+    """Log a text. Notes of one ``subject`` (a peer and what it did) are logged once a minute."""
 
     level: Level
     subject: str

@@ -1,4 +1,4 @@
-"""The randomness that state machines are given."""
+"""The source of randomness that is injected into state machines."""
 
 import typing
 

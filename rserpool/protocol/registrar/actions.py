@@ -10,7 +10,7 @@ from rserpool.protocol.actions import Abort, Note, Send
 
 @dataclass(frozen=True, slots=True)
 class SendRow:
-    """Send messages over an association, in order, which may share packets."""
+    """Send messages over an association, in order. They may share packets."""
 
     association: int
     messages: list[bytes]
@@ -18,7 +18,7 @@ class SendRow:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Tell the peer registrars that a pool element of ours came or changed (``added``) or went."""
+    """Send an update to the peer registrars: a pool element of ours was added or changed (``added``), or removed."""
 
     added: bool
     pool_handle: bytes
@@ -35,13 +35,13 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class AnnouncePresence:
-    """Send one datagram to every group at which registrars find one another."""
+    """Send one datagram to every group in which registrars announce themselves to one another."""
 
     data: bytes
 
 
 class Protocol(enum.Enum):
-    """Which of a registrar's two endpoints an association belongs to, by its payload protocol identifier."""
+    """The protocol of one of a registrar's two endpoints, by payload protocol identifier."""
 
     ASAP = ASAP_PPID
     ENRP = ENRP_PPID
@@ -49,7 +49,7 @@ class Protocol(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open an association from one of the registrar's endpoints; it is heard of when it is up, or as unreachable."""
+    """Open an association from one of the registrar's endpoints, and report it as associated or unreachable."""
 
     protocol: Protocol
     addresses: tuple[Address, ...]
@@ -58,7 +58,7 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Renumber:
-    """Start over with another server identifier: this one, drawn at random, is another registrar's (RFC 5353 3.2.1)."""
+    """Start again with another server identifier: another registrar has this random one too (RFC 5353 3.2.1)."""
 
 
 Action = Send | SendRow | Abort | Connect | Update | Announce | AnnouncePresence | Renumber | Note

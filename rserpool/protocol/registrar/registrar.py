@@ -1,4 +1,4 @@
-"""A whole registrar without input and output: ASAP and ENRP over one handlespace and one wheel."""
+"""Composes a registrar without input and output: ASAP and ENRP over one handlespace and one timer wheel."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from rserpool.settings.registrar import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reachable:
-    """Where an endpoint is reached."""
+    """The addresses and the port at which an endpoint is reached."""
 
     sctp: tuple[Address, ...]
     port: int
@@ -31,8 +31,8 @@ class Reachable:
 
 
 class Registrar:
-    """Events and the time go in, actions come out, to be carried out in order. Times are integer microseconds;
-    association numbers are more than 0, of both endpoints together, and never used twice."""
+    """Takes events with their time, and returns actions to carry out in order. Times are integer microseconds of a
+    monotonic clock. Association numbers are greater than 0, unique over both endpoints, and never used twice."""
 
     def __init__(
         self,
@@ -57,15 +57,16 @@ class Registrar:
 
     @property
     def counters(self) -> Counters:
-        """The counts of everything that has happened so far."""
+        """The count of every kind of event so far."""
         return self.context.counters
 
     def watch(self, *, limit: int = QUEUE, ready: Callable[[], None] | None = None) -> Watch:
-        """Watch what changes from now on. See Watching.open."""
+        """Begin to watch changes; see Watching.open. After a Renumber action another Registrar object takes over: open
+        a new watch there."""
         return self.context.watching.open(limit=limit, ready=ready)
 
     def start(self, now: int, asap: Reachable | None, enrp: Reachable | None) -> list[Action]:
-        """Begin to announce ASAP, where it is given, and to meet peers, where ENRP is."""
+        """Begin to announce the ASAP endpoint and to connect to peers from the ENRP endpoint, if given."""
         actions: list[Action] = []
         scope = self.settings.address_scope
         if asap is not None:
@@ -83,18 +84,19 @@ class Registrar:
         return self._complete(self.enrp.associated(number, peer, now))
 
     def received(self, number: int, data: bytes, now: int) -> list[Action]:
-        """A whole message of the association's protocol."""
+        """A complete message arrived over an association."""
         if self._protocols.get(number) is Protocol.ENRP:
             return self._complete(self.enrp.received(number, data, now))
         return self._complete(self.asap.received(number, data, now))
 
     def lane(self, number: int) -> Lane | None:
-        """The fast lane of an ASAP association, for whoever carries its octets: ``renewed`` is due after a renewal."""
+        """Return the fast lane of an ASAP association, for the transport. The transport must call renewed() after a
+        re-registration. None if there is no such association, or if access is restricted."""
         association = self.context.associations.get(number)
         return association.lane if association is not None else None
 
     def renewed(self, now: int) -> list[Action]:
-        """Lanes have renewed elements; nothing of it has been told yet."""
+        """Fast lanes have registered elements: update peers, subscribers and watches."""
         return self._complete(self.elements.updates.renewed(now))
 
     def lost(self, number: int, now: int) -> list[Action]:
@@ -104,21 +106,21 @@ class Registrar:
         return self._complete(self.asap.lost(number, now))
 
     def unreachable(self, protocol: Protocol, addresses: tuple[Address, ...], port: int, now: int) -> list[Action]:
-        """An association that was to be opened could not be."""
+        """An association could not be opened."""
         if protocol is Protocol.ENRP:
             return self._complete(self.enrp.unreachable((addresses, port), now))
         return self._complete(self.elements.unreachable(addresses, port, now))
 
     def announcement_heard(self, data: bytes, now: int) -> None:
-        """A datagram came to the groups where registrars announce themselves to elements and users."""
+        """A datagram arrived at the groups in which registrars announce themselves to pool elements and pool users."""
         self.asap.announcing.received(data, now)
 
     def presence_heard(self, data: bytes, address: Address, port: int, now: int) -> list[Action]:
-        """A datagram came to the groups where registrars find one another."""
+        """A datagram arrived at the groups in which registrars announce themselves to one another."""
         return self._complete(self.enrp.presence_heard(data, address, port, now))
 
     def advance(self, now: int) -> list[Action]:
-        """Everything that is due by now."""
+        """Run all timers that have expired by ``now``."""
         actions: list[Action] = []
         for due in self.handlespace.expire(now):
             if isinstance(due, tuple):

@@ -1,4 +1,4 @@
-"""A registrar inside a program: options by keyword, what it shows, and several of them in one loop."""
+"""A registrar inside a program: its options, its views, and several registrars in one loop."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ LEAST_USED = PolicyType.LEAST_USED
 
 
 class World:
-    """One memory network."""
+    """A memory network with registrars, elements and users."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -53,7 +53,7 @@ class World:
         return PoolUser(registrars=home.addresses, transport=MemoryTransport(self.network), local=USERS)
 
 
-def test_it_serves_and_shows_its_pools() -> None:
+def test_registrar_serves_and_lists_its_pools() -> None:
     async def main() -> None:
         world = World()
         async with world.registrar(identifier="0x11223344", enrp=f"{HOME}:0", limit_pools="3") as registrar:
@@ -80,7 +80,7 @@ def test_it_serves_and_shows_its_pools() -> None:
     run_virtually(main())
 
 
-def test_several_in_one_loop_meet_over_enrp() -> None:
+def test_two_registrars_in_one_loop_connect_over_enrp() -> None:
     async def main() -> None:
         world = World()
         quick = {"mentor_discovery_timeout": 0.5, "peer_heartbeat_cycle": 1.0}
@@ -98,7 +98,7 @@ def test_several_in_one_loop_meet_over_enrp() -> None:
     run_virtually(main())
 
 
-def test_keep_alives_go_on_where_their_time_out_is_long() -> None:
+def test_keep_alives_continue_with_a_long_time_out() -> None:
     async def main() -> None:
         world = World()
         home = world.registrar(keep_alive_interval=1, keep_alive_timeout=1000)
@@ -123,13 +123,13 @@ def test_keep_alives_go_on_where_their_time_out_is_long() -> None:
         ({"asap": 5}, "--asap"),
     ],
 )
-def test_wrong_options(options: dict[str, object], reason: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, object], reason: str) -> None:
     with pytest.raises(LocalProtocolError, match=reason) as raised:
         Registrar(**options)  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)
 
 
-def test_wrong_options_are_found_at_the_start_too() -> None:
+def test_errors_at_the_start_are_raised_on_entering() -> None:
     async def main() -> None:
         with pytest.raises(LocalProtocolError, match="IP address"):
             await Registrar(asap="localhost").__aenter__()
@@ -149,7 +149,7 @@ def test_wrong_options_are_found_at_the_start_too() -> None:
     run_virtually(main())
 
 
-def test_it_keeps_out_of_logging_and_writes_its_files(tmp_path: Path) -> None:
+def test_registrar_leaves_logging_alone_and_writes_its_files(tmp_path: Path) -> None:
     root = logging.getLogger()
     before = (root.level, list(root.handlers), logging.getLogger("rserpool").level)
 
@@ -162,7 +162,7 @@ def test_it_keeps_out_of_logging_and_writes_its_files(tmp_path: Path) -> None:
     assert (tmp_path / "stats").read_text()
 
 
-def test_real_sockets_on_free_ports() -> None:
+def test_registrars_bind_real_sockets_on_free_ports() -> None:
     pytest.importorskip("rserpool._fast.io.usrsctp.socket")
 
     async def main() -> None:
@@ -184,7 +184,7 @@ def test_real_sockets_on_free_ports() -> None:
     asyncio.run(main())
 
 
-def test_the_package_stays_light() -> None:
+def test_importing_the_package_imports_nothing_heavy() -> None:
     heavy = "asyncio rserpool.registrar rserpool.client rserpool.messages uvloop"
     code = f"import sys, rserpool; print([name for name in {heavy.split()} if name in sys.modules], rserpool.Registrar)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -1,4 +1,4 @@
-"""Registrations: what is stored, what is refused, and with which cause."""
+"""Registrations: the stored pool elements, and the error causes of refusals."""
 
 from dataclasses import replace
 from ipaddress import ip_address
@@ -38,7 +38,7 @@ from tests.support.bench import (
 
 
 @pytest.mark.conformance("ASAP-3.1-31", "ASAP-3.1-36", "ASAP-3.1-37", "PAR-3.10-02", "ENRP-3.3.1-02")
-def test_peers_hear_of_a_registration_before_the_registrant_and_with_the_asap_transport() -> None:
+def test_peers_get_the_update_with_the_asap_transport_before_the_registrant_its_answer() -> None:
     bench = Bench()
     number = bench.associate()
     update, answer = bench.send(number, registration())
@@ -69,7 +69,7 @@ def test_peers_hear_of_a_registration_before_the_registrant_and_with_the_asap_tr
     ],
 )
 @pytest.mark.conformance("PAR-3.4-03", "POL-7.1-02", "ASAP-3.1-32", "ASAP-3.1-33")
-def test_impossible_registrations_are_refused_and_leave_nothing(changes: dict[str, Any], cause: Cause) -> None:
+def test_invalid_registrations_are_refused_and_store_nothing(changes: dict[str, Any], cause: Cause) -> None:
     bench = Bench()
     answer = bench.register(bench.associate(), **changes)
     assert answer.reject
@@ -93,13 +93,13 @@ def test_reserved_policy_types_are_invalid(policy_type: str) -> None:
 
 
 @pytest.mark.parametrize("identifier", [0, 0xFFFFFFFF])
-def test_identifier_0_is_refused_and_the_largest_is_not(identifier: int) -> None:
+def test_identifier_0_is_refused_and_the_largest_is_accepted(identifier: int) -> None:
     bench = Bench()
     assert bench.register(bench.associate(), identifier).reject == (identifier == 0)
 
 
 @pytest.mark.parametrize("life", [1, 2**31 - 1, -1])
-def test_lives_that_are_taken_as_they_are(life: int) -> None:
+def test_valid_registration_lives_are_stored_unchanged(life: int) -> None:
     bench = Bench()
     number = bench.associate()
     assert not bench.register(number, registration_life=life).reject
@@ -118,7 +118,7 @@ def test_lives_that_are_taken_as_they_are(life: int) -> None:
     ],
 )
 @pytest.mark.conformance("PAR-2-02", "PAR-3.6-01", "PAR-3.16-01", "PAR-3.4-02")
-def test_user_transports_come_back_as_registered(transport: Transport) -> None:
+def test_user_transports_are_resolved_as_registered(transport: Transport) -> None:
     bench = Bench()
     number = bench.associate()
     assert not bench.register(number, user_transport=transport).reject
@@ -127,7 +127,7 @@ def test_user_transports_come_back_as_registered(transport: Transport) -> None:
     assert answer.pool_elements[0].user_transport == transport
 
 
-def test_addresses_that_are_not_the_associations_are_left_out() -> None:
+def test_addresses_that_are_not_the_associations_are_dropped() -> None:
     bench = Bench()
     foreign = ip_address("192.0.2.99")
     bench.register(bench.associate(), user_transport=replace(SERVICE, addresses=(foreign, HOST)))
@@ -136,7 +136,7 @@ def test_addresses_that_are_not_the_associations_are_left_out() -> None:
     assert stored.user_transport == SERVICE.encode()
 
 
-def test_loopback_only_where_the_scope_allows_it() -> None:
+def test_loopback_addresses_are_accepted_only_with_loopback_scope() -> None:
     loopback = ip_address("127.0.0.1")
     for scope, refused in ((Scope.LOOPBACK, False), (Scope.SITE_LOCAL, True)):
         bench = Bench(address_scope=scope)
@@ -145,7 +145,7 @@ def test_loopback_only_where_the_scope_allows_it() -> None:
 
 
 @pytest.mark.conformance("PAR-3.12.5-01")
-def test_an_identifier_that_another_host_holds_is_not_unique() -> None:
+def test_an_identifier_that_another_host_holds_is_refused_as_not_unique() -> None:
     bench = Bench()
     first, same_host, other_host = bench.associate(), bench.associate(), bench.associate(OTHER_HOST)
     bench.register(first)
@@ -163,7 +163,7 @@ def test_an_identifier_that_another_host_holds_is_not_unique() -> None:
     assert not bench.register(other_host, user_transport=elsewhere).reject
 
 
-def test_the_rsplib_profile_refuses_what_would_end_an_rsplib_peer() -> None:
+def test_the_rsplib_profile_refuses_policies_that_would_crash_an_rsplib_peer() -> None:
     weightless = Policy(policy_type=PolicyType.WEIGHTED_RANDOM, values=(0,))
     unencodable = Policy(policy_type=PolicyType.PRIORITY_LEAST_USED_WITH_DPF, values=(0, 0, 0, 0))
     for profile, refused in ((RFC, False), (RSPLIB, True)):
@@ -188,7 +188,7 @@ def test_the_registration_life_is_in_the_profiles_unit() -> None:
     assert len(bench.space) == 0
 
 
-def test_the_distance_to_the_element_is_measured_for_delay_penalty_policies() -> None:
+def test_delay_penalty_policies_get_the_measured_distance_to_the_element() -> None:
     bench = Bench()
     number = bench.associate(rtt=0.21)
     policy = Policy(policy_type=PolicyType.LEAST_USED_WITH_DPF, values=(5, 6, 0))
@@ -200,7 +200,7 @@ def test_the_distance_to_the_element_is_measured_for_delay_penalty_policies() ->
 
 
 @pytest.mark.conformance("ASAP-3.1-11")
-def test_an_asap_transport_that_the_element_fills_in_is_replaced_by_the_associations() -> None:
+def test_an_asap_transport_in_a_registration_is_replaced_by_the_associations() -> None:
     bench = Bench()
     claimed = SCTPTransport(port=1, addresses=(OTHER_HOST,))
     assert not bench.register(bench.associate(), asap_transport=claimed).reject
@@ -210,7 +210,7 @@ def test_an_asap_transport_that_the_element_fills_in_is_replaced_by_the_associat
 
 
 @pytest.mark.conformance("ASAP-3.2-14", "ASAP-3.2-15")
-def test_peers_hear_of_a_deregistration_once() -> None:
+def test_peers_get_one_update_on_a_deregistration() -> None:
     bench = Bench()
     number = bench.associate()
     bench.register(number)
@@ -233,7 +233,7 @@ def test_one_association_serves_several_pools() -> None:
 
 
 @pytest.mark.conformance("ASAP-4-03", "ASAP-5-01")
-def test_two_messages_in_one_are_an_error_and_change_nothing() -> None:
+def test_two_messages_in_one_are_reported_as_an_error_and_change_nothing() -> None:
     bench = Bench()
     number = bench.associate()
     twice = registration(1).encode() + registration(2).encode()

@@ -1,4 +1,4 @@
-"""Nothing that a stranger sends makes the registrar grow or work without end."""
+"""Bounds: no peer makes the registrar grow or work without limit."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def test_associations_of_one_host_are_bounded() -> None:
     assert not bench.asap.associated(5, Peer(addresses=(HOST,), port=1, sctp=True), 0)
 
 
-def test_a_registration_flood_gets_cause_6_and_at_last_an_abort() -> None:
+def test_a_registration_flood_gets_lack_of_resources_and_finally_an_abort() -> None:
     bench = Bench(registration_rate=10.0, registration_burst=5, registration_excess=2.0)
     number = bench.associate()
     rejected = [bench.register(number).reject for _ in range(7)]
@@ -82,7 +82,7 @@ def test_a_registration_flood_gets_cause_6_and_at_last_an_abort() -> None:
 
 
 @pytest.mark.conformance("PAR-3.12.7-01")
-def test_a_resolution_flood_gets_cause_6() -> None:
+def test_a_resolution_flood_gets_lack_of_resources() -> None:
     bench = Bench(resolution_burst=3, resolution_rate=1.0)
     number = bench.associate()
     bench.register(number)
@@ -95,7 +95,7 @@ def test_a_resolution_flood_gets_cause_6() -> None:
 
 
 @pytest.mark.conformance("SEC-9.2-11", "SEC-9.2-10")
-def test_reports_cannot_flood_an_element_nor_remove_it_at_once() -> None:
+def test_reports_neither_flood_an_element_with_keep_alives_nor_remove_it_at_once() -> None:
     bench = Bench(keep_alive_interval=1000.0, profile=replace(RFC, bad_reports=1000))
     number = bench.associate()
     bench.register(number)
@@ -112,7 +112,7 @@ def test_reports_cannot_flood_an_element_nor_remove_it_at_once() -> None:
     assert bench.listed(number) == [1]
 
 
-def test_one_reporter_cannot_remove_an_element_by_insisting() -> None:
+def test_repeated_reports_of_one_user_do_not_remove_an_element() -> None:
     bench = Bench(keep_alive_interval=1000.0)
     number, reporter = bench.associate(), bench.associate()
     bench.register(number)
@@ -127,7 +127,7 @@ def test_one_reporter_cannot_remove_an_element_by_insisting() -> None:
     assert bench.listed(number) == [1], "a re-registration starts the count anew"
 
 
-def test_reports_of_what_is_not_there_do_nothing() -> None:
+def test_reports_of_unknown_elements_do_nothing() -> None:
     bench = Bench()
     number = bench.associate()
     assert not bench.send(number, EndpointUnreachable(pool_handle=b"Nowhere", pe_identifier=1))
@@ -156,7 +156,7 @@ def test_subscriptions_are_bounded_and_end_with_s_0_and_with_the_association() -
     assert not [message for message in answers(bench.wait(2)) if isinstance(message, HandleResolutionResponse)]
 
 
-def test_changes_of_a_pool_are_pushed_together() -> None:
+def test_changes_of_a_pool_are_pushed_in_one_update() -> None:
     bench = Bench(keep_alive_interval=1000.0)
     number, user = bench.associate(), bench.associate()
     bench.register(number, 1)

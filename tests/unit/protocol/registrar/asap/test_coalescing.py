@@ -1,4 +1,4 @@
-"""Re-registrations that peers are not told of one by one."""
+"""Coalescing: at most one update per window on the re-registrations of an element."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,30 +22,30 @@ WINDOW = 0.1
 
 
 def loaded(identifier: int, load: int) -> PoolElement:
-    """An element whose load changes, which the fast lane renews, as it is here and at peers."""
+    """An element with a load, as it is here and at peers; the fast lane serves its re-registrations."""
     policy = Policy(policy_type=PolicyType.LEAST_USED, values=(load,))
     return replace(element(identifier, OWN), policy=policy)
 
 
-class Watched:
-    """A registrar with two peers, and an element that registers over association ``line``."""
+class World:
+    """A registrar with two peers, and an element that registers over the association ``number``."""
 
     def __init__(self, *, readable: bool = False, peers: bool = True) -> None:
         self.scope = Scope(peer_update_window=WINDOW, registration_rate=1000.0, registration_burst=1000)
         self.links = [self.scope.join(LOW, 2), self.scope.join(HIGH, 3)] if peers else []
-        self.line = self.scope.associate(9, 17777, Protocol.ASAP)
+        self.number = self.scope.associate(9, 17777, Protocol.ASAP)
         if readable:
             self.scope.registrar.elements.ownership.claims[b"disputed", 1] = (8, b"")
 
     def register(self, load: int, identifier: int = 1) -> None:
         request = Registration(pool_handle=POOL, pool_element=replace(loaded(identifier, load), home_identifier=0))
-        self.say(request.encode())
+        self.send(request.encode())
 
-    def say(self, octets: bytes) -> None:
-        self.scope.take(self.scope.registrar.received(self.line, octets, self.scope.now))
+    def send(self, octets: bytes) -> None:
+        self.scope.take(self.scope.registrar.received(self.number, octets, self.scope.now))
 
-    def told(self, link: int = 0) -> list[tuple[int, int]]:
-        """Action and load of the updates that a peer has had since this was asked last."""
+    def updates(self, link: int = 0) -> list[tuple[int, int]]:
+        """Take the updates that a peer has got since the last call: action and load of each."""
         sent = self.scope.sent[self.links[link]]
         updates = [message for message in sent if isinstance(message, HandleUpdate)]
         sent.clear()
@@ -53,126 +53,126 @@ class Watched:
 
 
 @pytest.mark.parametrize("readable", [False, True])
-def test_the_first_is_told_at_once_and_the_last_at_the_end(readable: bool) -> None:
-    world = Watched(readable=readable)
+def test_the_first_update_goes_at_once_and_the_last_at_the_end_of_the_window(readable: bool) -> None:
+    world = World(readable=readable)
     world.register(1)
-    assert world.told() == world.told(1) == [(0, 1)]
+    assert world.updates() == world.updates(1) == [(0, 1)]
     for load in range(2, 9):
         world.scope.wait(0.01)
         world.register(load)
-    assert world.told() == []
+    assert world.updates() == []
     world.scope.wait(WINDOW)
-    assert world.told() == world.told(1) == [(0, 8)]
+    assert world.updates() == world.updates(1) == [(0, 8)]
     world.register(9)
-    assert world.told() == [], "what was told at the end of a window opens the next"
+    assert world.updates() == [], "the update at the end of a window opens the next one"
     world.scope.wait(2 * WINDOW)
-    assert world.told() == [(0, 9)]
+    assert world.updates() == [(0, 9)]
     world.scope.wait(2 * WINDOW)
     world.register(10)
-    assert world.told() == [(0, 10)]
+    assert world.updates() == [(0, 10)]
 
 
-def test_twenty_times_a_second_is_told_ten_times() -> None:
-    world = Watched()
+def test_twenty_re_registrations_a_second_cause_ten_updates() -> None:
+    world = World()
     for load in range(100):
         world.register(load)
         world.scope.wait(0.05)
     world.scope.wait(1)
-    told = world.told()
-    assert 45 <= len(told) <= 52
-    assert told[-1] == (0, 99)
+    sent = world.updates()
+    assert 45 <= len(sent) <= 52
+    assert sent[-1] == (0, 99)
 
 
-def test_others_are_not_held_up() -> None:
-    world = Watched()
+def test_the_window_of_one_element_does_not_delay_another() -> None:
+    world = World()
     world.register(1)
     world.register(2)
     world.register(3, identifier=2)
-    assert world.told() == [(0, 1), (0, 3)]
+    assert world.updates() == [(0, 1), (0, 3)]
 
 
-def test_a_removal_is_told_at_once_and_nothing_after_it() -> None:
-    world = Watched()
+def test_a_removal_is_sent_at_once_and_drops_the_pending_update() -> None:
+    world = World()
     world.register(1)
     world.register(2)
-    world.say(Deregistration(pool_handle=POOL, pe_identifier=1).encode())
-    assert world.told() == [(0, 1), (1, 2)]
+    world.send(Deregistration(pool_handle=POOL, pe_identifier=1).encode())
+    assert world.updates() == [(0, 1), (1, 2)]
     world.scope.wait(1)
-    assert world.told() == []
+    assert world.updates() == []
 
 
-def test_who_comes_back_is_told_at_once() -> None:
-    world = Watched()
+def test_an_element_that_registers_again_after_its_removal_is_sent_at_once() -> None:
+    world = World()
     world.register(1)
     world.register(2)
-    world.say(Deregistration(pool_handle=POOL, pe_identifier=1).encode())
+    world.send(Deregistration(pool_handle=POOL, pe_identifier=1).encode())
     world.register(3)
-    assert world.told() == [(0, 1), (1, 2), (0, 3)]
+    assert world.updates() == [(0, 1), (1, 2), (0, 3)]
     world.scope.wait(1)
-    assert world.told() == []
+    assert world.updates() == []
 
 
-def test_another_home_ends_what_is_pending() -> None:
-    world = Watched()
+def test_a_change_of_home_drops_the_pending_update() -> None:
+    world = World()
     world.register(1)
     world.register(2)
     world.scope.send(world.links[0], update(LOW, replace(loaded(1, 7), home_identifier=LOW)))
-    world.scope.take(world.scope.registrar.lost(world.line, world.scope.now))
+    world.scope.take(world.scope.registrar.lost(world.number, world.scope.now))
     world.scope.wait(1)
     assert world.scope.homes() == {1: LOW}
-    assert world.told(1) == [(0, 1)]
+    assert world.updates(1) == [(0, 1)]
 
 
-def test_who_comes_back_from_another_home_is_told_at_once() -> None:
-    world = Watched()
+def test_an_element_that_returns_from_another_home_is_sent_at_once() -> None:
+    world = World()
     world.register(1)
     world.scope.send(world.links[0], update(LOW, replace(loaded(1, 7), home_identifier=LOW)))
-    world.scope.take(world.scope.registrar.lost(world.line, world.scope.now))
-    world.line = world.scope.associate(9, 17777, Protocol.ASAP)
-    world.told()
+    world.scope.take(world.scope.registrar.lost(world.number, world.scope.now))
+    world.number = world.scope.associate(9, 17777, Protocol.ASAP)
+    world.updates()
     world.register(3)
-    assert world.told() == [(0, 3)]
+    assert world.updates() == [(0, 3)]
 
 
-def test_a_download_meanwhile_has_the_current_values() -> None:
-    world = Watched()
+def test_a_download_inside_a_window_has_the_current_values() -> None:
+    world = World()
     world.register(1)
     world.register(2)
     octets, _ = world.scope.registrar.handlespace.table(True, None, 60000)
     assert loaded(1, 2).policy.encode() in octets
 
 
-def test_nothing_is_kept_without_peers_nor_for_long() -> None:
-    alone = Watched(peers=False)
+def test_no_windows_are_kept_without_peers_or_after_they_ended() -> None:
+    alone = World(peers=False)
     alone.register(1)
     alone.register(2)
     assert len(alone.scope.registrar.elements.updates._coalescing) == 0
-    world = Watched()
+    world = World()
     for identifier in range(1, 50):
         world.register(1, identifier)
-        world.say(Deregistration(pool_handle=POOL, pe_identifier=identifier).encode())
+        world.send(Deregistration(pool_handle=POOL, pe_identifier=identifier).encode())
     world.scope.wait(2 * WINDOW)
     world.register(1, 99)
     assert len(world.scope.registrar.elements.updates._coalescing) == 1
 
 
-def test_it_can_be_turned_off() -> None:
-    world = Watched()
+def test_a_window_of_0_turns_coalescing_off() -> None:
+    world = World()
     world.scope = Scope(peer_update_window=0.0)
     world.links = [world.scope.join(LOW, 2)]
-    world.line = world.scope.associate(9, 17777, Protocol.ASAP)
+    world.number = world.scope.associate(9, 17777, Protocol.ASAP)
     for load in (1, 2, 3):
         world.register(load)
-    assert world.told() == [(0, 1), (0, 2), (0, 3)]
+    assert world.updates() == [(0, 1), (0, 2), (0, 3)]
 
 
-def test_many_windows_that_end_at_once_are_told_in_slices() -> None:
-    world = Watched()
-    world.scope.registrar.context.associations[world.line].registrant.elements -= 1000  # as many as it likes
+def test_many_windows_that_end_together_are_closed_in_slices() -> None:
+    world = World()
+    world.scope.registrar.context.associations[world.number].registrant.elements -= 1000  # as many as it likes
     for load in (1, 2):
         for identifier in range(1, 301):
             world.register(load, identifier)
-    world.told()
+    world.updates()
     scope = world.scope
     sizes = []
     for _ in range(20):
@@ -180,39 +180,39 @@ def test_many_windows_that_end_at_once_are_told_in_slices() -> None:
         assert due is not None
         scope.now = max(scope.now, due)
         scope.take(scope.registrar.advance(scope.now))
-        sizes.append(len(world.told()))
+        sizes.append(len(world.updates()))
     assert sum(sizes) == 300
     assert max(sizes) <= 100
 
 
-def test_an_element_that_was_taken_over_is_told_of_at_once() -> None:
-    world = Watched()
+def test_an_element_that_confirms_its_new_home_is_sent_soon() -> None:
+    world = World()
     world.scope.add(world.links[0], LOW, 1)
     world.scope.registrar.handlespace.take_over(LOW, OWN, 1)
     enrp = world.scope.registrar.enrp
     enrp.takeovers._adopt_moved(world.scope.now)
     world.scope.take(enrp._context.take_actions())
     del world.scope.sent[world.links[1]][:]
-    world.say(EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=1).encode())
+    world.send(EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=1).encode())
     assert any(isinstance(message, HandleUpdate) for message in world.scope.sent[world.links[1]])
 
 
-def a_peer(world: Watched) -> None:
+def a_peer(world: World) -> None:
     world.scope.join(LOW, 2)
 
 
-def a_subscriber(world: Watched) -> None:
+def a_subscriber(world: World) -> None:
     user = world.scope.associate(7, 5, Protocol.ASAP)
     octets = HandleResolution(subscribe=True, pool_handle=POOL).encode()
     world.scope.take(world.scope.registrar.received(user, octets, world.scope.now))
 
 
 @pytest.mark.parametrize("appear", [a_peer, a_subscriber])
-def test_lanes_tell_of_renewals_where_somebody_is_to_hear_of_them(appear: Callable[[Watched], None]) -> None:
-    world = Watched(peers=False)
+def test_lanes_record_renewals_when_a_peer_or_subscriber_appears(appear: Callable[[World], None]) -> None:
+    world = World(peers=False)
     world.register(1)
     registrar = world.scope.registrar
-    lane = registrar.lane(world.line)
+    lane = registrar.lane(world.number)
     assert lane is not None
     request = Registration(pool_handle=POOL, pool_element=replace(loaded(1, 2), home_identifier=0)).encode()
     assert lane.answer(request, world.scope.now)
@@ -222,8 +222,8 @@ def test_lanes_tell_of_renewals_where_somebody_is_to_hear_of_them(appear: Callab
     assert registrar.handlespace.updated == [(POOL, 1)]
 
 
-def test_without_peers_nothing_is_gathered_any_more() -> None:
-    world = Watched()
+def test_lanes_stop_recording_renewals_without_peers() -> None:
+    world = World()
     world.register(1)
     registrar = world.scope.registrar
     for link in world.links:

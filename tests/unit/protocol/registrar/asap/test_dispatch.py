@@ -1,4 +1,4 @@
-"""The registrar's ASAP without input and output: liveness, noise, announcements, and its two ways."""
+"""The registrar's ASAP: liveness, unexpected messages, and the fast lane against the readable way."""
 
 import pytest
 
@@ -28,7 +28,7 @@ from tests.support.bench import (
 
 
 @pytest.mark.conformance("ASAP-3.5-13")
-def test_keep_alives_are_spread() -> None:
+def test_keep_alives_of_many_elements_are_spread_over_time() -> None:
     bench = Bench(registration_burst=100, elements_per_association=100, keep_alive_interval=10.0)
     number = bench.associate()
     for identifier in range(1, 51):
@@ -41,7 +41,7 @@ def test_keep_alives_are_spread() -> None:
     assert max(per_slot.values()) <= 10
 
 
-def test_only_the_elements_own_association_acknowledges() -> None:
+def test_acknowledgements_count_only_over_the_elements_own_association() -> None:
     bench = Bench(keep_alive_interval=2.0, keep_alive_timeout=1.0)
     number, stranger = bench.associate(), bench.associate()
     bench.register(number)
@@ -53,7 +53,7 @@ def test_only_the_elements_own_association_acknowledges() -> None:
     assert Abort(number) in actions, "nothing of the silent association is left"
 
 
-def test_a_silent_element_does_not_take_its_living_neighbours_association() -> None:
+def test_a_silent_element_does_not_abort_the_association_of_its_living_neighbour() -> None:
     bench = Bench(keep_alive_interval=2.0, keep_alive_timeout=1.0)
     number = bench.associate()
     bench.register(number, 1)
@@ -68,7 +68,7 @@ def test_a_silent_element_does_not_take_its_living_neighbours_association() -> N
 
 
 @pytest.mark.parametrize("reported", [False, True])
-def test_an_element_that_is_held_for_dead_is_told(reported: bool) -> None:
+def test_an_element_that_is_removed_as_dead_gets_a_notice(reported: bool) -> None:
     bench = Bench(keep_alive_interval=1000.0 if reported else 2.0, keep_alive_timeout=1.0)
     number = bench.associate()
     bench.register(number, 1)
@@ -83,13 +83,13 @@ def test_an_element_that_is_held_for_dead_is_told(reported: bool) -> None:
             break
         bench.send(number, EndpointKeepAliveAck(pool_handle=POOL, pe_identifier=1))
     assert bench.listed(number) == [1]
-    (told,) = [answer for answer in answers(actions) if isinstance(answer, DeregistrationResponse)]
-    assert told == DeregistrationResponse(pool_handle=POOL, pe_identifier=2)
-    assert Send(number, told.encode()) in actions
+    (notice,) = [answer for answer in answers(actions) if isinstance(answer, DeregistrationResponse)]
+    assert notice == DeregistrationResponse(pool_handle=POOL, pe_identifier=2)
+    assert Send(number, notice.encode()) in actions
 
 
 @pytest.mark.conformance("ASAP-3.5-07", "ASAP-3.5-12", "ENRP-3.3.2-01")
-def test_a_lost_association_takes_its_elements_and_peers_are_told() -> None:
+def test_a_lost_association_removes_its_elements_and_updates_peers() -> None:
     bench = Bench()
     number, other = bench.associate(), bench.associate()
     bench.register(number, 1)
@@ -123,7 +123,7 @@ def test_fast_lane_and_readable_way_have_the_same_outcome() -> None:
     assert outcome(lane=True) == outcome(lane=False)
 
 
-def test_messages_that_a_registrar_does_not_take_are_noted_only() -> None:
+def test_messages_not_for_a_registrar_are_only_noted() -> None:
     bench = Bench()
     number = bench.associate()
     for message in (
@@ -138,7 +138,7 @@ def test_messages_that_a_registrar_does_not_take_are_noted_only() -> None:
         assert all(isinstance(action, Note) for action in bench.send(number, data))
 
 
-def test_errors_are_not_sent_without_end() -> None:
+def test_the_rate_of_error_messages_is_bounded() -> None:
     bench = Bench(errors_burst=4, errors_per_second=1.0)
     number = bench.associate()
     bad = bytes.fromhex("050000100009ffff4563686f506f6f6c")
@@ -147,7 +147,7 @@ def test_errors_are_not_sent_without_end() -> None:
     assert bench.counters["malformed messages"] == 100
 
 
-def test_an_unknown_association_or_nothing_at_all_is_nothing() -> None:
+def test_unknown_associations_and_empty_messages_are_ignored() -> None:
     bench = Bench()
     assert bench.asap.received(77, registration().encode(), 0) == []
     assert bench.send(bench.associate(), b"") == []
