@@ -1,1 +1,1 @@
-"""A scope of registrars, pool elements and pool users in virtual time, everything from one seed."""
+"""Simulates a scope of registrars, pool elements and pool users in virtual time. One seed determines everything."""

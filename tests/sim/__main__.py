@@ -6,13 +6,13 @@ import time
 from multiprocessing import Pool
 
 from tests.sim.clock import SECOND
-from tests.sim.scenario import Failure, run
+from tests.sim.simulated_run import Failure, run
 
 SHOWN = 300
 
 
 def one(seed: int) -> tuple[int, str]:
-    """Run a seed among many: it, and what went wrong."""
+    """Run one seed of many. Returns the seed, and the failure as text."""
     try:
         run(seed)
     except Failure as failure:
@@ -21,7 +21,7 @@ def one(seed: int) -> tuple[int, str]:
 
 
 def replay(seed: int, *, verbose: bool, shown: int) -> int:
-    """Run one seed and tell what happened."""
+    """Run one seed and print its history."""
     began = time.perf_counter()
     try:
         world = run(seed, verbose=verbose)
@@ -43,7 +43,7 @@ def replay(seed: int, *, verbose: bool, shown: int) -> int:
 
 
 def many(first: int, count: int, jobs: int) -> int:
-    """Run seeds beside each other and tell how far it is; the number of those that failed."""
+    """Run seeds in parallel and print progress. Returns the number of failed seeds."""
     failed: list[tuple[int, str]] = []
     began = time.perf_counter()
     with Pool(jobs) as pool:

@@ -1,5 +1,5 @@
-"""A pool user's session that goes on for ever: UserSession over simulated associations, and what its
-application asks the counter service."""
+"""A simulated application of a pool user: it keeps a session open over simulated associations and asks the counter
+service."""
 
 import math
 from collections import deque
@@ -37,18 +37,18 @@ if TYPE_CHECKING:
     from tests.sim.client import Client
 
 WINDOW = 6
-"""Questions that wait for a reply at a time, at most."""
+"""The most questions that wait for a reply at one time."""
 ASKING = (0.2, 2.5)
-"""Seconds between two questions: the least and the most."""
+"""Seconds between two questions: minimum and maximum."""
 SLACK = 1.5
-"""Seconds that a look at it may be late."""
+"""Seconds by which a check may be late."""
 ANEW = 1.0
-"""Seconds until a session that has ended is followed by another."""
+"""Seconds between the end of a session and the next session."""
 
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """One channel: what was tried, and what became of it."""
+    """One channel of a session: the element that was tried, and the result."""
 
     element: ResolvedElement
     opened: int
@@ -69,7 +69,7 @@ class Attempt:
 
 
 class Caller:
-    """One user's application."""
+    """The application of one pool user."""
 
     def __init__(self, client: "Client", port: int, pool: bytes, settings: SessionSettings, ledger: Ledger) -> None:
         self.client = client
@@ -97,19 +97,19 @@ class Caller:
 
     @property
     def serving(self) -> Side | None:
-        """The association that serves, if one does."""
+        """The number of the serving association, or None."""
         machine = self.machine
         return self.latest.side if machine is not None and machine.state is UserSessionState.OPEN else None
 
     @property
     def latest(self) -> Attempt:
-        """The attempt that was made last."""
+        """The most recent attempt."""
         return self.attempts[max(self.attempts)]
 
     # Life
 
     def begin(self) -> None:
-        """Open a session, the first or the next."""
+        """Open a session, the first or the next one."""
         client = self.client
         if self.endpoint is None:
             self.endpoint = client.network.listen(client.host, self._port, "data", client)
@@ -123,26 +123,26 @@ class Caller:
         self._ask(self.machine)
 
     def reset(self, *, silently: bool, orderly: bool) -> None:
-        """The process has ended."""
+        """Forget everything, because the process has ended."""
         self.machine = None
         if self.endpoint is not None:
             self.client.network.close(self.endpoint, silently=silently, orderly=orderly)
             self.endpoint = None
 
     def force(self) -> None:
-        """Go on with another element, for no reason."""
+        """Fail over to another element for no reason."""
         if self.machine is not None:
             self._perform(self.machine.force(self.client.now()))
 
     def finish(self) -> None:
-        """Close the session in order; another one follows."""
+        """Close the session in order. A new one follows."""
         if self.machine is not None and not self._closed:
             self._closed = True
             self._perform(self.machine.close(self.client.now()))
             self._pump()
 
     def check(self) -> None:
-        """Violation where it waits for longer than its settings say."""
+        """Raise Violation if the session waits longer than its settings allow."""
         machine, settings, now = self.machine, self.settings, self.client.now()
         if machine is None:
             return
@@ -159,7 +159,7 @@ class Caller:
         if since is not None and now > since + (most + SLACK) * SECOND:
             raise Violation(f"{self.name} is {machine.state.name} for more than {most:.1f} s")
 
-    # What the application does
+    # The application
 
     def _ask(self, machine: UserSession) -> None:
         if machine is not self.machine or machine.state is UserSessionState.ENDED:
@@ -177,13 +177,13 @@ class Caller:
         self.machine.send(QUESTION.pack(self._session, self._stamp), PPID)
 
     def _ask_again(self) -> None:
-        """Another element serves: what was handed over, and not answered, is asked anew."""
+        """Ask the new element everything that was sent and not answered."""
         unsent = set(self._unsent)
         for stamp in [stamp for stamp in self.questions if stamp not in unsent]:
             self._put(self.questions.pop(stamp))
 
     def _answered(self, data: bytes) -> None:
-        """Numbers go up by one in each association, and questions are answered in their order."""
+        """Check that replies count up by one per association and answer the questions in order."""
         attempt = self.latest
         number, stamp = REPLY.unpack(data)
         if number != attempt.number:
@@ -195,7 +195,7 @@ class Caller:
         del self.questions[stamp]
 
     def _remember(self, data: bytes) -> None:
-        """A cookie, newer than any before it, if it is of this session."""
+        """Keep a cookie if it belongs to this session and is newer than the last one."""
         message = decode(data, "asap")
         if not isinstance(message, Cookie):
             return
@@ -204,7 +204,7 @@ class Caller:
             raise Violation(f"{self.name} got a cookie for {number} of session {session} after one for {self._latest}")
         self._latest = number
 
-    # What the protocol asks for
+    # Actions of the protocol
 
     def _perform(self, actions: list[UserSessionAction]) -> None:
         for action in actions:
@@ -274,7 +274,7 @@ class Caller:
             client.later(0, partial(self._over, attempt, Down.CANT_START))
 
     def _report(self, element: ResolvedElement) -> None:
-        """Once for each failure, and of nobody who was not tried and did not fail."""
+        """Check that each failure is reported once, and that only tried and failed elements are reported."""
         client, attempt = self.client, self.latest
         silence = self.settings.silence
         now = client.now()
@@ -288,7 +288,7 @@ class Caller:
         client.report(self.pool, element.identifier)
 
     def _leave(self, attempt: Attempt) -> None:
-        """Abort a channel, up or on its way; nobody hears of its end."""
+        """Abort a channel that is up or coming up. No event follows."""
         attempt.left = True
         self._lost_at = self.client.now() if attempt.up is not None else self._lost_at
         network = self.client.network
@@ -307,7 +307,7 @@ class Caller:
             raise Violation(f"{self.name} failed over with (cookie, unsent, number) {told}, which was {mine}")
 
     def _ended(self, action: UserSessionEnded) -> None:
-        """Ended in order by one of both, or for want of an element for as long as that may take."""
+        """Check the end of a session: either side closed it, or no element was found in time."""
         client = self.client
         client.note(f"{self.name} has ended: {action.reason or 'in order'}")
         machine, self._ended_at = self.machine, client.network.clock.now
@@ -316,13 +316,13 @@ class Caller:
             raise Violation(f"{self.name} gives back other messages than those that were not sent")
         if action.reason is None:
             if not self._closed and self.latest.gone is not Down.SHUTDOWN:
-                raise Violation(f"{self.name} ends as if in order, which nobody wanted")
+                raise Violation(f"{self.name} ends as if in order, although neither side closed it")
         elif self.settings.failover is Failover.ERROR and self.attempts and self.latest.up is not None:
             assert self.latest.left or self.latest.gone is not None
         elif client.now() < self._served + round(self.settings.patience * SECOND):
             raise Violation(f"{self.name} has lost its patience early: {action.reason}")
 
-    # The network's events
+    # Network events
 
     def up(self, side: Side) -> None:
         machine, attempt = self.machine, self._dialled(side.there.host.address, side.there.port)
@@ -413,7 +413,7 @@ class Caller:
         self.client.rearm()
 
     def _echoed(self, data: bytes) -> None:
-        """A cookie goes to a new element: no other than the latest."""
+        """Check that a new element gets the latest cookie."""
         message = decode(data, "asap")
         if isinstance(message, CookieEcho):
             session, number = COOKIE.unpack(message.cookie)

@@ -1,5 +1,5 @@
-"""A simulated process of pool elements and a pool user: protocol.client.node between the simulated network and its
-own clock."""
+"""A simulated process of pool elements and a pool user: the client protocol's Node between the simulated network and a
+clock of its own."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -25,13 +25,13 @@ from tests.sim.process import Process
 
 PE_PORT = 4711
 LOOKS = 5.0
-"""Seconds between two looks at a pool whose registrar does not tell of its changes."""
+"""Seconds between two resolutions of a watched pool whose registrar sends no updates."""
 Answer = Callable[[Resolution | None], None]
 
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """One association with a registrar, or an attempt at one."""
+    """One association with a registrar, or an attempt to open one."""
 
     number: int
     place: tuple[IPv4Address, int]
@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(slots=True, eq=False)
 class Client(Process):
-    """One node, its elements, and what its user's application does: watch pools, and hold sessions with them."""
+    """One node with its elements, and the application of its user, which watches pools and holds sessions with them."""
 
     settings: ClientSettings = field(default_factory=ClientSettings)
     places: tuple[ServerAddress, ...] = ()
@@ -54,10 +54,10 @@ class Client(Process):
     callers: list[Caller] = field(default_factory=list)
     node: Node | None = None
     watched: dict[bytes, PoolChanged] = field(default_factory=dict)
-    """What was told last of each pool."""
+    """The last resolution of each pool."""
     lines: dict[int, Line] = field(default_factory=dict)
     reports: "Counter[tuple[bytes, int]]" = field(default_factory=Counter)
-    """What the user has reported, and its registrars have not been told."""
+    """Reports of the user that no registrar has got yet."""
     _endpoint: Endpoint | None = None
     _dialling: dict[tuple[IPv4Address, int], Line] = field(default_factory=dict)
     _tickets: dict[int, Answer] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Client(Process):
 
     @property
     def home(self) -> Side | None:
-        """The association with the home registrar, if there is one."""
+        """The association with the home registrar, or None."""
         node = self.node
         home = node.context.home if node is not None else None
         line = self.lines.get(home.number) if home is not None else None
@@ -79,7 +79,7 @@ class Client(Process):
     # Life
 
     def start(self) -> None:
-        """Begin, with the elements that want to be registered."""
+        """Start the process and register its elements."""
         if self.running:
             return
         self._begun()
@@ -100,7 +100,8 @@ class Client(Process):
             self.later(self.randomness.uniform(0, 1), caller.begin)
 
     def stop(self, *, silently: bool) -> None:
-        """End: killed, its system aborting its associations or ending them in order; or its host gone ``silently``."""
+        """End the process: it is killed and its system aborts its associations or ends them in order, or its host
+        vanishes ``silently``."""
         if not self.running:
             return
         orderly = not silently and self.randomness.random() < 0.5
@@ -117,15 +118,15 @@ class Client(Process):
             record.clear()
         self._over(silently=silently)
 
-    # What its application asks for
+    # Requests of the application
 
     def settle(self) -> None:
-        """Carry out what the node has been asked for."""
+        """Carry out the actions of the node."""
         if self.node is not None:
             self._carry_out(self.node.drain())
 
     def resolve(self, pool: bytes, answer: Answer) -> None:
-        """Ask a registrar for a pool; None is the answer where none has answered after all repetitions."""
+        """Ask a registrar for a pool. The answer is None if no registrar answers after all repetitions."""
         assert self.node is not None
         ticket = self.node.user.resolve(pool, self.now(), fresh_within=0)
         self._tickets[ticket] = answer
@@ -141,7 +142,7 @@ class Client(Process):
             answer(None)
 
     def ask(self, what: Callable[[], None]) -> None:
-        """Let its application do something, as soon as it can."""
+        """Run something of the application as soon as possible."""
         if self.running:
             self._happens(what)
             self.rearm()
@@ -153,14 +154,14 @@ class Client(Process):
         return tuple(endpoint for endpoint in used if endpoint is not None)
 
     def report(self, pool: bytes, identifier: int) -> None:
-        """Tell the registrar that an element could not be reached."""
+        """Report an element as unreachable to the registrar."""
         assert self.node is not None
         if self.node.user.report(pool, identifier, self.now()):
             self.reports[pool, identifier] += 1
         self.settle()
 
     def check(self) -> None:
-        """Violation where the node has more associations than it may, or a session waits for too long."""
+        """Raise Violation if the node has too many associations, or a session waits for too long."""
         if not self.still:
             for caller in self.callers:
                 caller.check()
@@ -170,7 +171,7 @@ class Client(Process):
         if len(self.lines) > AT_ONCE + 2 * self.settings.incoming:
             raise Violation(f"{self.name} has {len(self.lines)} associations with registrars")
 
-    # The network's events
+    # Network events
 
     def _up(self, side: Side) -> None:
         if not side.endpoint.alive or self.node is None:
@@ -223,7 +224,7 @@ class Client(Process):
         return next(owner for owner in owners if owner.endpoint is endpoint)
 
     def _lost(self, number: int) -> None:
-        """An association or an attempt is over."""
+        """An association or an attempt has ended."""
         if self.node is not None and self.lines.pop(number, None) is not None:
             self._carry_out(self.node.down(number, self.now()))
 
@@ -268,7 +269,7 @@ class Client(Process):
         assert isinstance(message, EndpointUnreachable)
         about = message.pool_handle, message.pe_identifier
         if not self.reports[about]:
-            raise Violation(f"{self.name} tells of element {about[1]:08x} what its user has not reported")
+            raise Violation(f"{self.name} reports element {about[1]:08x}, which its user has not reported")
         self.reports[about] -= 1
 
     def _dial(self, number: int, address: object, port: int) -> None:
@@ -293,7 +294,7 @@ class Client(Process):
             self.later(0, partial(self._lost, number))
 
     def _tell(self) -> None:
-        """Tell the application, which may ask for more meanwhile."""
+        """Deliver an event to the application, which may make new requests at once."""
         if self._telling:
             return
         self._telling = True
@@ -315,7 +316,7 @@ class Client(Process):
     # Time
 
     def rearm(self) -> None:
-        """Somebody has another deadline, perhaps."""
+        """Schedule the next event again, because a deadline may have changed."""
         self._schedule()
 
     def _next(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Virtual time: one heap of events; the same events come in the same order every time."""
+"""Virtual time: one heap of events. The same events come in the same order every time."""
 
 import heapq
 import itertools
@@ -7,13 +7,13 @@ from typing import Any
 
 SECOND = 1_000_000
 MAX_EVENTS = 500_000
-"""Events that may wait at a time: more is a loop that feeds itself."""
+"""The most events that may wait at one time. More means an endless loop of events."""
 AT_ONCE = 100_000
-"""Events that may happen without time passing: more is a loop too."""
+"""The most events that may happen without time passing. More means an endless loop."""
 
 
 class Clock:
-    """Calls what is due, in order of time and then of asking."""
+    """Calls due functions in order of time, and of insertion among equal times."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -21,17 +21,17 @@ class Clock:
         self._order = itertools.count()
 
     def at(self, when: int, call: Callable[..., None], *arguments: Any) -> None:
-        """Call once at a time in microseconds, at once if it has passed."""
+        """Call a function once at a time in microseconds, or at once if that time has passed."""
         if len(self._heap) >= MAX_EVENTS:
             raise OverflowError(f"more than {MAX_EVENTS} events wait")
         heapq.heappush(self._heap, (max(when, self.now), next(self._order), call, arguments))
 
     def after(self, seconds: float, call: Callable[..., None], *arguments: Any) -> None:
-        """Call once, so many seconds from now."""
+        """Call a function once after some seconds."""
         self.at(self.now + round(seconds * SECOND), call, *arguments)
 
     def run(self, until: int) -> int:
-        """Let everything happen up to and including that time; how many events that were."""
+        """Run all events up to and including a time. Returns the number of events."""
         done = at_once = 0
         heap = self._heap
         while heap and heap[0][0] <= until:

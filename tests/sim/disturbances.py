@@ -1,4 +1,4 @@
-"""What may happen to a world: functions of it, and of the seconds that are left of the phase."""
+"""The disturbances of a world: functions of the world and of the seconds left in the phase."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ def registrar_dies(world: World, left: float) -> None:
 
 
 def twins_start(world: World, left: float) -> None:
-    """Two registrars start at the same instant; they may have drawn the same identifier."""
+    """Start two registrars at the same instant, possibly with the same identifier."""
     if len(world.nodes) < 3:
         return
     pair = world.random.sample(world.nodes, 2)
@@ -40,7 +40,7 @@ def clock_leaps(world: World, left: float) -> None:
 
 
 def partition(world: World, left: float) -> None:
-    """The registrars fall apart into two groups, each element goes with one of them."""
+    """Split the registrars into two groups, and put each element into one of them."""
     for one in [*world.nodes, *world.elements, *world.users]:
         one.host.group = world.random.randrange(2)
     world.network.links_changed()
@@ -49,7 +49,7 @@ def partition(world: World, left: float) -> None:
 
 
 def link_breaks(world: World, left: float) -> None:
-    """Two registrars do not reach each other; everybody else reaches both."""
+    """Cut the link between two registrars; all others reach both."""
     one, other = world.random.sample(world.nodes, 2)
     world.network.cut(one.host, other.host)
     if world.random.random() < 0.5:
@@ -57,7 +57,7 @@ def link_breaks(world: World, left: float) -> None:
 
 
 def element_is_cut_off(world: World, left: float) -> None:
-    """Some elements do not reach some registrars."""
+    """Cut some elements off from some registrars."""
     for element in world.random.sample(world.elements, min(5, len(world.elements))):
         world.network.cut(element.host, world.random.choice(world.nodes).host)
     if world.random.random() < 0.5:
@@ -102,7 +102,7 @@ def users_freeze(world: World, left: float) -> None:
 
 
 def users_are_cut_off(world: World, left: float) -> None:
-    """Users do not reach some elements, which their registrars reach."""
+    """Cut users off from some elements that their registrars reach."""
     for user in world.users:
         for element in world.random.sample(world.elements, world.random.randint(1, len(world.elements) // 2)):
             world.network.cut(user.host, element.host)
@@ -111,7 +111,7 @@ def users_are_cut_off(world: World, left: float) -> None:
 
 
 def sessions_move(world: World, left: float) -> None:
-    """Applications close their sessions or want other elements, as do elements' applications."""
+    """Let applications close their sessions or ask for other elements, and let elements close theirs."""
     for user in world.users:
         for caller in user.callers:
             what = world.random.choice((caller.force, caller.force, caller.finish))

@@ -1,6 +1,6 @@
-"""An imitation of rsplib's pool element, where the RFCs leave room: it acknowledges keep-alives over its home
-association only, changes home only when a registrar asks over an association of its own, and registers only at its
-interval, whatever has happened."""
+"""An imitation of rsplib's pool element where the RFCs leave room: it acknowledges keep-alives only over its home
+association, changes its home only if a registrar asks over an association of its own, and registers only at its
+interval."""
 
 import enum
 from dataclasses import dataclass, field
@@ -26,13 +26,13 @@ from tests.sim.network import Endpoint, Host, Network, Side
 PE_PORT = 4711
 SERVICE_PORT = 7
 RESPONSE_PATIENCE = 5.0
-"""Seconds to wait for a response before another registrar is asked (T2)."""
+"""Time limit for a response, in seconds (T2). Then another registrar is asked."""
 HUNT_PAUSE = (0.2, 2.0)
-"""Seconds between two tries to find a registrar."""
+"""Seconds between two attempts to find a registrar."""
 
 
 class State(enum.Enum):
-    """What the element is about."""
+    """What the element is doing."""
 
     OFF = "off"
     HUNTING = "hunting"
@@ -76,18 +76,18 @@ class Element:
 
     @property
     def stage(self) -> str:
-        """What it is about, for reports."""
+        """Its state, for reports."""
         return self.state.name
 
     @property
     def settled(self) -> bool:
-        """Whether it is registered, as far as it knows."""
+        """True if it believes that it is registered."""
         return self.state is State.READY and self.home is not None
 
     # Life
 
     def start(self) -> None:
-        """Begin to look for a registrar."""
+        """Start to look for a registrar."""
         if self.alive:
             return
         if self.host.silent:
@@ -99,7 +99,7 @@ class Element:
         self._hunt()
 
     def stop(self, *, silently: bool) -> None:
-        """End without a word of its own."""
+        """End without deregistering."""
         if not self.alive:
             return
         self.note("its host is gone" if silently else "is killed")
@@ -132,14 +132,14 @@ class Element:
         self._turn += 1
 
     def freeze(self) -> None:
-        """Stop to answer; its system keeps the associations."""
+        """Stop answering; its system keeps the associations."""
         if self.alive and not self.frozen:
             self.note("freezes")
             self.frozen = True
             self.changed = self.network.clock.now
 
     def thaw(self) -> None:
-        """Go on where it stopped."""
+        """Continue after freeze()."""
         if not self.frozen:
             return
         self.note("thaws")
@@ -156,7 +156,7 @@ class Element:
             self._again(0.0)
 
     def load(self, value: int) -> None:
-        """Its policy's values change; registered at once, if it is registered at all."""
+        """Change its policy's values, and register at once if it is registered."""
         if self.alive and self.policy.values:
             self.policy = Policy(policy_type=self.policy.policy_type, values=(value, *self.policy.values[1:]))
             if self.state is State.READY and self.home is not None and not self.frozen:
@@ -183,7 +183,7 @@ class Element:
             self._hunt()
 
     def _give_up(self) -> None:
-        """No response: another registrar."""
+        """No response came: try another registrar."""
         if self.home is not None:
             self.network.shut_down(self.home)
             self.home = None
@@ -218,10 +218,10 @@ class Element:
         self._wait(RESPONSE_PATIENCE, State.ASKING)
 
     def _again(self, seconds: float) -> None:
-        """Register at the present home before the interval is over."""
+        """Register at the present home before the interval has passed."""
         self._wait(seconds, State.READY)
 
-    # The network's events
+    # Network events
 
     def up(self, side: Side) -> None:
         if side.endpoint is not self._endpoint or not self.alive:
@@ -241,12 +241,12 @@ class Element:
             self._homeless()
 
     def _homeless(self) -> None:
-        """The association with the home is lost: look for another when the interval is over."""
+        """The association with the home is lost: look for another home when the interval has passed."""
         self.home = self._wanted = None
         self._wait(self.interval, State.HUNTING)
 
     def writable(self, side: Side) -> None:
-        """Nothing is offered that might find no room."""
+        """Nothing to do: it never offers messages that might not fit."""
 
     def message(self, side: Side, data: bytes) -> None:
         if side.endpoint is not self._endpoint or not self.alive:
@@ -268,7 +268,7 @@ class Element:
                 self._again(0.0)
 
     def _asked(self, side: Side, message: EndpointKeepAlive) -> None:
-        """A keep-alive (RFC 5352 3.4): acknowledge; with H=1 its sender is the home from now on."""
+        """Acknowledge a keep-alive (RFC 5352 3.4). Its sender becomes the home if H=1."""
         if message.pool_handle != self.pool or message.pe_identifier not in (None, self.identifier):
             return
         moves = message.home and side is not self.home
@@ -294,7 +294,7 @@ class Element:
 
 
 def policy(kind: PolicyType) -> Policy:
-    """A policy of that kind whose values are in order."""
+    """Build a policy of a type with valid random values."""
     return Policy(policy_type=kind, values=tuple(10 + n for n in range(VALUES[kind])))
 
 

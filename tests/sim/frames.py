@@ -1,6 +1,6 @@
-"""What the two ends of a session say to each other.
+"""Messages between the two ends of a simulated session.
 
-The service counts: it numbers its replies, and after each it leaves the next number with the user, as a cookie.
+The service counts: it numbers its replies, and after each it sends the next number to the user as a cookie.
 """
 
 from struct import Struct
@@ -9,7 +9,7 @@ from rserpool.model.numbers import ASAP_PPID
 
 PPID = 33
 QUESTION = Struct(">QQ")
-"""Session and stamp. Stamps grow with every question that a user's application hands over."""
+"""Session and stamp. The stamp grows with every question of a user's application."""
 REPLY = Struct(">QQ")
 """Number of the reply, and the question's stamp."""
 COOKIE = Struct(">QQ")
@@ -17,10 +17,10 @@ COOKIE = Struct(">QQ")
 
 
 def frame(ppid: int, data: bytes) -> bytes:
-    """A message of a session as it travels."""
+    """Encode a message of a session for the simulated network."""
     return ppid.to_bytes(4, "big") + data
 
 
 def unframe(message: bytes) -> tuple[bool, bytes]:
-    """Whether a message came over the control channel, and what it is."""
+    """Decode a frame. Returns True for a control message, and the message."""
     return int.from_bytes(message[:4], "big") == ASAP_PPID, message[4:]

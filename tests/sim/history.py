@@ -1,4 +1,4 @@
-"""What happened, as it can be read and compared: the last events, and a checksum over all of them."""
+"""The history of a run, to read and to compare: the last events, and a checksum over all events."""
 
 import zlib
 from collections import deque
@@ -16,23 +16,23 @@ Kind = Literal["asap", "enrp", "data", "text"]
 
 
 class History:
-    """Events in the order in which they happened. ``verbose`` prints each at once."""
+    """Events in order. ``verbose`` prints each at once."""
 
     def __init__(self, *, kept: int = KEPT, verbose: bool = False) -> None:
         self._events: deque[tuple[int, Kind, str, bytes]] = deque(maxlen=kept)
         self._verbose = verbose
         self._deaf = False
         self.takeovers: dict[tuple[str, bytes], int] = {}
-        """Who has told of a takeover, and of whom (name of the sender, identifier of the target), and when first."""
+        """When each takeover was first announced, by (name of the sender, identifier of the target)."""
         self.digest = 0
         self.count = 0
 
     def keep_nothing(self) -> None:
-        """From now on nothing is kept or counted: for measurements."""
+        """Stop keeping and counting events, for measurements."""
         self._deaf = True
 
     def add(self, now: int, kind: Kind, who: str, data: bytes) -> None:
-        """One event: a message and who sent it to whom, or a text and whom it is about."""
+        """Add an event: a message with its sender and receiver, or a text with its subject."""
         if self._deaf:
             return
         self.count += 1
@@ -45,11 +45,11 @@ class History:
             print(readable(event), flush=True)
 
     def text(self, now: int, who: str, text: str) -> None:
-        """An event that is no message."""
+        """Add an event that is not a message."""
         self.add(now, "text", who, text.encode())
 
     def last(self, most: int) -> Iterator[str]:
-        """The last events, oldest first, a line each."""
+        """The last events as lines, oldest first."""
         start = max(0, len(self._events) - most)
         for index, event in enumerate(self._events):
             if index >= start:
@@ -57,16 +57,16 @@ class History:
 
 
 def readable(event: tuple[int, Kind, str, bytes]) -> str:
-    """One event as a line."""
+    """Format one event as a line."""
     now, kind, who, data = event
     when = f"{now / SECOND:11.6f}"
     if kind == "text":
         return f"{when}  {who:<9} *** {data.decode()}"
-    return f"{when}  {who:<9} {told(data, kind)}"
+    return f"{when}  {who:<9} {summary(data, kind)}"
 
 
-def told(data: bytes, kind: Literal["asap", "enrp", "data"]) -> str:
-    """A message in short: its name, and its fields that are not empty."""
+def summary(data: bytes, kind: Literal["asap", "enrp", "data"]) -> str:
+    """Format a message in short: its name and its fields that are not empty."""
     if kind == "data":
         control, data = unframe(data)
         if not control:
@@ -86,7 +86,7 @@ def keeps(value: object) -> bool:
 
 
 def short(value: object) -> str:
-    """A value so that it fits in a line."""
+    """Shorten a value to fit into a line."""
     if isinstance(value, tuple):
         shown = ",".join(map(short, value[:8]))
         return f"[{shown},... {len(value)}]" if len(value) > 8 else f"[{shown}]"

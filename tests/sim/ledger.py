@@ -1,4 +1,4 @@
-"""What users know of their sessions, for elements to be measured by."""
+"""A record of what users know of their sessions, to check elements against."""
 
 from dataclasses import dataclass, field
 
@@ -10,17 +10,17 @@ DOWNS = {
     End.GIVEN_UP: Down.LOST,
     End.LOST: Down.LOST,
     End.FORGOTTEN: Down.ABORTED,
-    End.ANEW: Down.ABORTED,
+    End.RESTARTED: Down.ABORTED,
 }
 
 
 class Violation(AssertionError):
-    """Something that must never be."""
+    """A state that must never occur."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The sessions of a world, and how much has happened in them."""
+    """The sessions of a world, and their progress."""
 
     sessions: int = 0
     resumes: dict[Side, tuple[int, int]] = field(default_factory=dict)
@@ -33,6 +33,6 @@ class Ledger:
     reports: int = 0
 
     def session(self) -> int:
-        """A number for a new session."""
+        """Draw a number for a new session."""
         self.sessions += 1
         return self.sessions

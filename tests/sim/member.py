@@ -1,4 +1,4 @@
-"""A simulated pool element of ours: protocol.client.element on the node of a process, and the service beside it."""
+"""A simulated pool element of ours: the client protocol's element on the node of a process, with a service."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from tests.sim.client import Client
 
 LEAVING = 5.0
-"""Seconds that a deregistration may take before the program ends without an answer."""
+"""Time limit for a deregistration, in seconds. Then the program ends without an answer."""
 
 
 class Member:
-    """One pool element, which is registered as long as its process runs and it is wanted."""
+    """One pool element. It is registered while its process runs and it is wanted."""
 
     def __init__(
         self, client: "Client", port: int, pool: bytes, identifier: int, policy: Policy, interval: float, ledger: Ledger
@@ -47,7 +47,7 @@ class Member:
 
     @property
     def alive(self) -> bool:
-        """Whether it is to be registered."""
+        """True if it should be registered."""
         return self.wanted and self.client.running
 
     @property
@@ -65,7 +65,7 @@ class Member:
 
     @property
     def settled(self) -> bool:
-        """Whether it is registered, as far as it knows."""
+        """True if it believes that it is registered."""
         element = self.element
         return (
             element is not None and element.registered and element.state is ElementState.READY and self.home is not None
@@ -73,13 +73,13 @@ class Member:
 
     @property
     def stage(self) -> str:
-        """What it is about, for reports."""
+        """Its state, for reports."""
         return self.element.state.name if self.element is not None else "OFF"
 
     # Life
 
     def start(self) -> None:
-        """Want to be registered, in a process that runs already or is started for it."""
+        """Want to be registered, and start the process if it does not run."""
         if self.alive:
             return
         self._gone()
@@ -90,7 +90,7 @@ class Member:
             self.begin()
 
     def begin(self) -> None:
-        """The process runs: serve, and register."""
+        """Serve and register, in a process that has started."""
         client = self.client
         assert client.node is not None
         self.changed = client.network.clock.now
@@ -109,11 +109,11 @@ class Member:
         client.settle()
 
     def stop(self, *, silently: bool) -> None:
-        """Its process ends without a word of its own."""
+        """End its process without deregistering."""
         self.client.stop(silently=silently)
 
     def ended(self, *, silently: bool, orderly: bool) -> None:
-        """Its process has ended."""
+        """Clean up after the end of its process."""
         if self.element is not None:
             self.changed = self.client.network.clock.now
         self.element = None
@@ -121,7 +121,7 @@ class Member:
         self.service.close(silently=silently, orderly=orderly)
 
     def leave(self) -> None:
-        """Deregister, and end in order; what else lives in the process goes on."""
+        """Deregister and end in order. Everything else in the process continues."""
         element, client = self.element, self.client
         if not self.alive or self.frozen or element is None:
             return
@@ -138,12 +138,12 @@ class Member:
             self._gone()
 
     def heard(self, event: ElementStatus) -> None:
-        """News of it."""
+        """Handle an event of the element."""
         if self._leaving and event.state is not ElementState.DEREG:
             self._gone()
 
     def _gone(self) -> None:
-        """It has left."""
+        """Finish after the deregistration."""
         if not self._leaving:
             return
         self._leaving = False
@@ -160,7 +160,7 @@ class Member:
         self.client.go_on()
 
     def load(self, value: int) -> None:
-        """Its policy's values change; registered at once, if it is registered at all."""
+        """Change its policy's values, and register at once if it is registered."""
         if self.element is None or not self.alive or self.frozen or not self.policy.values:
             return
         self.policy = Policy(policy_type=self.policy.policy_type, values=(value, *self.policy.values[1:]))
@@ -189,7 +189,7 @@ class Member:
 
     @property
     def parameter(self) -> PoolElement:
-        """As business cards show it."""
+        """Its Pool Element parameter, as business cards carry it."""
         return PoolElement(
             identifier=self.identifier,
             registration_life=self.life,

@@ -1,4 +1,4 @@
-"""What is true in the simulated world, and whether the registrars hold the same."""
+"""The true state of the simulated world, and checks that the registrars hold the same."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 Key = tuple[bytes, int]
 SLACK = 2.5
-"""Seconds that a look at the world may be late, and messages may be on their way."""
+"""Seconds by which a check may be late, plus the travel time of messages."""
 
 
 @dataclass(slots=True)
 class Since:
-    """How long each of some things has been the case, by looking again and again."""
+    """Measures for how long conditions have held, by looking at them repeatedly."""
 
     _since: dict[object, int] = field(default_factory=dict)
 
     def seen(self, now: int, things: AbstractSet[object]) -> None:
-        """These are the case now; all others are not, or no more."""
+        """Record the conditions that hold now. All others do not hold."""
         self._since = {thing: self._since.get(thing, now) for thing in things}
 
     def longest(self, now: int, thing: object) -> float:
-        """Seconds since the thing began to be the case; 0 where it is not."""
+        """Seconds for which the condition has held; 0 if it does not hold."""
         return (now - self._since.get(thing, now)) / 1_000_000
 
 
 @dataclass(slots=True)
 class Model:
-    """The truth about nodes and elements; ``look`` is to be called every second or so."""
+    """The truth about nodes and elements. Call ``look`` about once a second."""
 
     clock: Clock
     network: Network
@@ -63,7 +63,7 @@ class Model:
     # All the time
 
     def look(self) -> None:
-        """Raise Violation if something is the case that must never be, or for longer than it may."""
+        """Raise Violation if something holds that must never hold, or holds longer than it may."""
         now = self.clock.now
         alive = {(element.pool, element.identifier): element for element in self.elements if element.alive}
         self._look_for_dead(now, alive)
@@ -83,7 +83,7 @@ class Model:
                     raise Violation(f"{node.name} holds {size} {what}, more than {most}")
 
     def _look_for_dead(self, now: int, alive: dict[Key, Element | Member]) -> None:
-        """Whether a registrar keeps an element of its own that died longer ago than the bound."""
+        """Check that no registrar keeps an element of its own that died longer ago than the bound."""
         died = self.ended | {
             (element.pool, element.identifier): element.changed for element in self.elements if not element.alive
         }
@@ -108,8 +108,8 @@ class Model:
                     raise Violation(f"{node.name} owns {named(key)}, dead for {seconds:.1f} s, more than {bound:.1f} s")
 
     def _look_for_missing(self, now: int, alive: dict[Key, Element | Member]) -> None:
-        """Whether an element that believes to be registered is in no handlespace of its home; in calm times, whether
-        any registrar misses it."""
+        """Check that each element that believes to be registered is in the handlespace of its home, and, in calm times,
+        in that of every registrar."""
         missing: set[tuple[str, int, Key]] = set()
         for key, element in alive.items():
             if element.frozen:
@@ -140,7 +140,7 @@ class Model:
     # At rest
 
     def differences(self) -> Iterator[str]:
-        """What is not as it must be once everything has settled."""
+        """List what differs from the settled state."""
         nodes = self.running()
         identifiers = [node.identifier for node in nodes]
         if len(set(identifiers)) < len(identifiers):
@@ -192,7 +192,7 @@ class Model:
 
 
 def table(node: Node) -> dict[Key, tuple[int, int, bytes]]:
-    """All that a registrar holds: home, association and octets of each element."""
+    """All elements that a registrar holds: home, association and octets of each."""
     assert node.registrar is not None
     return {
         (pool.handle, view.identifier): (view.home_identifier, view.connection, view.parameter)
@@ -204,7 +204,7 @@ def table(node: Node) -> dict[Key, tuple[int, int, bytes]]:
 def tables_differ(
     one: Node, other: Node, ones: dict[Key, tuple[int, int, bytes]], others: dict[Key, tuple[int, int, bytes]]
 ) -> Iterator[str]:
-    """Where the contents of two registrars differ, octet for octet, and their checksums."""
+    """Describe how the contents of two registrars, or their checksums, differ."""
     for key in sorted(ones.keys() & others.keys()):
         if ones[key][2] != others[key][2]:
             yield f"{one.name} and {other.name} hold {named(key)} differently"
@@ -217,5 +217,5 @@ def tables_differ(
 
 
 def named(key: Key) -> str:
-    """An element as it stands in the history."""
+    """An element's name in the history."""
     return f"element {key[1]:08x} of {key[0].decode('ascii', 'backslashreplace')}"

@@ -1,8 +1,8 @@
-"""A simulated network: SCTP associations with random delay, in order each, between hosts that can be cut off, crash
-and come back; and multicast. What it does is decided by one random generator.
+"""A simulated network: SCTP associations with random delay and in order, between hosts that can be cut off, crash and
+come back; and multicast. One random generator decides everything.
 
-An association is known at both ends, and its ends can disagree, as SCTP's can: a host that is cut off or gone without
-a word is noticed after a time-out, each end by itself; an end whose peer has forgotten it is aborted.
+Both ends know an association, and they can disagree, as SCTP's ends can: each end notices a host that is cut off or
+vanished after a time-out of its own; an end whose peer has forgotten it is aborted.
 """
 
 import enum
@@ -18,35 +18,35 @@ from tests.sim.history import History
 
 Item = tuple[int, Literal["up", "data", "end"], bytes]
 Kind = Literal["asap", "enrp", "data"]
-"""What an endpoint is for: registrars' two protocols, or the data of sessions."""
+"""The use of an endpoint: one of the registrars' two protocols, or the data of sessions."""
 
 ROOM = 262_144
-"""Octets that may wait on one association in one direction."""
+"""The most octets that may wait on one association in one direction."""
 DATA_ROOM = 200
-"""The same of an association for data: little, so that its ends have to wait for room."""
+"""The same for an association that carries data: small, so that its ends must wait for room."""
 CONNECT_PATIENCE = 4.0
-"""Seconds for which a connection is tried to a host that does not answer."""
+"""Seconds after which a connect to a host that does not answer fails."""
 LONG_PATIENCE = 60.0
-"""The same of who looks after the time itself."""
+"""The same for a caller that has a time limit of its own."""
 LOSS_PATIENCE = (3.0, 12.0)
-"""Seconds after which an end that gets no answers gives its association up: the least and the most."""
+"""Seconds after which an end that gets no answers gives up its association: minimum and maximum."""
 HEARTBEAT = 4.0
-"""Seconds at most until an idle end notices that its peer has forgotten it."""
+"""The longest time until an idle end notices that its peer has forgotten it, in seconds."""
 
 
 class End(enum.Enum):
-    """How an end of an association came to its end."""
+    """The ways in which an end of an association can end."""
 
     SHUT_DOWN = "is shut down"
     GIVEN_UP = "gives up"
     LOST = "is lost"
     FORGOTTEN = "is forgotten"
-    ANEW = "is begun anew"
-    """The peer, which had lost its own end, set up another association."""
+    RESTARTED = "is restarted"
+    """The peer had lost its own end and set up another association."""
 
 
 class Owner(Protocol):
-    """Who has endpoints: told what happens there. ``writable`` follows where offer() has taken nothing."""
+    """Callbacks of the owner of endpoints. ``writable`` follows after offer() has refused a message."""
 
     def up(self, side: "Side") -> None: ...
     def message(self, side: "Side", data: bytes) -> None: ...
@@ -57,7 +57,7 @@ class Owner(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Host:
-    """One machine. Hosts of different groups do not reach one another; a silent one reaches nobody."""
+    """One machine. Hosts of different groups do not reach one another; a silent host reaches nobody."""
 
     name: str
     address: IPv4Address
@@ -80,7 +80,7 @@ class Endpoint:
 
 @dataclass(slots=True, eq=False)
 class Side:
-    """One end of an association. ``number`` is free for its owner."""
+    """One end of an association. ``number`` is for its owner."""
 
     endpoint: Endpoint
     there: Endpoint
@@ -102,7 +102,7 @@ class Side:
 
 
 class Network:
-    """Where the hosts meet."""
+    """Connects the hosts."""
 
     def __init__(self, clock: Clock, randomness: Random, history: History, *, slowest: float = 0.05) -> None:
         self.clock = clock
@@ -117,7 +117,7 @@ class Network:
         self._listeners: dict[str, list[tuple[Host, Callable[[bytes, IPv4Address, int], None]]]] = {}
 
     def _delay(self) -> float:
-        """Mostly quick, sometimes slow: in seconds."""
+        """Draw a delay in seconds: mostly short, sometimes long."""
         return 0.0002 + self._slowest * self._random.random() ** 4
 
     # Hosts and links
@@ -126,32 +126,32 @@ class Network:
         self._hosts[host.address] = host
 
     def listen(self, host: Host, port: int, kind: Kind, owner: Owner) -> Endpoint:
-        """An endpoint that is reached at that port; the one that was there before must be closed."""
+        """Open an endpoint at a port. An earlier endpoint there must be closed."""
         key = (host.address, port)
         assert key not in self._endpoints, f"{host.name} listens at {port} already"
         self._endpoints[key] = Endpoint(host, port, kind, owner)
         return self._endpoints[key]
 
     def reaches(self, one: Host, other: Host) -> bool:
-        """Whether what one host sends arrives at the other."""
+        """True if what one host sends arrives at the other."""
         if one.silent or other.silent or one.group != other.group:
             return False
         return not self._cuts or frozenset((one.name, other.name)) not in self._cuts
 
     def cut(self, one: Host, other: Host) -> None:
-        """Nothing passes between these two."""
+        """Cut the link between two hosts."""
         self._cuts.add(frozenset((one.name, other.name)))
         self.links_changed()
 
     def heal(self) -> None:
-        """Every host that runs reaches every other again."""
+        """Let every running host reach every other again."""
         self._cuts.clear()
         for host in self._hosts.values():
             host.group = 0
         self.links_changed()
 
     def links_changed(self) -> None:
-        """Groups, cuts or silence have changed: start or stop the time-outs, let go on what waited."""
+        """Apply a change of groups, cuts or silence: start or stop time-outs, and deliver what waited."""
         for number, (one, other) in tuple(self._pairs.items()):
             if one.over and other.over:
                 del self._pairs[number]
@@ -180,8 +180,8 @@ class Network:
     # Associations
 
     def connect(self, endpoint: Endpoint, address: IPv4Address, port: int, most: float = CONNECT_PATIENCE) -> bool:
-        """Ask for an association, for ``most`` seconds; up() or unreachable() answers. False, and nothing follows,
-        where there is one."""
+        """Open an association within ``most`` seconds; up() or unreachable() follows. Returns False, and nothing
+        follows, if there is one already."""
         key = (address, port)
         if key in endpoint.sides or key in endpoint.pending:
             return False
@@ -190,7 +190,7 @@ class Network:
         return True
 
     def give_up(self, endpoint: Endpoint, address: IPv4Address, port: int) -> None:
-        """Do not want the association any more that connect() has asked for; nothing follows."""
+        """Cancel a connect(). No event follows."""
         key = (address, port)
         endpoint.pending.discard(key)
         side = endpoint.sides.get(key)
@@ -220,12 +220,12 @@ class Network:
             endpoint.owner.unreachable(endpoint, *key)
 
     def _establish(self, endpoint: Endpoint, there: Endpoint) -> None:
-        """The peer knows the association at once, the one who asked a moment later. An end that the peer still had
-        with the asker's predecessor is over."""
+        """Establish an association: at the peer at once, at the caller a moment later. This ends an older end that the
+        peer still had with the caller's predecessor."""
         here_key, there_key = (endpoint.host.address, endpoint.port), (there.host.address, there.port)
         old = there.sides.get(here_key)
         if old is not None:
-            self._end(old, End.ANEW)
+            self._end(old, End.RESTARTED)
         endpoint.pending.discard(there_key)
         there.pending.discard(here_key)
         one, other = Side(endpoint, there), Side(there, endpoint)
@@ -284,7 +284,7 @@ class Network:
             self._end(side, End.SHUT_DOWN)
 
     def send(self, side: Side, data: bytes) -> bool:
-        """Send a message; False where more waits than may. An end that is over swallows it."""
+        """Send a message. Returns False if too many messages wait. An end that is over swallows it."""
         if side.over or side.closing:
             return True
         side.octets += len(data)
@@ -292,21 +292,21 @@ class Network:
         return side.octets <= ROOM
 
     def offer(self, side: Side, data: bytes) -> bool:
-        """Send a message, if there is room; else writable() follows."""
+        """Send a message if there is room; otherwise writable() follows."""
         if side.octets + len(data) > DATA_ROOM and side.octets and not side.over:
             side.blocked = True
             return False
         return self.send(side, data)
 
     def shut_down(self, side: Side) -> None:
-        """End it in order: what was sent before arrives. The owner hears down() later."""
+        """End an association in order: messages sent before arrive. The owner gets down() later."""
         if not side.over and not side.closing:
             side.closing = True
             self._put(side, "end", b"")
             self._detach(side)
 
     def abort(self, side: Side) -> None:
-        """End it at once; the owner hears down() later."""
+        """End an association at once. The owner gets down() later."""
         if not side.over:
             self._drop(side)
             self.clock.at(self.clock.now, side.endpoint.owner.down, side)
@@ -319,7 +319,7 @@ class Network:
             self.clock.after(self._delay(), self._forgotten, side.other, side.other.cut)
 
     def lose(self, endpoint: Endpoint, most: float) -> None:
-        """One random association of an endpoint is lost, each end noticing by itself within so many seconds."""
+        """Lose one random association of an endpoint. Each end notices within so many seconds."""
         sides = [side for side in endpoint.sides.values() if side.is_up]
         if not sides:
             return
@@ -352,7 +352,7 @@ class Network:
             del side.endpoint.sides[key]
 
     def close(self, endpoint: Endpoint, *, silently: bool, orderly: bool = False) -> None:
-        """The endpoint is gone; its peers are told by ABORT, or in order after what was sent, or left to notice."""
+        """Close an endpoint. Its peers get an ABORT, an orderly end after what was sent, or nothing."""
         endpoint.alive = False
         endpoint.pending.clear()
         del self._endpoints[endpoint.host.address, endpoint.port]
@@ -370,12 +370,12 @@ class Network:
     # Multicast
 
     def join(self, group: str, host: Host, listener: Callable[[bytes, IPv4Address, int], None]) -> None:
-        """Hear what is sent to the group. A host listens once: a later listener replaces the earlier."""
+        """Receive what is sent to a group. A host has one listener; a later one replaces it."""
         others = [entry for entry in self._listeners.get(group, ()) if entry[0] is not host]
         self._listeners[group] = [*others, (host, listener)]
 
     def multicast(self, group: str, host: Host, port: int, data: bytes) -> None:
-        """A datagram to everybody in the group but the sender; it may be lost on the way."""
+        """Send a datagram to everybody else in the group. It may be lost."""
         for target, listener in self._listeners.get(group, ()):
             if target is not host and self.reaches(host, target) and self._random.random() > 0.01:
                 self.clock.after(self._delay(), self._heard, listener, host, target, port, data)

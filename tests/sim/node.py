@@ -1,4 +1,5 @@
-"""A simulated registrar process: its protocol object between the simulated network and its own clock."""
+"""A simulated registrar process: the registrar's protocol object between the simulated network and a clock of its
+own."""
 
 import itertools
 from collections.abc import Iterable
@@ -24,7 +25,7 @@ Place = tuple[tuple[IPv4Address, ...], int]
 
 @dataclass(slots=True, eq=False)
 class Node(Process):
-    """One registrar: runs, crashes, restarts, stands still, and has a clock that can leap forward."""
+    """One registrar: it runs, crashes, restarts, is stopped, and has a clock that can leap forward."""
 
     registrar: Registrar | None = None
     _endpoints: dict[str, Endpoint] = field(default_factory=dict)
@@ -34,7 +35,7 @@ class Node(Process):
     slices: Slices = DEFAULT_SLICES
 
     def other_end(self, number: int) -> Side | None:
-        """The other end of one of the registrar's associations."""
+        """Build the peer record of an association."""
         side = self._sides.get(number)
         return side.other if side is not None else None
 
@@ -46,16 +47,16 @@ class Node(Process):
 
     @property
     def running(self) -> bool:
-        """Whether there is a process, be it stopped."""
+        """True while there is a process, even a stopped one."""
         return self.registrar is not None
 
     @property
     def identifier(self) -> int:
-        """Its server identifier now; 0 when it does not run."""
+        """Its present server identifier; 0 while it does not run."""
         return self.registrar.handlespace.identifier if self.registrar is not None else 0
 
     def start(self, settings: Settings, seed: int, static_peers: tuple[Place, ...]) -> None:
-        """Begin, with nothing known but who else there may be."""
+        """Start with an empty handlespace and the known peers."""
         assert self.registrar is None
         self._begun()
         self.note(f"starts as {settings.identifier:08x}, profile {settings.profile.name}")
@@ -81,7 +82,7 @@ class Node(Process):
         self._carry_out(self.registrar.start(self.now(), asap, Reachable(sctp=own, port=ENRP_PORT, tcp=())))
 
     def _renumber(self) -> None:
-        """Begin anew with another identifier, without associations."""
+        """Start over with another identifier and without associations."""
         assert self.registrar is not None
         for side in tuple(self._sides.values()):
             self.network.abort(side)
@@ -92,7 +93,7 @@ class Node(Process):
         self._begin(settings, self.randomness.getrandbits(60))
 
     def stop(self, *, silently: bool) -> None:
-        """End: killed, with ABORTs from its system; or its whole host gone ``silently``."""
+        """End: it is killed and its system aborts its associations, or its whole host vanishes ``silently``."""
         self.note("its host is gone" if silently else "is killed")
         self.registrar = None
         for endpoint in self._endpoints.values():
@@ -100,7 +101,7 @@ class Node(Process):
         self._sides.clear()
         self._over(silently=silently)
 
-    # The network's events
+    # Network events
 
     def _up(self, side: Side) -> None:
         if self.registrar is None or not side.endpoint.alive:
@@ -120,7 +121,7 @@ class Node(Process):
             self._carry_out(self.registrar.lost(side.number, self.now()))
 
     def _writable(self, side: Side) -> None:
-        """Nothing is offered that might find no room."""
+        """Nothing to do: it never offers messages that might not fit."""
 
     def _unreachable(self, endpoint: Endpoint, address: IPv4Address, port: int) -> None:
         if self.registrar is not None and endpoint.alive:

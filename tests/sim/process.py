@@ -1,4 +1,4 @@
-"""A simulated process: it has a clock of its own, which can leap forward, and can be stopped and go on."""
+"""A simulated process: it has a clock of its own that can leap forward, and it can be stopped and continued."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from tests.sim.history import History
 from tests.sim.network import Endpoint, Host, Network, Side
 
 INBOX = 50_000
-"""Events that a stopped process may find when it goes on."""
+"""The most events that wait for a stopped process."""
 
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """What registrars and the nodes of elements and users have in common; see _up and what follows for what is to be
-    filled in. A process owns endpoints: their events wait while it is stopped."""
+    """The common part of registrars and of nodes of elements and users. Subclasses define _up and the methods after it.
+    A process owns endpoints; their events wait while it is stopped."""
 
     network: Network
     host: Host
@@ -68,13 +68,13 @@ class Process:
         self.offset = 0
 
     def stand_still(self) -> None:
-        """The process is stopped; its system goes on to take what arrives."""
+        """Stop the process. Its system continues to accept what arrives."""
         if self.running and not self.still:
             self.note("stands still")
             self.still = True
 
     def go_on(self) -> None:
-        """The process continues; its timers or its messages come first, as it happens."""
+        """Continue the process. Its timers or its messages come first, at random."""
         if not self.still:
             return
         self.note(f"goes on, with {len(self._inbox)} events waiting")
@@ -89,7 +89,7 @@ class Process:
         self._advance()
 
     def leap(self, seconds: float) -> None:
-        """Its clock leaps forward."""
+        """Let its clock leap forward."""
         if self.running:
             self.note(f"its clock leaps by {seconds:.0f} s")
             self.offset += round(seconds * SECOND)
@@ -118,7 +118,7 @@ class Process:
         self._happens(partial(self._unreachable, endpoint, address, port))
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Something that the program does after a while, unless the process has ended by then."""
+        """Call a function of the program after a while, unless the process has ended by then."""
         self.network.clock.after(seconds, self._if_alive, self._life, call)
 
     def _if_alive(self, life: int, call: Callable[[], None]) -> None:
@@ -136,7 +136,7 @@ class Process:
     # Time
 
     def _schedule(self) -> None:
-        """One event for what is due next, like the loop timer of the real process."""
+        """Schedule one event for the next deadline, like the loop timer of the real process."""
         due = self._next() if self.running else None
         if due is None or (self._due is not None and self._due <= due):
             return
@@ -153,11 +153,11 @@ class Process:
         if self.running:
             self._expire()
 
-    # What it is
+    # For subclasses
 
     @property
     def running(self) -> bool:
-        """Whether there is a process, be it stopped."""
+        """True while there is a process, even a stopped one."""
         raise NotImplementedError
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -165,11 +165,11 @@ class Process:
         raise NotImplementedError
 
     def _next(self) -> int | None:
-        """When something is due by its own clock."""
+        """The time of its next deadline by its own clock."""
         raise NotImplementedError
 
     def _expire(self) -> None:
-        """Something may be due."""
+        """Handle deadlines that have passed."""
         raise NotImplementedError
 
     def _up(self, side: Side) -> None:

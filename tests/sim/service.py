@@ -1,4 +1,4 @@
-"""The counter service of a pool element: rserpool.protocol.session.element_session over simulated associations."""
+"""The counter service of a simulated pool element, with the session protocol over simulated associations."""
 
 from collections import deque
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from tests.sim.process import Process
 AT_ONCE = 0.7
 """The share of questions that are answered without delay."""
 SLOWEST = 0.3
-"""Seconds of the longest delay."""
+"""The longest delay of an answer, in seconds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +42,7 @@ class Talk:
 
 
 class Service:
-    """What one pool element serves, while its process runs."""
+    """The service of one pool element, while its process runs."""
 
     def __init__(self, process: Process, port: int, ledger: Ledger, card: Callable[[], BusinessCard | None]) -> None:
         self._process = process
@@ -55,12 +55,12 @@ class Service:
         self.talks: dict[Side, Talk] = {}
 
     def open(self) -> None:
-        """Listen."""
+        """Start to listen."""
         process = self._process
         self.endpoint = process.network.listen(process.host, self._port, "data", process)
 
     def close(self, *, silently: bool, orderly: bool = False) -> None:
-        """Be gone, with all sessions."""
+        """Close the service with all sessions."""
         if self.endpoint is not None:
             self._process.network.close(self.endpoint, silently=silently, orderly=orderly)
             self.endpoint = None
@@ -69,7 +69,7 @@ class Service:
     # Events
 
     def up(self, side: Side) -> None:
-        """A user has come."""
+        """A user has connected."""
         self._numbers += 1
         talk = self.talks[side] = Talk(side, ElementSession(self._numbers, self._settings, control=True))
         card = self._card()
@@ -94,7 +94,7 @@ class Service:
             return
         now = self._process.now()
         assert side.end is not None
-        if side.end is End.ANEW:
+        if side.end is End.RESTARTED:
             self._perform(talk, talk.machine.restarted(now))
         else:
             self._perform(talk, talk.machine.down(DOWNS[side.end], now))
@@ -115,14 +115,15 @@ class Service:
     # The application
 
     def end_one(self) -> None:
-        """End a session in order, for no reason."""
+        """End a session in order for no reason."""
         for talk in self.talks.values():
             self._perform(talk, talk.machine.close(self._process.now()))
             self._pump(talk)
             return
 
     def _asked(self, talk: Talk, session: int, stamp: int) -> None:
-        """A question, which must come in order, once, and to a counter that goes on where the user knows it to be."""
+        """Check a question: it must come in order, once, and find a counter that continues where the user expects
+        it."""
         if stamp <= talk.stamp:
             raise Violation(f"session {session} asks with stamp {stamp} after {talk.stamp}, in one association")
         if not talk.stamp:

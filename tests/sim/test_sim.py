@@ -1,4 +1,4 @@
-"""The simulation of some scopes, and whether it notices what is broken."""
+"""Tests that simulated scopes recover, and that the simulation notices broken protocol code."""
 
 import os
 import subprocess
@@ -32,16 +32,16 @@ from rserpool.settings.client import FAST
 from tests.sim.__main__ import one
 from tests.sim.clock import Clock
 from tests.sim.ledger import Violation
-from tests.sim.scenario import Failure, Scenario, run
+from tests.sim.simulated_run import Failure, SimulatedRun, run
 from tests.sim.world import PATIENT, USE, shape
 
 SEEDS = 90
 SLICED = 30
-"""Seeds in which every walk over elements takes one step at a time."""
+"""Seeds in which each slice of a walk over elements has one element."""
 FEW = 12
-"""Seeds among which one must find what a test breaks."""
+"""Seeds of which at least one must detect the fault of a test."""
 IN_ORDER = 4
-"""Seeds of each kind of world, in which nothing is broken."""
+"""Seeds of each kind of world without a fault."""
 
 
 def test_seeds() -> None:
@@ -53,7 +53,7 @@ def test_seeds() -> None:
 def test_walks_may_be_cut_anywhere() -> None:
     smallest = Slices(pause=0.03, taken_over=1, scanned=1, audited=1, keep_alives=1)
     for seed in range(SLICED):
-        Scenario(seed, replace(shape(seed), slices=smallest)).run()
+        SimulatedRun(seed, replace(shape(seed), slices=smallest)).run()
 
 
 def test_one_seed_is_one_history() -> None:
@@ -86,14 +86,14 @@ def test_clock_keeps_the_order() -> None:
 
 
 def nothing(*_: object, **__: object) -> None:
-    """Instead of what should be done."""
+    """Replaces a method: does nothing."""
 
 
 def found(changes: dict[str, object], seeds: int = FEW) -> str:
-    """What the first of a few seeds to fail says, of worlds changed so that the fault matters."""
+    """The text of the first violation that a few seeds find, in worlds where the fault matters."""
     for seed in range(seeds):
         try:
-            Scenario(seed, replace(shape(seed), **changes)).run()  # type: ignore[arg-type]
+            SimulatedRun(seed, replace(shape(seed), **changes)).run()  # type: ignore[arg-type]
         except Failure as failure:
             if not isinstance(failure.__cause__, Violation):
                 raise
@@ -116,12 +116,12 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 
 def method(owner: type, name: str, instead: object) -> Break:
-    """Breaks a method."""
+    """Replace a method by a broken one."""
     return lambda patch: patch.setattr(owner, name, instead)
 
 
 def row(table: MutableMapping[Any, Any], *rows: tuple[Any, Any]) -> Break:
-    """Breaks rows of a table of states and inputs."""
+    """Replace rows of a state table by broken ones."""
 
     def breaks(patch: pytest.MonkeyPatch) -> None:
         for key, instead in rows:
@@ -131,14 +131,14 @@ def row(table: MutableMapping[Any, Any], *rows: tuple[Any, Any]) -> Break:
 
 
 def stubborn(own: Hunt, now: int, pause: int) -> list[Candidate]:
-    """Only that registrar is tried that was tried first."""
+    """Always tries the same registrar."""
     mine = own._allowed(now)
     favourite = min(mine, key=lambda one: one.tried if one.tried > 0 else FOREVER, default=None)
     return [favourite] if favourite is not None and favourite.usable(now) and favourite.tried + pause <= now else []
 
 
 def forgetful(session: UserSession, channel: int, data: bytes, now: int) -> list[UserSessionAction]:
-    """The first cookie is the one that is kept."""
+    """Keeps the first cookie."""
     first = session.cookie
     actions = control(session, channel, data, now)
     session.cookie = first or session.cookie
@@ -146,27 +146,27 @@ def forgetful(session: UserSession, channel: int, data: bytes, now: int) -> list
 
 
 def careless(outbox: Outbox, *messages: bytes) -> None:
-    """What no element took is not for the next one either."""
+    """Drops what no element took, instead of sending it to the next one."""
     outbox.clear()
     for data in messages:
         outbox.put_control(data)
 
 
 def deaf(user: User, now: int, **_: object) -> None:
-    """What is watched is not subscribed to at the next home."""
+    """Does not renew subscriptions at the next home."""
     for query in tuple(user._queries.values()):
         user._ask(query, now, again=False)
 
 
 def enduring(session: UserSession) -> int | None:
-    """Who is silent is waited for."""
+    """Waits for silent elements without end."""
     return session._timer if session.state is not UserSessionState.OPEN else None
 
 
 def slanderous(
     session: UserSession, channel: int, reason: Down, now: int, *, tried: bool = True
 ) -> list[UserSessionAction]:
-    """Who ends in order is reported too."""
+    """Reports elements that ended in order, too."""
     actions = down(session, channel, reason, now)
     return [*actions, Report(session.element)] if reason is Down.SHUTDOWN and session.element else actions
 
@@ -187,7 +187,7 @@ BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
         LOSSES,
     ),
     "a registrar never audits": (method(HandleTables, "audit", nothing), LOSSES),
-    "a registrar tells no peer of its elements": (method(HandleUpdates, "send_all", nothing), {}),
+    "a registrar sends no handle updates to its peers": (method(HandleUpdates, "send_all", nothing), {}),
     "a registrar takes over without asking": (method(Takeovers, "_votes", lambda takeovers, identifier: False), CALM),
     "a registrar never takes over": (method(Takeovers, "_move_elements", nothing), CALM),
     "a registrar keeps its elements, alive or dead": (

@@ -1,4 +1,4 @@
-"""What elements and users must have of their pools: homes, watched pools as they are, and sessions that are served."""
+"""Checks what elements and users need of their pools: homes, correct watched pools, and sessions that are served."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,12 +10,12 @@ from tests.sim.member import Member
 from tests.sim.node import Node
 
 REPLY_TIME = 4.0
-"""Seconds within which a question is answered where all is well."""
+"""Time limit for the answer to a question in a settled world, in seconds."""
 Held = Mapping[tuple[bytes, int], tuple[int, int, bytes]]
 
 
 def homes_differ(clients: Sequence[Client], nodes: Sequence[Node]) -> Iterator[str]:
-    """Where a node's idea of its home is not what the registrars are."""
+    """Describe how a node's home differs from the running registrars."""
     identifiers = {node.host: node.identifier for node in nodes}
     for client in clients:
         if client.node is None:
@@ -29,7 +29,7 @@ def homes_differ(clients: Sequence[Client], nodes: Sequence[Node]) -> Iterator[s
 
 
 def watches_differ(clients: Sequence[Client], held: Held) -> Iterator[str]:
-    """Where a watched pool looks otherwise than the registrars have it."""
+    """Describe how a watched pool differs from the registrars' pool."""
     pools: dict[bytes, dict[int, tuple[int, bytes]]] = {}
     for (pool, identifier), (home, _, parameter) in held.items():
         pools.setdefault(pool, {})[identifier] = home, parameter
@@ -49,7 +49,7 @@ def watches_differ(clients: Sequence[Client], held: Held) -> Iterator[str]:
 
 
 def sessions_wait(clients: Sequence[Client], elements: Sequence[object], now: int) -> Iterator[str]:
-    """Sessions that are not served though there is an element of their pool."""
+    """List sessions that are not served although their pool has an element."""
     pools = {one.pool for one in elements if isinstance(one, Member) and one.alive and not one.frozen}
     for client in clients:
         for caller in client.callers if client.running else ():
@@ -63,7 +63,7 @@ def sessions_wait(clients: Sequence[Client], elements: Sequence[object], now: in
 
 
 def served(clients: Sequence[Client], elements: Sequence[object]) -> dict[Caller, object]:
-    """Sessions that have an element which lives, and by which association."""
+    """Map the sessions that have a living element to their association."""
     hosts = {one.host for one in elements if isinstance(one, Member) and one.alive and not one.frozen}
     callers = [caller for client in clients for caller in client.callers]
     return {caller: side for caller in callers if (side := caller.serving) is not None and side.there.host in hosts}

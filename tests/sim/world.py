@@ -1,4 +1,5 @@
-"""A scope of registrars, elements and users as one seed makes it: how many, how they are set, and who knows whom."""
+"""A scope of registrars, elements and users made from one seed: how many, their settings, and what they know of one
+another."""
 
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
@@ -47,12 +48,12 @@ USE = (
 )
 """What makes sessions move from one element to another."""
 WATCHING = 3
-"""Elements' nodes whose user watches a pool too, at most."""
+"""The most element nodes whose user also watches a pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What a world is made of."""
+    """The size and the settings of a world."""
 
     registrars: int
     elements: int
@@ -87,7 +88,7 @@ class Shape:
     calm: float
     """The share of the phases in which one registrar dies and nothing else happens."""
     kinds: tuple[str, ...] = ()
-    """What else may happen (scenario.DISTURBANCES); anything if empty."""
+    """The disturbances that may happen (simulated_run.DISTURBANCES); any if empty."""
     disturbances: int = 8
     """The most of it in one phase."""
     slices: Slices = DEFAULT_SLICES
@@ -95,12 +96,12 @@ class Shape:
 
     @property
     def patience(self) -> float:
-        """Seconds that elements may need for themselves before they look for a new home."""
+        """Seconds that elements may take before they look for a new home."""
         return self.interval if self.rsplib_elements else 0.0
 
 
 def shape(seed: int) -> Shape:
-    """The shape that a seed stands for: mostly small and quick."""
+    """Draw the shape of a seed: mostly small and quick."""
     rng = Random(f"shape {seed}")
     profile = rng.choice((RFC, RSPLIB))
     patient = rng.random() < 0.05
@@ -136,7 +137,7 @@ def shape(seed: int) -> Shape:
 
 
 class World:
-    """Everything there is, made from one seed."""
+    """All participants, made from one seed."""
 
     def __init__(self, seed: int, shape: Shape, *, verbose: bool = False) -> None:
         self.seed = seed
@@ -175,7 +176,7 @@ class World:
                 client.pools = (self.random.choice(pools),)
 
     def settings(self, identifier: int) -> Settings:
-        """What all registrars are set to, but for the identifier."""
+        """The settings that all registrars share, except the identifier."""
         return Settings(
             identifier=identifier,
             identifier_drawn=True,
@@ -223,14 +224,14 @@ class World:
         return member
 
     def _introduce(self) -> None:
-        """Some elements tell their users of others."""
+        """Let some elements send business cards to their users."""
         members = [element for element in self.elements if isinstance(element, Member)]
         for member in members:
             same = [other for other in members if other.pool == member.pool and other is not member]
             member.friends = tuple(self.random.sample(same, min(len(same), self.random.randint(0, 3))))
 
     def _call(self, client: Client) -> None:
-        """Sessions of a user."""
+        """Draw a user's sessions."""
         pools = sorted({element.pool for element in self.elements if isinstance(element, Member)})
         for number in range(self.random.randint(1, 3) if pools else 0):
             settings = SessionSettings(
@@ -256,11 +257,11 @@ class World:
         )
 
     def draw(self) -> int:
-        """A random identifier, of a registrar or an element."""
+        """Draw an identifier for a registrar or an element."""
         return self.random.randrange(1, 1 << 32)
 
     def static_peers(self, node: Node) -> tuple[Place, ...]:
-        """Whom a registrar has configured."""
+        """The configured peers of a registrar."""
         number = self.nodes.index(node)
         chosen = {
             "all": self.nodes,
@@ -271,12 +272,12 @@ class World:
         return tuple(((other.host.address,), ENRP_PORT) for other in chosen)
 
     def start(self, node: Node, identifier: int = 0) -> None:
-        """Start a registrar, with an identifier of its own or the given one."""
+        """Start a registrar with its own or the given identifier."""
         if not node.running:
             node.start(self.settings(identifier or self.draw()), self.random.getrandbits(60), self.static_peers(node))
 
     def restart(self, element: Element | Member) -> None:
-        """Start an element that had ended: as itself again, or as a new one."""
+        """Restart an element that had ended, with the same or a new identity."""
         if element.alive:
             return
         if self.random.random() < 0.5:

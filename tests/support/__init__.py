@@ -1,1 +1,1 @@
-"""What several test modules share."""
+"""Builders and tools that tests and benches share."""

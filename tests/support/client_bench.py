@@ -1,4 +1,5 @@
-"""A node of pool elements and a pool user under test, a hand on its clock, and registrars that say what is wanted."""
+"""A node of pool elements and a pool user under test, with a clock that the test sets, and registrars that the test
+plays."""
 
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -42,12 +43,12 @@ E_ = TypeVar("E_", bound=ClientEvent)
 
 
 def server(number: int, port: int = 3863, *, sctp: bool = True) -> ServerAddress:
-    """Where registrar ``number`` is."""
+    """The address of registrar ``number``."""
     return ServerAddress(addresses=(ip_address(f"10.44.0.{number}"),), port=port, sctp=sctp)
 
 
 class NodeBench:
-    """A started node whose actions are carried out on paper."""
+    """A started node whose actions are recorded instead of carried out."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class NodeBench:
         start: bool = True,
         **settings: object,
     ) -> None:
-        """``places``: the configured registrars, instead of the first ``registrars`` servers."""
+        """``places``: the configured registrars; without them the first ``registrars`` servers."""
         self.now = SECOND
         if places is None:
             places = [server(number) for number in range(1, registrars + 1)]
@@ -90,7 +91,7 @@ class NodeBench:
         return self.take(self.node.drain())
 
     def wait(self, seconds: float) -> list[Action]:
-        """Let time pass, expiry by expiry; what was given up ends meanwhile."""
+        """Let time pass, timer by timer. Associations that the node gave up end during it."""
         end = self.now + round(seconds * SECOND)
         actions = self.bury()
         while (due := self.node.next_expiry) is not None and due <= end:
@@ -101,7 +102,7 @@ class NodeBench:
         return actions
 
     def bury(self) -> list[Action]:
-        """The end of what was given up."""
+        """End the associations that the node gave up."""
         actions: list[Action] = []
         while self.left:
             number = self.left.pop()
@@ -110,7 +111,7 @@ class NodeBench:
         return actions
 
     def accept(self, number: int | None = None) -> int:
-        """A registrar accepts: the one dialled under that number, or the only one."""
+        """Let a registrar accept the association dialled under that number, or the only one."""
         if number is None:
             (number,) = self.dialled
         dial = self.dialled.pop(number)
@@ -118,19 +119,19 @@ class NodeBench:
         return number
 
     def refuse(self, number: int) -> list[Action]:
-        """An association is lost, or does not come up."""
+        """Let an association be lost, or not come up."""
         self.dialled.pop(number, None)
         return self.take(self.node.down(number, self.now))
 
     def incoming(self, host: int, port: int = 3863) -> int:
-        """A registrar calls."""
+        """Let a registrar open an association to the node."""
         number = self.node.number()
         peer = Peer(addresses=(ip_address(f"10.44.0.{host}"),), port=port, sctp=True)
         self.take(self.node.up(number, peer, self.now))
         return number
 
     def hosts(self) -> list[int]:
-        """The registrars that are being dialled."""
+        """The registrars that the node is dialling."""
         return sorted(int(str(dial.addresses[0]).rpartition(".")[2]) for dial in self.dialled.values())
 
     def number_of(self, host: int) -> int:
@@ -167,12 +168,12 @@ class NodeBench:
     def ask(
         self, number: int, identifier: int | None, handle: bytes = POOL, *, server: int = 0x33333333, home: bool = False
     ) -> list[AsapMessage]:
-        """A keep-alive; what the node says to it."""
+        """Send a keep-alive. Returns the node's messages."""
         message = EndpointKeepAlive(home=home, server_identifier=server, pool_handle=handle, pe_identifier=identifier)
         return self.receive(number, message)
 
     def answer(self, number: int, *identifiers: int, **changes: object) -> list[AsapMessage]:
-        """A handle resolution response."""
+        """Send a handle resolution response."""
         given = {"pool_handle": POOL, "pool_elements": tuple(map(listed, identifiers)), **changes}
         return self.receive(number, HandleResolutionResponse(**given))  # type: ignore[arg-type]
 
@@ -186,7 +187,7 @@ class NodeBench:
     # Elements
 
     def element(self, identifier: int | None = 7, handle: bytes = POOL, **options: object) -> Element:
-        """A started element."""
+        """Start an element."""
         policy = options.pop("policy", ROUND_ROBIN)
         made = self.node.add(handle, SERVICE, policy, identifier=identifier, **options)  # type: ignore[arg-type]
         made.start(self.now)
@@ -194,7 +195,7 @@ class NodeBench:
         return made
 
     def registered(self, **options: object) -> tuple[int, Element]:
-        """The number of the home, and an element that is registered there."""
+        """Register an element. Returns the number of the home association, and the element."""
         home = self.accept()
         element = self.element(**options)  # type: ignore[arg-type]
         self.grant(home, element)
@@ -213,7 +214,7 @@ class NodeBench:
         return self.news(Resolution)
 
     def changes(self) -> list[list[int]]:
-        """The identifiers of each news of a watched pool."""
+        """The identifiers in each event of a watched pool."""
         return [[one.identifier for one in event.elements] for event in self.news(PoolChanged)]
 
     def resolve(self, **options: object) -> int:
@@ -223,7 +224,7 @@ class NodeBench:
 
 
 def listed(identifier: int, policy: Policy = ROUND_ROBIN) -> PoolElement:
-    """A pool element as a registrar lists it."""
+    """A pool element as a registrar lists it in an answer."""
     return PoolElement(
         identifier=identifier,
         home_identifier=0x22222222,
@@ -234,7 +235,7 @@ def listed(identifier: int, policy: Policy = ROUND_ROBIN) -> PoolElement:
 
 
 def sent(actions: list[Action]) -> list[AsapMessage]:
-    """What the actions send."""
+    """The messages that actions send."""
     return [decode(action.data, "asap") for action in actions if isinstance(action, Send)]  # type: ignore[misc]
 
 
@@ -251,7 +252,7 @@ def resolutions(actions: list[Action]) -> list[HandleResolution]:
 
 
 def in_state(state: ElementState) -> tuple[NodeBench, Element]:
-    """A node with a home and an element in that state."""
+    """A node with a home, and an element in the given state."""
     bench = NodeBench(1)
     home = bench.accept()
     element = bench.node.add(POOL, SERVICE, ROUND_ROBIN, identifier=7)
@@ -280,7 +281,7 @@ def at_home(registrars: int = 1, **settings: object) -> tuple[NodeBench, int]:
 
 
 def with_pool(overall: Policy | None, *elements: PoolElement) -> NodeBench:
-    """A node that has resolved a pool of these."""
+    """A node that has resolved a pool of these elements."""
     bench, home = at_home()
     bench.resolve()
     bench.answer(home, policy=overall, pool_elements=elements)
@@ -288,7 +289,7 @@ def with_pool(overall: Policy | None, *elements: PoolElement) -> NodeBench:
 
 
 def selected(bench: NodeBench, times: int, exclude: tuple[int, ...] = ()) -> list[int]:
-    """Which elements so many selections yield."""
+    """The elements that so many selections return."""
     found = [bench.node.user.select(POOL, exclude) for _ in range(times)]
     return [one.identifier for one in found if one is not None]
 

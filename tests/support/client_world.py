@@ -55,7 +55,7 @@ class World:
 
 
 def in_world(play: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
-    """Play a test in a world of its own."""
+    """Run a test in a world of its own."""
 
     async def main() -> None:
         await play(World())
@@ -75,7 +75,7 @@ async def eventually(condition: Callable[[], object]) -> None:
 
 
 class Stranger:
-    """Another registrar's endpoint."""
+    """The endpoint of another registrar."""
 
     def __init__(self, network: MemoryNetwork) -> None:
         self.endpoint = network.endpoint(self, addresses=["10.44.0.9"], port=3863)
@@ -99,7 +99,7 @@ class Stranger:
         self.received.append(data)
 
     def on_restart(self, *_: object) -> None:
-        """Not here."""
+        """Never called here."""
 
     def on_down(self, *_: object) -> None:
         self.up = False
@@ -108,7 +108,7 @@ class Stranger:
 
 
 class Scripted:
-    """A registrar that answers as a test says."""
+    """A registrar that answers as the test says."""
 
     def __init__(self, network: MemoryNetwork, answer: Callable[[AsapMessage], AsapMessage]) -> None:
         network.endpoint(self, addresses=[REGISTRAR], port=3863)

@@ -1,10 +1,10 @@
-"""A file service and its user, written with the library, for tests that kill what they can.
+"""A file service and its user, written with the library, for tests that kill any part of it.
 
-``python -m tests.support.download element|user --registrar=A:P ...``. Each line of output is a JSON object with what
-happened and when (seconds of the monotonic clock, the same in all processes).
+``python -m tests.support.download element|user --registrar=A:P ...``. Each line of output is a JSON object with an
+event and its time (seconds of the monotonic clock, the same in all processes).
 
-The user asks for a file by its name and size, the element streams it in pieces that carry their offset. Its cookie is
-the name, the size and the next offset: another element goes on from there, and the user drops what it has already.
+The user asks for a file by name and size; the element streams it in pieces that carry their offset. Its cookie is the
+name, the size and the next offset, so that another element continues there, and the user drops what it has already.
 """
 
 import argparse
@@ -43,11 +43,11 @@ REQUEST = struct.Struct(">QQ")
 OFFSET = struct.Struct(">Q")
 KEYS = {1: bytes(range(32))}
 TOLD = 0.1
-"""Seconds of the shortest stall that is told of, but for those with a failover."""
+"""The shortest stall that is printed, in seconds; stalls with a failover are printed always."""
 
 
 def pieces(name: bytes, size: int, offset: int = 0) -> Iterator[tuple[int, bytes]]:
-    """The file of a name from an offset on, which is a multiple of PIECE: pseudo-random octets that follow from it."""
+    """The pieces of a file from an offset on, a multiple of PIECE: pseudo-random octets derived from the name."""
     while offset < size:
         length = min(PIECE, size - offset)
         yield offset, hashlib.shake_128(b"%b %d" % (name, offset)).digest(length)
@@ -63,12 +63,12 @@ def digest(name: bytes, size: int) -> str:
 
 
 def tell(what: str, **values: object) -> None:
-    """One line of output."""
+    """Print one line of output."""
     print(json.dumps({"what": what, "at": time.monotonic(), **values}), flush=True)
 
 
 async def stream(session: ServiceSession, request: bytes, rate: float) -> None:
-    """Send a file from where the request says, at so many octets a second."""
+    """Send a file from the requested offset, at so many octets per second."""
     size, first = REQUEST.unpack_from(request)
     name = request[REQUEST.size :]
     session.cookie = request
@@ -84,7 +84,7 @@ async def stream(session: ServiceSession, request: bytes, rate: float) -> None:
 
 
 async def offer(options: argparse.Namespace) -> None:
-    """A pool element, until it is killed."""
+    """Run a pool element until it is killed."""
 
     async def handle(session: ServiceSession) -> None:
         async for item in session:
@@ -139,7 +139,7 @@ class Download:
                 await self.failed_over(item)
 
     def take(self, message: Data) -> None:
-        """New octets, or such as are here already; never any beyond."""
+        """Accept new octets, or octets that are here already, but never a gap."""
         (offset,) = OFFSET.unpack_from(message)
         if offset > self.octets:
             raise AssertionError(f"octets {self.octets} to {offset} are missing")
@@ -157,7 +157,7 @@ class Download:
         self.octets += len(new)
 
     async def failed_over(self, event: FailoverEvent) -> None:
-        """The next element goes on from the cookie; where there was none, it is asked as the first one was."""
+        """The next element continues from the cookie; without a cookie it is asked from the start."""
         self.moved = True
         tell(
             "failover",
@@ -171,7 +171,7 @@ class Download:
 
 
 async def fetch(options: argparse.Namespace) -> None:
-    """A pool user that fetches one file in one session."""
+    """Run a pool user that fetches one file in one session."""
     async with (
         PoolUser(registrars=options.registrar, local=options.local, settings=FAST) as user,
         open_session(POOL, user=user, failover="event", local=options.local) as session,

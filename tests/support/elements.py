@@ -1,4 +1,4 @@
-"""Pool Element parameters and ASAP messages by hand, with struct alone."""
+"""Pool Element parameters and ASAP messages built with struct alone, independent of the codec."""
 
 import struct
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def element(
     user: bytes | None = None,
     asap: bytes | None = None,
 ) -> bytes:
-    """A whole Pool Element parameter; without ``asap`` in the form that a PE sends."""
+    """A whole Pool Element parameter; without ``asap`` in the form that a pool element sends."""
     parts = (sctp() if user is None else user) + policy(kind, values) + (asap or b"")
     return parameter(10, struct.pack(">IIi", identifier, home, life) + parts)
 

@@ -1,4 +1,4 @@
-"""A download (download.py) during which a random element is killed every two seconds, and a registrar every ten."""
+"""Runs a download (download.py) while a random element is killed every two seconds, and a registrar every ten."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ Start = Callable[[str, int, str, list[str]], Program]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Where things run and how much there is to do."""
+    """Where the programs run, and how much there is to do."""
 
     registrars: dict[int, str]
     """By host, where it serves ASAP."""
@@ -58,7 +58,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
-    """Who was killed, and when on the monotonic clock."""
+    """The program that was killed, and when on the monotonic clock."""
 
     what: str
     identifier: int
@@ -66,14 +66,14 @@ class Kill:
 
 
 def said(program: Program, what: str) -> list[dict[str, Any]]:
-    """All that a program has said of a kind, oldest first."""
+    """All events of a kind that a program has printed, oldest first."""
     lines = program.output.read_text(errors="replace").splitlines(keepends=True)
     found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
     return [record for record in found if record["what"] == what]
 
 
 class Scene:
-    """What runs; ``start`` starts more."""
+    """The running programs; ``start`` starts more."""
 
     def __init__(self, plan: Plan, start: Start) -> None:
         self.plan = plan
@@ -112,7 +112,7 @@ class Scene:
         return self._play("element", host, f"--rate={self.plan.rate}")
 
     def download(self) -> Program:
-        """One user fetches the file while the others are killed; its program, which has ended."""
+        """Let one user fetch the file while the others are killed. Returns its program, which has ended."""
         user = self._play("user", self.plan.user, f"--size={self.plan.size}")
         wait_until(lambda: said(user, "began") or not user.alive(), "the download's begin", 30)
         began = time.monotonic()
@@ -130,7 +130,7 @@ class Scene:
         return user
 
     def _turns(self, places: range | tuple[int, ...]) -> Iterator[int]:
-        """Everyone once in a random order, and again."""
+        """All of them in a random order, again and again."""
         while True:
             yield from self.random.sample(places, len(places))
 
@@ -146,7 +146,7 @@ class Scene:
         self.gone.append(restart)
 
     def _kill_registrar(self, turns: Iterator[int]) -> None:
-        """Not the last one."""
+        """Kill a registrar, but never the last one."""
         host = next(turns)
         wait_until(lambda: all(map(serves, self.registrars.values())), "both registrars")
         self._kill("registrar", host * 0x11111111, self.registrars[host])
@@ -162,7 +162,7 @@ class Scene:
 
 
 def wait_while(user: Program, due: float) -> bool:
-    """Until that time, or until the user has ended; whether it still runs."""
+    """Wait until that time, or until the user has ended. Returns True if it still runs."""
     while user.alive() and time.monotonic() < due:
         time.sleep(0.01)
     return user.alive()
@@ -177,8 +177,8 @@ def registered(element: Program) -> bool:
 
 
 def outcome(scene: Scene, user: Program) -> dict[str, Any]:
-    """What the user saw. ``hits`` are the kills of the element that served it, but not those at the very end, when the
-    rest of the file may be on its way already."""
+    """What the user experienced. ``hits`` are the kills of the serving element, except at the very end, when the rest
+    of the file may be on its way already."""
     serving = said(user, "began") + said(user, "failover")
     end = max((record["at"] for record in said(user, "done")), default=float("inf")) - ON_ITS_WAY
     elements = [kill for kill in scene.kills if kill.what == "element"]
@@ -200,7 +200,7 @@ def outcome(scene: Scene, user: Program) -> dict[str, Any]:
 
 
 def judge(found: dict[str, Any]) -> None:
-    """What has to be true of an outcome."""
+    """Assert what must be true of an outcome."""
     assert found["done"], found["errors"]
     (done,) = found["done"]
     assert {name: done[name] for name in found["expected"]} == found["expected"]

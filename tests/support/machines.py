@@ -38,12 +38,12 @@ def data_only(identifier: int) -> ResolvedElement:
 
 
 def card(*identifiers: int, handle: bytes = POOL) -> BusinessCard:
-    """A business card that names those elements."""
+    """A business card with those elements."""
     return BusinessCard(pool_handle=handle, pool_elements=tuple(parameter(one) for one in identifiers))
 
 
 class Machine:
-    """A session whose clock and surroundings are a test's."""
+    """A session whose clock and surroundings the test controls."""
 
     def __init__(self, own_card: Callable[[], BusinessCard | None] = lambda: None, **options: object) -> None:
         self.session = UserSession(POOL, SessionSettings(**options), lambda: 0.5, own_card)  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ class Machine:
         return actions
 
     def reach(self, state: UserSessionState) -> "Machine":
-        """Go to a state on the shortest way."""
+        """Bring a session into a state by the shortest way."""
         session = self.session
         if state is UserSessionState.NEW:
             return self
@@ -82,7 +82,7 @@ class Machine:
         return self
 
     def opened(self, *identifiers: int) -> "Machine":
-        """Answer the open selections with the first of these elements that is not excluded, and let it come up."""
+        """Answer the open selections with the first element that is not excluded, and let its association come up."""
         choice = next(one for one in identifiers if one not in self.excluded)
         self.did(self.session.selected(element(choice), self.now))
         self.up()
@@ -102,7 +102,7 @@ class Machine:
         return self.did(self.session.advance(self.now))
 
     def drain(self) -> list[tuple[bytes, int]]:
-        """Let the channel take what it is given."""
+        """Let the channel accept what it is given."""
         taken = []
         while (entry := self.session.outgoing()) is not None:
             taken.append((entry.data, entry.ppid))

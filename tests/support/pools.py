@@ -21,7 +21,7 @@ Handler = Callable[[ServiceSession], Awaitable[None]]
 
 
 class KnownPool:
-    """A pool user to which a test has told the pool; it selects in turn."""
+    """A pool user with a pool that the test gives it; it selects in turn."""
 
     def __init__(self) -> None:
         self.elements: dict[int, ResolvedElement] = {}
@@ -89,19 +89,19 @@ class Element:
         await self.handler(session)
 
     def kill(self) -> None:
-        """Gone, and its users are told by their transports at once."""
+        """End at once; the transports notify its users at once."""
         self.freeze()
         for endpoint in self.transport.endpoints:
             self.world.network.vanish(endpoint)
 
     def crash(self) -> None:
-        """Gone without a word."""
+        """Vanish; the users get no notice."""
         self.freeze()
         for endpoint in self.transport.endpoints:
             self.world.network.crash(endpoint)
 
     def freeze(self) -> None:
-        """Its process does nothing any more, while its transport goes on."""
+        """Stop the process while its transport continues."""
         for task in (*self.tasks, self.accepting):
             task.cancel()
 
@@ -150,7 +150,7 @@ class World:
 
 
 def in_world(play: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
-    """Play a test in a world of its own."""
+    """Run a test in a world of its own."""
 
     async def main() -> None:
         world = World()

@@ -1,8 +1,9 @@
-"""Programs that begin at once: forked off a process that has imported what they need.
+"""Programs that start at once: forked from a process that has already imported what they need.
 
-An interpreter that starts and imports asyncio costs a guest of the peer lab (one processor, slow system calls) a second
-and more, and would take it from those whose reaction to a failure is measured. ``python -m tests.support.prepared``
-imports, and then starts a program for each line of its input, an Order as JSON. It answers with the process identifier.
+An interpreter that starts and imports asyncio takes a guest of the peer lab (one processor, slow system calls) a second
+and more, which would delay the programs whose reaction to a failure is measured. ``python -m tests.support.prepared``
+imports everything, and then starts a program for each line of its input, an Order as JSON. It answers with the process
+identifier.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from tests.interop.network import enter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A Python module to run as a program; where its words go, and in which network namespace it lives."""
+    """A Python module to run as a program, the files for its output, and its network namespace."""
 
     module: str
     arguments: list[str]
@@ -32,7 +33,7 @@ class Order:
 
 
 def begin(order: Order) -> None:
-    """Inside the fork: become that program."""
+    """Become that program, in the forked process."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if order.namespace is not None:
         enter(os.open(order.namespace, os.O_RDONLY | os.O_CLOEXEC))
@@ -82,13 +83,13 @@ class Program:
         return True
 
     def kill(self) -> None:
-        """SIGKILL, at once."""
+        """Kill it with SIGKILL."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.identifier, signal.SIGKILL)
 
 
 class Prepared:
-    """One such process; a context manager that ends it and all that was started."""
+    """One such process; a context manager that ends it and all programs that it started."""
 
     def __init__(self, out: Path) -> None:
         """``out`` is the directory for what the programs write."""
@@ -106,7 +107,7 @@ class Prepared:
         return line
 
     def start(self, tag: str, module: str, arguments: list[str], namespace: str | None = None) -> Program:
-        """A program whose output goes into ``<tag>.out`` and whose errors go into ``<tag>.err``."""
+        """Start a program whose output goes into ``<tag>.out`` and whose errors go into ``<tag>.err``."""
         assert self.process.stdin is not None
         output, errors = self.out / f"{tag}.out", self.out / f"{tag}.err"
         for path in (output, errors):

@@ -1,4 +1,4 @@
-"""Programs of this package as processes: started, read line by line, ended; what a test waits for is a condition."""
+"""Runs programs of this package as processes. Tests wait for conditions, never for a fixed time."""
 
 import contextlib
 import os
@@ -58,7 +58,7 @@ class Process:
         return "".join(self.lines)
 
     def wait_for(self, pattern: str, count: int = 1) -> re.Match[str]:
-        """The last of so many matches in what it has written."""
+        """Wait for the n-th match in its output, and return it."""
 
         def enough() -> bool:
             ended = self.process.poll() is not None
@@ -74,13 +74,13 @@ class Process:
         self.process.send_signal(number)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end; its exit status."""
+        """Ask it to end. Returns its exit status."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
         return self.wait()
 
     def wait(self) -> int:
-        """Its exit status, once it has ended by itself."""
+        """Wait until it has ended. Returns its exit status."""
         status = self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         return status
@@ -102,13 +102,13 @@ class Process:
 
 
 def rserpool(*arguments: str) -> Process:
-    """The program ``rserpool``."""
+    """Start the program ``rserpool``."""
     return Process(sys.executable, "-m", "rserpool.cli.main", *arguments)
 
 
 @contextlib.contextmanager
 def registrar(*flags: str) -> Iterator[tuple[Process, str]]:
-    """A registrar that serves, and where."""
+    """Start a registrar. Returns it when it serves, with its address."""
     with rserpool(*REGISTRAR, *flags) as process:
         where = process.wait_for(r"serves ASAP at \S+, port (\d+)")
         yield process, f"{HOST}:{where[1]}"

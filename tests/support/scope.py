@@ -1,4 +1,4 @@
-"""A whole registrar under test among peers that a test plays, and a hand on its clock."""
+"""A whole registrar under test among peers that the test plays, with a clock that the test sets."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -48,7 +48,7 @@ def host(number: int) -> IPv4Address:
 
 
 def element(identifier: int, home: int, where: int = 9) -> PoolElement:
-    """A pool element as registrars tell one another."""
+    """A pool element as registrars describe it to one another."""
     return PoolElement(
         identifier=identifier,
         home_identifier=home,
@@ -60,7 +60,7 @@ def element(identifier: int, home: int, where: int = 9) -> PoolElement:
 
 
 class Scope:
-    """The registrar, and what it has sent to whom."""
+    """The registrar, and what it has sent to each association."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Scope:
         return self.registrar.counters
 
     def take(self, actions: list[Action]) -> None:
-        """Sort what the registrar wants."""
+        """Sort the registrar's actions."""
         for action in actions:
             match action:
                 case Send(number, data) if number in self.sent:
@@ -108,7 +108,7 @@ class Scope:
         self.registrar.handlespace._check()
 
     def associate(self, where: int, port: int = 9901, protocol: Protocol = Protocol.ENRP, *, sctp: bool = True) -> int:
-        """An association of that host."""
+        """Open an association from that host."""
         self.number += 1
         if protocol is Protocol.ENRP:
             self.sent[self.number] = []
@@ -117,24 +117,24 @@ class Scope:
         return self.number
 
     def join(self, identifier: int, where: int, checksum: int = EMPTY) -> int:
-        """A peer registrar associates and says hello; its association."""
+        """Let a peer registrar associate and send its presence. Returns its association."""
         number = self.associate(where)
         self.send(number, presence(identifier, where, checksum))
         return number
 
     def send(self, number: int, message: EnrpMessage | bytes) -> list[EnrpMessage]:
-        """A message over an association; what goes back over it."""
+        """Send a message over an association. Returns what comes back over it."""
         before = len(self.sent[number])
         data = message if isinstance(message, bytes) else message.encode()
         self.take(self.registrar.received(number, data, self.now))
         return self.sent[number][before:]
 
     def add(self, number: int, home: int, identifier: int, handle: bytes = POOL) -> None:
-        """A peer announces an element."""
+        """Let a peer announce an element."""
         self.send(number, update(home, element(identifier, home), handle))
 
     def register(self, identifier: int, where: int = 9, handle: bytes = POOL) -> int:
-        """An element of ours registers over an association of its own."""
+        """Register an element of the registrar over an association of its own."""
         number = self.associate(where, 17777, Protocol.ASAP)
         octets = Registration(pool_handle=handle, pool_element=element(identifier, 0, where)).encode()
         self.take(self.registrar.received(number, octets, self.now))
@@ -148,7 +148,7 @@ class Scope:
         return [one.pe_identifier or 0 for one in messages if isinstance(one, EndpointKeepAlive)]
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, expiry by expiry."""
+        """Let time pass, timer by timer."""
         end = self.now + round(seconds * SECOND)
         while (due := self.registrar.wheel.next_expiry()) is not None and due <= end:
             self.now = max(due, self.now)

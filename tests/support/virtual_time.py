@@ -16,7 +16,7 @@ DAY = 86_400.0
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Where nothing is ready, jumps to the next timer instead of waiting for it."""
+    """A selector that jumps to the next timer instead of waiting for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +48,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end in virtual time. TimeoutError if that takes longer than DAY."""
+    """Run a coroutine to its end in virtual time. TimeoutError if it takes longer than DAY."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(asyncio.wait_for(main, DAY))

@@ -1,4 +1,4 @@
-"""One run: the world starts, is disturbed and healed again and again, and must come to rest every time."""
+"""One simulated run: the world starts, is disturbed and restored several times, and must settle after each."""
 
 from tests.sim import bounds, usage
 from tests.sim.clock import SECOND
@@ -8,27 +8,27 @@ from tests.sim.model import named
 from tests.sim.world import Shape, World, shape
 
 LOOK = 1.0
-"""Seconds between two looks at the world."""
+"""Seconds between two checks of the world."""
 POLL = 3.0
-"""Seconds between two looks whether it has come to rest."""
+"""Seconds between two checks if the world has settled."""
 REST = 2.5
-"""Heartbeats for which all must stay as it must be, to be believed."""
+"""Heartbeats for which the world must stay correct to count as settled."""
 MESSAGES = 4
-"""Messages that a change needs to be known everywhere, and one that may be before them."""
+"""The messages that spread a change everywhere, plus one that may be ahead of them."""
 DISTURBED = (15.0, 50.0)
-"""Seconds for which a phase disturbs."""
+"""The length of a phase with disturbances, in seconds."""
 
 
 class Failure(Exception):
-    """A violation, and the world in which it happened."""
+    """A violation, and the world in which it occurred."""
 
     def __init__(self, world: World, violation: Exception) -> None:
         super().__init__(f"seed {world.seed}, at {world.clock.now / SECOND:.1f} s: {violation}")
         self.world = world
 
 
-class Scenario:
-    """A world and what is done to it."""
+class SimulatedRun:
+    """A world and the disturbances it goes through."""
 
     def __init__(self, seed: int, shape: Shape, *, verbose: bool = False) -> None:
         self.world = World(seed, shape, verbose=verbose)
@@ -36,7 +36,7 @@ class Scenario:
         self._watch()
 
     def run(self) -> World:
-        """All of it. Raises Failure."""
+        """Run to the end. Raises Failure."""
         world = self.world
         try:
             self._start()
@@ -72,8 +72,8 @@ class Scenario:
         self._pass(26)
 
     def _settle(self, when: str) -> None:
-        """Wait until all is as it must be and stays so for some heartbeats; Violation where that takes longer than the
-        bound."""
+        """Wait until the world is as it must be and stays so for some heartbeats. Raises Violation if that takes longer
+        than the bound."""
         world = self.world
         rest = round(REST * world.shape.heartbeat * SECOND)
         deadline = world.clock.now + round(self._bound * SECOND) + rest
@@ -91,7 +91,7 @@ class Scenario:
         world.history.text(world.clock.now, "world", f"at rest {when}")
 
     def _change_at_rest(self, when: str) -> None:
-        """What changes while all is well is known everywhere as soon as the messages have arrived."""
+        """Check that a change in a settled world reaches all registrars as soon as the messages arrive."""
         world = self.world
         element = world.random.choice(world.elements)
         if world.random.random() < 0.5:
@@ -107,7 +107,7 @@ class Scenario:
     # Phases
 
     def _calm_phase(self) -> None:
-        """A registrar is killed, and that is all: every element stays resolved at every other registrar."""
+        """Kill a registrar and nothing else: every element must stay resolvable at every other registrar."""
         world = self.world
         running = world.model.running()
         if len(running) < 2:
@@ -128,7 +128,7 @@ class Scenario:
         world.start(victim)
 
     def _check_takeover(self, name: str, identifier: bytes, died: int) -> None:
-        """The one that died was taken over, if at all, once and in time, and nobody else was."""
+        """Check that the killed registrar, and no other, was taken over at most once and in time."""
         told = self.world.history.takeovers
         if len(told) > 1 or any(target != identifier for _, target in told):
             text = ", ".join(f"{winner} of {target.hex()}" for winner, target in told)
@@ -141,7 +141,7 @@ class Scenario:
                 )
 
     def _wild_phase(self) -> None:
-        """Anything may happen, for a while; then all is made good."""
+        """Apply any disturbances for a while, then restore the world."""
         world = self.world
         seconds = world.random.uniform(*DISTURBED)
         kinds = world.shape.kinds or tuple(DISTURBANCES)
@@ -159,7 +159,7 @@ class Scenario:
         DISTURBANCES[kind](world, (end - world.clock.now) / SECOND)
 
     def _restore(self) -> None:
-        """All that can be made good is; some that ended stay away for ever, if the others do not need them to meet."""
+        """Restore all that can be restored. Some of what ended stays away if the others do not need it to meet."""
         world = self.world
         world.history.text(world.clock.now, "world", "all is healed")
         world.network.heal()
@@ -180,4 +180,4 @@ class Scenario:
 
 def run(seed: int, *, verbose: bool = False) -> World:
     """Run a seed to its end. Raises Failure."""
-    return Scenario(seed, shape(seed), verbose=verbose).run()
+    return SimulatedRun(seed, shape(seed), verbose=verbose).run()
