@@ -1,4 +1,4 @@
-"""The scanner of Pool Element parameters; see canonical.pxd."""
+"""The scanner of canonical Pool Element parameters; see canonical.pxd."""
 
 from rserpool._fast.codec.cursor cimport Cursor, left, load_u16, load_u32, padded, reading
 from rserpool._fast.codec.tlv cimport (
@@ -10,7 +10,7 @@ from rserpool.errors import LocalProtocolError
 
 
 cdef size_t count_addresses(Cursor c) noexcept nogil:
-    """The number of address parameters, if there is nothing else; 0 if there is."""
+    """The number of address parameters; 0 if the octets hold anything else."""
     cdef size_t count = 0
     cdef uint32_t head
     while left(&c) >= 8:
@@ -25,8 +25,8 @@ cdef size_t count_addresses(Cursor c) noexcept nogil:
     return count if left(&c) == 0 else 0
 
 
-cdef bint next_parameter(Cursor *c, uint16_t *type, Cursor *value) noexcept nogil:
-    """Step over one parameter with zero padding."""
+cdef bint next_zero_padded(Cursor *c, uint16_t *type, Cursor *value) noexcept nogil:
+    """Take one parameter. False if it is incomplete or its padding is not zero."""
     cdef size_t length, i
     if left(c) < 4:
         return False
@@ -43,6 +43,7 @@ cdef bint next_parameter(Cursor *c, uint16_t *type, Cursor *value) noexcept nogi
 
 
 cdef bint good_transport(uint16_t type, Cursor value, uint16_t *use) noexcept nogil:
+    """Check a transport and read its transport use, which is 0 for all but SCTP."""
     cdef size_t fixed = 8 if type == T_DCCP_TRANSPORT else 4
     use[0] = 0
     if type == T_OPAQUE_TRANSPORT:
@@ -68,25 +69,24 @@ cdef bint canonical(const uint8_t *data, size_t size, Scan *found) noexcept nogi
         return False
     found.identifier = load_u32(data + 4)
     c.at += TRANSPORT_OFFSET
-    if not next_parameter(&c, &found.transport_type, &value):
+    if not next_zero_padded(&c, &found.transport_type, &value):
         return False
     if not good_transport(found.transport_type, value, &found.transport_use):
         return False
     found.policy_at = <uint16_t>(c.at - data)
-    if not next_parameter(&c, &type, &value) or type != T_POLICY or left(&value) < 4:
+    if not next_zero_padded(&c, &type, &value) or type != T_POLICY or left(&value) < 4:
         return False
     found.policy_type = load_u32(value.at)
     found.policy_length = <uint16_t>(left(&value) + 4)
     found.asap_length = <uint16_t>(value.end - data)
     if left(&c) == 0:
         return found.length == found.asap_length
-    if not next_parameter(&c, &type, &value) or type != T_SCTP_TRANSPORT or not good_transport(type, value, &use):
+    if not next_zero_padded(&c, &type, &value) or type != T_SCTP_TRANSPORT or not good_transport(type, value, &use):
         return False
     return left(&c) == 0 and found.length == size
 
 
 cdef int scan_element(const uint8_t *data, size_t size, Scan *found) except -1:
-    """LocalProtocolError unless ``data`` is one Pool Element parameter in canonical form, padding included."""
     if not canonical(data, size, found):
         raise LocalProtocolError("not one canonical Pool Element parameter")
     return 0

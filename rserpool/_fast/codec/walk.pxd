@@ -1,4 +1,4 @@
-"""Walks over the parameters of a message or of a parameter, by a checked cursor that never raises."""
+"""A walk over the parameters in a message or in a parameter, with a checked cursor and without exceptions."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t
@@ -13,7 +13,7 @@ cdef struct Parameter:
 
 
 cdef inline bint next_parameter(Cursor *c, Parameter *found) noexcept nogil:
-    """Take one parameter with its padding. False, with nothing taken, if the cursor does not hold a whole one."""
+    """Take one parameter with its padding. If the cursor holds no complete one, return False and take nothing."""
     if left(c) < 4:
         return False
     found.type = load_u16(c.at)
