@@ -237,7 +237,7 @@ cdef class Handlespace:
         return pool_view_of(self, &self.space, pool) if pool is not NULL else None
 
     def pools(self, bytes after not None = b""):
-        """Iterate over the pools by handle: by length, then by octets. Begin behind the handle ``after``, which need
+        """Iterate over the pools by handle: by length, then by octets. Begin after the handle ``after``, which need
         not exist. The handlespace may change between two steps."""
         cdef bytes last = after
         cdef Pool *pool = pool_after(&self.space, name_of(last), length_of(last))

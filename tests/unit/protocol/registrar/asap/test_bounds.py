@@ -124,7 +124,7 @@ def test_repeated_reports_of_one_user_do_not_remove_an_element() -> None:
     for _ in range(3):
         bench.now += SECOND
         bench.send(reporter, report)
-    assert bench.listed(number) == [1], "a re-registration starts the count anew"
+    assert bench.listed(number) == [1], "a re-registration resets the count"
 
 
 def test_reports_of_unknown_elements_do_nothing() -> None:
