@@ -113,7 +113,6 @@ __all__ = [
     "decode",
     "decode_handle_table_head",
     "decode_parameter",
-    "decode_transport",
     "encode_address",
     "encode_handle_table_response",
     "encode_handle_update",
@@ -123,8 +122,3 @@ __all__ = [
     "message_type",
     "pool_element_identifier",
 ]
-
-
-def decode_transport(parameter: bytes) -> SCTPTransport:
-    """Decode one SCTP Transport parameter."""
-    return decode_parameter(parameter, SCTPTransport)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.lane.takeover import home_keep_alives, start_answer_timers
-from rserpool.messages import decode_transport
+from rserpool.messages import SCTPTransport, decode_parameter
 from rserpool.model.addresses import Address, plain
 from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.registrar.actions import Action, Connect, Protocol, SendRow
@@ -60,7 +60,7 @@ class Adoption:
         """Inform elements that were taken over, given by ASAP transport, by keep-alives with H=1 (RFC 5353 3.5.2).
         They must acknowledge in time."""
         for parameter, names in found.items():
-            transport = decode_transport(parameter)
+            transport = decode_parameter(parameter, SCTPTransport)
             self._ownership.add_unconfirmed(names)
             self._updates.pools_changed(names, now)
             numbers = (self._associations.get((address, transport.port)) for address in transport.addresses)
