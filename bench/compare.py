@@ -1,8 +1,8 @@
-"""This tree beside another commit, in turn in one run: ``python -m bench.compare REF [pattern]...``.
+"""Compares this tree with another commit, in turn in one run: ``python -m bench.compare REF [pattern]...``.
 
 The other commit is checked out and built in build/compare. Each side's cases run in processes of their own, round by
-round, so that a busy neighbour hits both; medians of CPU time per call count. A difference is named where every round
-shows it.
+round, so that a busy neighbour affects both; medians of CPU time per call count. A difference is reported if every
+round shows it.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def say(what: str) -> None:
 
 
 def git(*words: str) -> str:
-    """What it prints. SystemExit with its complaint."""
+    """The output of a git command. SystemExit with its error message."""
     done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"bench.compare: {done.stderr.strip()}")
@@ -79,7 +79,7 @@ def checked_out(ref: str) -> Iterator[Path]:
 
 
 def measured(place: Path, patterns: list[str]) -> Round:
-    """One round. SystemExit with the last words of a side that fails."""
+    """One round. SystemExit with the end of the error output if a side fails."""
     environment = {**os.environ, "PYTHONPATH": str(place)}
     command = [sys.executable, "-c", RUNNER, *patterns]
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
@@ -96,7 +96,7 @@ def verdict(ratios: list[float]) -> str:
 
 
 def table(base: list[Round], head: list[Round]) -> Iterator[str]:
-    """One line for each case of this tree, then for those that it has no more."""
+    """One line for each case of this tree, then for each case that it no longer has."""
     yield f"{'base':>10} {'head':>10}  {'ratio':>5}  {'of single rounds':16}  {'':6}  case"
     for case in head[0]:
         ours = statistics.median(one[case] for one in head)

@@ -1,7 +1,7 @@
 """CPU time per call beside rsplib's, measured on another machine and scaled by yardsticks: ``python -m bench.ratios``.
 
 The yardsticks are two operations of other people's libraries that were measured there too. Both and all cases run in
-turn, round by round, so that a busy neighbour hits all of them; medians count.
+turn, round by round, so that a busy neighbour affects all of them; medians count.
 """
 
 import argparse
@@ -25,9 +25,9 @@ SORTED_THERE, TIMER_THERE = 5304.5, 1717.7
 
 
 class Row(NamedTuple):
-    """What is compared: for which target of report.TARGETS, if any; our case, the nanoseconds of rsplib's library for
-    the same, and the calls of one run. Where many elements are held, a run must reach so many of them that they do not
-    all lie in the caches."""
+    """One comparison: its target in report.TARGETS, if any; our case; the nanoseconds of rsplib's library for the same;
+    and the calls of one run. With many elements, a run must reach so many of them that they do not all fit into the
+    caches."""
 
     target: int | None
     what: str
@@ -113,7 +113,7 @@ class SortedUpdate:
 
 
 class TimerRestart:
-    """Cancel and start anew one of 100 000 uvloop timers."""
+    """Cancel and restart one of 100 000 uvloop timers."""
 
     def __init__(self) -> None:
         self.loop = uvloop.new_event_loop()
@@ -142,7 +142,7 @@ class Measured:
         self.rounds: list[float] = []
 
     def round(self) -> None:
-        """The others have emptied the caches: the first run does not count."""
+        """Measure one round. Its first run does not count, because the other rows have emptied the caches."""
         taken = []
         for _ in range(1 + REPEATED):
             self.subject.prepare(self.row.calls)
@@ -152,7 +152,7 @@ class Measured:
 
 
 def measure() -> tuple[float, list[float]]:
-    """How much slower this machine is than the other, and nanoseconds by row."""
+    """(the factor by which this machine is slower than the other, nanoseconds by row)."""
     measured = [Measured(row) for row in ROWS]
     sorted_update, timer_restart = SortedUpdate(), TimerRestart()
     yardsticks: list[tuple[float, float]] = []

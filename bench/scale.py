@@ -1,4 +1,4 @@
-"""What an element costs by how many there are, from 100 to a million, all timers armed: ``python -m bench.scale``."""
+"""The cost of an element by their number, from 100 to a million, with all timers armed: ``python -m bench.scale``."""
 
 import gc
 import json
@@ -19,11 +19,11 @@ from tests.support import elements as e
 
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 FEWEST = 10_000
-"""Elements whose memory is worth telling."""
+"""The smallest number of elements whose memory is worth reporting."""
 CALLS = 50_000
 ROUNDS = 5
 MANY = 32
-"""Messages that one wake-up brings, where it brings many."""
+"""Messages of one wake-up that brings many."""
 OWN, HANDLE, LINE = 7, b"Pool", 33
 MINUTE = 60_000_000
 PLENTY = 1e12
@@ -53,7 +53,7 @@ def messages(numbers: list[int], draw: Random) -> tuple[list[bytes], list[bytes]
 
 
 def lane_of(space: Handlespace) -> Lane:
-    """Of an association that may do what it likes."""
+    """The lane of an association without bounds."""
     registrations, resolutions = (Bucket(PLENTY, PLENTY, 0) for _ in range(2))
     context = LaneContext(space, LIMITS, set(), {})
     return Lane(context, LINE, Registrant(b"", b""), registrations, resolutions, set())

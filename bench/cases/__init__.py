@@ -1,8 +1,8 @@
-"""What is measured. Every module here with a CASES table takes part in bench.instr and bench.wall.
+"""The cases of bench.instr and bench.wall: those in the CASES table of each module here.
 
-A case has a name, a function that makes its subject, and the subject three steps: ``prepare(calls)`` and
-``clean(calls)`` around ``run(calls)``, which alone is measured and calls the thing ``calls`` times. Each step leaves
-the subject as it found it, together, so that a subject can be measured again.
+A case has a name, a function that makes its subject, and the subject three steps: ``prepare(calls)``,
+``run(calls)`` and ``clean(calls)``. Only ``run`` is measured; it does the work ``calls`` times. Together the steps
+leave the subject unchanged, so that it can be measured again.
 """
 
 import importlib
@@ -27,7 +27,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One figure. ``instr`` tells whether bench.instr counts it too; callgrind is some fifty times slower."""
+    """One figure. With ``instr`` bench.instr counts it too; callgrind is about fifty times slower."""
 
     name: str
     make: Callable[[], Subject]

@@ -21,7 +21,7 @@ LIMITS = AdmissionLimits(
 )
 SIZES = (100, 1_000, 10_000, 100_000)
 SPARE = 1000
-"""Elements beside those of the pool, to register and deregister; the most calls of one run, unless said otherwise."""
+"""Spare elements to register and deregister, and thereby the default for the most calls of one run."""
 POLICIES = {
     "RR": e.RR,
     "WRR": e.WRR,
@@ -148,7 +148,7 @@ def lane_of(context: LaneContext, number: int) -> FastLane:
 
 
 class Lane(Subject):
-    """Received octets to answered octets; what the messages are differs."""
+    """Received octets to answered octets, for one kind of message."""
 
     def __init__(self, messages: Callable[[Pool], list[bytes]], policy: str, size: int) -> None:
         subject = pool(policy, size)

@@ -22,19 +22,19 @@ MOST = 1.01
 SLACK = 8
 """Instructions by which a case may exceed the ratio: tiny cases would fail for one instruction."""
 PADDINGS = (256, 1000, 3000)
-"""Octets of environment with which cases that take too much are counted again: what depends on where things lie is not
-what the gate is for."""
+"""Octets of environment with which cases over the gate are counted again: a figure that depends on where things lie in
+memory must not fail the gate."""
 
 
 def toolchain() -> str:
-    """What the figures depend on beside our own code."""
+    """The versions on which the figures depend, apart from our own code."""
     compiler = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
     return f"Python {sys.version.split()[0]}, Cython {version('cython')}, gcc {compiler}, {sysconfig.get_platform()}"
 
 
 def run(patterns: list[str], directory: Path, padding: int) -> list[tuple[str, int] | None]:
     """All cases in one process; leaves one dump of callgrind for each part, the first being number 1. ``padding`` moves
-    what lies in memory, of which hashes by address depend."""
+    objects in memory, on which hashes by address depend."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         raise SystemExit("bench.instr: valgrind is missing (install valgrind)")
@@ -78,7 +78,7 @@ def count(patterns: list[str], padding: int = 0) -> dict[str, int]:
 
 
 def compare(figures: dict[str, int], baseline: dict[str, int]) -> list[str]:
-    """Print all figures; the names of those that are too large."""
+    """Print all figures; returns the names of those that are too large."""
     worse = []
     for case, figure in figures.items():
         known = baseline.get(case)
@@ -92,7 +92,7 @@ def compare(figures: dict[str, int], baseline: dict[str, int]) -> list[str]:
 
 
 def over(figure: int, known: int) -> bool:
-    """Whether a case takes too much."""
+    """True if a case exceeds the gate."""
     return figure > known * MOST + SLACK
 
 

@@ -1,6 +1,7 @@
-"""Runs the cases under callgrind, which at every os.getpriority writes what it has counted since the one before.
+"""Runs the cases under callgrind, which writes a dump at each os.getpriority.
 
-Usage: python -m bench.instr.counted [pattern...], by bench.instr only. Prints one JSON list: what each part counts.
+Usage: python -m bench.instr.counted [pattern...], by bench.instr only. Prints one JSON list: the case
+and calls of each dump.
 """
 
 import gc

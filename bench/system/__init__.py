@@ -1,1 +1,1 @@
-"""Whole registrars, under load, beside yardsticks and other programs."""
+"""Whole registrars under load, in comparison with yardsticks and other programs."""

@@ -15,7 +15,7 @@ from rserpool.transport.interface import Down, Endpoint
 
 
 class TcpEcho(asyncio.Protocol):
-    """What comes goes back."""
+    """Send everything back."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -25,7 +25,7 @@ class TcpEcho(asyncio.Protocol):
 
 
 class SctpEcho:
-    """What comes goes back, as long as there is room."""
+    """Send everything back while there is room."""
 
     def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None: ...
 

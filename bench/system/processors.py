@@ -1,5 +1,5 @@
-"""Who runs where: a server on one processor, those that load it on another; and, where that is allowed (root), before
-what else runs on the machine."""
+"""Places processes: a server on one processor, its load on another; and, if allowed (root), with priority over all else
+that runs on the machine."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 PROCESSORS = sorted(os.sched_getaffinity(0))
 SERVER, LOAD = PROCESSORS[0], PROCESSORS[-1]
-"""The same where there is only one."""
+"""Equal if there is only one processor."""
 URGENT = -20
 
 
@@ -33,7 +33,7 @@ def pin(pid: int, processor: int) -> None:
 
 @contextlib.contextmanager
 def on(processor: int) -> Iterator[None]:
-    """This process, and what it starts, for the time being."""
+    """Run this process and its children on one processor for a while."""
     own = os.getpid()
     places, niceness = os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)
     for task in tasks(own):

@@ -14,7 +14,7 @@ from rserpool import __version__
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 Outcome = list[str] | tuple[list[str], dict[int, str]]
-"""What a part returns: lines of Markdown, or these and, by the number of a target, what was measured for it."""
+"""The result of a part: lines of Markdown, or these and the figures by the number of their target."""
 
 TARGETS: dict[int, tuple[str, str, str]] = {
     1: ("register, re-register, deregister; 10 000 and 100 000 elements, least-used", "1.0 of rsplib's time", "0.6"),
@@ -47,7 +47,7 @@ TARGETS: dict[int, tuple[str, str, str]] = {
     ),
     13: ("one client, one core: p50, p99 of a resolution", "25, 60 us (echo: 14, 16)", "17, 25 us"),
 }
-"""What is measured, what it must show at least, and what is aimed at."""
+"""The targets: measurement, least acceptable value, and aim."""
 
 
 def processor() -> str:
@@ -74,7 +74,7 @@ def stamp() -> str:
 
 
 def kept(title: str, outcome: Outcome) -> dict[str, Any]:
-    """What system.json holds of a part."""
+    """The entry of a part in system.json."""
     lines, figures = outcome if isinstance(outcome, tuple) else (outcome, {})
     return {
         "title": title,

@@ -1,7 +1,7 @@
-"""Requests a second of processor time over TCP, beside uvloop's echo: ``python -m bench.system.requests``.
+"""Requests per second of processor time over TCP, compared with uvloop's echo: ``python -m bench.system.requests``.
 
-Many clients load a server from another processor. A single one shares the server's, so that its latencies are those of
-the code, not of waking up another processor.
+Many clients load a server from another processor. A single client shares the server's processor, so that its latencies
+are those of the code, without the wake-up of another processor.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ REQUEST = HandleResolution(pool_handle=HANDLE, items=3).encode()
 
 
 class Held:
-    """A registrar's population, kept by a loop in a thread of its own."""
+    """A registrar's pool elements, kept by a loop in a thread of its own."""
 
     def __init__(self, port: int, count: int) -> None:
         self._loop = asyncio.new_event_loop()
@@ -52,7 +52,7 @@ class Held:
 
 
 def check(port: int) -> None:
-    """One answer is what it should be."""
+    """Check one answer."""
     (sock,) = connections(port, 1)
     sock.sendall(REQUEST)
     answer = decode(sock.recv(65536), "asap")
@@ -111,7 +111,7 @@ def measure(clients: int, outstanding: int, rounds: int, seconds: float) -> dict
 
 
 class Medians(NamedTuple):
-    """Of the rounds of one server: answers a second of processor time; latencies in microseconds."""
+    """Medians of one server's rounds: answers per second of processor time; latencies in microseconds."""
 
     rate: float
     p50: float

@@ -1,4 +1,4 @@
-"""Servers in processes of their own, and the processor time that they have used."""
+"""Servers in processes of their own, and the processor time that they use."""
 
 import contextlib
 import re
@@ -21,7 +21,7 @@ UNBOUNDED = (
 
 
 def processor_seconds(pid: int) -> float:
-    """What all threads of a process have used, by the nanosecond."""
+    """The processor time of all threads of a process."""
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
@@ -31,7 +31,7 @@ def kept_waiting(pid: int) -> float:
 
 
 def free_port() -> int:
-    """One that neither TCP nor UDP uses."""
+    """A port that neither TCP nor UDP uses."""
     while True:
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             tcp.bind((HOST, 0))
@@ -69,7 +69,7 @@ def running(command: list[str], ready: str, env: dict[str, str] | None = None) -
 
 @contextmanager
 def registrar(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Ours at that port, on the loopback interface only."""
+    """Our registrar at a port of the loopback interface."""
     command = [
         sys.executable, "-m", "rserpool.cli.main", "registrar", f"--asap={HOST}:{port}", "--announce=", "--enrp=off",
         "--transport=usrsctp", "--address-scope=loopback", "--keep-alive-interval=600", *UNBOUNDED, *options,
@@ -80,7 +80,7 @@ def registrar(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def echo(transport: str, port: int, host: str = HOST) -> Iterator[subprocess.Popen[str]]:
-    """An echo over that transport: what any server in this language on this machine has to spend."""
+    """An echo server over a transport: the least that a server in this language can cost on this machine."""
     with running([sys.executable, "-m", "bench.system.echo", transport, host, str(port)], "ready") as process:
         yield process
 

@@ -1,4 +1,4 @@
-"""What a takeover, a download and re-registrations take: real protocol objects, simulated elements and network."""
+"""The cost of a takeover, a download and re-registrations: real protocol objects, simulated elements and network."""
 
 import gc
 import time
@@ -125,7 +125,7 @@ def takeover() -> list[Row]:
 
 
 def download() -> list[Row]:
-    """A registrar starts beside one that has many elements."""
+    """A registrar starts and downloads many elements from another one."""
     made = world(1)
     mentor = made.nodes[0]
     space = cast(Registrar, mentor.registrar).handlespace

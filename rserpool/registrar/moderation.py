@@ -1,10 +1,10 @@
-"""Fewer wake-ups under much traffic, as network cards moderate their interrupts.
+"""Reduces wake-ups under high load, as network cards moderate their interrupts.
 
-A server that has time to sleep is woken for nearly every message, which costs more than to serve it. So where messages
-are dense (load_meter.pyx) the loop rests after a turn in which some were served, until so much time has passed since
-it began to serve them; what comes meanwhile is served in the next turn, together. A client that waits for each answer
-would pay for that: so an association whose messages come less than NEAR rests apart is in haste, and where more than a
-few messages come in haste nobody rests.
+A server that has time to sleep is woken for nearly every message, and a wake-up costs more than serving the message. So
+while load is dense (_fast/lane/load_meter.pyx), the loop rests after a turn that has served messages, until a fixed
+time after the previous rest. The messages that arrive during the rest are served together in the next turn. This would slow
+down closed-loop clients, which wait for each answer: messages of one association less than NEAR rests apart count as
+closed-loop, and the loop does not rest while more than a few messages are closed-loop.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from rserpool._fast.lane.load_meter import LoadMeter
 from rserpool.settings.server import ServerOptions
 
 NEAR: Final = 100
-"""Rests: who comes less often loses less than a hundredth of its time."""
+"""Messages further apart than this many rests count as open-loop; a rest costs such a client under 1 %."""
 MICROSECONDS: Final = 1_000_000
 
 
 class Moderation:
-    """Of one loop, which nobody else needs: a rest blocks it. ``interval`` in seconds, to which Linux adds 50 us of
-    slack. ``clock`` and ``sleep`` stand in for the time module's."""
+    """Moderates one loop, which must not run anything else: a rest blocks it. ``interval`` is in seconds; Linux adds
+    50 us of slack. ``clock`` and ``sleep`` replace those of the time module."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Moderation:
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.rests = 0
-        """So far."""
+        """The number of rests so far."""
         self._loop = loop
         self._interval = interval
         self._clock = clock
@@ -43,12 +43,12 @@ class Moderation:
         self._load_meter = LoadMeter(round(NEAR * interval * MICROSECONDS), self._dense)
 
     def attend(self, lane: Lane) -> None:
-        """A new association's messages count."""
+        """Include the messages of a new association."""
         self._load_meter.start_round()
         lane.load_meter = self._load_meter
 
     def _dense(self) -> None:
-        """Rest once the loop has turned: this turn's answers go out first."""
+        """Rest after this turn of the loop, because its answers must go out first."""
         self._loop.call_soon(self._rest)
 
     def _rest(self) -> None:
@@ -63,5 +63,5 @@ class Moderation:
 
 
 def moderation_of(options: ServerOptions) -> Moderation | None:
-    """What the options ask for, for the running loop."""
+    """The moderation of the running loop, if the options ask for it."""
     return Moderation(asyncio.get_running_loop(), options.moderation) if options.moderation else None

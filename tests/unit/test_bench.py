@@ -32,7 +32,7 @@ def test_a_part_measured_again_replaces_its_section_alone(results: Path) -> None
     assert text.count("| not yet |") == len(report.TARGETS) - 2
 
 
-def test_a_section_of_another_day_or_machine_says_so(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_section_names_another_day_or_machine(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "stamp", lambda: "an old machine")
     report.write(measured("calls", "some"), ORDER)
     monkeypatch.setattr(report, "stamp", lambda: "a new machine")

@@ -83,8 +83,8 @@ cdef inline Node *next_of(const Node *node) noexcept nogil:
 
 
 cdef inline void insert(Tree *tree, Node *node) noexcept nogil:
-    """Insert behind all nodes of an equal key. What belongs at the end is not searched for: a resolution by round robin
-    costs half of what it did."""
+    """Insert after all nodes of an equal key. A node that belongs at the end needs no search: this halves the cost of a
+    resolution by round robin."""
     cdef Node *parent = NULL
     cdef Node *at = tree.root
     cdef int side = 0
@@ -99,7 +99,7 @@ cdef inline void insert(Tree *tree, Node *node) noexcept nogil:
 
 
 cdef inline Way way_to(const Tree *tree, uint64_t key0, uint64_t key1) noexcept nogil:
-    """That which insert() would search; none to the end, which it knows."""
+    """The way that insert() would search; an empty one to the end, which needs no search."""
     cdef Way way
     cdef Node wanted
     wanted.key0 = way.key0 = key0
@@ -109,7 +109,7 @@ cdef inline Way way_to(const Tree *tree, uint64_t key0, uint64_t key1) noexcept 
 
 
 cdef inline int side_of(const Way *way) noexcept nogil:
-    """Where the way goes on, without a branch: half of them would be guessed wrong."""
+    """The side on which the way continues. No branch: half of the predictions would be wrong."""
     cdef uint128_t wanted = <uint128_t>way.key0 << 64 | way.key1
     cdef uint128_t found = <uint128_t>way.at.key0 << 64 | way.at.key1
     return wanted >= found
@@ -137,7 +137,7 @@ cdef inline Node *above(const Tree *tree, uint64_t key0, uint64_t key1) noexcept
 
 
 cdef inline void move(Tree *tree, Node *node, uint64_t key0, uint64_t key1) noexcept nogil:
-    """Give ``node`` another key. It stays linked where it is if the neighbour on that side allows it."""
+    """Change the key of ``node``. It stays linked at its place if its neighbour on that side allows it."""
     cdef Node *neighbour
     cdef Node wanted
     cdef int side

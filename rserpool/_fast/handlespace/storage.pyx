@@ -27,7 +27,7 @@ from rserpool.errors import LocalProtocolError
 
 cdef enum:
     FIRST_BUCKETS = 16
-    KEY_OCTETS = 14        # octets of a handle that lie in its node's keys, beside the length
+    KEY_OCTETS = 14        # octets of a handle that its node's keys contain, in addition to the length
 
 
 cdef int check_layout() except -1:
@@ -66,7 +66,7 @@ cdef int open_space(Space *space, uint32_t identifier, uint64_t seed, WheelCore 
 
 
 cdef void close_space(Space *space) noexcept:
-    """Free everything; also after an open_space that failed."""
+    """Free everything; also allowed after open_space has failed."""
     cdef Node *at = first(&space.pools)
     cdef Node *element
     cdef Pool *pool
@@ -125,7 +125,7 @@ cdef void fill_run(Run *run, const uint8_t *octets, const Scan *scan, uint32_t h
 # Pools by handle: first by length, then by octets.
 
 cdef inline void set_name_keys(Node *node, const uint8_t *name, size_t length) noexcept nogil:
-    """Length and the first 6 octets, then 8 more; missing octets count as zero."""
+    """The keys of a handle: length and the first 6 octets, then 8 more; missing octets count as zero."""
     cdef uint8_t start[16]
     if length < KEY_OCTETS:
         memset(start, 0, sizeof(start))
@@ -144,7 +144,7 @@ cdef int order_of_tails(const Node *left, const Node *right) noexcept nogil:
 
 
 cdef Pool *seek_pool(Space *space, const uint8_t *name, size_t length, Pool **beyond) noexcept nogil:
-    """The pool of that handle or NULL; the one after it in ``beyond``."""
+    """The pool of a handle, or NULL. Sets ``beyond`` to the pool after it."""
     cdef Pool wanted
     cdef Node *at = space.pools.root
     cdef int order
@@ -175,7 +175,7 @@ cdef Pool *find_pool(Space *space, const uint8_t *name, size_t length) noexcept 
 
 
 cdef Pool *pool_after(Space *space, const uint8_t *name, size_t length) noexcept nogil:
-    """The first pool whose handle sorts after that one, which need not exist."""
+    """The first pool whose handle sorts after a handle, which need not exist."""
     cdef Pool *beyond
     cdef Pool *found = seek_pool(space, name, length, &beyond)
     return beyond if found is NULL else <Pool *>next_of(&found.node)
@@ -187,7 +187,7 @@ cdef Element *find_element(Space *space, const uint8_t *name, size_t length, uin
 
 
 cdef Element *find_in(Space *space, Pool *pool, uint32_t identifier) noexcept nogil:
-    """The PE of a pool, or NULL. The lower half of a serial is in the key: the rest is looked at in the element."""
+    """A PE of a pool, or NULL. The key contains half of the pool's serial; the element is checked for the rest."""
     cdef Index *index = &space.index
     cdef uint64_t key = index_key(pool, identifier)
     cdef size_t at = place_of(index, key)
@@ -244,7 +244,7 @@ cdef void drop_empty_pool(Space *space, Pool *pool) noexcept:
         release_memory(policy, memory)
 
 
-# Homes, and the checksum of what they own (RFC 5353 3.6.2).
+# Homes, and the checksum of their PEs (RFC 5353 3.6.2).
 
 cdef Home *find_home(Space *space, uint32_t identifier) noexcept nogil:
     return <Home *>lookup(&space.homes, identifier)
@@ -328,7 +328,7 @@ cdef void unchain(Space *space, Element *element) noexcept nogil:
 
 
 cdef void grow_buckets(Space *space) noexcept nogil:
-    """Twice as many; if there is no memory the chains just stay longer."""
+    """Double the number of buckets. Without memory for them the chains stay longer."""
     cdef Element **old = space.buckets
     cdef size_t count = space.bucket_count
     cdef Element **buckets = <Element **>calloc(2 * count, sizeof(Element *))
@@ -349,7 +349,7 @@ cdef void grow_buckets(Space *space) noexcept nogil:
 
 
 cdef void set_connection(Space *space, Element *element, uint64_t connection) noexcept nogil:
-    """0 for none."""
+    """Bind a PE to an association, 0 for none."""
     if connection == element.connection:
         return
     if element.connection:
@@ -364,7 +364,7 @@ cdef void set_connection(Space *space, Element *element, uint64_t connection) no
 
 
 cdef size_t connected_to(Space *space, uint64_t connection, Element **found) noexcept nogil:
-    """The number of PEs of an association; with ``found`` they are also written there."""
+    """The number of PEs of an association. Writes them to ``found``, unless that is NULL."""
     cdef Element *at = bucket_of(space, connection)[0]
     cdef size_t count = 0
     while at is not NULL:
@@ -379,7 +379,7 @@ cdef size_t connected_to(Space *space, uint64_t connection, Element **found) noe
 # Registration and removal.
 
 cdef int verdict_on(const Pool *pool, const Scan *scan) noexcept nogil:
-    """Whether a PE fits its pool (RFC 5352 3.1)."""
+    """UPDATED if a PE fits its pool (RFC 5352 3.1), or the reason why it does not."""
     if scan.transport_type != pool.transport_type:
         return INCONSISTENT_TRANSPORT
     if scan.transport_use != pool.transport_use:
@@ -404,7 +404,7 @@ cdef int check_sizes(bytes handle, const Scan *scan) except -1:
 cdef int register_element(
     Space *space, bytes handle, const uint8_t *octets, size_t size, uint32_t home, uint64_t connection,
 ) except -1:
-    """Add or update the PE of an encoded parameter; ADDED, UPDATED, or why not."""
+    """Add or update the PE of an encoded parameter: ADDED, UPDATED, or the reason for refusal."""
     cdef Scan scan
     cdef Pool *pool
     cdef Element *element = NULL
@@ -464,7 +464,7 @@ cdef Element *add_element(
     element.pool = pool
     element.run = run
     aim_choice(pool, element)
-    if space.size >= 4 * space.large:                   # with fewer, walking costs as much as it gains
+    if space.size >= 4 * space.large:                   # with fewer PEs, walking ahead costs as much as it gains
         approach_places(element, owner)
     insert(&pool.elements, &element.node)
     insert(&pool.choice, &element.choice.node)
@@ -477,7 +477,7 @@ cdef Element *add_element(
 
 
 cdef void approach_places(const Element *element, const Home *owner) noexcept nogil:
-    """In the pool, in the selection and in the home."""
+    """Link a PE into its pool, the selection and its home."""
     cdef const Pool *pool = element.pool
     cdef Way ways[3]
     ways[0] = way_to(&pool.elements, element.node.key0, element.node.key1)
@@ -508,13 +508,13 @@ cdef int update_element(
 
 
 cdef void refresh_element(Element *element) noexcept nogil:
-    """After a change of the encoded policy: counters start anew (RFC 5356 5.2.2)."""
+    """Reset the counters after a change of the encoded policy (RFC 5356 5.2.2)."""
     element.bad_reports = 0
     revise_choice(element.pool, element)
 
 
 cdef void remove_element(Space *space, Element *element) noexcept:
-    """Remove it, and its pool with the last PE."""
+    """Remove a PE, and its pool with the last one."""
     cdef Pool *pool = element.pool
     disarm(space.wheel, &element.keep_alive)
     disarm(space.wheel, &element.life)

@@ -1,4 +1,4 @@
-"""Short-lived Python faces of pools and pool elements, which exist as C records only."""
+"""Short-lived Python views of pools and pool elements, which exist as C records only."""
 
 from libc.stdint cimport uint64_t
 

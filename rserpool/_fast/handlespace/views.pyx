@@ -1,4 +1,4 @@
-"""Views of pools and pool elements; see views.pxd."""
+"""Short-lived Python views of pools and pool elements."""
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -35,7 +35,7 @@ cdef PoolView pool_view_of(object owner, Space *space, const Pool *pool):
 
 
 cdef bytes parameter_at(const uint8_t *octets):
-    """One parameter, padding included."""
+    """One parameter with its padding."""
     return PyBytes_FromStringAndSize(<const char *>octets, <Py_ssize_t>padded(load_u16(octets + 2)))
 
 
@@ -52,7 +52,7 @@ cdef object set_flag(Element *element, uint8_t flag, bint on):
 
 @cython.no_gc_clear
 cdef class PoolView:
-    """A pool, as long as it exists: LocalProtocolError after that. Iterates over its PEs by identifier."""
+    """A pool. LocalProtocolError once the pool is gone. Iterates over its PEs by identifier."""
 
     cdef Pool *pool(self) except NULL:
         cdef Pool *pool = NULL
@@ -76,7 +76,7 @@ cdef class PoolView:
 
     @property
     def transport_use(self) -> int:
-        """Their Transport Use if it is SCTP (RFC 5354 3.4), else 0."""
+        """The Transport Use of the PEs' user transports if it is SCTP (RFC 5354 3.4), else 0."""
         return self.pool().transport_use
 
     @property
@@ -96,12 +96,12 @@ cdef class PoolView:
         return parameter_at(octets_of((<Element *>first(&self.pool().elements)).run) + TRANSPORT_OFFSET)
 
     def __iter__(self):
-        """PEs by identifier. The pool may change meanwhile; LocalProtocolError if it vanishes."""
+        """Iterate over all PEs by identifier, see elements()."""
         return self.elements()
 
     def elements(self, object after = None):
-        """Iterate over the PEs by identifier, those with a greater one than ``after`` or all. The pool may change
-        between two steps; LocalProtocolError if it vanishes."""
+        """Iterate over the PEs by identifier: all, or those with a greater one than ``after``. The pool may change
+        between two steps; LocalProtocolError if it is gone."""
         cdef Element *element
         if after is None:
             element = <Element *>first(&self.pool().elements)
@@ -116,7 +116,7 @@ cdef class PoolView:
 
 @cython.no_gc_clear
 cdef class PoolElementView:
-    """A pool element, as long as it stays registered: LocalProtocolError after that."""
+    """A pool element. LocalProtocolError once it is no longer registered."""
 
     cdef Element *element(self) except NULL:
         if self.record is NULL or self.record.node.key1 != self.registration:
@@ -133,17 +133,17 @@ cdef class PoolElementView:
 
     @property
     def home_identifier(self) -> int:
-        """The registrar that owns it."""
+        """The identifier of its home registrar."""
         return <uint32_t>self.element().home.node.key0
 
     @property
     def registration_life(self) -> int:
-        """As in the parameter, signed, in the unit that the domain uses; -1 for ever (RFC 5354 3.10)."""
+        """The signed value of the parameter, in the unit of the handlespace; -1 for unlimited (RFC 5354 3.10)."""
         return <int32_t>load_u32(octets_of(self.element().run) + LIFE_OFFSET)
 
     @property
     def connection(self) -> int:
-        """0 for none."""
+        """The association of the PE, 0 for none."""
         return self.element().connection
 
     @property
@@ -181,7 +181,7 @@ cdef class PoolElementView:
 
     @property
     def marked(self) -> bool:
-        """Awaits confirmation by its home's handle table (RFC 5353 3.6.3)."""
+        """True if its home's handle table must confirm it (RFC 5353 3.6.3)."""
         return (self.element().flags & MARKED) != 0
 
     @marked.setter
@@ -190,7 +190,7 @@ cdef class PoolElementView:
 
     @property
     def probed(self) -> bool:
-        """A keep-alive is out that was not acknowledged."""
+        """True if a keep-alive was sent and not acknowledged yet."""
         return (self.element().flags & PROBED) != 0
 
     @probed.setter
@@ -208,7 +208,7 @@ cdef class PoolElementView:
         return deadline_of(&self.element().life)
 
     def set_home(self, home: object) -> None:
-        """Give the PE to another registrar; its checksums and the encoded parameter follow."""
+        """Give the PE to another registrar. Updates both checksums and the encoded parameter."""
         cdef uint32_t identifier = as_u32(home, "home")
         cdef Element *element = self.element()
         move_home(self.space, element, obtain_home(self.space, identifier))

@@ -19,12 +19,12 @@ UNKNOWN_WORKLOAD = 0xFFFF
 FULL_WORKLOAD = 0xFFFE
 OBJECT = (1 << 56) - 1
 MAX_ASSOCIATIONS = (65_507 - HEADER.size) // ENTRY.size
-"""As many as one UDP datagram has room for."""
+"""The number that fits into one UDP datagram."""
 SCTP = 132
 
 
 class Group(enum.IntEnum):
-    """What a component is."""
+    """The kind of a component."""
 
     REGISTRAR = 1
     POOL_ELEMENT = 2
@@ -33,7 +33,7 @@ class Group(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """Who reports, or whom it is associated with."""
+    """A component: the sender of a report, or the far end of one of its associations."""
 
     group: int
     identifier: int
@@ -50,7 +50,7 @@ class AssociationReport:
 
     receiver: Component
     duration: int | None = None
-    """Microseconds that it has lasted; None if not known."""
+    """Microseconds since it came up; None if unknown."""
     protocol: int = SCTP
     """The IP protocol number."""
     ppid: int = ENRP_PPID
@@ -74,7 +74,7 @@ class StatusReport:
     final: bool = False
 
     def encode(self) -> bytes:
-        """The datagram; it lists as many associations as there is room for."""
+        """The datagram. It lists as many associations as fit."""
         listed = self.associations[:MAX_ASSOCIATIONS]
         workload = UNKNOWN_WORKLOAD if self.workload is None else round(self.workload * FULL_WORKLOAD)
         head = HEADER.pack(
@@ -114,11 +114,11 @@ def decode(data: bytes) -> StatusReport:
         raise ValueError("a status report is shorter than its header")
     kind, flags, length, version, sender, uptime, interval, location, status, workload, count = HEADER.unpack_from(data)
     if (kind, version) != (REPORT, VERSION):
-        raise ValueError(f"no status report: type {kind}, version 0x{version:x}")
+        raise ValueError(f"not a status report: type {kind}, version 0x{version:x}")
     if length != len(data) or length != HEADER.size + count * ENTRY.size:
-        raise ValueError("a status report has another length than it says")
+        raise ValueError("the length field of a status report is wrong")
     if workload != UNKNOWN_WORKLOAD and workload > FULL_WORKLOAD:
-        raise ValueError("a status report has an impossible workload")
+        raise ValueError("the workload of a status report is out of range")
     return StatusReport(
         sender=component(sender),
         uptime=uptime,
@@ -145,13 +145,13 @@ def component(number: int) -> Component:
 
 
 def shown(octets: bytes) -> str:
-    """A text without its padding, safe to print."""
+    """A text without padding, with control characters replaced."""
     text = octets.split(b"\0", 1)[0].decode("utf-8", "replace")
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def location(host: str, addresses: Sequence[Address], port: int) -> str:
-    """Where a component is: its host's name and its addresses of the widest scope that it has, the first with port."""
+    """The location of a component: host name, and the addresses of its widest scope, the first with port."""
     widest = [address for address in addresses if scope(address) == Scope.GLOBAL]
     widest = widest or [address for address in addresses if scope(address) >= Scope.SITE_LOCAL]
     if not widest:

@@ -75,7 +75,7 @@ class World:
         return len(self.slept)
 
 
-def test_many_who_ask_now_and_then_are_served_together() -> None:
+def test_many_open_loop_clients_are_served_together() -> None:
     world = World(2000)
     assert world.asked(20_000, 2 * ROUND - 1) == 0
     assert 40 < world.asked(20_000, ROUND) < 60  # five at a time
@@ -88,13 +88,13 @@ def test_below_5000_messages_a_second_nobody_waits() -> None:
 
 
 @pytest.mark.parametrize(("associations", "waits"), [(1, False), (50, False), (450, False), (550, True)])
-def test_who_asks_again_within_a_hundred_rests_does_not_wait(associations: int, waits: bool) -> None:
+def test_a_client_that_asks_again_within_a_hundred_rests_does_not_wait(associations: int, waits: bool) -> None:
     world = World(associations)
     world.asked(20_000, (STREAK + 1) * associations + ROUND)
     assert (world.asked(20_000, 4 * ROUND) > 0) == waits
 
 
-def test_one_who_awaits_each_answer_spares_all_of_them_the_rests() -> None:
+def test_one_closed_loop_client_prevents_rests() -> None:
     world = World(2000)
     assert world.asked(20_000, 4 * ROUND) > 0
     client = world.lane(9999)
@@ -117,7 +117,7 @@ def test_an_open_loop_may_ask_twice_within_a_short_time() -> None:
     assert world.slept
 
 
-def test_one_rest_a_turn_and_after_it_only() -> None:
+def test_at_most_one_rest_per_turn_and_only_after_it() -> None:
     world = World(2000)
     for lane in world.lanes[: 3 * ROUND]:
         world.ask(lane)
@@ -152,7 +152,7 @@ def test_while_associations_come_up_nobody_waits() -> None:
     assert world.asked(20_000, ROUND) > 0
 
 
-def test_what_the_lane_does_not_serve_does_not_count() -> None:
+def test_declined_messages_do_not_count() -> None:
     world = World(2000)
     for lane in world.lanes:
         world.ask(lane, UNKNOWN)

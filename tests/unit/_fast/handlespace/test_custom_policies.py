@@ -57,7 +57,7 @@ def pool(*values: int, seed: int = 1, kind: int = TYPE) -> tuple[Handlespace, Se
     return space, complaints
 
 
-def test_a_rule_chooses_and_equals_take_turns() -> None:
+def test_a_custom_policy_chooses_and_equals_take_turns() -> None:
     custom()
     space, complaints = pool(30, 10, 20, 10)
     assert [space.select(POOL, 3) for _ in range(3)] == [[2, 4, 3], [4, 2, 3], [2, 4, 3]]
@@ -83,7 +83,7 @@ def test_new_values_and_new_elements_count_at_once() -> None:
     space._check()
 
 
-def test_what_a_rule_is_given() -> None:
+def test_the_arguments_of_a_custom_policy() -> None:
     given: list[tuple[tuple[Candidate, ...], int]] = []
 
     def select(candidates: tuple[Candidate, ...], items: int, state: object, random: object) -> list[int]:
@@ -103,7 +103,7 @@ def test_what_a_rule_is_given() -> None:
     assert Candidate(identifier=1, values=(1, 3), uses=0) in given[-1][0]
 
 
-def test_a_rule_is_shown_at_most_so_many() -> None:
+def test_a_custom_policy_gets_a_limited_number_of_candidates() -> None:
     shown: list[int] = []
 
     def select(candidates: tuple[Candidate, ...], items: int, state: object, random: object) -> list[int]:
@@ -202,7 +202,7 @@ def test_nonsense_is_reported_and_round_robin_goes_on(kind: str) -> None:
 @pytest.mark.parametrize(
     "select", [endless, raising(ValueError("line\nline " + "x" * 999)), raising(SystemExit(3)), raising(MemoryError())]
 )
-def test_a_failing_rule_is_reported(select: Callable[..., Any]) -> None:
+def test_a_failing_policy_is_reported(select: Callable[..., Any]) -> None:
     custom(select)
     space, complaints = pool(3, 2, 1)
     assert [space.select(POOL, 2) for _ in range(2)] == [[1, 2], [2, 3]]
@@ -231,7 +231,7 @@ def test_more_than_wanted_is_cut_and_less_is_fine() -> None:
     assert not complaints
 
 
-def test_a_rule_cannot_pull_the_pool_away() -> None:
+def test_a_custom_policy_cannot_remove_its_pool() -> None:
     space: Handlespace | None = None
 
     def select(candidates: Sequence[Candidate], items: int, state: object, random: object) -> list[int]:
@@ -302,7 +302,7 @@ def test_the_wire_form_has_the_values_of_the_policy() -> None:
         {"select": None},
     ],
 )
-def test_what_cannot_be_a_policy(other: dict[str, Any]) -> None:
+def test_invalid_policies_are_refused(other: dict[str, Any]) -> None:
     with pytest.raises(LocalProtocolError):
         custom(**other)
     assert other.get("policy_type", TYPE) == 1 or other.get("policy_type", TYPE) not in {
@@ -369,7 +369,7 @@ def test_a_registrar_takes_the_policies_that_it_knows() -> None:
     assert not bench.wait(1.0)
 
 
-def test_a_registrar_notes_a_failing_rule_and_answers() -> None:
+def test_a_registrar_notes_a_failing_policy_and_answers() -> None:
     custom(raising(ValueError("bad day")))
     bench = Bench(rule_candidates=1)
     assert bench.space.max_candidates == 1
@@ -418,7 +418,7 @@ def selected(cache: Cache, exclude: tuple[int, ...] = ()) -> int:
     return found.identifier
 
 
-def test_a_pool_user_follows_the_rule_too() -> None:
+def test_a_pool_user_applies_the_custom_policy_too() -> None:
     custom()
     cache, complaints = user_pool(30, 10, 20, 10)
     assert [selected(cache) for _ in range(4)] == [2, 4, 2, 4]
@@ -427,7 +427,7 @@ def test_a_pool_user_follows_the_rule_too() -> None:
     assert not complaints
 
 
-def test_a_pool_users_rule_keeps_its_state_when_the_pool_is_resolved_again() -> None:
+def test_a_pool_users_policy_keeps_its_state_when_the_pool_is_resolved_again() -> None:
     def select(candidates: Sequence[Candidate], items: int, state: dict[str, int], random: object) -> list[int]:
         state["calls"] = state.get("calls", 0) + 1
         return [i for i, one in enumerate(candidates) if one.identifier == state["calls"]]

@@ -55,7 +55,7 @@ def test_the_checksum_accumulator_wraps_at_32_bits(space: Handlespace) -> None:
 
 
 @pytest.mark.conformance("ASAP-3.1-23", "ASAP-3.1-24", "ASAP-3.1-26", "ASAP-3.1-28")
-def test_what_does_not_fit_its_pool_changes_nothing(space: Handlespace) -> None:
+def test_an_element_that_does_not_fit_its_pool_changes_nothing(space: Handlespace) -> None:
     add(space, b"p", 1, e.LU, 5)
     before = space.resolution(b"p", 0, advance=False)
     for octets, verdict in (
@@ -243,7 +243,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_not_canonical_is_refused(space: Handlespace, name: str) -> None:
+def test_a_parameter_that_is_not_canonical_is_refused(space: Handlespace, name: str) -> None:
     with pytest.raises(LocalProtocolError):
         space.register(b"p", BAD[name], home=OWN)
     assert len(space) == space.pool_count == 0

@@ -132,7 +132,7 @@ def test_a_full_journal_that_is_emptied_loses_nothing() -> None:
     assert "".join(taken) == "".join(both.expected)
 
 
-def test_the_line_of_a_reregistration_precedes_what_the_registrar_does_with_it() -> None:
+def test_a_reregistration_is_logged_before_renewed_is_called() -> None:
     both = Journalled()
     lines: list[int] = []
     both.lane.renewed = lambda: lines.append(both.journal.take()[0].count("\n"))

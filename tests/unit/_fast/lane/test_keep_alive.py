@@ -38,7 +38,7 @@ def test_one_with_the_home_bit_is_too() -> None:
     assert home_keep_alives(space, [NAME], LINE + 1, 1000) == ([], 0)
 
 
-def test_its_time_ends_when_it_was_first_due(space: Handlespace) -> None:
+def test_a_repeated_keep_alive_does_not_extend_the_deadline(space: Handlespace) -> None:
     first = probe(space, *NAME, 1_000_000)
     assert first is not None
     assert probe(space, *NAME, 2_000_000) is None

@@ -71,7 +71,7 @@ def test_a_stream_is_served_as_its_messages_are(messages: list[bytes], cut: int)
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\5", b"\5\0\0", b"\5\0\0\3", b"\5\0\0\0" * 8, b"\xff" * 100, RESOLVE[:-1]])
-def test_what_is_incomplete_or_wrong_is_left(garbage: bytes) -> None:
+def test_incomplete_or_malformed_messages_are_declined(garbage: bytes) -> None:
     world = World()
     answers, served = world.lane.serve(RESOLVE + garbage, SECONDS)
     assert (served, bool(answers)) == (len(RESOLVE), True)
@@ -85,7 +85,7 @@ def watch(world: World) -> None:
 
 
 @pytest.mark.parametrize("message", [ACK, renewal(7)])
-def test_an_element_that_was_taken_over_is_told_of_when_it_speaks(message: bytes) -> None:
+def test_a_taken_over_element_is_confirmed_by_its_first_message(message: bytes) -> None:
     world = World()
     world.unconfirmed |= {(b"Echo1", 1), (b"Echo1", 2)}
     assert world.lane.answer(message, NOW) is not None
@@ -101,7 +101,7 @@ def claim(world: World) -> None:
 
 
 @pytest.mark.parametrize(("disturb", "message"), [(watch, RESOLVE), (claim, ACK)])
-def test_what_may_mean_more_goes_the_readable_way(disturb: Callable[[World], None], message: bytes) -> None:
+def test_subscriptions_and_claims_take_messages_off_the_lane(disturb: Callable[[World], None], message: bytes) -> None:
     world = World()
     assert world.lane.answer(message, NOW) is not None
     disturb(world)
@@ -120,7 +120,7 @@ def test_beyond_the_rate_goes_the_readable_way(message: bytes) -> None:
     assert world.lane.answer(message, NOW + 600_000) is not None
 
 
-def test_what_is_not_served_takes_nothing_from_the_rates() -> None:
+def test_declined_messages_take_nothing_from_the_rates() -> None:
     world = World(rate=10)
     for _ in range(50):
         assert world.lane.answer(UNKNOWN, NOW) is None
@@ -128,7 +128,7 @@ def test_what_is_not_served_takes_nothing_from_the_rates() -> None:
     assert world.left(world.resolutions) == world.left(world.registrations) == 10
 
 
-def test_a_renewal_is_told_of_before_its_answer_goes_out() -> None:
+def test_renewed_is_called_before_the_answer_goes_out() -> None:
     world = World()
     told: list[list[object]] = []
 
@@ -142,7 +142,7 @@ def test_a_renewal_is_told_of_before_its_answer_goes_out() -> None:
     assert answers.count(e.identifier_parameter(1)) == 2
 
 
-def test_what_nobody_heeds_is_not_gathered() -> None:
+def test_renewals_are_not_recorded_without_need() -> None:
     world, recorded = World(), World()
     world.space.record_renewals = False
     calls: list[None] = []
@@ -163,7 +163,7 @@ def test_a_flood_of_requests_makes_no_flood_of_answers() -> None:
     assert served < 10 * len(RESOLVE)
 
 
-def test_it_says_that_it_is_used() -> None:
+def test_used_is_set_by_served_messages_only() -> None:
     world = World()
     assert not world.lane.used
     world.lane.answer(UNKNOWN, NOW)
@@ -172,7 +172,7 @@ def test_it_says_that_it_is_used() -> None:
     assert world.lane.used
 
 
-def test_a_timer_that_is_due_earlier_than_was_told_is_told() -> None:
+def test_renewed_is_called_if_a_timer_expires_before_the_announced_time() -> None:
     world = World()
     calls: list[int | None] = []
     world.lane.renewed = lambda: calls.append(world.space.wheel.next_expiry())

@@ -180,7 +180,7 @@ def state(space: Handlespace) -> object:
 
 
 @pytest.mark.parametrize("name", UNSERVED)
-def test_what_is_left_to_the_readable_way_changes_nothing(space: Handlespace, name: str) -> None:
+def test_declined_messages_change_nothing(space: Handlespace, name: str) -> None:
     data, connection = UNSERVED[name]
     before = state(space)
     assert lane_of(space, connection).answer(data, NOW) is None

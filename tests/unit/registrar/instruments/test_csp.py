@@ -95,7 +95,7 @@ def test_workloads() -> None:
         assert decode(replace(REPORT, workload=load).encode()).workload == pytest.approx(load, abs=1e-4)
 
 
-def test_what_is_no_report_is_refused() -> None:
+def test_malformed_reports_are_refused() -> None:
     good = REPORT.encode()
     bad = [good[:length] for length in range(len(good))]
     bad += [good + b"\0", b"\2" + good[1:], good[:4] + struct.pack(">I", 0x0300) + good[8:], good[:286] + b"\xff\xff"]

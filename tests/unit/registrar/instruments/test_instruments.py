@@ -168,7 +168,7 @@ def test_every_message_fills_the_columns(message: m.Message) -> None:
     assert '"Malformed"' not in logged.lines[0]
 
 
-def test_what_we_hear_of_ourselves_is_left_out() -> None:
+def test_own_multicasts_are_left_out() -> None:
     logged = Logged()
     presence = m.Presence(sender_identifier=OURS, receiver_identifier=0).encode()
     announcement = m.ServerAnnounce(server_identifier=OURS).encode()
@@ -215,7 +215,7 @@ def test_an_output_numbers_its_lines(tmp_path: Path, name: str) -> None:
     assert (bz2.decompress(octets) if name.endswith("2") else octets) == b"Head\n000001 a\n000002 b\n"
 
 
-def test_a_full_disk_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     output = Output("/dev/full")
     output.line("a")
     for _ in range(3):
@@ -226,7 +226,7 @@ def test_a_full_disk_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     assert "/dev/full" in record.getMessage()
 
 
-def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_created_raises_oserror(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         Output(str(tmp_path / "nowhere/file"))
 
