@@ -1,4 +1,4 @@
-"""The command line that all fuzzed parts have: ``--count 1000000 --seed 1``."""
+"""Common command line of all fuzzers: ``--count 1000000 --seed 1``."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from tests.fuzz.growth import resident
 
 
 def command(run: Callable[[int, int], Counter[str]], description: str | None) -> None:
-    """Run so many inputs from a seed; print how often each outcome came up."""
+    """Run that many inputs from a seed and print how often each outcome occurred."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=int(time.time()))

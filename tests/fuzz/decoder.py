@@ -1,7 +1,7 @@
 """Fuzzing of the decoder: ``python -m tests.fuzz.decoder --count 1000000 --seed 1``.
 
-Whatever the octets, decoding gives a record or RemoteProtocolError. A record encodes and decodes back to itself, what
-is to be reported fits into one error message, nothing takes long and nothing piles up.
+For any octets, decoding returns a record or raises RemoteProtocolError. An encoded record decodes to the same record,
+the causes to report fit into one error message, no input takes long, and memory does not grow.
 """
 
 import time
@@ -16,25 +16,25 @@ from tests.fuzz.growth import Growth
 from tests.fuzz.mutate import Mutator
 
 SLOW = 2.0
-"""Seconds of processor time, a thousand times what is due that no input may take."""
+"""Processor time limit for one input, in seconds: a thousand times the expected time."""
 
 
 def report(causes: Iterable[ErrorCause], protocol: str) -> bytes:
-    """The error message that would answer; raises where it would not fit."""
+    """Encode the error message that reports the causes; raises if they do not fit."""
     if protocol == "enrp":
         return EnrpError(sender_identifier=1, receiver_identifier=2, operation_error=tuple(causes)).encode()
     return AsapError(operation_error=tuple(causes)).encode()
 
 
 def check(octets: bytes, protocol: str) -> str:
-    """Decode once and say how it went; raises AssertionError or whatever should not have been raised."""
+    """Decode once and return the outcome. Any exception that leaves this function is a finding."""
     begin = time.thread_time()
     try:
         record: Message | RemoteProtocolError = decode(octets, protocol)  # type: ignore[arg-type]
     except RemoteProtocolError as error:
         record = error
     spent = time.thread_time() - begin
-    assert spent < SLOW, f"{spent:.3f} s"
+    assert spent < SLOW, f"decoding took {spent:.3f} s"
     if isinstance(record, RemoteProtocolError):
         assert isinstance(record.information, bytes)
         report([ErrorCause(code=record.cause, information=record.information)], protocol)
@@ -48,7 +48,7 @@ def check(octets: bytes, protocol: str) -> str:
 
 
 def run(count: int, seed: int) -> Counter[str]:
-    """Feed ``count`` messages; returns how often each outcome came up."""
+    """Decode ``count`` messages; returns how often each outcome occurred."""
     outcomes: Counter[str] = Counter()
     growth = Growth(count)
     for number, (protocol, octets) in enumerate(islice(Mutator(seed).messages(), count)):

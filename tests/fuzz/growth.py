@@ -1,4 +1,4 @@
-"""Notices what a fuzzed part keeps: octets of the process and Python's memory blocks."""
+"""Detects memory that a fuzzed part retains: octets of the process and Python's memory blocks."""
 
 import gc
 import os
@@ -8,33 +8,34 @@ from pathlib import Path
 STATM = Path("/proc/self/statm")
 
 GROWTH = 32 << 20
-"""Octets by which the process may grow after the first quarter."""
+"""Permitted growth of the process after the first quarter, in octets."""
 
 KEPT = 0.1
-"""Python's memory blocks that may stay allocated per input after the first quarter."""
+"""Permitted number of Python memory blocks that stay allocated per input after the first quarter."""
 
 
 def resident() -> int:
-    """Octets of memory that the process holds."""
+    """Resident memory of the process, in octets."""
     return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 class Growth:
-    """Compares the end of a run with the end of its first quarter, when caches are warm and bounds are reached."""
+    """Compares memory at the end of a run with memory after its first quarter, when caches are warm and tables are
+    full."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._before = (resident(), sys.getallocatedblocks())
 
     def seen(self, number: int) -> None:
-        """Before each input, with its number."""
+        """Call before each input, with its number."""
         if number == self._count // 4:
             gc.collect()
             self._before = (resident(), sys.getallocatedblocks())
 
     def check(self) -> None:
-        """After the run. AssertionError if it kept too much."""
+        """Call after the run. AssertionError if too much memory was retained."""
         gc.collect()
         octets, blocks = resident() - self._before[0], sys.getallocatedblocks() - self._before[1]
-        assert octets < GROWTH, f"grown by {octets} octets"
-        assert blocks <= max(KEPT * self._count, 1000), f"{blocks} blocks kept"
+        assert octets < GROWTH, f"the process grew by {octets} octets"
+        assert blocks <= max(KEPT * self._count, 1000), f"{blocks} memory blocks were retained"

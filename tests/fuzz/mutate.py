@@ -1,7 +1,7 @@
-"""Structure-aware mutation of ASAP and ENRP messages, deterministic from a seed.
+"""Structure-aware mutation of ASAP and ENRP messages, deterministic for a seed.
 
-A message is read leniently into a tree of parameters, the tree is damaged and written again with lengths that mostly
-fit, so that most mutants pass the outer checks and reach the inner ones.
+A message is parsed leniently into a tree of parameters. The tree is damaged and written again with lengths that are
+mostly correct, so that most mutants pass the outer checks and reach the inner ones.
 """
 
 import json
@@ -15,7 +15,7 @@ VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 PROTOCOLS = ("asap", "enrp")
 KNOWN_TYPES = (*range(1, 0x11), 0x803F)
 UNKNOWN_TYPES = (0x0000, 0x0011, 0x003F, 0x3FFF, 0x4009, 0x4123, 0x8009, 0x8123, 0xC00A, 0xC123, 0xFFFF)
-# Octets of fixed fields before nested parameters; a type that is absent nests nothing.
+# Octets of fixed fields before nested parameters. Absent types have no nested parameters.
 NESTED_AT = {0x03: 8, 0x04: 4, 0x05: 4, 0x06: 4, 0x07: 4, 0x0A: 12, 0x0B: 4, 0x0C: 0}
 ENRP_FIXED = {0x04: 12, 0x07: 12, 0x08: 12, 0x09: 12}
 ASAP_FIXED = {0x07: 4, 0x0A: 4}
@@ -25,7 +25,7 @@ Mutation = Callable[["Tree", random.Random], None]
 
 @dataclass
 class Node:
-    """One parameter. ``length`` overrides the length that fits, ``padding`` the padding that is due."""
+    """One parameter. ``length`` overrides the correct length, and ``padding`` the correct padding."""
 
     kind: int
     value: bytes
@@ -34,7 +34,7 @@ class Node:
     padding: bytes | None = None
 
     def octets(self, depth: int = 0) -> tuple[bytes, bytes]:
-        """The parameter and its padding."""
+        """Encode the parameter; returns it and its padding."""
         value = self.value + (join(self.inner, depth + 1) if depth < 40 else b"")
         length = len(value) + 4 if self.length is None else self.length
         padding = bytes(-len(value) % 4) if self.padding is None else self.padding
@@ -46,7 +46,7 @@ class Node:
 
 @dataclass
 class Tree:
-    """A whole message: type, flags, fixed fields, parameters."""
+    """A complete message: type, flags, fixed fields, parameters."""
 
     kind: int
     flags: int
@@ -63,7 +63,7 @@ class Tree:
         return struct.pack("!BBH", self.kind & 0xFF, self.flags & 0xFF, length & 0xFFFF) + value
 
     def lists(self) -> list[list[Node]]:
-        """Every list of parameters at any depth."""
+        """All lists of parameters, at any depth."""
         found = [self.nodes]
         for nodes in found:
             found += [node.inner for node in nodes]
@@ -74,13 +74,13 @@ class Tree:
 
 
 def join(nodes: Sequence[Node], depth: int) -> bytes:
-    """Nested parameters; the padding of the last belongs to nobody."""
+    """Encode nested parameters, without the padding of the last one, which belongs to the enclosing parameter."""
     parts = [part for node in nodes for part in node.octets(depth)]
     return b"".join(parts[:-1])
 
 
 def read_nodes(octets: bytes, depth: int = 0) -> list[Node]:
-    """As many parameters as can be made out; the rest goes into the last one's padding."""
+    """Parse as many parameters as possible. The remaining octets become the last one's padding."""
     nodes = []
     while len(octets) >= 4:
         kind, length = struct.unpack_from("!HH", octets)
@@ -219,7 +219,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def damage(octets: bytes, rng: random.Random) -> bytes:
-    """A flipped bit, an odd octet or word, a cut, an insertion or a repetition."""
+    """Flip a bit, change an octet or word, cut, insert or repeat something."""
     if not octets:
         return rng.randbytes(rng.randrange(9))
     at = rng.randrange(len(octets))
@@ -238,7 +238,7 @@ def damage(octets: bytes, rng: random.Random) -> bytes:
 
 
 def corpus() -> list[tuple[str, bytes]]:
-    """(protocol, octets) of every stored vector."""
+    """(protocol, octets) of every stored test vector."""
     return [
         (vector["protocol"], bytes.fromhex(vector["hex"]))
         for path in sorted(VECTORS.glob("*.json"))
@@ -255,7 +255,7 @@ class Mutator:
         self.seeds = list(corpus() if seeds is None else seeds)
 
     def mutate(self, octets: bytes, protocol: str) -> bytes:
-        """One mutant of a message; one in sixteen comes out unharmed."""
+        """Return a mutant of a message; one in sixteen is unchanged."""
         rng = self.rng
         if rng.randrange(16) == 0:
             return octets
@@ -269,18 +269,18 @@ class Mutator:
         return octets[:70000]
 
     def splice(self, octets: bytes, other: bytes) -> bytes:
-        """The head of one message and the tail of another."""
+        """Join the head of one message to the tail of another."""
         return octets[: self.rng.randrange(len(octets) + 1)] + other[self.rng.randrange(len(other) + 1) :]
 
     def noise(self) -> bytes:
-        """Random octets, half of them behind a header that fits."""
+        """Random octets, half of them after a correct header."""
         octets = self.rng.randbytes(self.rng.choice((0, 1, 3, 4, 8, 16, 60, 300)))
         if self.rng.randrange(2):
             return octets
         return struct.pack("!BBH", self.rng.randrange(1, 16), self.rng.randrange(4), len(octets) + 4) + octets
 
     def messages(self) -> Iterator[tuple[str, bytes]]:
-        """(protocol, octets) without end."""
+        """Yield (protocol, octets) endlessly."""
         while True:
             protocol, octets = self.rng.choice(self.seeds)
             choice = self.rng.randrange(40)

@@ -1,9 +1,10 @@
-"""Hostile registrars, strangers and announcements against a whole node of elements and a user.
+"""Fuzzing of a client node with elements and a user, by hostile registrars, strangers and announcements.
 
     python -m tests.fuzz.node --count 1000000
 
-Mutants come between honest answers, so that elements and resolutions get far. Nothing may be raised, no event may take
-long, no bound may be passed, what is sent must decode and go where it may, nothing may be kept; nor after a stop.
+Honest answers are mixed in, so that elements and resolutions make progress. No exception is raised, no event takes
+long, every bound holds, sent messages decode and go to permitted addresses, and memory does not grow. A stopped node
+retains nothing.
 """
 
 import random
@@ -52,7 +53,7 @@ CODES = (*Cause, 0xF00D)
 
 
 class Attack:
-    """One node under fire; deterministic from the seed."""
+    """One node under attack, deterministic for a seed."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -68,7 +69,7 @@ class Attack:
         self.carry_out(self.node.start(self.now))
 
     def event(self, octets: bytes) -> None:
-        """One event: mostly a message."""
+        """Apply one random event, mostly a message."""
         draw = self.random.random()
         self.now += self.random.randrange(20_000)
         if draw < 0.02:
@@ -98,7 +99,7 @@ class Attack:
         return ServerAnnounce(server_identifier=self.random.getrandbits(32), transports=(transport,)).encode()
 
     def application(self) -> None:
-        """The program wants something."""
+        """Make a random call of the application."""
         user = self.node.user
         pool = self.random.choice(POOLS)
         match self.random.randrange(9):
@@ -139,7 +140,7 @@ class Attack:
             self.elements.remove(element)
 
     def honest(self) -> Message:
-        """What a registrar might well say now."""
+        """Build a message that a real registrar might send now."""
         pool, identifier = self.random.choice(POOLS), self.random.randint(1, 40)
         if self.elements and self.random.random() < 0.7:
             element = self.random.choice(self.elements)
@@ -169,7 +170,7 @@ class Attack:
                 )
 
     def associate(self) -> None:
-        """A registrar that was dialled answers, or does not; or a stranger calls."""
+        """Let a dialled registrar accept or refuse, or let a stranger connect."""
         if self.dialled and self.random.random() < 0.8:
             number, dial = self.dialled.popitem()
             if self.random.random() < 0.3:
@@ -205,11 +206,11 @@ class Attack:
                 case Abort(number) | Shutdown(number):
                     ended.append(number)
                 case Publish(event):
-                    self.told(event)
+                    self.count_event(event)
         for number in ended:
             self.end(number)
 
-    def told(self, event: object) -> None:
+    def count_event(self, event: object) -> None:
         match event:
             case Resolution(ticket=ticket):
                 assert ticket not in self.outcomes
@@ -221,7 +222,7 @@ class Attack:
                 self.outcomes[f"element {state.value}"] += 1
 
     def check(self) -> None:
-        """Every bound, and what must hold."""
+        """Check all bounds and invariants."""
         node = self.node
         context = node.context
         strangers = [link for link in context.links.values() if link.candidate is None]
@@ -242,7 +243,7 @@ class Attack:
 
 
 def run(count: int, seed: int) -> Counter[str]:
-    """So many events; how often each outcome came up."""
+    """Apply ``count`` events; returns how often each outcome occurred."""
     growth = Growth(count)
     attack = Attack(seed)
     messages = (octets for protocol, octets in Mutator(seed).messages() if protocol == "asap")

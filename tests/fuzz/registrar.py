@@ -1,7 +1,7 @@
 """Fuzzing of the registrar's state machine: ``python -m tests.fuzz.registrar --count 1000000 --seed 1``.
 
-Hostile and honest messages, lost associations and passing time, in any order: nothing is raised, every answer is a
-message, every bound holds, nothing takes long and nothing piles up.
+Hostile and honest messages, lost associations and passing time, in any order. No exception is raised, every answer is a
+valid message, every bound holds, no event takes long, and memory does not grow.
 """
 
 import random
@@ -59,13 +59,13 @@ LIMITS = Limits(
     elements_per_peer=30,
 )
 SLOW = 2.0
-"""Seconds of processor time, a thousand times what is due, that no event may take."""
+"""Processor time limit for one event, in seconds: a thousand times the expected time."""
 CHECKED = 500
-"""Events between two looks at every record of the handlespace."""
+"""Events between two complete checks of the handlespace."""
 
 
 class Attack:
-    """One registrar under fire; deterministic from the seed."""
+    """One registrar under attack, deterministic for a seed."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -83,7 +83,7 @@ class Attack:
         self.carry_out(self.registrar.start(0, here, replace(here, port=9901)))
 
     def event(self, protocol: str, octets: bytes) -> None:
-        """One event: mostly a message."""
+        """Apply one random event, mostly a message."""
         draw = self.random.random()
         of_kind = [number for number, one in self.live.items() if one.name.lower() == protocol]
         if draw < 0.01 or not of_kind:
@@ -105,7 +105,7 @@ class Attack:
             self.carry_out(self.registrar.received(number, message, self.now))
 
     def message(self, protocol: str, number: int, octets: bytes, draw: float) -> bytes:
-        """A hostile message as it came, or an honest one; a hostile one of ENRP mostly under its sender's own name."""
+        """Return the hostile message, or an honest one. A hostile ENRP message mostly names its real sender."""
         if protocol == "enrp":
             link = self.registrar.enrp.links.get(number)
             sender = link.peer.identifier if link is not None and link.peer is not None else 1000 + number
@@ -116,7 +116,7 @@ class Attack:
         return octets if draw < 0.5 else self.honest(number).encode()
 
     def honest(self, number: int) -> Message:
-        """What an element or a user might well send now."""
+        """Build a message that a real element or user might send now."""
         mine = self.space.connected(number)
         handle, identifier = self.random.choice(mine) if mine and self.random.random() < 0.5 else self.anyone()
         match self.random.randrange(10):
@@ -132,7 +132,7 @@ class Attack:
                 return EndpointKeepAliveAck(pool_handle=handle, pe_identifier=identifier)
 
     def honest_peer(self, sender: int) -> EnrpMessage:
-        """What a peer registrar might well send now."""
+        """Build a message that a real peer registrar might send now."""
         handle, identifier = self.anyone()
         element = replace(
             self.registration(0, handle, identifier).pool_element,
@@ -214,7 +214,7 @@ class Attack:
                     self.lose(number)
 
     def check(self) -> None:
-        """Every bound and every record."""
+        """Check all bounds and all records."""
         self.space._check()
         associations = self.registrar.context.associations.values()
         assert len(associations) <= LIMITS.associations
@@ -226,7 +226,7 @@ class Attack:
 
 
 def run(count: int, seed: int) -> Counter[str]:
-    """So many events; how often each outcome came up."""
+    """Apply ``count`` events; returns how often each outcome occurred."""
     growth = Growth(count)
     attack = Attack(seed)
     for number, (protocol, octets) in enumerate(islice(Mutator(seed).messages(), count)):

@@ -1,4 +1,4 @@
-"""A short run of the decoder's fuzzing, and proof that it would notice."""
+"""A short run of the decoder's fuzzing, and proof that the fuzzer detects defects."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ from tests.fuzz.mutate import Mutator
 def test_twenty_thousand_hostile_messages() -> None:
     outcomes = decoder.run(20_000, seed=7)
     assert sum(outcomes.values()) == 20_000
-    # The mutants reach every message type and every way of refusing.
+    # The mutants reach every message type and every error cause.
     assert {kind.__name__ for kind in (*ASAP_MESSAGES, *ENRP_MESSAGES)} <= outcomes.keys()
     refusals = {Cause.INVALID_VALUES, Cause.UNRECOGNIZED_PARAMETER, Cause.UNRECOGNIZED_MESSAGE}
     assert {cause.name for cause in refusals} <= outcomes.keys()
@@ -24,7 +24,7 @@ def test_the_same_seed_gives_the_same_messages() -> None:
     assert [next(first) for _ in range(200)] == [next(second) for _ in range(200)]
 
 
-def test_another_error_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_exception_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(octets: bytes, protocol: str) -> None:
         raise IndexError(protocol)
 
@@ -33,7 +33,7 @@ def test_another_error_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         decoder.run(10, seed=1)
 
 
-def test_a_leak_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leak_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = []
 
     def leaking(octets: bytes, protocol: Literal["asap", "enrp"]) -> Message:

@@ -1,4 +1,4 @@
-"""A short run of the node's fuzzing, and proof that it would notice."""
+"""A short run of the node's fuzzing, and proof that the fuzzer detects defects."""
 
 import pytest
 
@@ -40,19 +40,19 @@ def test_twenty_thousand_events(seed: int) -> None:
         assert outcomes[outcome], outcome
 
 
-def test_a_forgotten_bound_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bound_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hunt, "_has_room", lambda _: True)
     with pytest.raises(AssertionError, match="seed 1, event"):
         node.run(20_000, 1)
 
 
-def test_forged_announcements_without_a_bound_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bound_on_announcements_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Candidates, "_make_room", lambda *_: True)
     with pytest.raises(AssertionError, match="seed 1, event"):
         node.run(20_000, 1)
 
 
-def test_an_error_of_ours_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Node, *_: object) -> None:
         raise KeyError(self)
 
@@ -61,7 +61,7 @@ def test_an_error_of_ours_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         node.run(2_000, 1)
 
 
-def test_a_registration_believed_lost_in_vain_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registration_whose_timer_is_not_armed_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Element, "_arm", lambda *_: None)
     with pytest.raises(AssertionError, match="seed 1, event"):
         node.run(20_000, 1)

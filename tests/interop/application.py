@@ -1,8 +1,8 @@
-"""A server and a client written with the library, of rsplib's echo and ping-pong services; run as programs in the
+"""A server and a client of rsplib's echo and ping-pong services, written with the library; programs that run in the
 guest.
 
 ``python -m tests.interop.application pe|pu echo|pingpong --pool=P [--registrar=A:P] ...``. Each line of output is a
-JSON object with what happened and when (seconds of the monotonic clock, the same in all processes).
+JSON object that names an event and its time in seconds of the monotonic clock, which all processes of the guest share.
 """
 
 import argparse
@@ -29,25 +29,25 @@ INTERVAL = 0.1
 """Seconds between two messages of the client."""
 
 
-def tell(what: str, **values: object) -> None:
-    """One line of output."""
+def emit(what: str, **values: object) -> None:
+    """Print one event as a line of JSON."""
     print(json.dumps({"what": what, "at": time.monotonic(), **values}), flush=True)
 
 
 async def echo_server(session: ServiceSession) -> None:
-    """The same octets under the same payload protocol identifier, back."""
+    """Return each message under the payload protocol identifier that it came with."""
     async for item in session:
         if isinstance(item, Data):
             await session.send(item, item.ppid)
 
 
 async def pingpong_server(session: ServiceSession) -> None:
-    """Numbers its replies; the cookie holds the next number, so that another element goes on with it."""
+    """Number the replies. The cookie holds the next number, so that another element continues the count."""
     number = 1
     async for item in session:
         if isinstance(item, Resumed):
             mark, number = COOKIE.unpack(item.cookie)
-            tell("resumed", number=number, known=mark == COOKIE_MARK)
+            emit("resumed", number=number, known=mark == COOKIE_MARK)
         elif isinstance(item, Data) and item.ppid == PPID_PINGPONG and item[0] == PING:
             _, _, length, counter = PING_HEADER.unpack_from(item)
             text = item[PING_HEADER.size : length]
@@ -61,14 +61,14 @@ SERVERS = {"echo": echo_server, "pingpong": pingpong_server}
 
 
 async def offer(options: argparse.Namespace) -> None:
-    """A pool element, until it is killed."""
+    """Run a pool element until it is killed."""
     server = SERVERS[options.service]
 
-    async def told(session: ServiceSession) -> None:
-        tell("session")
+    async def serve(session: ServiceSession) -> None:
+        emit("session")
         with contextlib.suppress(SessionClosed):
             await server(session)
-        tell("session over")
+        emit("session over")
 
     async with PoolElement(
         options.pool,
@@ -78,52 +78,51 @@ async def offer(options: argparse.Namespace) -> None:
         settings=FAST,
         times=RegistrationTimes(life=30.0),
     ) as element:
-        tell("registered", identifier=element.identifier)
+        emit("registered", identifier=element.identifier)
         async with asyncio.TaskGroup() as group:
             group.create_task(report(element))
             async for session in element.sessions():
-                group.create_task(told(session))
+                group.create_task(serve(session))
 
 
 async def report(element: PoolElement) -> None:
-    """What the element goes through."""
+    """Print the element's events."""
     async for event in element.events():
-        tell("event", event=str(event))
+        emit("event", event=str(event))
 
 
 async def exchange(session: Session, message: bytes, ppid: int) -> Data:
-    """Send a message until something comes back. What was sent when the element failed may be lost, unless the session
-    still has it and gives it to the next one."""
+    """Send a message and wait for its reply. After a failover, send it again unless the session does so itself."""
     sent = session.failovers
     await session.send(message, ppid)
     while True:
         item = await session.receive()
         if isinstance(item, Data):
             return item
-        tell("failover", old=item.old.identifier, new=item.new.identifier, after=item.duration)
+        emit("failover", old=item.old.identifier, new=item.new.identifier, after=item.duration)
         if item.number > sent and not item.unsent:
             await session.send(message, ppid)
 
 
 async def echo_client(session: Session, number: int) -> None:
-    """One answer with the same words."""
+    """Send one text and check that the same text comes back."""
     words = f"message {number}".encode()
     while await exchange(session, words, PPID_NONE) != words:
         pass
-    tell("answer", number=number, element=identifier_of(session))
+    emit("answer", number=number, element=identifier_of(session))
 
 
 async def pingpong_client(session: Session, number: int) -> None:
-    """One pong to the ping of that number."""
+    """Send the ping with that number and check that the pong answers it."""
     text = b"words"
     ping = PING_HEADER.pack(PING, 0, PING_HEADER.size + len(text), number) + text
     kind, _, _, counter, reply = PONG_HEADER.unpack_from(await exchange(session, ping, PPID_PINGPONG))
-    assert (kind, counter) == (PONG, number), "another pong than the one that was asked for"
-    tell("answer", number=number, reply=reply, element=identifier_of(session))
+    assert (kind, counter) == (PONG, number), "the pong does not answer the ping"
+    emit("answer", number=number, reply=reply, element=identifier_of(session))
 
 
 def identifier_of(session: Session) -> int:
-    """The element that serves."""
+    """Identifier of the element that serves the session."""
     assert session.element is not None
     return session.element.identifier
 
@@ -132,17 +131,18 @@ CLIENTS = {"echo": echo_client, "pingpong": pingpong_client}
 
 
 async def use(options: argparse.Namespace) -> None:
-    """A pool user that has one message answered after the other, in one session."""
+    """Run a pool user that sends one message after the other in one session, each after the reply to the previous
+    one."""
     settings = replace(FAST, stale_cache=0.0)
     groups = () if options.registrar else None
     async with PoolUser(registrars=options.registrar, groups=groups, settings=settings) as user:
         found = await user.resolve(options.pool)
-        tell("resolved", elements=[element.identifier for element in found])
+        emit("resolved", elements=[element.identifier for element in found])
         async with open_session(options.pool, user=user, failover="event", silence=options.silence) as session:
             for number in range(1, options.count + 1):
                 await CLIENTS[options.service](session, number)
                 await asyncio.sleep(INTERVAL)
-    tell("done")
+    emit("done")
 
 
 def main() -> None:

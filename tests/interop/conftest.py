@@ -1,4 +1,4 @@
-"""Shows a guest's log beside every failed test that used the guest."""
+"""Adds the guest's log to the report of each failed test that used the guest."""
 
 from collections.abc import Generator
 

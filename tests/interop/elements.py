@@ -1,6 +1,7 @@
-"""Inside the guest: many pool elements in one process, each association with any number of them.
+"""Inside the guest: one process with many pool elements on several associations.
 
-They speak ASAP by their own few lines over the guest's kernel SCTP, acknowledge keep-alives, and serve nothing.
+The elements speak ASAP with a few lines of their own code over the guest's kernel SCTP. They acknowledge keep-alives
+and serve nothing.
 """
 
 import selectors
@@ -34,13 +35,13 @@ def send(to: socket.socket, data: bytes, ppid: int = PPID_ASAP) -> None:
 
 
 class Line:
-    """One association to a registrar. What it was told last of each element is in ``granted``."""
+    """One association to a registrar. ``granted`` holds the registrar's last answer about each element."""
 
     def __init__(self, home: "Elements", registrar: str) -> None:
         self.home = home
         self.registrar = registrar
         self.granted: dict[tuple[str, int], bool] = {}
-        """Whether the last answer about an element accepted it; False after its deregistration."""
+        """By element: True if the registrar's last answer granted the registration, False after the deregistration."""
         self.answers = 0
         self.lost = False
         name, _, port = registrar.partition(":")
@@ -50,7 +51,7 @@ class Line:
         self.socket.connect((name, int(port)))
 
     def register(self, pool: str, identifier: int, weight: int = 0) -> None:
-        """Asks for the registration; with a weight, in a pool of weighted round robin."""
+        """Send a registration. With a weight, the pool uses weighted round robin."""
         values = (WEIGHTED_ROUND_ROBIN, weight) if weight else (ROUND_ROBIN,)
         where = parameter(IPV4, socket.inet_aton(address(self.home.host)))
         element = struct.pack(">IIi", identifier, 0, LIFE_MS) + parameter(
@@ -62,16 +63,16 @@ class Line:
         )
 
     def deregister(self, pool: str, identifier: int) -> None:
-        """Asks for the deregistration."""
+        """Send a deregistration."""
         tlvs = parameter(POOL_HANDLE, pool.encode()), parameter(ELEMENT_IDENTIFIER, struct.pack(">I", identifier))
         send(self.socket, message(DEREGISTRATION, *tlvs))
 
     def wait_answers(self, count: int) -> None:
-        """Until so many answers have come in all."""
-        wait_until(lambda: self.answers >= count, f"{count} answers of {self.registrar}")
+        """Wait until the total number of answers has reached ``count``."""
+        wait_until(lambda: self.answers >= count, f"{count} answers from {self.registrar}")
 
     def close(self, *, abort: bool = False) -> None:
-        """Ends the association: by SHUTDOWN or by ABORT."""
+        """Close the association by SHUTDOWN, or by ABORT."""
         with self.home.lock:
             self.home.forget(self)
             if abort:
@@ -79,7 +80,7 @@ class Line:
             self.socket.close()
 
     def readable(self) -> None:
-        """Takes one message, unless the other thread has just closed the association."""
+        """Receive one message, unless the other thread has closed the association."""
         if self.socket.fileno() < 0:
             return
         try:
@@ -106,7 +107,7 @@ class Line:
 
 
 class Elements:
-    """The elements of one host and the thread that answers for them; a context manager that ends it."""
+    """The elements of one host and the thread that receives for them. Leaving the context ends both."""
 
     def __init__(self, net: Network, host: int) -> None:
         self.net = net
@@ -126,14 +127,14 @@ class Elements:
         self._thread.join(5)
 
     def line(self, registrar: str) -> Line:
-        """A new association to a registrar's ASAP address."""
+        """Open an association to a registrar's ASAP address."""
         line = Line(self, registrar)
         with self.lock:
             self._selector.register(line.socket, selectors.EVENT_READ, line.readable)
         return line
 
     def forget(self, line: Line) -> None:
-        """Reads it no more."""
+        """Stop receiving on this association."""
         if line.socket in self._selector.get_map():
             self._selector.unregister(line.socket)
 
@@ -146,7 +147,8 @@ class Elements:
 
 
 def register_many(line: Line, pools: list[str], first: int, count: int) -> float:
-    """``count`` elements in turn in the pools, no more than 100 under way; the seconds it took."""
+    """Register ``count`` elements in the pools in rotation, with at most 100 unanswered requests; returns the seconds
+    it took."""
     before = line.answers
     began = time.monotonic()
     for number in range(count):

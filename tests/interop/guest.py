@@ -1,7 +1,8 @@
-"""One guest of the peer lab per test module: it runs a scenario, whose findings the tests assert on.
+"""Boots one guest of the peer lab per test module, runs a scenario in it, and returns the findings for the tests to
+check.
 
 A scenario is a module of this package. It runs inside the guest as ``python -m tests.interop.NAME ARGUMENTS`` and
-reports with ``finding()``; whatever else it prints is kept as its log.
+reports with ``finding()``. Its other output is kept as its log.
 """
 
 import contextlib
@@ -20,17 +21,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 UML_RUN = ROOT / "ci/lab/uml-run"
 OUT_VARIABLE = "RSERPOOL_LAB_OUT"
-# Users other than root often lack the directories that hold ip and modprobe.
+# The search path of users other than root often lacks the directories of ip and modprobe.
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 PREFIX = '{"finding": '
-# The guest ends its command at the time-out, uml-run ends the guest 20 s later, and this many seconds after the
-# time-out pytest ends uml-run.
+# Seconds after the time-out at which pytest kills uml-run. Before that, the guest ends its command at the time-out and
+# uml-run ends the guest 20 s later.
 LAST_RESORT = 40
 
 
 @contextlib.contextmanager
 def finding(name: str) -> Iterator[dict[str, Any]]:
-    """Inside the guest: collects the values of one finding and reports them, with the error that ended it if any."""
+    """Inside the guest: collect the values of one finding and print them, with the traceback if an error ended it."""
     values: dict[str, Any] = {}
     began = time.monotonic()
     try:
@@ -43,13 +44,13 @@ def finding(name: str) -> Iterator[dict[str, Any]]:
 
 
 def out_directory() -> Path:
-    """Inside the guest: where logs and captures go, a directory of the host."""
+    """Inside the guest: the host directory for logs and captures."""
     return Path(os.environ[OUT_VARIABLE])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a guest brought back."""
+    """The result of one run in a guest: findings, log and files."""
 
     scenario: str
     status: int
@@ -58,7 +59,7 @@ class Report:
     out: Path
 
     def __getitem__(self, name: str) -> dict[str, Any]:
-        """One finding's values. AssertionError if the scenario failed there or did not come so far."""
+        """Return the values of one finding. AssertionError if the scenario failed in it or did not reach it."""
         if name not in self.findings:
             raise AssertionError(f"{self.scenario} ended with status {self.status} before it came to {name!r}")
         found = self.findings[name]
@@ -67,13 +68,13 @@ class Report:
 
 
 def lacking(*programs: str) -> str:
-    """Why the lab cannot run here, or an empty string."""
+    """Reason why the lab cannot run on this machine, or an empty string."""
     absent = [name for name in ("linux.uml", "ip", "modprobe", *programs) if shutil.which(name, path=PATH) is None]
     return f"{', '.join(absent)} not installed (ci/setup)" if absent else ""
 
 
 def run(scenario: str, *arguments: str, timeout: int = 120, memory: str = "768M", dummies: int = 0) -> Report:
-    """Boots a guest and runs a scenario of this package in it, for at most ``timeout`` seconds."""
+    """Boot a guest and run a scenario of this package in it for at most ``timeout`` seconds."""
     module = scenario if "." in scenario else f"tests.interop.{scenario}"
     return run_command(
         [sys.executable, "-m", module, *arguments],
@@ -85,7 +86,7 @@ def run(scenario: str, *arguments: str, timeout: int = 120, memory: str = "768M"
 
 
 def run_command(command: list[str], name: str, *, timeout: int, memory: str, dummies: int) -> Report:
-    """Boots a guest and runs a command in it; its findings, log and files are kept in out/interop/``name``."""
+    """Boot a guest and run a command in it. Findings, log and files are kept in out/interop/``name``."""
     out = ROOT / "out/interop" / name.replace("/", "-")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)

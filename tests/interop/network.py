@@ -1,7 +1,7 @@
-"""Inside the guest: hosts on one LAN or two, programs that run on them, and a capture of what they say.
+"""Inside the guest: hosts on one or two LANs, the programs that run on them, and packet captures of the LANs.
 
-A host is a network namespace with eth0 = 10.44.0.N on the bridge br0 and its own SCTP settings; where there is a
-second LAN, eth1 = 10.45.0.N on br1.
+A host is a network namespace with eth0 = 10.44.0.N on the bridge br0 and its own SCTP settings. With a second LAN it
+also has eth1 = 10.45.0.N on br1.
 """
 
 import contextlib
@@ -16,22 +16,22 @@ from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
-# Failures are noticed within a second or two instead of minutes.
+# SCTP notices failures within a second or two instead of minutes.
 SCTP_SETTINGS = {
     "rto_initial": 500, "rto_min": 200, "max_init_retransmits": 3, "association_max_retrans": 4, "path_max_retrans": 2,
 }  # fmt: skip
-# Seconds that a packet may take into the capture: tcpdump reads them once a second.
+# Seconds until a packet is in the capture: tcpdump reads packets once a second.
 LATE = 1.2
 CAPTURED = "sctp or (udp and (port 3863 or port 9901 or port 9899))"
 
 
 def address(host: int, lan: int = 0) -> str:
-    """The IPv4 address of a host."""
+    """IPv4 address of a host."""
     return f"10.{44 + lan}.0.{host}"
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0, every: float = 0.005) -> float:
-    """Polls until ``condition()`` is true; returns the seconds that it took. TimeoutError after ``seconds``."""
+    """Poll until ``condition()`` is true; returns the seconds it took. TimeoutError after ``seconds``."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
@@ -41,29 +41,29 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0
 
 
 class Program:
-    """A running process whose output is kept in ``<tag>.out``, and its errors (rsplib's log) in ``<tag>.err``."""
+    """A running process. Its output is kept in ``<tag>.out`` and its errors (rsplib's log) in ``<tag>.err``."""
 
     def __init__(self, tag: str, command: list[str], out: Path, stdin: int, suffix: str = "out") -> None:
         self.tag = tag
         self.output, self.errors = out / f"{tag}.{suffix}", out / f"{tag}.err"
         with self.output.open("wb") as output, self.errors.open("wb") as errors:
-            # Lines must come out as they are written, not by the 4 KB.
+            # Without this, output arrives in blocks of 4 KB.
             self.process = subprocess.Popen(["stdbuf", "-oL", *command], stdin=stdin, stdout=output, stderr=errors)
 
     def text(self) -> str:
-        """What it has printed to both, without colours."""
+        """Output and errors so far, without colours."""
         text = self.output.read_text(errors="replace") + self.errors.read_text(errors="replace")
         return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
     def wait_for(self, pattern: str, seconds: float = 20.0) -> float:
-        """Until its output matches the regular expression; returns the seconds that it took."""
+        """Wait until the output matches the regular expression; returns the seconds it took."""
         return wait_until(lambda: re.search(pattern, self.text()), f"{pattern!r} of {self.tag}", seconds)
 
     def alive(self) -> bool:
         return self.process.poll() is None
 
     def stop(self, sig: signal.Signals = signal.SIGINT, seconds: float = 6.0) -> int:
-        """Ends it, with SIGKILL after ``seconds``; returns its exit status."""
+        """End the process, with SIGKILL after ``seconds``; returns its exit status."""
         if self.alive():
             self.interrupt(sig)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -72,12 +72,12 @@ class Program:
         return self.process.wait()
 
     def interrupt(self, sig: signal.Signals = signal.SIGINT) -> None:
-        """Asks it to end, even if it is frozen."""
+        """Send a signal that ends the process, even if it is frozen."""
         self.process.send_signal(sig)
         self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """SIGKILL, at once."""
+        """Send SIGKILL."""
         self.process.kill()
 
     def freeze(self) -> None:
@@ -88,8 +88,8 @@ class Program:
 
 
 def capture(out: Path, interface: str, captured: str = CAPTURED) -> Program:
-    """Starts to record what of the interface's packets passes that filter in ``capture.pcap``, or ``capture1.pcap`` of
-    the second LAN."""
+    """Start to record the interface's packets that pass a filter, in ``capture.pcap``, or ``capture1.pcap`` for the
+    second LAN."""
     command = ["tcpdump", "-i", interface, "-U", "-Z", "root", "-s", "0", "-w", "-", captured]
     name = "capture1" if interface == "br1" else "capture"
     program = Program(name, command, out, subprocess.DEVNULL, "pcap")
@@ -98,11 +98,11 @@ def capture(out: Path, interface: str, captured: str = CAPTURED) -> Program:
 
 
 class Network:
-    """The LANs, their hosts and everything started on them; a context manager that ends it all."""
+    """The LANs, their hosts and all programs started on them. Leaving the context ends everything."""
 
     def __init__(self, out: Path, *, encapsulation: int | None = None, lans: int = 1, captured: str = CAPTURED) -> None:
-        """``encapsulation``: the UDP port through which all hosts' kernels send and receive SCTP (RFC 6951).
-        ``captured``: tcpdump's filter for the captures."""
+        """``encapsulation`` is the UDP port through which all kernels send and receive SCTP (RFC 6951). ``captured`` is
+        tcpdump's filter for the captures."""
         self.out = out
         self.captured = captured
         self.encapsulation = encapsulation
@@ -127,7 +127,7 @@ class Network:
             program.stop()
 
     def stop_all(self) -> None:
-        """Ends all programs together, and the one that was started first (the registrar) after the others."""
+        """End all programs together, except the first one started (the registrar), which ends last."""
         for program in self.programs[1:]:
             program.interrupt()
         for program in reversed(self.programs):
@@ -135,11 +135,11 @@ class Network:
         self.programs.clear()
 
     def link(self, number: int, lan: int, state: str) -> None:
-        """Takes a host's link to a LAN ``down``, or ``up``; the host keeps its addresses and sees no difference."""
+        """Set a host's link to a LAN ``down`` or ``up``. The host keeps its addresses and does not notice."""
         run_batch(f"link set {port_name(number, lan)} {state}")
 
     def host(self, number: int, *, encapsulation: int | None = None) -> int:
-        """Makes host h``number``; returns the number."""
+        """Create host h``number``; returns the number."""
         name = f"h{number}"
         run_batch(f"netns add {name}")
         for lan in range(self.lans):
@@ -167,7 +167,7 @@ class Network:
 
     @contextlib.contextmanager
     def inside(self, number: int) -> Iterator[None]:
-        """Sockets made in this context belong to the host, and stay with it."""
+        """Enter a host's network namespace. Sockets created in this context stay in it."""
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         there = os.open(f"/run/netns/h{number}", os.O_RDONLY)
         try:
@@ -179,7 +179,7 @@ class Network:
             os.close(home)
 
     def start(self, tag: str, number: int, command: list[str], stdin: int = subprocess.DEVNULL) -> Program:
-        """Starts a program on host h``number``."""
+        """Start a program on host h``number``."""
         with self.inside(number):
             program = Program(tag, command, self.out, stdin)
         self.programs.append(program)
@@ -187,7 +187,7 @@ class Network:
 
 
 def port_name(number: int, lan: int) -> str:
-    """The bridge's end of a host's link."""
+    """Name of the bridge's end of a host's link."""
     return f"v{number}" if lan == 0 else f"v{number}-{lan}"
 
 
@@ -197,5 +197,5 @@ def enter(namespace: int) -> None:
 
 
 def run_batch(*lines: str) -> None:
-    """Several ip commands in one process: forks are slow in the guest."""
+    """Run several ip commands in one process, because forks are slow in the guest."""
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True)

@@ -1,4 +1,4 @@
-"""What a capture holds: the messages themselves, and what tshark makes of them. On the host."""
+"""On the host: reads captures, as raw messages and as decoded by tshark."""
 
 import subprocess
 from collections import Counter
@@ -14,7 +14,8 @@ ANNOUNCED: dict[int, Literal["asap", "enrp"]] = {3863: "asap", 9901: "enrp"}
 
 
 def fields(pcap: Path, display_filter: str, *names: str) -> list[list[str]]:
-    """One row per packet that passes the filter, one column per field (several values joined by commas)."""
+    """One row per packet that passes the filter and one column per field. Several values of a field are joined by
+    commas."""
     command = ["tshark", "-n", "-r", str(pcap), "-Y", display_filter, "-T", "fields"]
     for name in names:
         command += ["-e", name]
@@ -25,26 +26,26 @@ def fields(pcap: Path, display_filter: str, *names: str) -> list[list[str]]:
 
 
 def malformed(pcap: Path, sent: str) -> list[str]:
-    """The ASAP and ENRP packets that pass a display filter and that tshark cannot decode completely."""
+    """ASAP and ENRP packets that pass a display filter and that tshark cannot decode completely."""
     rows = fields(pcap, f"{sent} && (asap || enrp) && _ws.malformed", "frame.number", "_ws.col.Info")
     return [f"frame {number}: {info}" for number, info in rows]
 
 
 def asap_types(pcap: Path, sent: str) -> Counter[int]:
-    """How many ASAP messages of each type pass a display filter."""
+    """Number of ASAP messages of each type that pass a display filter."""
     rows = fields(pcap, f"{sent} && asap.message_type", "asap.message_type")
     return Counter(int(kind) for (kinds,) in rows for kind in kinds.split(","))
 
 
 def enrp_types(pcap: Path, sent: str) -> Counter[int]:
-    """How many ENRP messages of each type pass a display filter."""
+    """Number of ENRP messages of each type that pass a display filter."""
     rows = fields(pcap, f"{sent} && enrp.message_type", "enrp.message_type")
     return Counter(int(kind) for (kinds,) in rows for kind in kinds.split(","))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
-    """One ASAP or ENRP message as it was on the wire; ``ppid`` is 0 for an announcement by UDP."""
+    """One captured ASAP or ENRP message. ``ppid`` is 0 for an announcement over UDP."""
 
     source: str
     protocol: Literal["asap", "enrp"]
@@ -53,7 +54,7 @@ class Captured:
 
 
 def messages(pcap: Path, encapsulation: int = 9899) -> Iterator[Captured]:
-    """The whole messages of an Ethernet capture (pcap, little-endian), over SCTP, over SCTP in UDP, and by UDP."""
+    """All complete messages of an Ethernet capture (pcap, little-endian): over SCTP, over SCTP in UDP, and over UDP."""
     octets = pcap.read_bytes()
     seen: set[bytes] = set()
     at = 24
@@ -80,7 +81,7 @@ def messages(pcap: Path, encapsulation: int = 9899) -> Iterator[Captured]:
 
 
 def whole_chunks(source: str, packet: bytes, seen: set[bytes]) -> Iterator[Captured]:
-    """The unfragmented ASAP and ENRP messages of an SCTP packet, without retransmissions of what was seen."""
+    """Unfragmented ASAP and ENRP messages of an SCTP packet, without retransmissions of chunks in ``seen``."""
     at = 12
     while at + 16 <= len(packet):
         kind, flags = packet[at], packet[at + 1]

@@ -1,6 +1,7 @@
-"""Inside the guest: rsplib's programs, unmodified, and a pool user that sees what a registrar answers.
+"""Inside the guest: rsplib's unmodified programs, and a pool user that records a registrar's answers.
 
-The pool user speaks ASAP by its own few lines, so that it judges ours without sharing its code.
+The pool user speaks ASAP with a few lines of its own code, so that its judgement does not depend on the library's
+codec.
 """
 
 import os
@@ -22,19 +23,19 @@ LOGGING = ["-loglevel=4", "-logcolor=off"]
 def element(
     net: Network, host: int, identifier: int, service: str, *options: str, tag: str = "", rereg_ms: int = 5000
 ) -> Program:
-    """rsplib's rspserver with one service: echo, pingpong, calcapp ... It finds its registrar by multicast unless
-    ``options`` say -registrar=."""
+    """Start rsplib's rspserver with one service: echo, pingpong, calcapp ... It finds its registrar by multicast unless
+    ``options`` contain -registrar=."""
     command = ["rspserver", f"-{service}", f"-identifier=0x{identifier:08x}", f"-rereginterval={rereg_ms}"]
     return net.start(tag or f"pe{identifier:x}", host, [*command, *LOGGING, *options])
 
 
 def static(registrar: str) -> list[str]:
-    """Options that name the registrar's ASAP address (``10.44.0.1:3863``) instead of waiting for announcements."""
+    """Options that name the registrar's ASAP address (``10.44.0.1:3863``), instead of waiting for announcements."""
     return ["-asapannounce=off", f"-registrar={registrar}"]
 
 
 class Terminal:
-    """rsplib's rspterminal: a pool user of the echo service, fed through a FIFO because it spins at end of input."""
+    """rsplib's rspterminal, a pool user of the echo service. Its input is a FIFO, because it spins at end of input."""
 
     def __init__(self, net: Network, host: int, tag: str, *options: str) -> None:
         fifo = Path(f"/run/{tag}.in")
@@ -46,7 +47,7 @@ class Terminal:
         os.write(self.input, text.encode() + b"\n")
 
     def exchange(self, text: str, seconds: float = 20.0) -> int:
-        """Says a word until it comes back; returns the identifier of the pool element that sent it."""
+        """Send a text until it comes back; returns the identifier of the pool element that echoed it."""
         self.say(text)
         pattern = rf"from PE \$([0-9a-f]{{8}})> *{text}"
         self.program.wait_for(pattern, seconds)
@@ -62,7 +63,7 @@ def pingpong_user(net: Network, host: int, *options: str, interval_ms: int = 200
 
 
 def calcapp_user(net: Network, host: int, *options: str, seconds: int = 60, size: int = 200_000) -> Program:
-    """Jobs of ``size`` calculations; its vector and scalar files go to the guest's /tmp."""
+    """Start a user that requests jobs of ``size`` calculations. Its vector and scalar files go to the guest's /tmp."""
     files = [f"-vector=/tmp/calcapp{host}.vec", f"-scalar=/tmp/calcapp{host}.sca"]
     command = ["calcappclient", "-jobinterval=0.2", f"-jobsize={size}", f"-runtime={seconds}", *files]
     return net.start(f"calcappclient{host}", host, [*command, *LOGGING, *options])
@@ -70,7 +71,7 @@ def calcapp_user(net: Network, host: int, *options: str, seconds: int = 60, size
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A resolution's answer as the wire shows it."""
+    """The answer to a handle resolution, as raw parameters."""
 
     flags: int
     causes: list[int]
@@ -81,12 +82,12 @@ class Answer:
 
     @property
     def homes(self) -> dict[int, int]:
-        """Each element's home registrar."""
+        """Home registrar of each element."""
         return {identifier: struct.unpack_from(">I", value, 4)[0] for identifier, value in self.parameters.items()}
 
     @property
     def endpoints(self) -> dict[int, tuple[str, int]]:
-        """Each element's first address, and port; of an SCTP transport with IPv4 addresses."""
+        """First address and port of each element with an SCTP transport and IPv4 addresses."""
         return {
             identifier: (socket.inet_ntoa(value[24:28]), struct.unpack_from(">H", value, 16)[0])
             for identifier, value in self.parameters.items()
@@ -121,7 +122,7 @@ class PoolUser:
         return data
 
     def resolve(self, handle: str, items: int | None = None) -> Answer:
-        """ASAP_HANDLE_RESOLUTION (RFC 5352 2.2.5), with rsplib's number of items if given."""
+        """Send ASAP_HANDLE_RESOLUTION (RFC 5352 2.2.5), with rsplib's parameter for the number of items if given."""
         body = parameter(0x0009, handle.encode())
         if items is not None:
             body += parameter(0x803F, struct.pack(">I", items))
@@ -129,12 +130,13 @@ class PoolUser:
         return parse_answer(self.receive())
 
     def all(self, handle: str) -> Answer:
-        """All elements of a pool; rsplib lists no more than 128 of them."""
+        """All elements of a pool. rsplib lists at most 128 of them."""
         return self.resolve(handle, 0xFFFFFFFF)
 
 
 def connect_when_ready(net: Network, host: int, registrar: str, program: Program, seconds: float = 20.0) -> PoolUser:
-    """A pool user at a registrar that is still starting. RuntimeError with its last words if it does not come up."""
+    """Connect a pool user to a registrar that may still be starting. RuntimeError with the registrar's last output if
+    it does not come up."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -150,7 +152,7 @@ def parameter(kind: int, value: bytes) -> bytes:
 
 
 def parameters(data: bytes) -> list[tuple[int, bytes]]:
-    """(type, value) of the parameters in a row."""
+    """Split consecutive parameters into (type, value) pairs."""
     found = []
     at = 0
     while at + 4 <= len(data):
@@ -177,7 +179,7 @@ def parse_answer(data: bytes) -> Answer:
 
 
 def rspregistrar(net: Network, host: int, identifier: int, *options: str) -> Program:
-    """rsplib's registrar, with timers that make failures visible within seconds."""
+    """Start rsplib's registrar with timers that make failures visible within seconds."""
     where = address(host)
     timers = ["-mentordiscoverytimeout=1000", "-serverannouncecycle=500", "-peerheartbeatcycle=1000"]
     command = ["rspregistrar", f"-identifier=0x{identifier:08x}", f"-asap={where}:{ASAP_PORT}", f"-enrp={where}:9901"]

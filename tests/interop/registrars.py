@@ -1,4 +1,5 @@
-"""Inside the guest: the registrars of one scope, ours and rsplib's, with timers that show every failure in seconds."""
+"""Inside the guest: several registrars, ours and rsplib's, in one operational scope, with timers that show each failure
+within seconds."""
 
 import re
 import subprocess
@@ -13,19 +14,19 @@ ENRP_PORT = 9901
 HEARTBEAT, LAST_HEARD, NO_RESPONSE, EXPIRY = 1.0, 2.5, 1.0, 2.0
 KEEP_ALIVE = 1.5
 MENTOR = 1.5
-"""Seconds; the same of both implementations."""
+"""Seconds for which a starting registrar of either implementation waits for a mentor."""
 SILENT_START = 5.0
-"""Seconds for which rsplib's registrar sends no presences of its own accord, whatever its options say."""
+"""Seconds after its start in which rsplib's registrar sends no periodic presences, regardless of its options."""
 REPAIR_BOUND = 2 * HEARTBEAT * 1.125
-"""Two presence cycles, each with its jitter."""
+"""Two presence cycles with jitter, in seconds."""
 TAKEOVER_BOUND = LAST_HEARD + 2 * NO_RESPONSE + EXPIRY
-"""Seconds within which a dead registrar's elements have a new home."""
+"""Longest time until a dead registrar's elements have a new home, in seconds."""
 OURS = (
     "--transport=kernel", "--profile=rsplib", f"--peer-heartbeat-cycle={HEARTBEAT:g}",
     f"--max-time-last-heard={LAST_HEARD:g}", f"--max-time-no-response={NO_RESPONSE:g}",
     f"--takeover-expiry={EXPIRY:g}", f"--mentor-discovery-timeout={MENTOR:g}",
     f"--keep-alive-interval={KEEP_ALIVE:g}", f"--keep-alive-timeout={KEEP_ALIVE:g}",
-    # the scenarios ask and register far more than one host does
+    # the scenarios send far more requests than one host does
     "--limit-resolution-rate=100000", "--limit-resolution-burst=100000",
     "--limit-registration-rate=100000", "--limit-registration-burst=100000", "--limit-elements-per-association=5000",
 )  # fmt: skip
@@ -37,14 +38,14 @@ RSPLIB = (
     f"-endpointkeepalivetimeoutinterval={KEEP_ALIVE * 1000:.0f}", *LOGGING,
 )  # fmt: skip
 IMPLEMENTATIONS = ("ours", "rsplib")
-# What differs from one moment, or from one transfer to the next, in hsdump's lines of elements.
+# Fields of hsdump's element lines that change over time or with each transfer.
 VOLATILE = re.compile(r" flags=\S*| idx:#\d+:")
 STATE = re.compile(r"^ +seq=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dump:
-    """What rsplib's hsdump prints of a registrar's handlespace, without what differs from one moment to the next."""
+    """Output of rsplib's hsdump for one registrar's handlespace, without the volatile fields."""
 
     checksum: str
     index: list[str]
@@ -71,21 +72,21 @@ class Registrar:
         return f"{address(self.host)}:{ENRP_PORT}"
 
     def user(self, host: int = 9) -> PoolUser:
-        """A pool user at it, on another host."""
+        """Connect a pool user to the registrar, from another host."""
         return connect_when_ready(self.net, host, self.asap, self.program)
 
     def kill(self) -> None:
-        """kill -9. Its association's ends hear of it at once: the kernel aborts them."""
+        """Send SIGKILL. The kernel aborts the registrar's associations, so that their other ends notice at once."""
         self.program.kill()
         self.program.process.wait()
 
     def settle(self) -> None:
-        """Waits until it sends presences in its cycle."""
+        """Wait until the registrar sends presences periodically."""
         start = SILENT_START if self.implementation == "rsplib" else MENTOR
         time.sleep(max(0.0, self.started + start + 2 * HEARTBEAT - time.monotonic()))
 
     def dump(self, host: int = 8) -> Dump:
-        """What hsdump prints. It poses as a registrar that never consents to a takeover, and is forgotten later."""
+        """Run hsdump. It poses as a registrar that never agrees to a takeover, and the registrars drop it later."""
         command = ["hsdump", self.enrp, "-loglevel=2", "-logcolor=off"]
         with self.net.inside(host):
             done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
@@ -94,7 +95,7 @@ class Registrar:
 
 
 def start(net: Network, implementation: str, host: int, identifier: int, *options: str, tag: str = "") -> Registrar:
-    """A registrar on a host that exists already."""
+    """Start a registrar on an existing host."""
     tag = tag or f"{implementation}{host}"
     where = address(host)
     if implementation == "rsplib":
@@ -115,36 +116,37 @@ def start(net: Network, implementation: str, host: int, identifier: int, *option
 
 
 def patient(implementation: str) -> list[str]:
-    """Options for keep-alives that are rare enough for a thousand elements."""
+    """Options that make keep-alives rare enough for a thousand elements."""
     if implementation == "rsplib":
         return ["-endpointkeepalivetransmissioninterval=60000"]
     return ["--keep-alive-interval=60"]
 
 
 def static_peers(implementation: str, *peers: str) -> list[str]:
-    """Options that name the peers' ENRP addresses, with multicast among registrars turned off."""
+    """Options that name the peers' ENRP addresses and turn off multicast between registrars."""
     if implementation == "rsplib":
         return ["-enrpannounce=off", *(f"-peer={peer}" for peer in peers)]
     return ["--enrp-announce=", *([f"--peer={','.join(peers)}"] if peers else [])]
 
 
 def read_dump(text: str) -> Dump:
-    """Of all that hsdump prints, the last handlespace."""
+    """Parse the last handlespace in hsdump's output."""
     _, _, last = text.rpartition("Checksums: ")
     head, _, rest = last.partition("*-- Index:")
     index, _, rest = rest.partition("*-- Selection:")
     _, _, rest = rest.partition("*-- Ownership:")
     ownership, _, _ = rest.partition("*--")
 
-    def settled(part: str) -> list[str]:
+    def stable_lines(part: str) -> list[str]:
         lines = (VOLATILE.sub("", line).strip() for line in part.splitlines() if not STATE.match(line))
         return [line for line in lines if line]
 
-    return Dump(checksum=head.partition(",")[0].strip(), index=settled(index), ownership=settled(ownership))
+    return Dump(checksum=head.partition(",")[0].strip(), index=stable_lines(index), ownership=stable_lines(ownership))
 
 
 def disagreements(users: list[PoolUser], pools: list[str]) -> dict[str, list[dict[str, str]]]:
-    """Where registrars answer differently: by pool, each one's elements with all that is said of them."""
+    """Pools about which registrars answer differently, with the elements that each registrar lists and their
+    parameters."""
     found = {}
     for pool in pools:
         answers = [user.all(pool).parameters for user in users]
@@ -154,7 +156,7 @@ def disagreements(users: list[PoolUser], pools: list[str]) -> dict[str, list[dic
 
 
 def wait_agreed(users: list[PoolUser], pools: list[str], seconds: float = 20.0) -> float:
-    """Until all registrars answer the same about the pools; the seconds it took."""
+    """Wait until all registrars give the same answers about the pools; returns the seconds it took."""
     try:
         return wait_until(lambda: not disagreements(users, pools), "agreement", seconds, every=0.05)
     except TimeoutError as error:

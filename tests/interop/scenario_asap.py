@@ -1,4 +1,4 @@
-"""rsplib's pool elements and pool users at one registrar: found, registered, kept alive, used, lost.
+"""rsplib's pool elements and pool users at one registrar: discovery, registration, keep-alives, use and loss.
 
 Argument: the subject (see subject.py).
 """
@@ -18,7 +18,7 @@ CALCAPP = ["-capcapacity=10000000", "-capcookiemaxtime=1"]
 
 
 class Scene:
-    """The registrar, a pool user at it, and the elements that are running."""
+    """The registrar, a pool user at it, and the running elements."""
 
     def __init__(self, net: Network, subject: Subject) -> None:
         self.net = net
@@ -34,14 +34,14 @@ class Scene:
         return sorted(self.user.resolve(pool, items=20).elements)
 
     def pingpong_server(self) -> int:
-        """The element that answered the pool user last."""
+        """Identifier of the element that last answered the ping-pong user."""
         return int(re.findall(r"from PE \$([0-9a-f]{8})", self.pingpong.text())[-1], 16)
 
     def wait_listed(self, pool: str, identifier: int) -> None:
         wait_until(lambda: identifier in self.listed(pool), f"{identifier:#x} in {pool}")
 
     def start_elements(self, host: int, digit: int, *options: str) -> dict[str, float]:
-        """An element of each service; returns the seconds after which each is resolved."""
+        """Start an element of each service; returns, by service, the seconds until it is resolved."""
         began = time.monotonic()
         took = {}
         for number, service in enumerate(POOLS):
@@ -55,7 +55,7 @@ class Scene:
         return took
 
     def gone(self, pool: str, identifier: int, since: float) -> float:
-        """Seconds from ``since`` until resolution no longer lists the element."""
+        """Wait until resolution no longer lists the element; returns the seconds since ``since``."""
         wait_until(lambda: identifier not in self.listed(pool), f"{identifier:#x} to leave {pool}")
         return round(time.monotonic() - since, 4)
 

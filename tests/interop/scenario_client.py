@@ -1,4 +1,4 @@
-"""Elements and users written with the library beside rsplib's, at a registrar of either.
+"""Elements and users written with the library, together with rsplib's, at a registrar of either implementation.
 
 Argument: the registrar, ``ours`` or ``rsplib``.
 """
@@ -17,14 +17,14 @@ ECHO, PINGPONG = 0xA1, 0xA2
 THEIR_ECHO, THEIR_PINGPONG = 0xB1, 0xB2
 MIXED_OURS, MIXED_THEIRS = 0xC1, 0xC2
 MOVES = 3
-"""Failovers of each user: from either kind of element to the other."""
+"""Failovers of each user, each from one implementation's element to the other's."""
 BETWEEN = 0.05
-"""Seconds after an answer at which an element is killed, half of the time between two of them: one that dies right
-after its answer, before it has sent the cookie, has its number given once more by the next, as it should be."""
+"""Seconds between an answer and the killing of its element: half the pause between two answers. An element that dies
+before it has sent the cookie for its answer rightly makes the next element repeat the number."""
 
 
 class Scene:
-    """The registrar, and a plain pool user that sees what it answers."""
+    """The registrar, and a plain pool user that records its answers."""
 
     def __init__(self, net: Network, implementation: str) -> None:
         self.net = net
@@ -43,7 +43,7 @@ class Scene:
 
 
 def our_elements(scene: Scene) -> None:
-    """rsplib's users at our elements."""
+    """Run rsplib's users against our elements."""
     with finding("registered by multicast") as found:
         echo = programs.element(scene.net, OURS, ECHO, "echo", "EchoPool")
         scene.wait_listed("EchoPool", ECHO)
@@ -67,14 +67,14 @@ def our_elements(scene: Scene) -> None:
 
 
 def their_elements(scene: Scene) -> None:
-    """Our user at rsplib's elements."""
+    """Run our user against rsplib's elements."""
     where = peers.static(scene.registrar.asap)
     for service, pool, identifier in (("echo", "TheirEcho", THEIR_ECHO), ("pingpong", "TheirPing", THEIR_PINGPONG)):
         with finding(f"rspserver {service}") as found:
             server = peers.element(scene.net, THEIRS, identifier, service, f"-poolhandle={pool}", *where)
             scene.wait_listed(pool, identifier)
             user = programs.user(scene.net, USER, service, pool, scene.at)
-            answers = user.wait_said("answer", 10)
+            answers = user.wait_events("answer", 10)
             found["elements"] = sorted({answer["element"] for answer in answers})
             if service == "pingpong":
                 found["gaps"] = programs.gaps(answers)
@@ -83,7 +83,7 @@ def their_elements(scene: Scene) -> None:
 
 
 class Mixed:
-    """A ping-pong pool of one element of each kind, of which one after the other is killed and comes back."""
+    """A ping-pong pool with one element of each implementation. They are killed in turn, and each comes back."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -113,21 +113,21 @@ class OurUser:
         self.user = programs.user(scene.net, USER, "pingpong", "MixedPing", scene.at)
 
     def answers(self, more: int) -> None:
-        """Until so many more answers have come."""
+        """Wait for ``more`` further answers."""
         self.user.more("answer", more)
 
     def served_by(self) -> int:
-        """The element that answered last."""
+        """Identifier of the element that sent the last answer."""
         return self.user.served_by()
 
     def result(self) -> dict[str, object]:
-        answers = self.user.said("answer")
+        answers = self.user.events("answer")
         self.user.program.stop()
         return {"gaps": programs.gaps(answers), "answers": len(answers), "stall": programs.longest_stall(answers)}
 
 
 class TheirUser:
-    """rsplib's pingpongclient, which says by itself where a number is missing."""
+    """rsplib's pingpongclient, which itself reports missing numbers."""
 
     def __init__(self, scene: Scene) -> None:
         where = [*peers.static(scene.registrar.asap), "-poolhandle=MixedPing"]
@@ -148,7 +148,7 @@ class TheirUser:
 
 
 def cookies(scene: Scene) -> None:
-    """A session moves from rsplib's element to ours and back; the numbers go on."""
+    """Move a session from rsplib's element to ours and back; the numbers must stay consecutive."""
     with finding("mixed pool"):
         mixed = Mixed(scene)
     for name, kind in (("ours", OurUser), ("rsplib", TheirUser)):
@@ -161,7 +161,7 @@ def cookies(scene: Scene) -> None:
 
 
 def move(mixed: Mixed, user: OurUser | TheirUser) -> tuple[int, int]:
-    """Kill the element that serves, wait for the other, and let the first come back."""
+    """Kill the serving element, wait for the other one, and start the first one again."""
     user.answers(8)
     before = user.served_by()
     time.sleep(BETWEEN)

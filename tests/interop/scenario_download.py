@@ -1,6 +1,6 @@
-"""A file is fetched over kernel SCTP while elements and registrars are killed (tests.support.killing).
+"""Downloads a file over kernel SCTP while elements and registrars are killed (tests.support.killing).
 
-RSERPOOL_DOWNLOAD_OCTETS says how large it is.
+RSERPOOL_DOWNLOAD_OCTETS sets the file's size.
 """
 
 from tests.interop.guest import finding, out_directory
@@ -11,7 +11,7 @@ from tests.support import killing
 from tests.support.prepared import Prepared, Program
 
 CAPTURED = f"sctp and (port {ASAP_PORT} or port {ENRP_PORT})"
-"""Not the file."""
+"""Captures ASAP and ENRP, but not the file."""
 REGISTRARS, ELEMENTS, USER = (1, 2), (3, 4, 5, 6), 7
 
 

@@ -1,4 +1,5 @@
-"""Our registrar and rsplib's in one scope: met by multicast or by address, one handlespace, and its repair.
+"""Our registrar and rsplib's in one operational scope: discovery by multicast or by address, a shared handlespace, and
+its repair.
 
 Argument: ``multicast`` or ``static``.
 """
@@ -24,7 +25,7 @@ ADD, DELETE = 0, 1
 
 
 class Scene:
-    """Ours on h1, rsplib's on h2, elements at either, and a pool user at each."""
+    """Our registrar on h1, rsplib's on h2, elements at both, and a pool user at each."""
 
     def __init__(self, net: Network, meeting: str) -> None:
         self.net = net
@@ -41,7 +42,7 @@ class Scene:
         return sorted(self.users[number].all(pool).elements)
 
     def wait_everywhere(self, pool: str, elements: list[int]) -> float:
-        """Until both list these elements of the pool; the seconds it took."""
+        """Wait until both registrars list exactly these elements of the pool; returns the seconds it took."""
         return wait_until(
             lambda: all(self.listed(number, pool) == elements for number in (0, 1)), f"{elements} in {pool}", every=0.02
         )
@@ -67,7 +68,7 @@ def share(scene: Scene) -> None:
 
 
 class Forger:
-    """A host that sends rsplib's registrar updates in others' names; it believes anybody."""
+    """A host that sends updates in other registrars' names to rsplib's registrar, which does not check the sender."""
 
     def __init__(self, net: Network, host: int, registrar: Registrar) -> None:
         with net.inside(host):
@@ -77,7 +78,7 @@ class Forger:
         self.socket.connect((name, int(port)))
 
     def update(self, action: int, pool: str, identifier: int, home: int) -> None:
-        """ENRP_HANDLE_UPDATE of an element with the given home (RFC 5353 2.4)."""
+        """Send ENRP_HANDLE_UPDATE for an element with the given home (RFC 5353 2.4)."""
         where = parameter(0x0001, socket.inet_aton(address(3)))
         value = struct.pack(">IIi", identifier, home, 300_000) + parameter(SCTP_TRANSPORT, b"\x1e\x61\0\1" + where)
         value += parameter(POLICY, struct.pack(">I", 1)) + parameter(SCTP_TRANSPORT, b"\x1e\x62\0\0" + where)
@@ -87,7 +88,7 @@ class Forger:
 
 
 def repair(scene: Scene) -> None:
-    """The handlespaces are made to differ, in three ways."""
+    """Make the handlespaces differ in three ways and wait for their repair."""
     forger = Forger(scene.net, 7, scene.theirs)
 
     def seen(user: PoolUser, pool: str, identifier: int) -> bool:
@@ -110,7 +111,7 @@ def repair(scene: Scene) -> None:
         found["listed"] = scene.listed(0, "EchoPool")
     forger.socket.close()
     with finding("again"):
-        # the element renews its registration every 5 s
+        # the element re-registers every 5 s
         scene.wait_everywhere("EchoPool", [0xA1, 0xA2])
 
 

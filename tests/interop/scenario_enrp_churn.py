@@ -1,6 +1,7 @@
-"""Elements come, change, move and go at three registrars, two of ours and one of rsplib's; at rest all agree.
+"""Elements register, change, move and leave at three registrars, two of ours and one of rsplib's; afterwards all three
+must agree.
 
-RSERPOOL_CHURN_SECONDS and RSERPOOL_CHURN_ELEMENTS say how long and how many.
+RSERPOOL_CHURN_SECONDS and RSERPOOL_CHURN_ELEMENTS set the duration and the number of elements.
 """
 
 import dataclasses
@@ -30,7 +31,7 @@ POOLS = [*ROUND_ROBIN, *WEIGHTED]
 
 @dataclass(slots=True)
 class Element:
-    """One element that comes and goes."""
+    """One element that registers and leaves repeatedly."""
 
     identifier: int
     pool: str
@@ -43,7 +44,7 @@ class Churn:
 
     def __init__(self, net: Network, homes: list[Elements]) -> None:
         self.homes = homes
-        # rsplib's first: it knows nobody then, and does not wait for a mentor's answer
+        # rsplib's starts first: it finds no peer and does not wait for a mentor's answer
         order = sorted(range(3), key=lambda number: IMPLEMENTATIONS[number] != "rsplib")
         started = {
             number: registrars.start(net, IMPLEMENTATIONS[number], number + 1, IDENTIFIERS[number]) for number in order
@@ -98,7 +99,7 @@ class Churn:
         element.line = None
 
     def missing(self) -> list[int]:
-        """The homes of the elements that should be there and are not."""
+        """Homes of the registered elements that rsplib's registrar does not list."""
         listed = {pool: self.users[0].all(pool).homes for pool in POOLS}
         return [
             home
@@ -108,7 +109,7 @@ class Churn:
         ]
 
     def present(self) -> dict[str, dict[str, int]]:
-        """By pool, the elements that are registered and their homes."""
+        """By pool, the registered elements and their homes."""
         asap = {registrar.asap: registrar.identifier for registrar in self.registrars}
         found: dict[str, dict[str, int]] = {pool: {} for pool in POOLS}
         for element in self.elements:
@@ -135,12 +136,12 @@ def main() -> None:
                 found["changes"] = churn.changes
                 found["lost"] = churn.lost
             with finding("rest") as found:
-                # rsplib's registrar closes associations that were idle for 300 s
+                # new users, because rsplib's registrar closes associations after 300 idle seconds
                 churn.users = [registrar.user() for registrar in churn.registrars]
                 found["agreed_after"] = registrars.wait_agreed(churn.users, POOLS, 30)
                 found["missing"] = churn.missing()
             with finding("renewed") as found:
-                # what elements do every few minutes
+                # real elements re-register like this every few minutes
                 for element in churn.elements:
                     if element.line is not None:
                         churn.register(element, element.line)

@@ -1,6 +1,6 @@
-"""Registrars that start late learn a handlespace of 1 000 elements from ours and from rsplib's.
+"""Registrars that start late download a handlespace of 1 000 elements from ours and from rsplib's.
 
-Argument: whose the elements are, ``ours`` or ``rsplib``.
+Argument: the home of the elements, ``ours`` or ``rsplib``.
 """
 
 import sys
@@ -20,12 +20,12 @@ FIRST = 0x1000
 
 
 def complete(user: PoolUser) -> bool:
-    """Whether a registrar lists all the elements; the last pools, which come last, are looked at first."""
+    """True if a registrar lists all the elements. The last pools are checked first, because they arrive last."""
     return all(len(user.all(pool).elements) == COUNT // len(POOLS) for pool in reversed(POOLS))
 
 
 class Scene:
-    """The source on h1, and the hosts of the others."""
+    """The source registrar on h1, and the hosts for the others."""
 
     def __init__(self, net: Network, source: str) -> None:
         self.net = net
@@ -36,7 +36,7 @@ class Scene:
         self.source.settle()
 
     def late(self, name: str, implementation: str, host: int, identifier: int, *options: str) -> Registrar:
-        """Starts a registrar and waits until it has all elements."""
+        """Start a registrar and wait until it has all elements."""
         with finding(name) as found:
             began = time.monotonic()
             started = registrars.start(
@@ -64,7 +64,7 @@ def main() -> None:
             assert complete(scene.users[0])
         second = scene.late("second", other, 2, SECOND)
         second.settle()
-        # with this one configured peer only, the mentor is the second
+        # its only configured peer is the second registrar, which becomes its mentor
         scene.late("third", "ours", 3, THIRD, *registrars.static_peers("ours", f"{address(2)}:9901"))
         scene.late("fourth", "rsplib", 5, FOURTH)
         with finding("agreed") as found:

@@ -1,6 +1,6 @@
-"""The link between two registrars of ours is cut and heals, while elements and pool users reach both all the time.
+"""Cuts the link between two registrars of ours and restores it, while elements and pool users reach both all the time.
 
-RSERPOOL_CUT_SECONDS says for how long it is cut.
+RSERPOOL_CUT_SECONDS sets the duration of the cut.
 """
 
 import os
@@ -15,13 +15,13 @@ SECONDS = float(os.environ.get("RSERPOOL_CUT_SECONDS") or 8)
 POOL = "EchoPool"
 IDENTIFIERS = (0x11111111, 0x22222222)
 ELEMENTS = ([0xA1, 0xA2], [0xB1, 0xB2])
-"""Those that register at the first registrar, and those that do at the second."""
+"""Identifiers of the elements that register at the first registrar and at the second."""
 ALL = [*ELEMENTS[0], *ELEMENTS[1]]
 REREGISTRATION_MS = 3000
 
 
 class Scene:
-    """The registrars on h1 and h2, each also on a second LAN, where they meet."""
+    """The registrars on h1 and h2, each also on a second LAN, over which they reach each other."""
 
     def __init__(self, net: Network) -> None:
         self.net = net

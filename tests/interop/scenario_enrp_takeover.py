@@ -1,5 +1,5 @@
-"""A registrar is killed or cut off: another takes its elements over, and a pool user with sessions every 100 ms sees
-nothing.
+"""Kills or isolates a registrar: another one takes over its elements, and a pool user that opens a session every 100 ms
+notices nothing.
 
 Arguments: one of CASES, and ``kill`` or ``cut``.
 """
@@ -24,23 +24,24 @@ CASES = {
     "rsplib-of-mixed": ("rsplib", "ours", "rsplib"),
     "ours-among-rsplib": ("ours", "rsplib", "rsplib"),
 }
-"""The victim's implementation, then the survivors', who is preferred first (in this profile the lower identifier)."""
+"""The implementations of the victim and of the survivors. The first survivor is preferred (in this profile, the lower
+identifier)."""
 REREGISTRATION_MS = 2000
 AFTERWARDS = 8.0
-"""Seconds after the end of the victim for which all is watched: longer than the elements' lives, which are three times
-their re-registration's interval."""
+"""Seconds of observation after the victim ends. Longer than the elements' registration life, which is three
+re-registration intervals."""
 ORPHANS = [0xA1, 0xA2, 0xA3]
 OTHERS = [0xB1, 0xB2]
 
 
 class Scene:
-    """The registrars on h1 to h3, three elements of the victim's, and one of each survivor's."""
+    """The registrars on h1 to h3, three elements of the victim, and one element of each survivor."""
 
     def __init__(self, net: Network, implementations: tuple[str, ...]) -> None:
         self.net = net
         for number in (1, 2, 3, 4, 5, 6, 9):
             net.host(number)
-        # rsplib's first: they know nobody else then, and so do not wait for a mentor's answer
+        # rsplib's start first: they find no peer and do not wait for a mentor's answer
         numbered = sorted(enumerate(implementations), key=lambda one: one[1] != "rsplib")
         identifiers = (VICTIM, FIRST, SECOND)
         started = {
@@ -71,12 +72,12 @@ class Scene:
         return self.victim if identifier in ORPHANS else self.survivors[OTHERS.index(identifier)]
 
     def homes(self, number: int) -> list[int]:
-        """The orphans' homes as a survivor tells them."""
+        """Homes of the orphans, as listed by one survivor."""
         homes = self.users[number].all(POOL).homes
         return [homes[identifier] for identifier in ORPHANS]
 
     def wait_rehomed(self, number: int) -> None:
-        """Until a survivor says that all orphans have another home."""
+        """Wait until a survivor lists another home for all orphans."""
         wait_until(lambda: VICTIM not in self.homes(number), "the orphans' new home", 30, every=0.02)
 
 
@@ -101,7 +102,7 @@ def takeover(scene: Scene, how: str) -> None:
         found["new_home_after"] = took
         found["homes"] = [scene.homes(number) for number in range(len(scene.users))]
         found["agreed_after"] = round(registrars.wait_agreed(scene.users, [POOL], 15) + took[-1], 3)
-        found["homes at last"] = scene.homes(0)
+        found["final homes"] = scene.homes(0)
         time.sleep(max(0.0, since + AFTERWARDS - time.monotonic()))
         found["listed"] = [sorted(user.all(POOL).elements) for user in scene.users]
         found["running"] = [identifier for identifier, element in scene.elements.items() if element.alive()]
@@ -116,12 +117,12 @@ def takeover(scene: Scene, how: str) -> None:
 
 
 def come_back(scene: Scene) -> None:
-    """The victim's link works again."""
+    """Restore the victim's link."""
     with finding("back") as found, Sessions(scene.net, 9, scene.survivors[0], POOL) as sessions:
         scene.net.link(scene.victim.host, 0, "up")
         users = [*scene.users, scene.victim.user()]
         found["agreed_after"] = registrars.wait_agreed(users, [POOL], 30)
-        # an element that the victim took for dead meanwhile comes back when it registers next
+        # an element that the isolated victim removed comes back with its next re-registration
         time.sleep(REREGISTRATION_MS / 1000 + 1)
         registrars.wait_agreed(users, [POOL], 10)
         found["listed"] = [sorted(user.all(POOL).elements) for user in users]

@@ -1,6 +1,5 @@
-"""What a user's session sees when elements, links and registrars fail: two registrars, two elements, one user, all
-ours, each host on two networks, over kernel SCTP. One finding for each row of docs/failures.md.
-"""
+"""A user's session while elements, links and registrars fail: two registrars, two elements and one user, all ours, each
+host on two networks, over kernel SCTP. One finding for each row of docs/failures.md."""
 
 import time
 from typing import Any
@@ -16,12 +15,12 @@ ELEMENTS = {3: 0xA3, 4: 0xA4}
 HOSTS = {identifier: host for host, identifier in ELEMENTS.items()}
 USER = 5
 SILENCE = 0.5
-"""Seconds of silence after which the user gives an element up."""
+"""Seconds of silence after which the user fails over to another element."""
 LANS = (0, 1)
 
 
 class Scene:
-    """The registrars and elements that run, and one user."""
+    """The running registrars and elements, and one user."""
 
     def __init__(self, net: Network) -> None:
         self.net = net
@@ -50,45 +49,45 @@ class Scene:
         return programs.user(self.net, USER, "echo", POOL, *self.known, f"--silence={SILENCE}", *options)
 
     def agreed(self) -> None:
-        """Until both elements are listed by every registrar that runs."""
+        """Wait until every running registrar lists both elements."""
         for one in self.registrars.values():
             plain = one.user()
             wait_until(lambda plain=plain: set(plain.all(POOL).elements) == set(HOSTS), "both elements", 40, 0.05)  # type: ignore[misc]
             plain.close()
 
     def whole(self) -> None:
-        """The same, and the user is answered."""
+        """Wait until every registrar lists both elements and the user receives answers."""
         self.agreed()
         self.user.more("answer", 3)
 
 
 class Row:
-    """What the application saw of one failure."""
+    """The application's view of one failure."""
 
     def __init__(self, scene: Scene, found: dict[str, Any]) -> None:
         self.scene = scene
         self.found = found
-        self.answers = len(scene.user.said("answer"))
-        self.failovers = len(scene.user.said("failover"))
+        self.answers = len(scene.user.events("answer"))
+        self.failovers = len(scene.user.events("failover"))
         self.served_by = scene.user.served_by()
         self.began = time.monotonic()
 
     def moved(self) -> None:
-        """Until another element answers."""
+        """Wait until another element answers."""
         wait_until(lambda: self.scene.user.served_by() != self.served_by, "failover", 40, 0.02)
         self.scene.user.more("answer", 3)
 
     def over(self) -> None:
-        """What the user saw since the beginning."""
+        """Record the user's events since the beginning."""
         user = self.scene.user
-        self.found["failovers"] = len(user.said("failover")) - self.failovers
-        self.found["stall"] = programs.longest_stall(user.said("answer")[self.answers - 1 :])
+        self.found["failovers"] = len(user.events("failover")) - self.failovers
+        self.found["stall"] = programs.longest_stall(user.events("answer")[self.answers - 1 :])
         self.found["served_by"] = user.served_by()
-        self.found["done"] = bool(user.said("done")) or not user.program.alive()
+        self.found["done"] = bool(user.events("done")) or not user.program.alive()
 
 
 def element_rows(scene: Scene) -> None:
-    """The element that serves the session fails, each time in another way."""
+    """Make the element that serves the session fail, each time in another way."""
     for name in ("killed", "left", "frozen", "cable"):
         with finding(name) as found:
             row = Row(scene, found)
@@ -124,7 +123,7 @@ def repair(scene: Scene, name: str, identifier: int, victim: Application) -> Non
 
 
 def path_row(scene: Scene) -> None:
-    """The first of the element's two paths is lost: the session stays."""
+    """Cut the first of the element's two paths; the session stays with the element."""
     with finding("path") as found:
         row = Row(scene, found)
         scene.net.link(HOSTS[row.served_by], 0, "down")
@@ -135,7 +134,7 @@ def path_row(scene: Scene) -> None:
 
 
 def registrar_rows(scene: Scene) -> None:
-    """Registrars die; the session does not notice, the elements find another."""
+    """Kill the registrars; the session does not notice, and the elements register with another one."""
     with finding("registrar") as found:
         row = Row(scene, found)
         victim = scene.registrars.pop(1)

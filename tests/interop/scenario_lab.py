@@ -1,4 +1,4 @@
-"""What a guest of the lab offers: kernel SCTP between two namespaces, and multicast."""
+"""Checks what a guest of the lab offers: kernel SCTP between two namespaces, and multicast."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""The scenarios octet for octet over the guest's kernel SCTP, against the registrar as a process of its own.
+"""The scenarios, octet for octet, over the guest's kernel SCTP against the registrar in a process of its own.
 
 Arguments: ``asap`` or ``enrp``, and ``rfc`` or ``rsplib``.
 """
@@ -25,7 +25,7 @@ GROUP = "224.0.1.185"
 
 
 class GuestLab:
-    """One registrar process at dum0's address, and testers beside it."""
+    """One registrar process at dum0's address, and testers on the same host."""
 
     def __init__(self, name: str, profile: str) -> None:
         self.name = name
@@ -65,7 +65,7 @@ class GuestLab:
 
 
 async def listening(process: asyncio.subprocess.Process) -> None:
-    """Until the registrar accepts connections."""
+    """Wait until the registrar accepts connections."""
     while True:
         assert process.returncode is None, f"the registrar ended with status {process.returncode}"
         with socket.socket() as probe:
@@ -75,7 +75,7 @@ async def listening(process: asyncio.subprocess.Process) -> None:
 
 
 async def ended(process: asyncio.subprocess.Process) -> None:
-    """End the registrar; its status must be 0."""
+    """End the registrar and check that its status is 0."""
     process.terminate()
     assert await asyncio.wait_for(process.wait(), SOON) == 0
 

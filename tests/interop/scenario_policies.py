@@ -1,7 +1,7 @@
-"""rspserver's policies at one registrar: two elements in a pool of each, and what resolution then selects.
+"""rspserver's policies at one registrar: two elements in a pool of each policy, and the selections made by resolution.
 
-Argument: the subject (see subject.py). Each policy is one finding: the order of the elements 1 and 2 in
-some answers with both, and the head of many answers with one.
+Argument: the subject (see subject.py). Each policy is one finding: the order of elements 1 and 2 in some answers with
+both, and the first element of many answers with one.
 """
 
 import sys
@@ -11,7 +11,7 @@ from tests.interop.guest import finding, out_directory
 from tests.interop.network import Network, wait_until
 from tests.interop.subject import Subject
 
-# rspserver's option for the first and for the second element; distance does not count where shares are exact.
+# rspserver's options for the first and the second element. Where shares are exact, distance has no influence.
 # PriorityLeastUsedDegradationDPF is left out: it aborts rspserver.
 POLICIES = {
     "RoundRobin": ("RoundRobin", "RoundRobin"),
@@ -29,14 +29,14 @@ POLICIES = {
     "RandomizedLeastUsed": ("RandomizedLeastUsed", "RandomizedLeastUsed"),
     "RandomizedPriorityLeastUsed": ("RandomizedPriorityLeastUsed", "RandomizedPriorityLeastUsed"),
 }
-# An idle element of the adaptive policies does not re-register meanwhile, so that its counters stand.
+# An idle element of the adaptive policies does not re-register, so that its load counters stay unchanged.
 REREGISTRATION_MS = 120_000
 PAIRS = 12
 HEADS = 400
 
 
 def register(net: Network, subject: Subject, user: peers.PoolUser, policy: str) -> int:
-    """Two elements of a pool named after its policy; returns the policy type in the answer."""
+    """Register two elements in a pool named after its policy; returns the policy type in the answer."""
     for number, value in enumerate(POLICIES[policy], 1):
         options = [f"-poolhandle={policy}", f"-policy={value}", *peers.static(subject.registrar)]
         peers.element(net, 2, number, "echo", *options, tag=f"{policy}{number}", rereg_ms=REREGISTRATION_MS)

@@ -1,5 +1,5 @@
-"""rspregistrar, ours or rsplib's, started with one and the same command line: what elements, users, a peer registrar, a
-monitor and the files see of it.
+"""rspregistrar, ours or rsplib's, started with the same command line, as seen by elements, users, a peer registrar, a
+monitor and in the files it writes.
 
 Argument: ``ours`` or ``rsplib``.
 """
@@ -23,7 +23,7 @@ PROGRAMS = {"rsplib": ["rspregistrar"], "ours": [sys.executable, "-m", "rserpool
 
 
 def options(out: Path) -> list[str]:
-    """The command line that both get."""
+    """The command line for both."""
     return [
         f"-identifier=0x{IDENTIFIER:08x}", f"-asap={WHERE}", f"-enrp={address(HOST)}:9901",
         f"-peer={address(PEER)}:9901", "-asapannounce=239.0.0.50", "-enrpannounce=off",
@@ -40,7 +40,7 @@ def options(out: Path) -> list[str]:
 
 
 def start(net: Network, which: str, out: Path) -> dict[int, Program]:
-    """All hosts, the registrar, its peer, and the monitor; by host."""
+    """Start all hosts, the registrar, its peer and the monitor; returns the programs by host."""
     for number in (HOST, PEER, *ELEMENTS, MONITOR, USER):
         net.host(number)
     return {
@@ -53,7 +53,7 @@ def start(net: Network, which: str, out: Path) -> dict[int, Program]:
 
 
 def serve(net: Network, programs: dict[int, Program]) -> None:
-    """Elements come, users ask."""
+    """Register elements and run users."""
     user = peers.connect_when_ready(net, USER, WHERE, programs[HOST])
     with finding("elements") as found:
         elements = [peers.element(net, host, number, "echo") for host, number in ELEMENTS.items()]
@@ -83,7 +83,7 @@ def serve(net: Network, programs: dict[int, Program]) -> None:
 
 
 def ended(user: peers.PoolUser) -> bool:
-    """Whether the registrar has closed the user's association."""
+    """True if the registrar has closed the user's association."""
     user.socket.settimeout(0.2)
     try:
         return user.socket.recv(100) == b""
@@ -94,7 +94,7 @@ def ended(user: peers.PoolUser) -> bool:
 
 
 def look(out: Path, programs: dict[int, Program]) -> None:
-    """The end, and what is left behind."""
+    """End the registrar and collect its output and files."""
     with finding("end") as found:
         found["status"] = programs[HOST].stop()
         printed = programs[HOST].output.read_text()

@@ -1,4 +1,4 @@
-"""Inside the guest: a pool user that never rests: every 100 ms it asks a registrar for an element and has it echo."""
+"""Inside the guest: a pool user that resolves a pool every 100 ms and exchanges an echo with the selected element."""
 
 import socket
 import threading
@@ -15,7 +15,7 @@ PPID_NONE = 0
 
 @dataclass(slots=True)
 class Sessions:
-    """What became of the sessions; a context manager that runs them meanwhile."""
+    """The results of the sessions. They run while the context is entered."""
 
     net: Network
     host: int
@@ -24,7 +24,7 @@ class Sessions:
     held: int = 0
     failures: list[str] = field(default_factory=list)
     longest_gap: float = 0.0
-    """The most seconds from one session's end to the next one's."""
+    """Longest time from the end of one session to the end of the next, in seconds."""
     _ending: bool = False
     _thread: threading.Thread | None = None
 

@@ -1,4 +1,4 @@
-"""Inside the guest: the registrar under test, on host h1: ours, or rsplib's to prove the scenario itself."""
+"""Inside the guest: the registrar under test on host h1: ours, or rsplib's to validate the scenario itself."""
 
 import os
 import sys
@@ -15,17 +15,18 @@ UDP_ENCAPSULATION = 9899
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Which registrar, and its timers in seconds."""
+    """The registrar under test and its timers in seconds."""
 
     name: str
-    """``rsplib``, or the transport of ours: ``kernel`` or ``usrsctp``."""
+    """``rsplib``, or the transport of our registrar: ``kernel`` or ``usrsctp``."""
 
     keep_alive_interval: float = 0.3
     keep_alive_timeout: float = 1.0
 
     @property
     def asap_port(self) -> int:
-        """Our usrsctp endpoint has UDP port = SCTP port, and the kernels of the other hosts know one UDP port."""
+        """The registrar's ASAP port. Our usrsctp endpoint uses UDP port = SCTP port, and the kernels of the other hosts
+        use one common UDP port."""
         return UDP_ENCAPSULATION if self.name == "usrsctp" else 3863
 
     @property
@@ -40,7 +41,7 @@ class Subject:
         return Network(out, encapsulation=self.encapsulation)
 
     def start(self, net: Network) -> Program:
-        """Host h1 with the registrar."""
+        """Create host h1 and start the registrar on it."""
         net.host(HOST, encapsulation=0)
         if self.name == "rsplib":
             return rspregistrar(
@@ -51,7 +52,7 @@ class Subject:
         return net.start("registrar", HOST, self.command())
 
     def command(self) -> list[str]:
-        """Our registrar's command line."""
+        """Command line of our registrar."""
         return [
             sys.executable, "-m", "rserpool.cli.main", "registrar",
             "--identifier", f"0x{IDENTIFIER:08x}",
@@ -61,12 +62,12 @@ class Subject:
             "--keep-alive-interval", str(self.keep_alive_interval),
             "--keep-alive-timeout", str(self.keep_alive_timeout),
             "--announce-interval", "0.5",
-            # the scenarios ask far more often than a pool user does
+            # the scenarios send far more requests than a pool user does
             "--limit-resolution-rate", "100000",
             "--limit-resolution-burst", "100000",
         ]  # fmt: skip
 
 
 def keep_alive_seconds(subject: Subject, cycles: int = 24) -> float:
-    """How long elements must survive: some cycles, or what RSERPOOL_KEEP_ALIVE_SECONDS says."""
+    """Seconds for which elements must survive: some keep-alive cycles, or the value of RSERPOOL_KEEP_ALIVE_SECONDS."""
     return float(os.environ.get("RSERPOOL_KEEP_ALIVE_SECONDS") or cycles * subject.keep_alive_interval)

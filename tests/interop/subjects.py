@@ -1,4 +1,4 @@
-"""On the host: which registrars the scenarios are run against, and why one cannot be."""
+"""On the host: the registrars that the scenarios run against, and the reasons to skip one."""
 
 import importlib.util
 import os
@@ -13,7 +13,7 @@ CONTROL = ("rsplib",) if os.environ.get("RSERPOOL_LAB_CONTROL") else ()
 SUBJECTS = (*CONTROL, *TRANSPORTS)
 OURS = "10.44.0.1"
 SENT = f"ip.src == {OURS}"
-"""The registrar's host, as captures show it, and tshark's filter for what it sent."""
+"""tshark's display filter for packets from the registrar's host."""
 
 
 def built(module: str) -> bool:
@@ -24,8 +24,7 @@ def built(module: str) -> bool:
 
 
 def enrp_scenario(name: str, *arguments: str, timeout: int = 100) -> guest.Report:
-    """Runs a scenario of several registrars over kernel SCTP; skips where the lab, rsplib or the transport is
-    missing."""
+    """Run a scenario of several registrars over kernel SCTP. Skips if the lab, rsplib or the transport is missing."""
     if why := guest.lacking(*PROGRAMS, "hsdump"):
         pytest.skip(why)
     if not built(TRANSPORTS["kernel"]):
@@ -34,7 +33,7 @@ def enrp_scenario(name: str, *arguments: str, timeout: int = 100) -> guest.Repor
 
 
 def scenario(name: str, subject: str, timeout: int = 100) -> guest.Report:
-    """Runs a scenario against one subject; skips where the lab, rsplib or the transport is missing."""
+    """Run a scenario against one subject. Skips if the lab, rsplib or the transport is missing."""
     if why := guest.lacking(*PROGRAMS):
         pytest.skip(why)
     if subject in TRANSPORTS and not built(TRANSPORTS[subject]):

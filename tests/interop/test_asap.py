@@ -1,4 +1,4 @@
-"""rsplib's pool elements and pool users, unmodified, at our registrar, and at rsplib's own as the control."""
+"""rsplib's unmodified pool elements and pool users at our registrar, and at rsplib's own as the control."""
 
 import itertools
 import os
@@ -72,17 +72,17 @@ def test_elements_survive_the_keep_alives(report: Report) -> None:
 
 @pytest.mark.conformance("REQ-3237-2.9-01")
 @pytest.mark.parametrize("pool", POOLS)
-def test_a_killed_element_is_gone_before_it_could_be_missed(report: Report, pool: str) -> None:
+def test_a_killed_element_is_removed_before_a_keep_alive_is_sent(report: Report, pool: str) -> None:
     assert report["killed"][pool] < 0.5
 
 
-def test_the_pool_user_of_a_killed_element_goes_on_with_the_other(report: Report) -> None:
+def test_the_pool_user_of_a_killed_element_continues_with_the_other(report: Report) -> None:
     found = report["failover"]
     assert {found["left"], found["served_by"]} == set(POOLS["PingPongPool"])
 
 
 @pytest.mark.conformance("REQ-3237-2.9-01", "ASAP-3.5-12")
-def test_a_frozen_element_is_gone_after_interval_and_time_out(report: Report) -> None:
+def test_a_frozen_element_is_removed_after_keep_alive_interval_and_time_out(report: Report) -> None:
     found = report["frozen"]
     assert found["gone_after"] < found["limit"] + 0.2
     assert found["answer"] == [9]
@@ -93,7 +93,7 @@ def test_a_thawed_element_comes_back(report: Report) -> None:
 
 
 @pytest.mark.conformance("ASAP-3.2-08")
-def test_an_element_that_leaves_is_gone_at_once(report: Report) -> None:
+def test_an_element_that_deregisters_is_removed_at_once(report: Report) -> None:
     assert report["left"]["gone_after"] < 0.5
 
 

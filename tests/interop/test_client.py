@@ -1,4 +1,4 @@
-"""Elements and users written with the library, beside rsplib's, at our registrar and at rsplib's."""
+"""Elements and users written with the library, together with rsplib's, at our registrar and at rsplib's."""
 
 import pytest
 
@@ -21,17 +21,17 @@ def test_an_element_finds_its_registrar_by_multicast(report: Report) -> None:
     assert report["registered by multicast"]["homes"] == 0x11111111
 
 
-def test_it_serves_rspterminal(report: Report) -> None:
+def test_an_element_serves_rspterminal(report: Report) -> None:
     assert report["rspterminal"]["element"] == 0xA1
 
 
 @pytest.mark.conformance("ASAP-3.8-01", "ASAP-5-03")
-def test_it_serves_pingpongclient(report: Report) -> None:
+def test_an_element_serves_pingpongclient(report: Report) -> None:
     assert report["pingpongclient"] | {"elements": [0xA2], "gap": False} == report["pingpongclient"]
 
 
 @pytest.mark.conformance("ASAP-3.2-02", "ASAP-3.2-03")
-def test_sigterm_deregisters(report: Report) -> None:
+def test_sigterm_deregisters_an_element(report: Report) -> None:
     assert report["left"]["statuses"] == [-15, -15]
     assert report["left"]["errors"] == ["", ""]
 
@@ -52,5 +52,5 @@ def test_a_session_moves_between_both_kinds_of_elements_and_back(report: Report,
 
 
 @pytest.mark.conformance("SEC-5355-2.9-01")
-def test_hardly_longer_than_between_two_messages(report: Report) -> None:
+def test_a_failover_takes_hardly_longer_than_the_pause_between_two_messages(report: Report) -> None:
     assert report["failover, ours"]["stall"] < 1.0

@@ -1,6 +1,6 @@
-"""A file of a DownloadPool, over kernel SCTP, while elements and registrars are killed.
+"""A download from a DownloadPool, over kernel SCTP, while elements and registrars are killed.
 
-RSERPOOL_DOWNLOAD_OCTETS says how large it is.
+RSERPOOL_DOWNLOAD_OCTETS sets the file's size.
 """
 
 import pytest
@@ -20,5 +20,5 @@ def report() -> Report:
 
 
 @pytest.mark.conformance("ASAP-3.8-03", "ASAP-3.8-04", "REQ-3237-2.1-01")
-def test_a_file_arrives_whole_and_without_a_long_stall(report: Report) -> None:
+def test_a_file_arrives_complete_and_without_a_long_stall(report: Report) -> None:
     killing.judge(report["download"])

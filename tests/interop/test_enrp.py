@@ -1,4 +1,4 @@
-"""Our registrar and rsplib's in one scope: one handlespace, whichever of the two one asks, and its repair."""
+"""Our registrar and rsplib's in one operational scope: both answer from the same handlespace, and repair it."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.interop.subjects import SENT, enrp_scenario
 
 TIMEOUT = 100
 PRESENCE, TABLE_REQUEST, TABLE_RESPONSE, UPDATE, LIST_REQUEST, LIST_RESPONSE = range(1, 7)
-# Round trips and the polling come on top of the bound.
+# Round trips and polling add to the bound.
 SLACK = 0.3
 
 pytestmark = pytest.mark.timeout(TIMEOUT + 60)
@@ -24,13 +24,13 @@ def report(request: pytest.FixtureRequest) -> Report:
 
 
 @pytest.mark.conformance("ENRP-3.3.1-01", "ENRP-3.3.1-06")
-def test_elements_registered_at_either_are_resolved_at_both(report: Report) -> None:
+def test_elements_registered_at_one_registrar_are_resolved_at_both(report: Report) -> None:
     homes = report["everywhere"]["homes"]
     assert homes["EchoPool"] == [{str(0xA1): OURS, str(0xA2): THEIRS}] * 2
     assert homes["PingPongPool"] == [{str(0xB1): THEIRS, str(0xB2): OURS}] * 2
 
 
-def test_hsdump_prints_the_same_of_both(report: Report) -> None:
+def test_hsdump_prints_the_same_handlespace_for_both(report: Report) -> None:
     ours, theirs = report["hsdump"]["dumps"]
     assert len([line for line in ours["ownership"] if "-> " in line]) == 4
     assert len([line for line in ours["index"] if "userT" in line]) == 4
@@ -38,7 +38,7 @@ def test_hsdump_prints_the_same_of_both(report: Report) -> None:
 
 
 @pytest.mark.conformance("ENRP-3.3.2-01", "ENRP-3.3.2-03")
-def test_an_element_that_leaves_is_gone_from_both(report: Report) -> None:
+def test_an_element_that_deregisters_is_removed_from_both(report: Report) -> None:
     assert report["left"]["took"] < 1
 
 
@@ -47,8 +47,8 @@ def test_a_difference_is_repaired_within_two_presence_cycles(report: Report, how
     assert 0 < report[how]["repaired_after"] < REPAIR_BOUND + SLACK
 
 
-def test_what_the_home_has_lost_is_gone_until_it_comes_back(report: Report) -> None:
-    assert report["removed at its home"]["listed"] in ([0xA1], [0xA1, 0xA2]), "it may have renewed its registration"
+def test_an_element_lost_by_its_home_is_removed_until_it_registers_again(report: Report) -> None:
+    assert report["removed at its home"]["listed"] in ([0xA1], [0xA1, 0xA2]), "the element may have re-registered"
     assert report["again"]["took"] < 10
 
 

@@ -1,4 +1,4 @@
-"""Elements that come and go at two registrars of ours and one of rsplib's: at rest all three agree."""
+"""Elements that come and go at two registrars of ours and one of rsplib's: afterwards all three agree."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def report() -> Report:
     return enrp_scenario("scenario_enrp_churn", timeout=TIMEOUT)
 
 
-def test_elements_came_and_went(report: Report) -> None:
+def test_every_kind_of_change_happened(report: Report) -> None:
     changes = report["churn"]["changes"]
     assert changes.keys() == KINDS
     assert sum(changes.values()) > SECONDS / PAUSE / 4
@@ -33,31 +33,31 @@ def test_no_registration_was_refused_and_no_association_lost(report: Report) -> 
 
 
 @pytest.mark.conformance("ENRP-3-01")
-def test_all_three_agree_at_rest(report: Report) -> None:
+def test_all_three_registrars_agree_after_the_changes(report: Report) -> None:
     assert report["rest"]["agreed_after"] < 2 * REPAIR_BOUND
 
 
 def test_only_rsplib_forgets_an_element_that_moved_to_it(report: Report) -> None:
-    """It obeys the old home's removal although the element is its own by then."""
+    """rsplib obeys the old home's removal although it is the element's home by then."""
     missing = report["rest"]["missing"]
     assert set(missing) <= {RSPLIB}
     assert len(missing) <= COUNT / 5
 
 
-def test_all_list_exactly_the_elements_that_are_there(report: Report) -> None:
+def test_all_registrars_list_exactly_the_registered_elements(report: Report) -> None:
     found = report["renewed"]
     assert sum(len(found["expected"][pool]) for pool in POOLS) > 0
     for listed in found["listed"]:
         assert listed == found["expected"]
 
 
-def test_hsdump_prints_the_same_of_all(report: Report) -> None:
+def test_hsdump_prints_the_same_handlespace_for_all(report: Report) -> None:
     first, *others = report["hsdump"]["dumps"]
     assert first["index"]
     assert all(other == first for other in others)
 
 
-def test_all_live_and_ours_end_cleanly(report: Report) -> None:
+def test_all_registrars_survive_and_ours_end_cleanly(report: Report) -> None:
     assert report["end"]["alive"] == [True] * 3
     assert report["end"]["status"] == [0, 0]
 

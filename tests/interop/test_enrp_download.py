@@ -1,4 +1,5 @@
-"""Registrars that start late have all of 1 000 elements from ours or from rsplib's before they serve or soon after."""
+"""Registrars that start late receive all of 1 000 elements from ours or from rsplib's, before they serve or soon
+after."""
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.interop.scenario_enrp_download import SECOND, SOURCE
 from tests.interop.subjects import enrp_scenario
 
 TIMEOUT = 100
-# A registrar of ours needs up to 3 s to come up in the guest.
+# Our registrar needs up to 3 s to start in the guest.
 START = 3.0
 
 pytestmark = pytest.mark.timeout(TIMEOUT + 60)
@@ -27,24 +28,24 @@ def test_a_late_registrar_has_all_elements(report: Report, late: str) -> None:
     assert report[late]["complete_after"] < START + MENTOR + NO_RESPONSE
 
 
-def test_all_four_agree(report: Report) -> None:
+def test_all_four_registrars_agree(report: Report) -> None:
     assert report["agreed"]["after"] < 2
     assert report["agreed"]["homes"] == [SOURCE]
 
 
 @pytest.mark.conformance("ENRP-3.2.2.1-01", "ENRP-3.2.3-01")
-def test_the_third_asked_the_second_for_its_whole_table(report: Report) -> None:
+def test_the_third_registrar_downloads_the_whole_table_from_the_second(report: Report) -> None:
     asked = [
         message.receiver_identifier
         for one in pcap.messages(report.out / "capture.pcap")
         if one.source == "10.44.0.3" and isinstance(message := decode(one.data, one.protocol), HandleTableRequest)
         if not message.own_only
     ]
-    assert len(asked) > 1, "a thousand elements are more than one part"
+    assert len(asked) > 1, "a thousand elements need several messages"
     assert set(asked) == {SECOND}
 
 
-def test_all_live(report: Report) -> None:
+def test_all_registrars_survive(report: Report) -> None:
     assert all(report["end"]["alive"])
 
 

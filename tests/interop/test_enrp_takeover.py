@@ -1,4 +1,4 @@
-"""A registrar ends: another takes its elements over, and no pool user's session fails meanwhile."""
+"""After a registrar ends, another one takes over its elements, and no pool user's session fails."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.interop.subjects import enrp_scenario
 
 TIMEOUT = 100
 SOON = 1.5
-"""Seconds; the shortest time after which anybody is missed, here: a keep-alive's."""
+"""Seconds of the shortest failure detection in this test: by a keep-alive."""
 KEEP_ALIVE, HOME = 0x07, 1
 INIT_TAKEOVER, TAKEOVER_SERVER = 7, 9
 RUNS = [
@@ -42,7 +42,7 @@ def members(implementations: tuple[str, ...]) -> list[int]:
     return ORPHANS + OTHERS[: len(implementations) - 1]
 
 
-def test_the_elements_have_the_victim_for_a_home_at_first(report: Report) -> None:
+def test_the_victim_is_the_home_of_its_elements_before_it_ends(report: Report) -> None:
     assert all(homes == [VICTIM] * 3 for homes in report["before"]["homes"])
 
 
@@ -53,7 +53,7 @@ def test_all_survivors_know_the_new_home_within_the_bound(report: Report) -> Non
 
 
 def test_all_orphans_have_one_new_home(report: Report) -> None:
-    homes = report["takeover"]["homes at last"]
+    homes = report["takeover"]["final homes"]
     assert len(set(homes)) == 1
     assert set(homes) <= {FIRST, SECOND}
 
@@ -69,19 +69,19 @@ def test_no_session_fails(report: Report) -> None:
     found = report["sessions"]
     assert found["failures"] == []
     assert found["held"] >= AFTERWARDS / INTERVAL * 0.8
-    assert found["longest_gap"] < SOON, "no session waits for anything to be missed"
+    assert found["longest_gap"] < SOON, "a session waited for a keep-alive time-out"
 
 
 @pytest.mark.conformance("ENRP-3.5.2-04")
 def test_keep_alives_tell_the_elements_of_their_new_home(report: Report) -> None:
-    home = report["takeover"]["homes at last"][0]
+    home = report["takeover"]["final homes"][0]
     sender = f"10.44.0.{2 if home == FIRST else 3}"
     chosen = f"ip.src == {sender} && asap.message_type == {KEEP_ALIVE} && asap.message_flags == {HOME}"
     named = pcap.fields(report.out / "capture.pcap", chosen, "asap.pe_identifier")
     assert {int(identifier, 16) for (row,) in named for identifier in row.split(",")} >= set(ORPHANS)
 
 
-def test_the_new_home_watches_them(report: Report) -> None:
+def test_the_new_home_removes_an_orphan_that_dies(report: Report) -> None:
     assert report["an orphan dies"]["gone_after"] < SOON
 
 

@@ -1,4 +1,4 @@
-"""What a user's session sees of each failure, over kernel SCTP: the rows of docs/failures.md."""
+"""A user's session during each failure, over kernel SCTP: the rows of docs/failures.md."""
 
 import pytest
 
@@ -7,10 +7,10 @@ from tests.interop.subjects import enrp_scenario
 
 TIMEOUT = 150
 INTERVAL = 0.1
-"""Seconds between two messages of the user, of which every stall has one."""
+"""Seconds between two messages of the user. Every stall includes one such pause."""
 SILENCE = 0.5
 NOISE = 1.0
-"""Seconds that a guest on a busy machine may lose."""
+"""Seconds of extra delay allowed for a guest on a busy machine."""
 
 pytestmark = pytest.mark.timeout(TIMEOUT + 60)
 
@@ -25,14 +25,14 @@ def report() -> Report:
     ("row", "stall"),
     [("killed", INTERVAL), ("left", INTERVAL), ("frozen", INTERVAL + SILENCE), ("cable", INTERVAL + 0.6)],
 )
-def test_the_session_goes_on_with_the_other_element(report: Report, row: str, stall: float) -> None:
+def test_the_session_continues_with_the_other_element(report: Report, row: str, stall: float) -> None:
     found = report[row]
     assert found["failovers"] == 1
     assert found["stall"] < stall + NOISE
     assert not found["done"]
 
 
-def test_the_loss_of_one_path_is_no_failover(report: Report) -> None:
+def test_the_loss_of_one_path_causes_no_failover(report: Report) -> None:
     found = report["path"]
     assert found["failovers"] == 0
     assert found["stall"] < INTERVAL + 0.3 + NOISE
@@ -47,7 +47,7 @@ def test_a_dead_registrar_is_replaced_and_the_session_does_not_notice(report: Re
 
 
 @pytest.mark.conformance("ASAP-3.6-13", "ASAP-3.6-14")
-def test_without_any_registrar_the_session_goes_on_and_the_elements_come_back(report: Report) -> None:
+def test_without_any_registrar_the_session_continues_and_the_elements_re_register(report: Report) -> None:
     found = report["all registrars"]
     assert (found["failovers"], found["done"]) == (0, False)
     assert found["stall"] < INTERVAL + NOISE

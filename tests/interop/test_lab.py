@@ -1,4 +1,4 @@
-"""The lab itself: what its guests offer, and that they end whatever happens."""
+"""The lab itself: its guests offer root, SCTP and multicast, and always end."""
 
 import subprocess
 import sys
@@ -48,12 +48,12 @@ def test_a_failed_finding_fails_its_test(report: guest.Report) -> None:
 
 
 @pytest.mark.parametrize("status", [0, 42])
-def test_status_and_streams_of_the_command_come_back(status: int) -> None:
+def test_uml_run_returns_the_commands_status_and_streams(status: int) -> None:
     done = uml_run("--", "sh", "-c", f"echo out; echo err >&2; exit {status}")
     assert (done.returncode, done.stdout, done.stderr) == (status, "out\n", "err\n")
 
 
-def test_a_command_that_resists_is_ended_at_the_time_out() -> None:
+def test_a_command_that_ignores_signals_is_ended_at_the_time_out() -> None:
     began = time.monotonic()
     assert uml_run("--timeout", "2", "--", "bash", "-c", 'trap "" TERM; while :; do sleep 1; done').returncode == 124
     assert time.monotonic() - began < 30
@@ -66,7 +66,7 @@ def test_a_kernel_panic_is_status_125_and_shows_the_console() -> None:
 
 
 def test_nothing_survives_when_uml_run_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where the killed uml-run leaves its directory
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # the killed uml-run leaves its directory here
     mark = f"survivor-{time.monotonic_ns()}"
     command = [sys.executable, "-c", f"import time; print('{mark}', flush=True); time.sleep(60)"]
     process = subprocess.Popen([guest.UML_RUN, "--", *command], stdout=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""The ASAP scenarios octet for octet over kernel SCTP."""
+"""The ASAP scenarios, octet for octet, over kernel SCTP."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The ENRP scenarios octet for octet over kernel SCTP, in both profiles."""
+"""The ENRP scenarios, octet for octet, over kernel SCTP, in both profiles."""
 
 from functools import cache
 

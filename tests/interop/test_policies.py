@@ -1,4 +1,4 @@
-"""Each of rspserver's policies at our registrar: accepted, and selecting as its RFC or draft says."""
+"""Our registrar accepts each of rspserver's policies and selects as its RFC or draft demands."""
 
 import itertools
 from collections import Counter
@@ -26,9 +26,9 @@ TYPES = {
     "LeastUsedDPF": 0xB0002002,
     "LeastUsedDegradationDPF": 0xB0002003,
 }
-# The element that registered first was counted while it was alone, and the other one catches up with it.
+# The first element's counter grew while it was alone in the pool, and the other element catches up.
 SETTLED = 300
-# The share of heads that element 1 gets, and how far chance may lead from it: 5 standard deviations.
+# Share of answers in which element 1 comes first, and the permitted deviation: 5 standard deviations.
 EXACTLY_HALF, HALF, THREE_QUARTERS = (0.5, 0.005), (0.5, 0.145), (0.75, 0.125)
 TWO_THIRDS, ALWAYS = (0.667, 0.005), (1.0, 0.0)
 SHARES = {
@@ -64,7 +64,7 @@ def test_policy_is_accepted(report: Report, policy: str) -> None:
     "POL-4.1-04", "POL-4.2-01", "POL-4.4-01", "POL-4.5-01", "POL-5.1-03", "POL-5.2-03", "POL-5.3-01", "POL-5.4-01"
 )
 @pytest.mark.parametrize("policy", POLICIES)
-def test_policy_shares_the_heads(report: Report, policy: str) -> None:
+def test_policy_shares_the_first_places_as_expected(report: Report, policy: str) -> None:
     heads = [one for (one,) in report[policy]["heads"]]
     share, tolerance = SHARES[policy]
     assert len(heads) == HEADS
@@ -89,7 +89,7 @@ def test_priorities_order_the_answer(report: Report, policy: str) -> None:
     assert all(pair == [1, 2] for pair in report[policy]["pairs"])
 
 
-def test_an_element_with_another_policy_stays_outside(report: Report) -> None:
+def test_an_element_with_another_policy_is_not_in_the_pool(report: Report) -> None:
     assert sorted(report["other policy"]["elements"]) == [1, 2]
 
 

@@ -1,4 +1,4 @@
-"""Our rspregistrar and rsplib's, started with the same command line, side by side."""
+"""Our rspregistrar and rsplib's, started with the same command line, compared with each other."""
 
 import pytest
 
@@ -13,13 +13,13 @@ Reports = tuple[Report, Report]
 
 @pytest.fixture(scope="module")
 def reports() -> Reports:
-    """Ours and rsplib's."""
+    """The report of our registrar and the report of rsplib's."""
     ours, rsplibs = (enrp_scenario("scenario_rspregistrar", name, timeout=TIMEOUT) for name in ("ours", "rsplib"))
     return ours, rsplibs
 
 
 @pytest.mark.parametrize("name", ["elements", "peer", "terminal"])
-def test_elements_users_and_the_peer_see_the_same(reports: Reports, name: str) -> None:
+def test_elements_users_and_the_peer_get_the_same_from_both(reports: Reports, name: str) -> None:
     ours, rsplibs = reports
     values = [{key: value for key, value in report[name].items() if key != "took"} for report in (ours, rsplibs)]
     assert values[0] == values[1]
@@ -34,11 +34,11 @@ def test_answers_are_alike(reports: Reports) -> None:
 
 
 def test_idle_associations_end(reports: Reports) -> None:
-    # rsplib's registrar takes the option and does not heed it.
+    # rsplib's registrar accepts the option and ignores it.
     assert reports[0]["idle"]["at_least"]
 
 
-def test_the_monitor_shows_the_same(reports: Reports) -> None:
+def test_the_monitor_shows_the_same_for_both(reports: Reports) -> None:
     ours, rsplibs = reports
     assert ours["deregistered"]["monitor"] == rsplibs["deregistered"]["monitor"] != []
 
@@ -47,12 +47,12 @@ def test_the_banner_has_the_same_items_in_the_same_order(reports: Reports) -> No
     ours, rsplibs = (report["end"]["banner"] for report in reports)
     respelled = {label.replace("Cylce", "Cycle"): value for label, value in rsplibs.items()}
     assert list(ours) == list(respelled)
-    # The heartbeats of associations are of each one's own, and each writes to files of its own.
+    # Heartbeat intervals and file names differ between the two.
     differing = {label for label in ours if ours[label] != respelled[label]}
     assert differing <= {"Endpoint Monitoring SCTP Heartbeat Interval", "Scalar File"}
 
 
-def test_both_end_well(reports: Reports) -> None:
+def test_both_end_cleanly(reports: Reports) -> None:
     for report in reports:
         assert report["end"]["status"] == 0
         assert report["end"]["terminated"]

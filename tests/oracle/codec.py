@@ -1,6 +1,6 @@
-"""A second codec for ASAP and ENRP, in plain Python and table-driven: slow, and independent of the one under test.
+"""A second codec for ASAP and ENRP, in plain Python and table-driven: slow, and independent of the codec under test.
 
-It shares the record classes with the library and nothing else.
+It shares only the record classes with the library.
 """
 
 import struct
@@ -35,7 +35,7 @@ FIRST_FLAG = {
     m.HandleUpdate: "takeover_suggested",
     m.ListResponse: "reject",
 }
-# (record field, parameter type, how often: 1, "?", "*" or "+") in the order of the wire.
+# (record field, parameter type, number of occurrences: 1, "?", "*" or "+") in wire order.
 HANDLE = ("pool_handle", 9, "1")
 IDENTIFIER = ("pe_identifier", 14, "1")
 ERROR = ("operation_error", 12, "1")
@@ -72,7 +72,7 @@ BODY: dict[type, tuple[tuple[str, int, str], ...]] = {
 
 
 class RefusedError(Exception):
-    """What the library says with RemoteProtocolError."""
+    """The counterpart of the library's RemoteProtocolError."""
 
     def __init__(self, cause: int, information: bytes = b"", report: bool = True) -> None:
         super().__init__(cause)
@@ -103,7 +103,7 @@ class Skipping:
 
 
 def tlvs(octets: bytes, skipping: Skipping) -> Iterator[tuple[int, bytes, bytes]]:
-    """The recognised TLVs as (type, value, whole)."""
+    """Split into recognised TLVs: (type, value, whole)."""
     while octets:
         if len(octets) < 4:
             raise RefusedError(3)
@@ -237,7 +237,7 @@ def parameter(kind: int, value: bytes, raw: bytes, skipping: Skipping) -> Any:
 
 
 def body(octets: bytes, record: type, skipping: Skipping) -> dict[str, Any]:
-    """The fields that BODY names, read in its order."""
+    """Read the fields named in BODY, in its order."""
     fields: dict[str, Any] = {}
     rest = tlvs(octets, skipping)
     current = next(rest, None)
@@ -309,7 +309,7 @@ def open_message(octets: bytes, known: dict[int, type]) -> tuple[type, int, byte
 
 
 def decode(octets: bytes, protocol: str) -> m.Message:
-    """The record, or RefusedError."""
+    """Return the record, or raise RefusedError."""
     known: dict[int, type] = {
         record.TYPE: record for record in (m.ENRP_MESSAGES if protocol == "enrp" else m.ASAP_MESSAGES)
     }
@@ -332,7 +332,7 @@ def decode(octets: bytes, protocol: str) -> m.Message:
 
 
 def tlv(kind: int, *parts: bytes) -> bytes:
-    """One TLV without its final padding: all parts but the last are padded."""
+    """Encode one TLV without its final padding; all parts but the last are padded."""
     value = b"".join(pad(part) for part in parts[:-1]) + (parts[-1] if parts else b"")
     return struct.pack("!HH", kind, 4 + len(value)) + value
 
@@ -381,7 +381,7 @@ def encode_parameter(kind: int, value: Any) -> bytes:
 
 
 def encode(record: Any) -> bytes:
-    """The octets of a message, RFC form."""
+    """Encode a message in RFC form."""
     kind = type(record)
     names, form = [], "!"
     probe, _ = fixed_fields(kind, bytes(64))

@@ -1,4 +1,4 @@
-"""A handlespace in plain Python, written from the RFCs and meant to be obviously right; slow, and that is fine."""
+"""A handlespace in plain Python, written from the RFCs and obviously right rather than fast."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,7 +15,7 @@ DEGRADING = {e.LUD, e.PLUD, e.LUD_DPF, e.PLUD_DPF, e.RLUD, e.RPLUD}
 
 @dataclass
 class Element:
-    """One pool element with everything that a registrar knows of it."""
+    """One pool element with all of the registrar's data about it."""
 
     identifier: int
     kind: int
@@ -42,7 +42,7 @@ class Element:
 
 @dataclass
 class Pool:
-    """One pool; ``elements`` by identifier."""
+    """One pool, with its elements by identifier."""
 
     handle: bytes
     kind: int
@@ -53,7 +53,7 @@ class Pool:
 
 
 def place(element: Element) -> int:
-    """The sorting value of the sorted policies, smallest first."""
+    """Sort key of the sorted policies; the smallest comes first."""
     kind, values, used = element.kind, element.values, element.counter
     match kind:
         case e.RR:
@@ -82,7 +82,7 @@ def place(element: Element) -> int:
 
 
 def weight(element: Element) -> int:
-    """The weight of the randomised policies."""
+    """Weight of an element under the randomised policies."""
     kind, values, used = element.kind, element.values, element.counter
     match kind:
         case e.RAND:
@@ -111,7 +111,7 @@ def next_turn(element: Element, at_least: Fraction) -> Fraction:
 
 
 class Handlespace:
-    """The reference. Nothing here is incremental: every answer is computed from all elements."""
+    """The reference. Nothing is incremental: every answer is computed from all elements."""
 
     def __init__(self, identifier: int) -> None:
         self.identifier = identifier
@@ -170,12 +170,12 @@ class Handlespace:
         return True
 
     def candidates(self, handle: bytes) -> list[Element]:
-        """Random policies: who may be listed."""
+        """Random policies: the elements that may be listed."""
         found = list(self.pools[handle].elements.values())
         return [el for el in found if weight(el)] or found
 
     def order(self, handle: bytes) -> list[Element]:
-        """Other policies: all that may be listed, in order."""
+        """Other policies: the elements that may be listed, in order."""
         pool = self.pools[handle]
         found = list(pool.elements.values())
         if pool.kind != e.WRR:
@@ -186,7 +186,7 @@ class Handlespace:
         return sorted(found, key=lambda el: el.stamp)
 
     def use(self, handle: bytes, head: int) -> None:
-        """The head of an answer was used."""
+        """Record that the first element of an answer was used."""
         element = self.pools[handle].elements[head]
         if element.kind in DEGRADING:
             element.counter += 1
@@ -196,14 +196,14 @@ class Handlespace:
             element.stamp = self.stamp()
 
     def response(self, handle: bytes, listed: list[int], accept: bool) -> bytes:
-        """ASAP_HANDLE_RESOLUTION_RESPONSE (RFC 5352 2.2.6)."""
+        """Build ASAP_HANDLE_RESOLUTION_RESPONSE (RFC 5352 2.2.6)."""
         found = [self.pools[handle].elements[identifier] for identifier in listed]
         parts = [e.handle_parameter(handle), e.policy(found[0].kind, found[0].values)]
         parts += [el.encoded(with_asap=False) for el in found]
         return e.message(6, *parts, flags=accept)
 
     def checksum(self, home: int) -> int:
-        """RFC 5353 3.6.2, in a 32-bit accumulator."""
+        """Checksum of RFC 5353 3.6.2, in a 32-bit accumulator."""
         total = 0
         for pool, element in self.every():
             if element.home == home:

@@ -85,7 +85,7 @@ DIFFERENT = {
 
 
 def records_of(kind: type[m.Message]) -> st.SearchStrategy[m.Message]:
-    """Records of one message type that the wire can carry."""
+    """Generate records of one message type that can be encoded."""
     names = [field.name for field in fields(kind) if field.name != "unrecognized"]
     return st.builds(kind, **{name: DIFFERENT.get((kind, name), FIELDS.get(name, st.booleans())) for name in names})
 

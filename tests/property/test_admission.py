@@ -1,4 +1,4 @@
-"""What the fast lane accepts is what the readable way would accept, with the same octets and the same consequences."""
+"""The fast lane accepts only messages that the readable way accepts, with the same answers and the same effects."""
 
 from ipaddress import ip_address
 
@@ -74,7 +74,8 @@ steps = st.lists(st.tuples(st.integers(1, 3), plain | registrations | rest), max
 
 
 def registrar(profile: str, *, lane: bool) -> Bench:
-    """Two associations from one host, and one from another; without the lane, something disputed keeps all off it."""
+    """A registrar with two associations from one host and one from another. Without ``lane``, a disputed element
+    disables the fast lane."""
     bench = Bench(profile=PROFILES[profile], pools=3, elements_per_pool=4, elements_per_association=4)
     for number, hosts in enumerate((OURS, OURS[:1], (THEIRS,)), 1):
         peer = Peer(addresses=hosts, port=17777, sctp=True)
@@ -114,7 +115,7 @@ def lane_of(bench: Bench) -> Lane:
     return lane
 
 
-def test_the_lane_is_what_is_compared() -> None:
+def test_only_one_of_the_compared_registrars_uses_the_fast_lane() -> None:
     served = registrar("rfc", lane=True)
     element = m.PoolElement(
         identifier=1,

@@ -1,4 +1,4 @@
-"""A pool under a custom policy against a plain model: whatever its rule returns, the answer is that or round robin."""
+"""A pool under a custom policy against a plain model: the answer is the rule's valid choice, or else round robin."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ steps = st.one_of(
 
 
 class Model:
-    """Round robin in a list, head first."""
+    """Round robin over a list, head first."""
 
     def __init__(self, window: int) -> None:
         self.order: list[int] = []
@@ -45,7 +45,7 @@ class Model:
         )
 
     def listed(self, answer: Any, items: int) -> tuple[list[int], bool]:
-        """What is listed, and whether the rule failed."""
+        """Return the expected answer, and whether the rule failed."""
         wanted = min(items or len(self.order), len(self.order))
         count = min(self.window, len(self.order))
         found: list[int] = []
@@ -69,7 +69,9 @@ class Model:
 
 @settings(max_examples=400)
 @given(script=st.lists(steps, min_size=5, max_size=40), window=st.integers(1, 6))
-def test_the_answer_is_the_rules_or_round_robins(script: list[tuple[str, int, Any]], window: int) -> None:
+def test_the_answer_comes_from_the_rule_or_else_from_round_robin(
+    script: list[tuple[str, int, Any]], window: int
+) -> None:
     shown: list[tuple[Candidate, ...]] = []
     complaints: list[str] = []
     answer: Any = None

@@ -1,4 +1,4 @@
-"""The handlespace against its plain-Python oracle, operation by operation, with all invariants checked."""
+"""The handlespace against its plain-Python oracle, step by step, with all invariants checked."""
 
 import pytest
 from hypothesis import settings
@@ -24,7 +24,7 @@ small_weights = st.integers(0, 2**16)
 
 
 class Comparison(RuleBasedStateMachine):
-    """Both take the same steps; what they show must be the same."""
+    """Applies the same steps to the handlespace and to the oracle and compares their visible state."""
 
     def __init__(self) -> None:
         super().__init__()

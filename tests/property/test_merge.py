@@ -1,4 +1,4 @@
-"""Merging peers' elements as octets stores the same elements as the readable way, with the same consequences."""
+"""Merging a peer's elements as raw octets has the same result and the same effects as the readable way."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -21,7 +21,7 @@ LIVES = (-(2**31), -2, -1, 0, 1, 300, 999, 1000, 2**31 - 1)
 
 
 class Draw:
-    """Random messages. Most contain elements as registrars send them; many have one unusual value."""
+    """Random messages. Most contain elements as real registrars send them; many have one unusual value."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
@@ -131,7 +131,7 @@ class Draw:
                 return "wait", 0, self.pick((0.1, 1.0, 3.0))
 
 
-class World:
+class MergeScope:
     """A registrar between two peers, or starting with both as mentors. With ``readable`` it decodes every element."""
 
     def __init__(self, profile: str, *, starting: bool, readable: bool) -> None:
@@ -195,8 +195,8 @@ class World:
 @pytest.mark.parametrize("seed", range(12))
 def test_both_ways_agree(profile: str, starting: bool, seed: int) -> None:
     draw = Draw(seed)
-    fast = World(profile, starting=starting, readable=False)
-    readable = World(profile, starting=starting, readable=True)
+    fast = MergeScope(profile, starting=starting, readable=False)
+    readable = MergeScope(profile, starting=starting, readable=True)
     for _ in range(STEPS):
         step = draw.step()
         fast.play(*step)
@@ -206,7 +206,7 @@ def test_both_ways_agree(profile: str, starting: bool, seed: int) -> None:
 
 
 def test_the_fast_way_does_not_decode_elements() -> None:
-    world = World("rfc", starting=False, readable=False)
+    world = MergeScope("rfc", starting=False, readable=False)
     message = m.HandleUpdate(
         sender_identifier=LOW, receiver_identifier=0, update_action=0, pool_handle=b"Pool", pool_element=element(1, LOW)
     )

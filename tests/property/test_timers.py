@@ -1,4 +1,4 @@
-"""The timers of pool elements, put off, put forward and disarmed, against a table of their deadlines."""
+"""The timers of pool elements, postponed, advanced and disarmed, against a table of their deadlines."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ from tests.support import elements as e
 
 OWN, POOL, ELEMENTS = 7, b"Pool", 2
 WAKES = 2 * ELEMENTS * 11
-"""Times that a sleeper may wake in vain before a timer fires: for each timer once on each of the wheel's levels."""
+"""Limit of needless wake-ups before a timer fires: one for each timer on each of the wheel's levels."""
 
 timers = st.tuples(st.integers(1, ELEMENTS), st.sampled_from([Timer.KEEP_ALIVE, Timer.LIFE]))
 spans = st.one_of(
@@ -33,7 +33,7 @@ steps = st.lists(
 
 @settings(max_examples=600)
 @given(start=st.sampled_from([0, 1000, 2**20 - 25, 10**15]), taken=steps)
-def test_like_a_table(start: int, taken: list[tuple[str, tuple[int, Timer], int]]) -> None:
+def test_the_timers_fire_like_a_table_of_deadlines(start: int, taken: list[tuple[str, tuple[int, Timer], int]]) -> None:
     space, now = Handlespace(OWN, seed=1, wheel=Wheel(start)), start
     for number in range(1, ELEMENTS + 1):
         space.register(POOL, e.element(number, e.LU, (number,), asap=e.sctp(9)), home=OWN)

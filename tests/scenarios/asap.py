@@ -1,4 +1,4 @@
-"""Scenarios T01-T07, T14-T20 and T22-T25: a pool element's and a pool user's view of a registrar, in profile RFC."""
+"""Scenarios T01-T07, T14-T20 and T22-T25: pool elements and pool users at a registrar, in profile RFC."""
 
 import asyncio
 from collections import Counter
@@ -25,7 +25,7 @@ ECHO_POOL = b"EchoPool"
 
 
 async def granted(line: Line, name: str) -> None:
-    """Register by named octets; the registrar grants it."""
+    """Send a named registration and expect that the registrar grants it."""
     line.send(name)
     answer = await line.answer()
     assert isinstance(answer, RegistrationResponse)
@@ -42,19 +42,19 @@ async def resolution(line: Line, handle: bytes, items: int | None = None) -> Han
 
 
 async def listed(line: Line, handle: bytes, items: int | None = None) -> list[int]:
-    """The identifiers that a resolution lists, in order."""
+    """Resolve a pool handle; returns the listed identifiers in order."""
     return [element.identifier for element in (await resolution(line, handle, items)).pool_elements]
 
 
 async def gone(line: Line, handle: bytes, identifier: int) -> None:
-    """Wait until an element is not listed any more."""
+    """Wait until an element is no longer listed."""
     async with asyncio.timeout(SOON):
         while identifier in await listed(line, handle):
             await asyncio.sleep(0.02)
 
 
 async def unknown(line: Line, handle: bytes) -> None:
-    """A pool does not exist: cause 9 and nothing else."""
+    """Expect that a pool does not exist: the answer has cause 9 and nothing else."""
     answer = await resolution(line, handle)
     assert not answer.pool_elements
     assert answer.policy is None
@@ -62,7 +62,7 @@ async def unknown(line: Line, handle: bytes) -> None:
 
 
 def element(template: str, identifier: int, policy: Policy, handle: bytes) -> Registration:
-    """A registration like a named one, of another element, policy and pool."""
+    """Build a registration from a named one, with another element, policy and pool."""
     message = decode(octets(template), "asap")
     assert isinstance(message, Registration)
     old = message.pool_element
@@ -416,4 +416,4 @@ ASAP_ROWS: dict[Callable[[Lab], Awaitable[None]], tuple[str, ...]] = {
     t24_spoofing: ("ASAP-2.2.2-02", "ASAP-3.1-32", "ASAP-3.2-11", "ASAP-3.2-13", "PAR-3.12.4-01", "SEC-5355-2.3-01"),
     t25_announcement: ("ASAP-2.2.10-01", "ASAP-3.6-01", "ASAP-3.6-02"),
 }
-"""Every scenario, and the rows of the conformance table that it covers."""
+"""Each scenario with the rows of the conformance table that it covers."""

@@ -1,4 +1,4 @@
-"""Scenarios T08-T13, T17d and T21: a peer registrar's view of a registrar."""
+"""Scenarios T08-T13, T17d and T21: peer registrars at a registrar."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ SHORT = (
 
 
 async def fake(tester: Counterpart, identifier: int) -> FakeRegistrar:
-    """A fake registrar that has met the registrar under test."""
+    """Create a fake registrar that has exchanged presences with the registrar under test."""
     peer = FakeRegistrar(identifier)
     await peer.open(tester.transport, tester.own)
     tester.endpoints.append(peer.endpoint)
@@ -147,7 +147,7 @@ async def t12_claimed(lab: Lab) -> None:
 
 
 async def peer_with_an_element(tester: Counterpart) -> tuple[FakeRegistrar, FakeRegistrar]:
-    """Two fake registrars, the first of which has announced PeerPool/0badcafe and then dies."""
+    """Create two fake registrars. The first one announces PeerPool/0badcafe and then falls silent."""
     low, high = await fake(tester, LOW), await fake(tester, HIGH)
     low.heartbeat = octets("T11.bad")
     low.send("T09.add")
@@ -171,9 +171,9 @@ async def t13_takeover(lab: Lab) -> None:
     assert keep_alive.home
     assert keep_alive.server_identifier == OWN
     assert (await resolution(user, PEER_POOL)).pool_elements[0].home_identifier == OWN
-    told = await high.answer()
-    assert isinstance(told, HandleUpdate)
-    assert told.pool_element.home_identifier == OWN
+    update = await high.answer()
+    assert isinstance(update, HandleUpdate)
+    assert update.pool_element.home_identifier == OWN
 
 
 async def t13_alone(lab: Lab) -> None:
@@ -210,7 +210,7 @@ async def t13_yields(lab: Lab) -> None:
             await asyncio.sleep(0.02)
 
 
-async def t13_goes_on(lab: Lab) -> None:
+async def t13_continues(lab: Lab) -> None:
     tester = await lab.registrar(*SHORT)
     endpoint = await tester.listen(ELEMENT_PORT)
     _, high = await peer_with_an_element(tester)
@@ -298,19 +298,19 @@ ENRP_ROWS: dict[Callable[[Lab], Awaitable[None]], tuple[str, ...]] = {
     t13_alone: ("ENRP-3.5.1-09",),
     t13_target_returns: ("ENRP-3.5.1-05",),
     t13_yields: ("ENRP-3.5.1-06", "ENRP-3.5.2-05", "ENRP-3.5.2-06"),
-    t13_goes_on: ("ENRP-3.5.1-07",),
+    t13_continues: ("ENRP-3.5.1-07",),
     t17d_unknown_message: ("ENRP-3.7-01", "ENRP-3.7-02"),
     t21_list: ("ENRP-3.2.2.2-03", "ENRP-3.4-01"),
 }
-"""Every scenario, and the rows of the conformance table that it covers."""
+"""Each scenario with the rows of the conformance table that it covers."""
 
 PROFILES_OF: dict[Callable[[Lab], Awaitable[None]], tuple[str, ...]] = {
     t13_yields: ("rfc",),
-    t13_goes_on: ("rsplib",),
+    t13_continues: ("rsplib",),
 }
-"""The profiles of those scenarios whose outcome the other one reverses; all others are played in both."""
+"""Profiles of the scenarios whose outcome differs in the other profile. All other scenarios are played in both."""
 
 
 def profiles_of(scenario: Callable[[Lab], Awaitable[None]]) -> tuple[str, ...]:
-    """The profiles in which a scenario is played."""
+    """Profiles in which a scenario is played."""
     return PROFILES_OF.get(scenario, ("rfc", "rsplib"))

@@ -1,4 +1,4 @@
-"""The octets of the black-box scenarios, by name: what a tester sends and what it must get back.
+"""Octets of the black-box scenarios, by name: the tester's messages and the expected messages of the registrar.
 
 Registrar 0x22222222, fake registrars 0x11111111 (port 19901) and 0x33333333 (port 19902), tester address 10.44.0.1,
 user transport port 7777, tester's ASAP port 17777.
@@ -218,5 +218,5 @@ OCTETS = {
 
 
 def octets(name: str) -> bytes:
-    """The octets of that name."""
+    """Return the octets with that name."""
     return bytes.fromhex(OCTETS[name])

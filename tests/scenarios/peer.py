@@ -1,4 +1,5 @@
-"""The tester's fake registrars: they keep presences apart, answer those that ask for it, and mentor with nothing."""
+"""The tester's fake registrars. They collect presences separately, answer presences that ask for a reply, and serve as
+mentors with empty tables."""
 
 import asyncio
 import contextlib
@@ -21,15 +22,15 @@ from tests.scenarios.tester import SILENCE, SOON
 ENRP_PPID = 12
 LOW, HIGH = 0x11111111, 0x33333333
 AT_ONCE = 0.2
-"""Seconds within which a registrar that starts asks its mentor for the list."""
+"""Seconds within which a starting registrar requests the peer list from its mentor."""
 SETTLED = 2.0
-"""Seconds after which a registrar that starts has asked its mentor, and its peers, for all that it wants to know."""
+"""Seconds after which a starting registrar has sent all requests to its mentor and its peers."""
 HEARTBEATS = {LOW: "T08.hb", HIGH: "T08.hb-high"}
 PORTS = {LOW: 19901, HIGH: 19902}
 
 
 class FakeRegistrar:
-    """A peer registrar of the tester's."""
+    """A fake peer registrar, controlled by a scenario."""
 
     def __init__(self, identifier: int) -> None:
         self.identifier = identifier
@@ -48,7 +49,7 @@ class FakeRegistrar:
         self.endpoint = await transport.endpoint(self, addresses=[own], port=PORTS[self.identifier])
 
     async def meet(self, registrar: tuple[str, int]) -> None:
-        """Associate with the registrar under test, say hello and hear from it."""
+        """Associate with the registrar under test and exchange presences."""
         self.assoc = self.endpoint.connect([registrar[0]], registrar[1])
         await asyncio.wait_for(self.up.wait(), SOON)
         self.send(self.heartbeat)
@@ -60,7 +61,7 @@ class FakeRegistrar:
             self.mentoring = False
 
     def beat(self) -> None:
-        """Send a heartbeat every half second from now on."""
+        """Start to send a presence every half second."""
 
         async def beating() -> None:
             with contextlib.suppress(AssociationGone):
@@ -71,7 +72,7 @@ class FakeRegistrar:
         self._beating = asyncio.create_task(beating())
 
     def die(self) -> None:
-        """Say nothing any more, not even when asked."""
+        """Stop sending anything, including answers."""
         self.answering = False
         if self._beating is not None:
             self._beating.cancel()
@@ -83,44 +84,45 @@ class FakeRegistrar:
         await self.endpoint.close()
 
     def send(self, what: str | bytes | Message) -> None:
-        """Send a message: by its name in the list of octets, as octets, or as a record."""
+        """Send a message, given as a name in the list of octets, as octets, or as a record."""
         data = octets(what) if isinstance(what, str) else what if isinstance(what, bytes) else what.encode()
         assert self.endpoint.send(self.assoc, data, ENRP_PPID)
 
     async def receive(self) -> bytes:
-        """The next message that is no presence."""
+        """Return the next message that is not a presence."""
         return await asyncio.wait_for(self.inbox.get(), SOON)
 
     async def next_of_takeover(self) -> bytes:
-        """The next message that is no presence and no request for a table: those may come at any time."""
+        """Return the next message that is neither a presence nor a table request; both of these may come at any
+        time."""
         while (received := await self.receive())[0] == HandleTableRequest.TYPE:
             pass
         return received
 
     async def expect(self, name: str) -> None:
-        """The next message has exactly these octets."""
+        """Check that the next message has exactly these octets."""
         received = await self.receive()
         assert received.hex(" ", 4) == OCTETS[name], f"{name}: got {received.hex(' ', 4)}"
 
     async def answer(self) -> EnrpMessage:
-        """The next message that is no presence, decoded."""
+        """Return the next message that is not a presence, decoded."""
         message = decode(await self.receive(), "enrp")
         assert isinstance(message, EnrpMessage)
         return message
 
     async def presence(self) -> Presence:
-        """The next presence."""
+        """Return the next presence."""
         return await asyncio.wait_for(self.presences.get(), SOON)
 
     async def silent(self) -> None:
-        """Nothing but presences comes."""
+        """Check that only presences arrive."""
         try:
             received = await asyncio.wait_for(self.inbox.get(), SILENCE)
         except TimeoutError:
             return
         raise AssertionError(f"silence expected, got {received.hex(' ', 4)}")
 
-    # The transport's calls
+    # Callbacks of the transport
 
     def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         self.assoc = assoc
@@ -155,4 +157,4 @@ class FakeRegistrar:
         self.down.set()
 
     def on_writable(self, endpoint: Endpoint, assoc: int) -> None:
-        """Little is sent."""
+        """Ignored, because the fake registrar sends little."""

@@ -1,4 +1,4 @@
-"""The tester's side of a scenario: associations that send octets, and compare what comes back to the octet."""
+"""The tester's side of a scenario: associations that send octets and compare the received octets exactly."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,13 +11,14 @@ from tests.scenarios.octets import OCTETS, octets
 
 ASAP_PPID = 11
 SOON = 30.0
-"""Seconds to wait for what must come: generous, because the machine may be busy."""
+"""Seconds to wait for an expected message: generous, because the machine may be busy."""
 SILENCE = 1.0
-"""Seconds for which nothing may come."""
+"""Seconds without a message that count as silence."""
 
 
 class Line:
-    """One association of the tester. Keep-alives are kept apart, and acknowledged while ``acknowledging``."""
+    """One association of the tester. Keep-alives are collected separately, and acknowledged while ``acknowledging`` is
+    true."""
 
     def __init__(self, endpoint: Endpoint, assoc: int) -> None:
         self.endpoint = endpoint
@@ -29,29 +30,29 @@ class Line:
         self.down: asyncio.Future[Down] = asyncio.get_running_loop().create_future()
 
     def send(self, what: str | bytes | Message, ppid: int = ASAP_PPID) -> None:
-        """Send a message: by its name in the list of octets, as octets, or as a record."""
+        """Send a message, given as a name in the list of octets, as octets, or as a record."""
         data = octets(what) if isinstance(what, str) else what if isinstance(what, bytes) else what.encode()
         assert self.endpoint.send(self.assoc, data, ppid)
 
     async def receive(self) -> bytes:
-        """The next message that is no keep-alive."""
+        """Return the next message that is not a keep-alive."""
         return await asyncio.wait_for(self.inbox.get(), SOON)
 
     async def expect(self, name: str) -> None:
-        """The next message has exactly these octets."""
+        """Check that the next message has exactly these octets."""
         received = await self.receive()
         assert received.hex(" ", 4) == OCTETS[name], f"{name}: got {received.hex(' ', 4)}"
 
     async def answer(self) -> Message:
-        """The next message, decoded."""
+        """Return the next message, decoded."""
         return decode(await self.receive(), "asap")
 
     async def keep_alive(self) -> bytes:
-        """The next keep-alive."""
+        """Return the next keep-alive."""
         return await asyncio.wait_for(self.keep_alives.get(), SOON)
 
     async def silent(self) -> None:
-        """Nothing but keep-alives comes."""
+        """Check that only keep-alives arrive."""
         try:
             received = await asyncio.wait_for(self.inbox.get(), SILENCE)
         except TimeoutError:
@@ -59,7 +60,7 @@ class Line:
         raise AssertionError(f"silence expected, got {received.hex(' ', 4)}")
 
     def heard(self, data: bytes) -> None:
-        """A message came: keep-alives are answered here."""
+        """Handle an arrived message; keep-alives are acknowledged here."""
         if data[0] != EndpointKeepAlive.TYPE:
             self.inbox.put_nowait(data)
             return
@@ -72,7 +73,7 @@ class Line:
 
 
 class Counterpart:
-    """Opens lines to the registrar, each from an endpoint of its own."""
+    """Opens associations to the registrar, each from an endpoint of its own."""
 
     def __init__(self, transport: Transport, own: str, registrar: tuple[str, int]) -> None:
         self.transport = transport
@@ -82,7 +83,7 @@ class Counterpart:
         self.endpoints: list[Endpoint] = []
 
     async def line(self, port: int = 0) -> Line:
-        """A new association with the registrar, up."""
+        """Open an association to the registrar and wait until it is up."""
         endpoint = await self.transport.endpoint(self, addresses=[self.own], port=port)
         self.endpoints.append(endpoint)
         assoc = endpoint.connect([self.registrar[0]], self.registrar[1])
@@ -91,7 +92,7 @@ class Counterpart:
         return line
 
     async def listen(self, port: int) -> Line:
-        """A line that the registrar is to open."""
+        """Prepare for an association that the registrar opens."""
         endpoint = await self.transport.endpoint(self, addresses=[self.own], port=port)
         self.endpoints.append(endpoint)
         line = self.lines[id(endpoint)] = Line(endpoint, 0)
@@ -102,7 +103,7 @@ class Counterpart:
         for endpoint in self.endpoints:
             await endpoint.close()
 
-    # The transport's calls
+    # Callbacks of the transport
 
     def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         line = self.lines[id(endpoint)]
@@ -125,11 +126,11 @@ class Counterpart:
             line.down.set_result(reason)
 
     def on_writable(self, endpoint: Endpoint, assoc: int) -> None:
-        """The tester sends little."""
+        """Ignored, because the tester sends little."""
 
 
 async def exchange(host: str, port: int, writes: Sequence[bytes], octets_expected: int) -> bytes:
-    """Write the pieces over one TCP connection, apart; that many octets of what comes back."""
+    """Write the pieces over one TCP connection with pauses between them; returns that many octets of the reply."""
     async with asyncio.timeout(SOON):
         reader, writer = await asyncio.open_connection(host, port)
         for piece in writes:
@@ -143,13 +144,13 @@ async def exchange(host: str, port: int, writes: Sequence[bytes], octets_expecte
 
 
 class Lab(Protocol):
-    """Where a scenario takes place: it starts the registrar under test and knows the way to it."""
+    """The environment of a scenario: starts the registrar under test and reaches it."""
 
     async def registrar(self, *flags: str) -> Counterpart:
-        """Start registrar 0x22222222 at 10.44.0.1:3863 with these flags besides, and a tester at 10.44.0.1."""
+        """Start registrar 0x22222222 at 10.44.0.1:3863 with additional flags, and a tester at 10.44.0.1."""
 
     async def exchange_over_tcp(self, writes: Sequence[bytes], octets_expected: int) -> bytes:
-        """Write the pieces over one TCP connection to the registrar, apart; the octets that come back."""
+        """Write the pieces over one TCP connection to the registrar with pauses between them; returns the reply."""
 
     async def announcement(self) -> bytes:
-        """The next announcement of the registrar."""
+        """Return the registrar's next announcement."""

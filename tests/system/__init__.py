@@ -1,1 +1,1 @@
-"""Whole programs on this machine."""
+"""Tests of complete programs on this machine."""

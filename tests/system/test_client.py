@@ -1,4 +1,4 @@
-"""Elements and users in processes and on sockets of their own, over libusrsctp on the loopback interface."""
+"""Elements and users, each in a process or on a socket of its own, over libusrsctp on the loopback interface."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ def registrar() -> Iterator[Running]:
 @pytest.mark.parametrize(
     ("before", "until", "status"), [("", "asyncio.Event().wait()", -signal.SIGTERM), (ITS_OWN, "ended.wait()", 0)]
 )
-def test_sigterm_deregisters(registrar: Running, before: str, until: str, status: int) -> None:
+def test_sigterm_deregisters_an_element(registrar: Running, before: str, until: str, status: int) -> None:
     script = ELEMENT.format(before=before, until=until)
     process = subprocess.Popen(
         [sys.executable, "-c", script, registrar.where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -74,7 +74,7 @@ def play(course: Callable[[], object]) -> None:
     asyncio.run(main())
 
 
-def test_a_pool_as_getaddrinfo_gives_it(registrar: Running) -> None:
+def test_getaddrinfo_lists_the_elements_of_a_pool(registrar: Running) -> None:
     async def course() -> None:
         where = [registrar.where]
         async with PoolElement("Pool", SERVICE, registrars=where, identifier=9):
@@ -91,7 +91,7 @@ def test_a_pool_as_getaddrinfo_gives_it(registrar: Running) -> None:
 
 
 @pytest.mark.conformance("REQ-5351-3.2-01", "ASAP-3.6-05")
-def test_a_registrar_is_heard_on_the_loopback_interface() -> None:
+def test_a_registrars_announcements_are_received_on_the_loopback_interface() -> None:
     group = f"239.0.0.50:{free_port()}"
     running = Running(f"--announce={group}")
 
@@ -111,7 +111,7 @@ def test_a_registrar_is_heard_on_the_loopback_interface() -> None:
         assert running.end() == 0
 
 
-def test_the_command_watches(registrar: Running) -> None:
+def test_the_watch_command_prints_changes(registrar: Running) -> None:
     command = ["resolve", "Pool", f"--registrar={registrar.where}", "--watch"]
     watching = subprocess.Popen(
         [sys.executable, "-m", "rserpool.cli.main", *command], stdout=subprocess.PIPE, text=True

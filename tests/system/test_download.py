@@ -1,6 +1,6 @@
-"""A file of a DownloadPool, over libusrsctp on the loopback interface, while elements and registrars are killed.
+"""A download from a DownloadPool, over libusrsctp on the loopback interface, while elements and registrars are killed.
 
-RSERPOOL_DOWNLOAD_OCTETS says how large it is.
+RSERPOOL_DOWNLOAD_OCTETS sets the file's size.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ def places() -> dict[int, str]:
 
 
 @pytest.mark.conformance("ASAP-3.8-03", "ASAP-3.8-04", "REQ-3237-2.1-01")
-def test_a_file_arrives_whole_and_without_a_long_stall(tmp_path: Path) -> None:
+def test_a_file_arrives_complete_and_without_a_long_stall(tmp_path: Path) -> None:
     plan = killing.Plan(
         registrars=places(),
         peers=places(),

@@ -23,7 +23,7 @@ pytest.importorskip("rserpool._fast.io.usrsctp.socket", reason="libusrsctp-dev i
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 LEFT = (0, -signal.SIGTERM)
-"""Exit statuses of an asyncio program after SIGTERM: it deregisters, and then ends by itself or by the signal."""
+"""Exit statuses of an asyncio program after SIGTERM: it deregisters, and then exits or dies by the signal."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_echo(home: Registrar) -> None:
                 assert line == f"line {number}\n"
                 servers.append(int(server, 0))
                 if number == 1:
-                    # After one process has left, the pool shows which element the other one is.
+                    # After one process has ended, the pool lists only the other one's element.
                     assert first.end() in LEFT
                     serving(home, "EchoPool", 1)
             left = home.resolve("EchoPool")[0].identifier

@@ -1,4 +1,4 @@
-"""What a user's session sees of each failure over libusrsctp: two registrars, two elements and one user in processes of
+"""A user's session during each failure, over libusrsctp: two registrars, two elements and one user in processes of
 their own on the loopback interface. The rows of docs/failures.md."""
 
 import asyncio
@@ -21,18 +21,17 @@ from tests.system.test_registrar import HOST, free_port
 
 POOL = "EchoPool"
 INTERVAL = 0.1
-"""Seconds between two messages of the user, of which every stall has one."""
+"""Seconds between two messages of the user. Every stall includes one such pause."""
 SILENCE = 0.5
 REGISTERED = 6.0
-"""Seconds after which both elements are registered again: that registrars wait for a mentor, and what FAST says of the
-elements."""
+"""Seconds until both elements are registered again: the registrars' wait for a mentor and the elements' retries."""
 NOISE = 1.0
-"""Seconds that a process on a busy machine may be kept waiting."""
+"""Seconds of extra delay allowed for a process on a busy machine."""
 TIMERS = [option for option in registrars.OURS if not option.startswith(("--transport", "--profile"))]
 
 
 class Scene:
-    """The registrars and elements that run, and one user that is answered."""
+    """The running registrars and elements, and one user that receives answers."""
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
@@ -64,7 +63,7 @@ class Scene:
         return self.prepared.start(f"{arguments[0]}-{len(self.prepared.programs)}", module, arguments)
 
     def homes(self, number: int) -> dict[int, int]:
-        """What a registrar says where the elements' homes are."""
+        """Homes of the elements, as listed by one registrar."""
         known = [f"{HOST}:{self.ports[number]}"]
         try:
             found = asyncio.run(client.resolve(POOL, registrars=known, settings=client.FAST))
@@ -73,11 +72,11 @@ class Scene:
         return {one.identifier: one.home_identifier for one in found}
 
     def agreed(self) -> bool:
-        """Whether each registrar lists both elements."""
+        """True if each registrar lists both elements."""
         return all(self.homes(number).keys() == self.elements.keys() for number in (0, 1))
 
     def answered(self, times: int) -> None:
-        """Until the user has been answered so often again."""
+        """Wait until the user has received ``times`` further answers."""
         wanted = len(said(self.user, "answer")) + times
         wait_until(lambda: len(said(self.user, "answer")) >= wanted, "answers", every=0.02)
 
@@ -100,7 +99,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         pytest.param(signal.SIGSTOP, INTERVAL + FAST.found_busy, id="silent"),
     ],
 )
-def test_the_session_goes_on_with_the_other_element(scene: Scene, how: signal.Signals, stall: float) -> None:
+def test_the_session_continues_with_the_other_element(scene: Scene, how: signal.Signals, stall: float) -> None:
     victim = scene.served_by()
     os.kill(scene.elements[victim].identifier, how)
     wait_until(lambda: scene.served_by() != victim, "failover", every=0.02)
@@ -129,7 +128,7 @@ def test_a_dead_registrar_is_replaced_and_the_session_does_not_notice(scene: Sce
 
 
 @pytest.mark.conformance("ASAP-3.6-13", "ASAP-3.6-14")
-def test_without_any_registrar_the_session_goes_on_and_the_elements_come_back(scene: Scene) -> None:
+def test_without_any_registrar_the_session_continues_and_the_elements_re_register(scene: Scene) -> None:
     for registrar in scene.registrars:
         registrar.kill()
     scene.answered(10)

@@ -31,7 +31,7 @@ def registrar() -> Iterator[Running]:
 
 
 def code(name: str, of: str, registrar: Running) -> str:
-    """The code block of a document that contains a text, with the addresses of the registrar and this host."""
+    """Return the document's code block that contains a text, with the addresses of the registrar and of this host."""
     text = (DOCS / name).read_text()
     blocks = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", text, re.MULTILINE)
     (block,) = [block for block in blocks if of in block]
@@ -43,7 +43,7 @@ def code(name: str, of: str, registrar: Running) -> str:
 
 
 def function(name: str, of: str, registrar: Running, **names: object) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """A coroutine function of a document; ``names`` are the globals that it expects."""
+    """Compile a coroutine function of a document. ``names`` are the globals that it needs."""
     space: dict[str, Any] = dict(names)
     exec(compile(code(name, f"async def {of}(", registrar), name, "exec"), space)
     made: Callable[..., Coroutine[Any, Any, Any]] = space[of]

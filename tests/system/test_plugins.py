@@ -1,4 +1,4 @@
-"""Custom policies by entry point, in a registrar's process and at a user's."""
+"""Custom policies loaded from entry points, in a registrar's process and in a user's."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ RSPREGISTRAR = ("-m", "rserpool.cli.rspregistrar", f"-asap={HOST}", f"-enrp={HOS
 
 @pytest.fixture
 def plugged(tmp_path: Path) -> str:
-    """A PYTHONPATH with a distribution that has a good and a broken entry point."""
+    """Return a PYTHONPATH with a distribution that has one working and one broken entry point."""
     (tmp_path / "nearest_plugin.py").write_text(PLUGIN)
     info = tmp_path / "nearest-1.0.dist-info"
     info.mkdir()
@@ -62,7 +62,7 @@ def test_a_registrar_and_a_user_with_a_plugin(plugged: str) -> None:
         for element in elements:
             element.close()
         assert registrar.end() == 0
-    assert policies.registered() == (), "this process has no such policy"
+    assert policies.registered() == (), "the test's own process has no such policy"
 
 
 def test_rspregistrar_loads_plugins(plugged: str) -> None:

@@ -1,4 +1,4 @@
-"""Both proxies around Python's http.server, as processes over libusrsctp on the loopback interface."""
+"""Both proxies with Python's http.server, as processes over libusrsctp on the loopback interface."""
 
 import contextlib
 import re
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 
 class Web:
-    """A web server that knows of no pools, whose page is its name."""
+    """A web server without knowledge of pools. Its page contains its name."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self.port = free_port()
@@ -105,7 +105,7 @@ def test_a_legacy_service_with_failover(webs: tuple[Web, Web]) -> None:
         assert first.end(signal.SIGINT) == 0
 
 
-def test_an_element_that_does_not_answer_costs_no_client(webs: tuple[Web, Web]) -> None:
+def test_clients_are_served_although_one_element_does_not_answer(webs: tuple[Web, Web]) -> None:
     one, two = webs
     two.stop()
     with (
@@ -168,18 +168,18 @@ def test_a_load_command_and_a_refusal(webs: tuple[Web, Web], tmp_path: Path) -> 
         (("proxy-pu", "--pool=Web", "--listen=192.0.2.99:0", "--registrar=127.0.0.1:9", USRSCTP), "192.0.2.99 port 0"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_and_status_1(arguments: tuple[str, ...], reason: str) -> None:
+def test_a_usage_error_prints_one_line_and_exits_with_status_1(arguments: tuple[str, ...], reason: str) -> None:
     with rserpool(*arguments) as process:
         assert process.process.wait(PATIENCE) == 1
         until(lambda: process.lines)
-        said = [line for line in process.lines if " INFO " not in line]
-        assert len(said) == 1
-        assert reason in said[0]
-        assert said[0].startswith(f"rserpool {arguments[0]}: ")
+        lines = [line for line in process.lines if " INFO " not in line]
+        assert len(lines) == 1
+        assert reason in lines[0]
+        assert lines[0].startswith(f"rserpool {arguments[0]}: ")
 
 
 @pytest.mark.parametrize("command", ["proxy-pu", "proxy-pe"])
-def test_help_names_units_and_defaults(command: str) -> None:
+def test_help_shows_units_and_defaults(command: str) -> None:
     with rserpool(command, "--help") as process:
         assert process.end(signal.SIGCONT) == 0
         text = " ".join(process.log.split())

@@ -26,14 +26,14 @@ if not any(Path("rserpool/_fast/io/usrsctp").glob("socket*.so")):
 
 
 def program(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run ``rserpool`` to its end."""
+    """Run ``rserpool`` until it exits."""
     command = [sys.executable, "-m", "rserpool.cli.main", *arguments]
     environment = {**os.environ, **variables}
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment, check=False)
 
 
 def free_port() -> int:
-    """One that is free for UDP and for TCP."""
+    """Return a port that is free for UDP and for TCP."""
     for _ in range(100):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
             udp.bind((HOST, 0))
@@ -45,7 +45,7 @@ def free_port() -> int:
 
 
 class Running:
-    """A registrar process that serves."""
+    """A registrar process that is ready to serve."""
 
     def __init__(self, *flags: str) -> None:
         self.port = free_port()
@@ -63,7 +63,7 @@ class Running:
             self.log += line
 
     def end(self, name: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end; its exit status."""
+        """Send a signal that ends it; returns the exit status."""
         self.process.send_signal(name)
         _, rest = self.process.communicate(timeout=PATIENCE)
         self.log += rest
@@ -108,14 +108,14 @@ def test_elements_and_users_are_served(registrar: Running) -> None:
     assert "registrations 1" in registrar.log
 
 
-def test_an_unknown_pool_is_one_line_and_status_1(registrar: Running) -> None:
+def test_an_unknown_pool_prints_one_line_and_exits_with_status_1(registrar: Running) -> None:
     shown = program("resolve", "Nowhere", f"--registrar={registrar.where}")
     assert shown.returncode == 1
     assert shown.stdout == ""
     assert re.fullmatch(r"rserpool resolve: .*unknown pool handle\n", shown.stderr)
 
 
-def test_a_taken_port_is_one_line_and_status_1(registrar: Running) -> None:
+def test_a_port_in_use_prints_one_line_and_exits_with_status_1(registrar: Running) -> None:
     second = program(
         "registrar", f"--asap={registrar.where}", "--transport=usrsctp", "--log-level=error", "--announce="
     )
@@ -140,14 +140,14 @@ def test_a_taken_port_is_one_line_and_status_1(registrar: Running) -> None:
         (["dance"], "dance"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_1(arguments: list[str], named: str) -> None:
+def test_a_usage_error_prints_one_line_and_exits_with_status_1(arguments: list[str], named: str) -> None:
     ended = program(*arguments, RSERPOOL_LOG_LEVEL="error")
     assert ended.returncode == 1
     assert named in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_kernel_sctp_that_is_not_there_is_one_line_that_says_what_to_do() -> None:
+def test_missing_kernel_sctp_prints_one_line_with_the_remedy() -> None:
     with contextlib.suppress(OSError):
         socket.socket(socket.AF_INET, socket.SOCK_SEQPACKET, 132).close()
         pytest.skip("this kernel has SCTP")
@@ -156,7 +156,7 @@ def test_kernel_sctp_that_is_not_there_is_one_line_that_says_what_to_do() -> Non
     assert re.fullmatch(r"rserpool registrar: .*modprobe sctp.*\n", ended.stderr)
 
 
-def test_help_tells_every_option_with_its_default() -> None:
+def test_help_lists_every_option_with_its_default() -> None:
     shown = program("registrar", "--help")
     assert shown.returncode == 0
     assert "--keep-alive-interval SECONDS" in shown.stdout
@@ -165,7 +165,7 @@ def test_help_tells_every_option_with_its_default() -> None:
     assert program("--version").stdout.startswith("rserpool 0.")
 
 
-def test_the_printed_configuration_is_one_that_it_takes(tmp_path: Path) -> None:
+def test_the_printed_configuration_is_accepted_as_input(tmp_path: Path) -> None:
     path = tmp_path / "registrar.toml"
     path.write_text(program("registrar", "--print-config").stdout)
     running = Running(f"--config={path}")

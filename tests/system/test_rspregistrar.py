@@ -31,18 +31,18 @@ if not any(Path("rserpool/_fast/io/usrsctp").glob("socket*.so")):
 def until(happened: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not happened():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        assert time.monotonic() < deadline, f"timed out waiting for {what}"
         time.sleep(0.02)
 
 
 def here(port: int) -> list[str]:
-    """The options of a registrar that serves this machine only."""
+    """Options of a registrar that serves only this machine."""
     return [f"-asap={HOST}:{port}", f"-enrp={HOST}", "-transport=usrsctp", "-minaddressscope=loopback",
             "-asapannounce=off", "-enrpannounce=off"]  # fmt: skip
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """To its end."""
+    """Run the program until it exits."""
     environment = {**os.environ, **variables}
     return subprocess.run(
         [*PROGRAM, *arguments], capture_output=True, text=True, timeout=PATIENCE, env=environment, check=False
@@ -50,7 +50,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 class Running:
-    """A registrar that serves: the log says so."""
+    """A registrar process. It is ready as soon as its log says so."""
 
     def __init__(self, directory: Path, *arguments: str, **variables: str) -> None:
         self.port = free_port()
@@ -61,17 +61,17 @@ class Running:
             [*PROGRAM, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, **variables},
         )  # fmt: skip
-        until(self.serves, f"serving; {options}")
+        until(self.serves, f"the registrar to serve with {options}")
 
     def serves(self) -> bool:
         assert self.process.poll() is None, self.process.communicate()
         return self.log.exists() and "serves ASAP" in self.log.read_text()
 
     def end(self, name: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        """Ask it to end; exit status and what it printed."""
+        """Send a signal that ends it; returns the exit status and the output."""
         self.process.send_signal(name)
-        printed, complaints = self.process.communicate(timeout=PATIENCE)
-        assert complaints == ""
+        printed, errors = self.process.communicate(timeout=PATIENCE)
+        assert errors == ""
         return self.process.returncode, printed
 
 
@@ -91,7 +91,7 @@ def running(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
 
 def play(where: str) -> None:
-    """An element comes, is asked for and goes."""
+    """Register an element, resolve its pool, and deregister it."""
 
     async def course() -> None:
         async with (
@@ -149,7 +149,7 @@ def test_statistics_action_log_and_scalars(running: Callable[..., Running], tmp_
     assert 0 < float(average) < 1
 
 
-def test_messages_beyond_the_fast_lane_are_logged_at_high_levels(running: Callable[..., Running]) -> None:
+def test_high_log_levels_log_messages_that_the_fast_lane_skips(running: Callable[..., Running]) -> None:
     registrar = running("-loglevel=9", "-profile=rfc")
     play(registrar.where)
     registrar.end()
@@ -188,17 +188,16 @@ def test_the_environment_turns_status_reports_on(running: Callable[..., Running]
 
 
 def daemon(directory: Path, *arguments: str) -> tuple[int, str]:
-    """Start one in the background; the parent's exit status and complaints. The child keeps what it can write to."""
-    with (directory / "complaints").open("w+") as complaints:
-        ended = subprocess.run(
-            [*PROGRAM, *arguments], stdout=complaints, stderr=complaints, timeout=PATIENCE, check=False
-        )
-        complaints.seek(0)
-        return ended.returncode, complaints.read()
+    """Start a registrar in the background; returns the parent's exit status and error output. The child keeps its
+    inherited streams."""
+    with (directory / "errors").open("w+") as errors:
+        ended = subprocess.run([*PROGRAM, *arguments], stdout=errors, stderr=errors, timeout=PATIENCE, check=False)
+        errors.seek(0)
+        return ended.returncode, errors.read()
 
 
 def alive(process: int) -> bool:
-    """Whether it runs; one that has ended and that nobody waits for does not."""
+    """True if the process runs. A zombie counts as ended."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
@@ -223,19 +222,19 @@ def test_daemon_mode(tmp_path: Path) -> None:
 
 def test_a_daemon_that_cannot_serve_fails_in_the_foreground(running: Callable[..., Running], tmp_path: Path) -> None:
     taken = running().port
-    status, complaints = daemon(tmp_path, *here(taken), "-quiet", f"-daemonpidfile={tmp_path}/pid")
+    status, errors = daemon(tmp_path, *here(taken), "-quiet", f"-daemonpidfile={tmp_path}/pid")
     assert status == 1
-    assert str(taken) in complaints
+    assert str(taken) in errors
     assert not (tmp_path / "pid").exists()
 
 
 def test_a_pid_file_that_cannot_be_written(tmp_path: Path) -> None:
-    status, complaints = daemon(tmp_path, *here(free_port()), "-quiet", f"-daemonpidfile={tmp_path}/nowhere/pid")
+    status, errors = daemon(tmp_path, *here(free_port()), "-quiet", f"-daemonpidfile={tmp_path}/nowhere/pid")
     assert status == 1
-    assert "nowhere/pid" in complaints
+    assert "nowhere/pid" in errors
 
 
-def test_the_failure_test_starts_it_again_and_again(running: Callable[..., Running], tmp_path: Path) -> None:
+def test_the_failure_test_restarts_the_registrar_repeatedly(running: Callable[..., Running], tmp_path: Path) -> None:
     scalars = tmp_path / "scalars"
     registrar = running("-uptime=0.05", "-downtime=0.01", f"-scalar={scalars}", f"-statsfile={tmp_path}/stats")
     until(lambda: "run 3 " in scalars.read_text(), "three runs")
@@ -248,7 +247,7 @@ def test_the_failure_test_starts_it_again_and_again(running: Callable[..., Runni
     assert [line.split()[0] for line in lines[1:6:2]] == ["000001", "000002", "000003"]
 
 
-def test_the_service_manager_is_told(running: Callable[..., Running], tmp_path: Path) -> None:
+def test_the_service_manager_is_notified(running: Callable[..., Running], tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(PATIENCE)
@@ -269,7 +268,7 @@ def test_the_service_manager_is_told(running: Callable[..., Running], tmp_path: 
         (["-asap=192.0.2.1:4000", "-transport=usrsctp", "-asapannounce=off"], "192.0.2.1"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_1(arguments: list[str], named: str) -> None:
+def test_a_usage_error_prints_one_line_and_exits_with_status_1(arguments: list[str], named: str) -> None:
     ended = run(*arguments, "-logquiet")
     assert ended.returncode == 1
     assert ended.stderr.startswith("ERROR: ")

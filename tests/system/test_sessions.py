@@ -1,4 +1,5 @@
-"""Sessions between processes, over libusrsctp on the loopback interface: elements killed, stopped and ended."""
+"""Sessions between processes over libusrsctp on the loopback interface, while elements are killed, stopped and
+ended."""
 
 import asyncio
 import contextlib
@@ -55,7 +56,7 @@ class Elements:
         assert process.stdout.readline() == "registered\n"
 
     def signal(self, session: Session, number: signal.Signals) -> int:
-        """Send a signal to who serves; its identifier."""
+        """Send a signal to the element that serves the session; returns its identifier."""
         assert session.element is not None
         identifier = session.element.identifier
         self.processes[identifier].send_signal(number)
@@ -99,7 +100,7 @@ async def next_event(session: Session) -> FailoverEvent:
 
 @pytest.mark.conformance("ASAP-3.8-03", "ASAP-3.8-04", "REQ-3237-2.1-01", "SEC-5355-2.9-01")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
-def test_numbers_go_on_whatever_becomes_of_the_elements(elements: Elements, how: signal.Signals) -> None:
+def test_reply_numbers_stay_consecutive_when_elements_end(elements: Elements, how: signal.Signals) -> None:
     async def course() -> None:
         async with (
             PoolUser(registrars=[elements.registrar]) as user,

@@ -22,7 +22,7 @@ PORT = 3863
 
 
 class Announcements:
-    """Collects what would be multicast."""
+    """Collects announcements instead of multicasting them."""
 
     def __init__(self) -> None:
         self.sent: asyncio.Queue[bytes] = asyncio.Queue()
@@ -31,11 +31,11 @@ class Announcements:
         self.sent.put_nowait(data)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, because nothing is open."""
 
 
 class LoopbackTcp:
-    """Real TCP on the loopback interface, at whatever port is free."""
+    """TCP on the loopback interface, at any free port."""
 
     name = "tcp"
 
@@ -55,7 +55,7 @@ class LoopbackTcp:
 
 
 class MemoryLab:
-    """A registrar and its testers in one process; ``tcp`` only where a scenario is about it."""
+    """A registrar and its testers in one process. Set ``tcp`` only for scenarios about TCP."""
 
     def __init__(self, tcp: LoopbackTcp | None, profile: str) -> None:
         loop = asyncio.get_running_loop()
@@ -88,7 +88,7 @@ class MemoryLab:
 
 
 def void(_: object) -> None:
-    """Drop a result."""
+    """Discard a result."""
 
 
 @pytest.mark.parametrize(
