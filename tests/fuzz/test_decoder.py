@@ -41,5 +41,5 @@ def test_a_leak_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
         return decode(octets, protocol)
 
     monkeypatch.setattr(decoder, "decode", leaking)
-    with pytest.raises(AssertionError, match="blocks kept"):
+    with pytest.raises(AssertionError, match="blocks were retained"):
         decoder.run(8_000, seed=1)

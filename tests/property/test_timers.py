@@ -49,11 +49,11 @@ def test_the_timers_fire_like_a_table_of_deadlines(start: int, taken: list[tuple
         return fired
 
     def bound() -> int:
-        told = space.wheel.next_expiry()
-        assert isinstance(told, int)
-        assert told > now or min(deadlines.values()) <= now
-        assert told <= max(now, min(deadlines.values()))
-        return told
+        expiry = space.wheel.next_expiry()
+        assert isinstance(expiry, int)
+        assert expiry > now or min(deadlines.values()) <= now
+        assert expiry <= max(now, min(deadlines.values()))
+        return expiry
 
     for step, (number, which), span in taken:
         timer = number, which
