@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 
 from bench.system.processors import LOAD, SERVER, on, pin
 from bench.system.requests import HANDLE, REQUEST, Held, check
-from bench.system.servers import HOST, connections, free_port, processor_seconds, registrar, running
+from bench.system.servers import HOST, connections, processor_seconds, registrar, running
 
 from bench.system.load import Generator  # isort: skip
+from tests.support.ports import free_port
 
 UNPACKED = Path(__file__).resolve().parents[2] / "build/alternatives"
 ELEMENTS, CLIENTS = 10_000, 50

@@ -13,11 +13,12 @@ from dataclasses import replace
 import uvloop
 
 from bench.system.populate import Populator
-from bench.system.servers import HOST, echo, free_port, processor_seconds, registrar
+from bench.system.servers import HOST, echo, processor_seconds, registrar
 from rserpool.messages import HandleResolution
 from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import Down, Endpoint, Tuning
 from rserpool.transport.sctp.usrsctp import UsrsctpTransport
+from tests.support.ports import free_port
 
 HANDLE = b"ComputePool"
 ELEMENTS = 1_000

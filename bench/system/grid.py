@@ -19,8 +19,9 @@ import pyximport
 
 from bench.system.populate import registration
 from bench.system.processors import LOAD, SERVER, on, pin
-from bench.system.servers import connections, echo, free_port, kept_waiting, processor_seconds, registrar
+from bench.system.servers import connections, echo, kept_waiting, processor_seconds, registrar
 from rserpool.messages import HandleResolution
+from tests.support.ports import free_port
 
 pyximport.install(language_level=3, build_dir="build/pyximport", inplace=False)
 from bench.system.elements import Elements  # noqa: E402

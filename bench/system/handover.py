@@ -24,7 +24,7 @@ import uvloop
 from bench.system.populate import registration
 from bench.system.processors import LOAD, SERVER, pin, prefer
 from bench.system.report import Outcome
-from bench.system.servers import HOST, free_port, processor_seconds, registrar
+from bench.system.servers import HOST, processor_seconds, registrar
 from rserpool.cli.collector import freeze_imports
 from rserpool.messages import HandleResolution
 from rserpool.protocol.peer import Peer
@@ -34,6 +34,8 @@ from rserpool.registrar.embedded import Registrar
 from rserpool.registrar.server import Server
 from rserpool.transport.interface import Down, Endpoint
 from rserpool.transport.sctp.usrsctp import UsrsctpEndpoint, UsrsctpTransport
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 pyximport.install(language_level=3, build_dir="build/pyximport", inplace=False)
 from bench.system.answering import Answering, answering  # noqa: E402
@@ -149,12 +151,6 @@ class Clocked:
         return timed
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def survive(port: int, peer: int) -> None:
     """Downloads from the peer, then takes its elements over when it is killed; a line of JSON after each."""
     freeze_imports()  # as the registrar's own programs do
@@ -182,11 +178,11 @@ async def survive(port: int, peer: int) -> None:
     Server.start = watched  # type: ignore[method-assign, assignment]
     async with one:
         registrar = one._started().registrar
-        await until(lambda: registrar.enrp.startup.over)
+        await eventually(lambda: registrar.enrp.startup.over, 60)
         assert len(registrar.handlespace) == ELEMENTS, len(registrar.handlespace)
         print(json.dumps(clock.at | {"longest": clock.longest}), flush=True)
         clock.longest = 0.0
-        await until(lambda: "greeted" in clock.at and not registrar.elements.ownership.unconfirmed)
+        await eventually(lambda: "greeted" in clock.at and not registrar.elements.ownership.unconfirmed, 60)
         clock.at["answered"] = time.monotonic()
         assert registrar.handlespace.home_size(one.identifier) == ELEMENTS
         found = {"longest": clock.longest, "cpu": time.process_time() - clock.spent["won"]}

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from bench.system.grid import SECONDS, elements, generator, turn
 from bench.system.processors import LOAD, SERVER, pin
-from bench.system.servers import free_port, registrar
+from bench.system.servers import registrar
+from tests.support.ports import free_port
 
 ASSOCIATIONS = 1_000
 EACH = 1, 1_000

@@ -16,8 +16,9 @@ import pyximport
 
 from bench.system.populate import Populator
 from bench.system.processors import LOAD, SERVER, on, pin
-from bench.system.servers import connections, echo, free_port, processor_seconds, registrar
+from bench.system.servers import connections, echo, processor_seconds, registrar
 from rserpool.messages import HandleResolution, HandleResolutionResponse, decode
+from tests.support.ports import free_port
 
 pyximport.install(language_level=3, build_dir="build/pyximport", inplace=False)
 from bench.system.load import Generator  # noqa: E402

@@ -1,6 +1,5 @@
 """Servers in processes of their own, and the processor time that they use."""
 
-import contextlib
 import re
 import socket
 import subprocess
@@ -28,17 +27,6 @@ def processor_seconds(pid: int) -> float:
 def kept_waiting(pid: int) -> float:
     """Seconds for which threads of a process were ready to run and others ran."""
     return sum(int(path.read_text().split()[1]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
-
-
-def free_port() -> int:
-    """A port that neither TCP nor UDP uses."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind((HOST, 0))
-            port = int(tcp.getsockname()[1])
-            with contextlib.suppress(OSError):
-                udp.bind((HOST, port))
-                return port
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_address
 
 from rserpool.client import Node, PoolElement, PoolUser
@@ -11,14 +12,14 @@ from rserpool.registrar.config import add_flags, load
 from rserpool.registrar.server import Server
 from rserpool.transport.interface import Endpoint
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
-from tests.support.virtual_time import run_virtually
+from tests.support.virtual_time import virtual_test
 
 REGISTRAR = "10.44.0.1"
 SERVICE = SCTPTransport(port=7777, addresses=(ip_address("10.44.0.2"),))
 ONE_POOL = "EchoPool"
 
 
-class World:
+class ClientWorld:
     """Hosts on one memory network: a registrar at 10.44.0.1, elements at 10.44.0.2, users at 10.44.0.3."""
 
     def __init__(self) -> None:
@@ -54,24 +55,13 @@ class World:
         return PoolUser(transport=sctp, tcp_transport=tcp, **given)  # type: ignore[arg-type]
 
 
-def in_world(play: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test in a world of its own."""
-
-    async def main() -> None:
-        await play(World())
-
-    def test() -> None:
-        run_virtually(main())
-
-    test.__name__ = play.__name__
-    test.pytestmark = getattr(play, "pytestmark", [])  # type: ignore[attr-defined]
-    return test
+@contextlib.asynccontextmanager
+async def client_world() -> AsyncIterator[ClientWorld]:
+    yield ClientWorld()
 
 
-async def eventually(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(3600):
-        while not condition():
-            await asyncio.sleep(0.01)
+in_world = virtual_test(client_world)
+"""Decorator of a test coroutine that takes a ClientWorld."""
 
 
 class Stranger:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from rserpool.client.errors import NoElement
@@ -12,7 +12,7 @@ from rserpool.messages import BusinessCard, Policy, PolicyType, PoolElement
 from rserpool.messages.resolved import ResolvedElement, resolved
 from rserpool.settings.session import ServiceSettings
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
-from tests.support.virtual_time import run_virtually
+from tests.support.virtual_time import virtual_test
 
 POOL = b"EchoPool"
 USER = "10.44.0.3"
@@ -55,7 +55,7 @@ class KnownPool:
 class Element:
     """A service on a host of its own and the tasks that serve its sessions."""
 
-    def __init__(self, world: "World", identifier: int, handler: Handler) -> None:
+    def __init__(self, world: "PoolWorld", identifier: int, handler: Handler) -> None:
         self.identifier = identifier
         self.address = f"10.44.1.{identifier}"
         self.world = world
@@ -115,7 +115,7 @@ class Element:
         await asyncio.gather(*self.tasks, self.accepting, return_exceptions=True)
 
 
-class World:
+class PoolWorld:
     """A memory network with a user at 10.44.0.3 and elements at 10.44.1.<identifier>."""
 
     def __init__(self) -> None:
@@ -149,29 +149,17 @@ class World:
             await one.stop()
 
 
-def in_world(play: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test in a world of its own."""
-
-    async def main() -> None:
-        world = World()
-        try:
-            async with asyncio.timeout(100_000):
-                await play(world)
-        finally:
-            await world.stop()
-
-    def test() -> None:
-        run_virtually(main())
-
-    test.__name__ = play.__name__
-    test.pytestmark = getattr(play, "pytestmark", [])  # type: ignore[attr-defined]
-    return test
+@contextlib.asynccontextmanager
+async def pool_world() -> AsyncIterator[PoolWorld]:
+    world = PoolWorld()
+    try:
+        yield world
+    finally:
+        await world.stop()
 
 
-async def eventually(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(3600):
-        while not condition():
-            await asyncio.sleep(0.01)
+in_world = virtual_test(pool_world)
+"""Decorator of a test coroutine that takes a PoolWorld."""
 
 
 async def echo(session: ServiceSession) -> None:

@@ -2,10 +2,13 @@
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+World = TypeVar("World")
+Scenario = Callable[[World], Awaitable[None]]
 
 REAL_WAIT = 0.05
 """Seconds of real time that real sockets are given before the clock jumps."""
@@ -51,3 +54,23 @@ def run_virtually(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in virtual time. TimeoutError if it takes longer than DAY."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(asyncio.wait_for(main, DAY))
+
+
+def virtual_test(
+    world: Callable[[], AbstractAsyncContextManager[World]],
+) -> Callable[[Scenario[World]], Callable[[], None]]:
+    """Return a decorator for test coroutines: each runs in virtual time and receives a world of its own."""
+
+    def decorate(play: Scenario[World]) -> Callable[[], None]:
+        async def main() -> None:
+            async with world() as entered:
+                await play(entered)
+
+        def test() -> None:
+            run_virtually(main())
+
+        test.__name__ = play.__name__
+        test.pytestmark = getattr(play, "pytestmark", [])  # type: ignore[attr-defined]
+        return test
+
+    return decorate

@@ -13,7 +13,8 @@ import pytest
 
 from rserpool.client import PoolElement, PoolUser, getaddrinfo, resolve
 from rserpool.messages import Policy, PolicyType
-from tests.system.test_registrar import HOST, PATIENCE, SERVICE, Running, free_port
+from tests.support.ports import free_port
+from tests.system.test_registrar import HOST, PATIENCE, SERVICE, Running
 
 ELEMENT = """
 import asyncio, sys

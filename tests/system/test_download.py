@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import killing
+from tests.support.ports import free_port
 from tests.support.prepared import Prepared
-from tests.system.test_registrar import HOST, free_port
+from tests.system.test_registrar import HOST
 
 TIMEOUT = 120 + 4 * killing.SIZE / killing.RATE
 

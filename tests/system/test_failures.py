@@ -16,8 +16,9 @@ from tests.interop import registrars
 from tests.interop.network import wait_until
 from tests.interop.programs import longest_stall
 from tests.support.killing import said, serves
+from tests.support.ports import free_port
 from tests.support.prepared import Prepared, Program
-from tests.system.test_registrar import HOST, free_port
+from tests.system.test_registrar import HOST
 
 POOL = "EchoPool"
 INTERVAL = 0.1

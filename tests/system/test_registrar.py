@@ -16,6 +16,7 @@ import pytest
 
 from rserpool.client import PoolElement, PoolUser, UnknownPool
 from rserpool.messages import Policy, PolicyType, TCPTransport
+from tests.support.ports import free_port
 
 HOST = "127.0.0.1"
 PATIENCE = 60
@@ -30,18 +31,6 @@ def program(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
     command = [sys.executable, "-m", "rserpool.cli.main", *arguments]
     environment = {**os.environ, **variables}
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment, check=False)
-
-
-def free_port() -> int:
-    """Return a port that is free for UDP and for TCP."""
-    for _ in range(100):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            udp.bind((HOST, 0))
-            port: int = udp.getsockname()[1]
-            with contextlib.suppress(OSError):
-                tcp.bind((HOST, port))
-                return port
-    raise AssertionError("no port is free")
 
 
 class Running:

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,20 +18,15 @@ import pytest
 from rserpool.client import PoolElement, PoolUser
 from rserpool.messages import TCPTransport
 from rserpool.registrar.instruments import csp
-from tests.system.test_registrar import HOST, PATIENCE, free_port
+from tests.support.ports import free_port
+from tests.support.processes import until
+from tests.system.test_registrar import HOST, PATIENCE
 
 SERVICE = TCPTransport(port=80, address=ip_address(HOST))
 PROGRAM = [sys.executable, "-m", "rserpool.cli.rspregistrar"]
 
 if not any(Path("rserpool/_fast/io/usrsctp").glob("socket*.so")):
     pytest.skip("libusrsctp-dev is missing (ci/setup)", allow_module_level=True)
-
-
-def until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline, f"timed out waiting for {what}"
-        time.sleep(0.02)
 
 
 def here(port: int) -> list[str]:

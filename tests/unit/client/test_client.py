@@ -18,11 +18,12 @@ from rserpool.messages import (
     RegistrationResponse,
 )
 from rserpool.messages import PoolElement as Parameter
-from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, Scripted, Stranger, World, eventually, in_world
+from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, ClientWorld, Scripted, Stranger, in_world
+from tests.support.waiting import eventually
 
 
 @in_world
-async def test_an_element_registers_updates_and_deregisters(world: World) -> None:
+async def test_an_element_registers_updates_and_deregisters(world: ClientWorld) -> None:
     server = await world.registrar()
     policy = Policy(policy_type=PolicyType.LEAST_USED, values=(1000,))
     async with world.user() as user:
@@ -44,7 +45,7 @@ async def test_an_element_registers_updates_and_deregisters(world: World) -> Non
 
 
 @in_world
-async def test_keep_alives_are_acknowledged_and_the_registration_renewed(world: World) -> None:
+async def test_keep_alives_are_acknowledged_and_the_registration_renewed(world: ClientWorld) -> None:
     server = await world.registrar(REGISTRAR, "--keep-alive-interval=2", "--keep-alive-timeout=1")
     async with world.element(times=RegistrationTimes(life=100)):
         await asyncio.sleep(1000)
@@ -56,7 +57,7 @@ async def test_keep_alives_are_acknowledged_and_the_registration_renewed(world: 
 
 
 @in_world
-async def test_a_refused_registration_is_an_error_with_the_cause(world: World) -> None:
+async def test_a_refused_registration_is_an_error_with_the_cause(world: ClientWorld) -> None:
     server = await world.registrar()
     async with world.element(identifier=1):
         other = world.element(identifier=2, policy=Policy(policy_type=PolicyType.RANDOM, values=()))
@@ -68,7 +69,7 @@ async def test_a_refused_registration_is_an_error_with_the_cause(world: World) -
 
 
 @in_world
-async def test_an_element_moves_to_the_next_registrar(world: World) -> None:
+async def test_an_element_moves_to_the_next_registrar(world: ClientWorld) -> None:
     first, second = await world.registrar("10.44.0.1"), await world.registrar("10.44.0.9")
     async with world.element(registrars=["10.44.0.1", "10.44.0.9"]):
         home, other = (first, second) if len(first.registrar.handlespace) else (second, first)
@@ -78,7 +79,7 @@ async def test_an_element_moves_to_the_next_registrar(world: World) -> None:
 
 
 @in_world
-async def test_a_user_asks_the_next_registrar(world: World) -> None:
+async def test_a_user_asks_the_next_registrar(world: ClientWorld) -> None:
     first, second = await world.registrar("10.44.0.1"), await world.registrar("10.44.0.9")
     async with world.user("10.44.0.1", "10.44.0.9") as user:
         for _ in range(3):
@@ -91,7 +92,7 @@ async def test_a_user_asks_the_next_registrar(world: World) -> None:
 
 
 @in_world
-async def test_no_registrar_is_an_error_after_the_timeout(world: World) -> None:
+async def test_no_registrar_is_an_error_after_the_timeout(world: ClientWorld) -> None:
     loop = asyncio.get_running_loop()
     async with world.user() as user:
         began = loop.time()
@@ -106,7 +107,7 @@ def test_no_registrar_at_all_is_the_callers_mistake() -> None:
 
 
 @in_world
-async def test_reports_reach_the_registrar(world: World) -> None:
+async def test_reports_reach_the_registrar(world: ClientWorld) -> None:
     server = await world.registrar()
     async with world.element(identifier=7), world.user() as user:
         assert not await user.report_unreachable(ONE_POOL, 7), "nobody has used it yet"
@@ -120,7 +121,7 @@ async def test_reports_reach_the_registrar(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.4-01", "ASAP-3.4-02", "ASAP-3.4-03", "ASAP-3.4-04", "ASAP-2.2.7-01", "ASAP-2.2.7-02")
 @in_world
-async def test_only_keep_alives_for_this_element_are_acknowledged(world: World) -> None:
+async def test_only_keep_alives_for_this_element_are_acknowledged(world: ClientWorld) -> None:
     server = await world.registrar()
     async with world.element(identifier=7) as element:
         stranger = Stranger(world.network)
@@ -148,7 +149,7 @@ async def test_only_keep_alives_for_this_element_are_acknowledged(world: World) 
 
 @pytest.mark.conformance("ASAP-2.2.3-02", "PAR-3.10-03", "PAR-3.12.1-01", "ASAP-2.2.1-01")
 @in_world
-async def test_an_error_in_a_granted_registration_is_a_warning(world: World) -> None:
+async def test_an_error_in_a_granted_registration_is_a_warning(world: ClientWorld) -> None:
     def answer(message: AsapMessage) -> AsapMessage:
         kind = RegistrationResponse if isinstance(message, Registration) else DeregistrationResponse
         warning = (ErrorCause(code=Cause.UNSPECIFIED_ERROR),) if isinstance(message, Registration) else ()
@@ -165,7 +166,7 @@ async def test_an_error_in_a_granted_registration_is_a_warning(world: World) -> 
 
 @pytest.mark.conformance("ASAP-2.2.6-02", "ASAP-2.2.6-07")
 @in_world
-async def test_answers_without_a_policy_or_with_an_error_are_accepted(world: World) -> None:
+async def test_answers_without_a_policy_or_with_an_error_are_accepted(world: ClientWorld) -> None:
     element = Parameter(
         identifier=7,
         home_identifier=1,
@@ -189,7 +190,7 @@ async def test_answers_without_a_policy_or_with_an_error_are_accepted(world: Wor
 
 
 @in_world
-async def test_a_duplicate_registrar_identifier_is_replaced(world: World) -> None:
+async def test_a_duplicate_registrar_identifier_is_replaced(world: ClientWorld) -> None:
     first = await world.registrar("10.44.0.1", "--enrp=10.44.0.1:9901")
     second = await world.registrar("10.44.0.9", "--enrp=10.44.0.9:9901", "--peer=10.44.0.1")
     assert first.registrar.settings.identifier == second.registrar.settings.identifier

@@ -34,7 +34,8 @@ from rserpool.model.addresses import Scope
 from rserpool.protocol.registrar.actions import Protocol
 from rserpool.registrar.server import Server
 from rserpool.transport.host import host_addresses
-from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, Scripted, World, eventually, in_world
+from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, ClientWorld, Scripted, in_world
+from tests.support.waiting import eventually
 
 LEAST_USED = Policy(policy_type=PolicyType.LEAST_USED, values=(0,))
 GROUP = "239.0.0.50:3863"
@@ -55,7 +56,7 @@ def registered_load(server: Server, identifier: int = 7) -> float:
 
 @pytest.mark.conformance("ASAP-4-04", "REQ-3237-2.7-01", "ASAP-3.3-03")
 @in_world
-async def test_elements_and_a_user_share_a_node(world: World) -> None:
+async def test_elements_and_a_user_share_a_node(world: ClientWorld) -> None:
     server = await world.registrar()
     async with world.node() as node:
         async with (
@@ -76,7 +77,7 @@ async def test_elements_and_a_user_share_a_node(world: World) -> None:
 
 
 @in_world
-async def test_a_node_that_is_not_open_refuses_calls(world: World) -> None:
+async def test_a_node_that_is_not_open_refuses_calls(world: ClientWorld) -> None:
     user = world.user()
     with pytest.raises(LocalProtocolError, match="not open"):
         await user.resolve(ONE_POOL)
@@ -91,7 +92,7 @@ async def test_a_node_that_is_not_open_refuses_calls(world: World) -> None:
 
 
 @in_world
-async def test_closing_a_node_ends_waiting_calls(world: World) -> None:
+async def test_closing_a_node_ends_waiting_calls(world: ClientWorld) -> None:
     node = world.node()
     await node.open()
     user = PoolUser(node=node)
@@ -115,7 +116,7 @@ async def test_closing_a_node_ends_waiting_calls(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.6-03", "REQ-5351-3.2-01", "ASAP-3.1-02")
 @in_world
-async def test_a_registrar_is_found_by_its_announcement(world: World) -> None:
+async def test_a_registrar_is_found_by_its_announcement(world: ClientWorld) -> None:
     server = await world.registrar()
     node = world.node(registrars=(), groups=[GROUP], interfaces=[])
     async with node, PoolElement(ONE_POOL, SERVICE, node=node, patience=None, settings=FAST) as element:
@@ -133,7 +134,7 @@ async def test_a_registrar_is_found_by_its_announcement(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-2.1-02", "ASAP-3.3-12")
 @in_world
-async def test_a_user_resolves_over_tcp(world: World) -> None:
+async def test_a_user_resolves_over_tcp(world: ClientWorld) -> None:
     server = await world.registrar(REGISTRAR, "--tcp=yes")
     async with world.element(identifier=7), world.user("tcp:10.44.0.1") as user:
         assert identifiers(await user.resolve(ONE_POOL)) == [7]
@@ -181,7 +182,7 @@ def test_local_addresses() -> None:
 
 
 @in_world
-async def test_an_element_waits_for_its_registrar(world: World) -> None:
+async def test_an_element_waits_for_its_registrar(world: ClientWorld) -> None:
     async with world.element(patience=None, identifier=7) as element:
         await asyncio.sleep(100)
         assert element.state is ElementState.HUNT
@@ -196,7 +197,7 @@ async def test_an_element_waits_for_its_registrar(world: World) -> None:
 
 
 @in_world
-async def test_without_a_registrar_entering_fails_when_patience_ends(world: World) -> None:
+async def test_without_a_registrar_entering_fails_when_patience_ends(world: ClientWorld) -> None:
     began = asyncio.get_running_loop().time()
     with pytest.raises(NoRegistrar, match="within 10 s"):
         await world.element(patience=10).__aenter__()
@@ -204,14 +205,14 @@ async def test_without_a_registrar_entering_fails_when_patience_ends(world: Worl
 
 
 @in_world
-async def test_entering_raises_the_cause_of_the_refusal(world: World) -> None:
+async def test_entering_raises_the_cause_of_the_refusal(world: ClientWorld) -> None:
     Scripted(world.network, lambda message: AsapError(operation_error=(ErrorCause(code=0x100B),)))
     with pytest.raises(Refused, match="cause 0x100b"):
         await world.element().__aenter__()
 
 
 @in_world
-async def test_leaving_does_not_wait_for_a_dead_registrar(world: World) -> None:
+async def test_leaving_does_not_wait_for_a_dead_registrar(world: ClientWorld) -> None:
     server = await world.registrar()
     element = world.element()
     await element.__aenter__()
@@ -223,7 +224,7 @@ async def test_leaving_does_not_wait_for_a_dead_registrar(world: World) -> None:
 
 
 @in_world
-async def test_a_load_is_registered_at_once(world: World) -> None:
+async def test_a_load_is_registered_at_once(world: ClientWorld) -> None:
     server = await world.registrar()
     async with world.element(policy=LEAST_USED, load=0.25, identifier=7) as element:
         assert element.load == pytest.approx(0.25)
@@ -237,7 +238,7 @@ async def test_a_load_is_registered_at_once(world: World) -> None:
 
 
 @in_world
-async def test_a_load_needs_a_policy_with_a_load(world: World) -> None:
+async def test_a_load_needs_a_policy_with_a_load(world: ClientWorld) -> None:
     server = await world.registrar()
     async with world.element() as element:
         with pytest.raises(LocalProtocolError, match="no load"):
@@ -254,7 +255,7 @@ async def test_a_load_needs_a_policy_with_a_load(world: World) -> None:
 
 
 @in_world
-async def test_changed_addresses_are_registered(world: World) -> None:
+async def test_changed_addresses_are_registered(world: ClientWorld) -> None:
     server = await world.registrar()
     local = ["10.44.0.2", "10.45.0.2"]
     async with world.element(local=local, identifier=7) as element, world.user() as user:
@@ -275,7 +276,7 @@ async def test_changed_addresses_are_registered(world: World) -> None:
 
 
 @in_world
-async def test_foreign_addresses_cause_a_warning(world: World) -> None:
+async def test_foreign_addresses_cause_a_warning(world: ClientWorld) -> None:
     server = await world.registrar()
     seen: list[str] = []
     import logging
@@ -296,7 +297,7 @@ async def test_foreign_addresses_cause_a_warning(world: World) -> None:
 
 
 @in_world
-async def test_an_element_reports_its_changes_of_state(world: World) -> None:
+async def test_an_element_reports_its_changes_of_state(world: ClientWorld) -> None:
     first, second = await world.registrar("10.44.0.1"), await world.registrar("10.44.0.9")
     async with world.element(registrars=["10.44.0.1", "10.44.0.9"], settings=FAST) as element:
         events = element.events()
@@ -313,7 +314,7 @@ async def test_an_element_reports_its_changes_of_state(world: World) -> None:
 
 
 @in_world
-async def test_a_slow_reader_of_events_gets_the_number_of_dropped_ones(world: World) -> None:
+async def test_a_slow_reader_of_events_gets_the_number_of_dropped_ones(world: ClientWorld) -> None:
     queue: EventQueue[int] = EventQueue()
     for number in range(EVENTS_KEPT + 5):
         queue.put(number)
@@ -326,7 +327,7 @@ async def test_a_slow_reader_of_events_gets_the_number_of_dropped_ones(world: Wo
 
 @pytest.mark.conformance("REQ-3237-2.1-01")
 @in_world
-async def test_an_element_survives_a_crash_of_its_registrar_within_a_second(world: World) -> None:
+async def test_an_element_survives_a_crash_of_its_registrar_within_a_second(world: ClientWorld) -> None:
     first, second = await world.registrar("10.44.0.1"), await world.registrar("10.44.0.9")
     async with (
         world.element(registrars=["10.44.0.1", "10.44.0.9"], settings=FAST) as element,
@@ -344,7 +345,7 @@ async def test_an_element_survives_a_crash_of_its_registrar_within_a_second(worl
 
 
 @in_world
-async def test_elements_refused_for_lack_of_resources_register_later(world: World) -> None:
+async def test_elements_refused_for_lack_of_resources_register_later(world: ClientWorld) -> None:
     server = await world.registrar(REGISTRAR, "--limit-elements-per-pool=1")
     first, second = world.element(identifier=1), world.element(identifier=2, patience=None, settings=FAST)
     async with first, second:

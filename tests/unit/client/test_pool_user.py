@@ -32,7 +32,8 @@ from rserpool.messages import (
 )
 from rserpool.transport.memory import MemoryTransport
 from tests.support.client_bench import listed
-from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, Scripted, World, eventually, in_world
+from tests.support.client_world import ONE_POOL, REGISTRAR, SERVICE, ClientWorld, Scripted, in_world
+from tests.support.waiting import eventually
 
 LEAST_USED = Policy(policy_type=PolicyType.LEAST_USED, values=(0,))
 
@@ -46,7 +47,7 @@ def identifiers(elements: tuple[ResolvedElement, ...]) -> list[int]:
 
 @pytest.mark.conformance("ASAP-2.2.5-01", "ASAP-2.2.5-02")
 @in_world
-async def test_a_watch_survives_a_change_of_registrar(world: World) -> None:
+async def test_a_watch_survives_a_change_of_registrar(world: ClientWorld) -> None:
     first = await world.registrar("10.44.0.1")
     async with world.user("10.44.0.1", "10.44.0.9", settings=FAST) as user:
         watching = user.watch(ONE_POOL, poll_interval=1.0)
@@ -67,7 +68,7 @@ async def test_a_watch_survives_a_change_of_registrar(world: World) -> None:
 
 
 @in_world
-async def test_two_watches_of_one_pool_both_get_changes(world: World) -> None:
+async def test_two_watches_of_one_pool_both_get_changes(world: ClientWorld) -> None:
     server = await world.registrar()
     async with world.user() as user, world.element(identifier=1):
         one, other = user.watch(ONE_POOL), user.watch(ONE_POOL)
@@ -84,7 +85,7 @@ async def test_two_watches_of_one_pool_both_get_changes(world: World) -> None:
 class Silent:
     """A registrar that pushes no updates, and knows elements 1 to ``size``."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ClientWorld) -> None:
         self.size = 1
         self.registrar = Scripted(world.network, self.answer)
 
@@ -95,7 +96,7 @@ class Silent:
 
 
 @in_world
-async def test_a_registrar_without_pushed_updates_is_polled(world: World) -> None:
+async def test_a_registrar_without_pushed_updates_is_polled(world: ClientWorld) -> None:
     silent = Silent(world)
     async with world.user() as user:
         watching = user.watch(ONE_POOL, poll_interval=2.0)
@@ -109,7 +110,7 @@ async def test_a_registrar_without_pushed_updates_is_polled(world: World) -> Non
 
 @pytest.mark.conformance("ASAP-6.9.1-01", "POL-4.1-05")
 @in_world
-async def test_select_resolves_the_pool_only_if_the_cache_is_stale(world: World) -> None:
+async def test_select_resolves_the_pool_only_if_the_cache_is_stale(world: ClientWorld) -> None:
     silent = Silent(world)
     silent.size = 3
     async with world.user(settings=ClientSettings(stale_cache=60)) as user:
@@ -134,7 +135,7 @@ async def test_select_resolves_the_pool_only_if_the_cache_is_stale(world: World)
 
 @pytest.mark.conformance("POL-4.1-01")
 @in_world
-async def test_sessions_spread_over_a_round_robin_pool(world: World) -> None:
+async def test_sessions_spread_over_a_round_robin_pool(world: ClientWorld) -> None:
     server = await world.registrar()
     async with world.node() as node, world.user() as user:
         elements = [PoolElement(ONE_POOL, SERVICE, node=node, identifier=number) for number in (1, 2, 3)]
@@ -149,7 +150,7 @@ async def test_sessions_spread_over_a_round_robin_pool(world: World) -> None:
 
 
 @in_world
-async def test_a_report_needs_the_identifier_of_an_element(world: World) -> None:
+async def test_a_report_needs_the_identifier_of_an_element(world: ClientWorld) -> None:
     silent = Silent(world)
     async with world.user() as user:
         (found,) = await user.resolve(ONE_POOL)
@@ -161,7 +162,7 @@ async def test_a_report_needs_the_identifier_of_an_element(world: World) -> None
 
 
 @in_world
-async def test_resolutions_beyond_the_bound_fail(world: World) -> None:
+async def test_resolutions_beyond_the_bound_fail(world: ClientWorld) -> None:
     async with world.user(settings=ClientSettings(requests=1)) as user:
         waiting = asyncio.create_task(user.resolve("A"))
         await asyncio.sleep(1)
@@ -174,7 +175,7 @@ async def test_resolutions_beyond_the_bound_fail(world: World) -> None:
 
 
 @in_world
-async def test_an_unanswered_request_fails_after_its_retransmissions(world: World) -> None:
+async def test_an_unanswered_request_fails_after_its_retransmissions(world: ClientWorld) -> None:
     server = await world.registrar()
     async with world.user(settings=FAST) as user:
         with pytest.raises(UnknownPool):
@@ -186,7 +187,7 @@ async def test_an_unanswered_request_fails_after_its_retransmissions(world: Worl
 
 
 @in_world
-async def test_refusals_carry_their_cause(world: World) -> None:
+async def test_refusals_carry_their_cause(world: ClientWorld) -> None:
     def answer(message: AsapMessage) -> AsapMessage:
         assert isinstance(message, Registration)
         cause = ErrorCause(code=Cause.INCONSISTENT_TRANSPORT_TYPE)
@@ -206,7 +207,7 @@ async def test_refusals_carry_their_cause(world: World) -> None:
 
 
 @in_world
-async def test_elements_register_again_at_a_restarted_registrar(world: World) -> None:
+async def test_elements_register_again_at_a_restarted_registrar(world: ClientWorld) -> None:
     scripted = Scripted(world.network, granted)
     async with world.element(identifier=7, settings=FAST) as element:
         (entry,) = element.node._associations
@@ -223,7 +224,7 @@ def granted(message: AsapMessage) -> AsapMessage:
 
 
 @in_world
-async def test_a_node_does_not_stop_the_transport_of_its_caller(world: World) -> None:
+async def test_a_node_does_not_stop_the_transport_of_its_caller(world: ClientWorld) -> None:
     stopped = []
 
     class Kept(MemoryTransport):

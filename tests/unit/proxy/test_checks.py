@@ -22,7 +22,8 @@ from rserpool.proxy.checks import (
     parse_check,
     read_load,
 )
-from tests.unit.proxy.test_user_proxy import HOST, LIMIT, free_port
+from tests.support.ports import free_port
+from tests.unit.proxy.test_user_proxy import HOST, LIMIT
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 PYTHON = sys.executable

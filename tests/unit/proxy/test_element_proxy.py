@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from rserpool.errors import LocalProtocolError
 from rserpool.proxy.checks import CheckFailed
 from rserpool.proxy.element_proxy import ElementProxy, ElementProxySettings
 from tests.support.virtual_time import run_virtually
+from tests.support.waiting import eventually
 
 
 class Scripted:
@@ -130,19 +130,15 @@ def test_the_load_follows_a_command(tmp_path: Path, caplog: pytest.LogCaptureFix
     value.write_text("0.5")
     registration = Registration()
 
-    async def until(condition: Callable[[], bool]) -> None:
-        while not condition():
-            await asyncio.sleep(0.01)
-
     async def main() -> None:
         watching = ElementProxySettings(load_interval=0.01, load_timeout=30)
         proxy = ElementProxy(registration, watching, None, ("cat", str(value)))
         running = asyncio.create_task(proxy.run())
-        await until(lambda: registration.loads[-1:] == [0.5])
+        await eventually(lambda: registration.loads[-1:] == [0.5])
         value.write_text("nonsense")
-        await until(lambda: proxy.counters["loads unknown"] >= 3)
+        await eventually(lambda: proxy.counters["loads unknown"] >= 3)
         value.write_text("80%")
-        await until(lambda: registration.loads[-1:] == [0.8])
+        await eventually(lambda: registration.loads[-1:] == [0.8])
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -17,7 +17,9 @@ from rserpool.messages import Policy, PolicyType, TCPTransport
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.proxy import relay
 from rserpool.proxy.user_proxy import UserProxy, UserProxySettings
+from tests.support.ports import free_port
 from tests.support.virtual_time import VirtualLoop
+from tests.support.waiting import eventually
 
 HOST = "127.0.0.1"
 LIMIT = 60
@@ -104,18 +106,6 @@ async def proxy(
         assert made.open == 0
 
 
-def free_port() -> int:
-    """A port without a listener."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.005)
-
-
 async def is_reset(reader: asyncio.StreamReader) -> bool:
     """True if the connection ends with a reset, as all refusals do."""
     try:
@@ -140,7 +130,7 @@ def test_octets_are_relayed_both_ways_with_half_close(run: Run) -> None:
             back.write(b", and more")
             back.close()
             assert await reader.read() == b", and more"
-            await until(lambda: made.open == 0)
+            await eventually(lambda: made.open == 0)
             writer.close()
             assert made.counters == {"clients": 1, "octets to elements": 8, "octets to clients": 16}
 
@@ -159,7 +149,7 @@ def test_the_element_can_close_first(run: Run) -> None:
             writer.close()
             assert await there.read() == b"still here"
             back.close()
-            await until(lambda: made.open == 0)
+            await eventually(lambda: made.open == 0)
 
     run(main())
 
@@ -177,7 +167,7 @@ def test_a_reset_is_passed_on_both_ways(run: Run) -> None:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 victim.transport.abort()
                 assert await is_reset(other)
-                await until(lambda: made.open == 0)
+                await eventually(lambda: made.open == 0)
                 writer.close()
                 back.close()
 
@@ -200,7 +190,7 @@ def test_an_end_that_does_not_read_stops_the_other(run: Run) -> None:
             there._transport.pause_reading()  # type: ignore[attr-defined]
             sending = asyncio.create_task(send(writer))
             (client,) = made._clients
-            await until(lambda: made.counters["octets to elements"] > 0 and not client.transport.is_reading())
+            await eventually(lambda: made.counters["octets to elements"] > 0 and not client.transport.is_reading())
             assert made.counters["octets to elements"] < MEGABYTES << 20, "all of it has gone into somebody's memory"
             sides = [side for client in made._clients for side in (client, client._other) if side is not None]
             waiting = sum(side.transport.get_write_buffer_size() for side in sides)
@@ -306,7 +296,7 @@ def test_the_number_of_clients_is_bounded(
             assert made.counters["clients refused"] == 3
             served[0][1].close()
             backs[0][1].close()
-            await until(lambda: made.open == 1)
+            await eventually(lambda: made.open == 1)
             _, writer = await dial()
             _, back = await server.connections.get()
             for one in (served[1][1], backs[1][1], writer, back):
@@ -344,7 +334,7 @@ def test_stop_waits_for_open_connections(run: Run, caplog: pytest.LogCaptureFixt
             reader, writer = await dial()
             _, back = await server.connections.get()
             ending = asyncio.create_task(made.stop())
-            await until(lambda: "waiting for 1 connections" in caplog.text)
+            await eventually(lambda: "waiting for 1 connections" in caplog.text)
             with pytest.raises(ConnectionRefusedError):
                 await dial()
             back.write(b"the rest")

@@ -23,7 +23,7 @@ HOME, ELEMENTS, USERS = "10.44.0.1", "10.44.0.2", "10.44.0.3"
 LEAST_USED = PolicyType.LEAST_USED
 
 
-class World:
+class EmbeddedWorld:
     """A memory network with registrars, elements and users."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class World:
 
 def test_registrar_serves_and_lists_its_pools() -> None:
     async def main() -> None:
-        world = World()
+        world = EmbeddedWorld()
         async with world.registrar(identifier="0x11223344", enrp=f"{HOME}:0", limit_pools="3") as registrar:
             assert registrar.identifier == 0x11223344
             assert registrar.addresses == (f"{HOME}:3863",)
@@ -82,7 +82,7 @@ def test_registrar_serves_and_lists_its_pools() -> None:
 
 def test_two_registrars_in_one_loop_connect_over_enrp() -> None:
     async def main() -> None:
-        world = World()
+        world = EmbeddedWorld()
         quick = {"mentor_discovery_timeout": 0.5, "peer_heartbeat_cycle": 1.0}
         async with world.registrar(enrp=HOME, **quick) as first:
             assert first.peer_addresses == (f"{HOME}:9901",)
@@ -100,7 +100,7 @@ def test_two_registrars_in_one_loop_connect_over_enrp() -> None:
 
 def test_keep_alives_continue_with_a_long_time_out() -> None:
     async def main() -> None:
-        world = World()
+        world = EmbeddedWorld()
         home = world.registrar(keep_alive_interval=1, keep_alive_timeout=1000)
         async with home as registrar, world.element(registrar, 5):
             await asyncio.sleep(100)
@@ -133,7 +133,7 @@ def test_errors_at_the_start_are_raised_on_entering() -> None:
     async def main() -> None:
         with pytest.raises(LocalProtocolError, match="IP address"):
             await Registrar(asap="localhost").__aenter__()
-        world = World()
+        world = EmbeddedWorld()
         with pytest.raises(ConfigError, match="the same port"):
             await world.registrar("10.44.0.1:1,10.44.0.2:2").__aenter__()
         async with world.registrar():
@@ -154,7 +154,7 @@ def test_registrar_leaves_logging_alone_and_writes_its_files(tmp_path: Path) -> 
     before = (root.level, list(root.handlers), logging.getLogger("rserpool").level)
 
     async def main() -> None:
-        async with World().registrar(stats_file=str(tmp_path / "stats"), scalar_file=str(tmp_path / "scalars")):
+        async with EmbeddedWorld().registrar(stats_file=str(tmp_path / "stats"), scalar_file=str(tmp_path / "scalars")):
             assert before == (root.level, list(root.handlers), logging.getLogger("rserpool").level)
 
     run_virtually(main())

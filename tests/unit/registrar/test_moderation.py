@@ -25,7 +25,7 @@ ROUND = 256
 STREAK = 4
 
 
-class World:
+class ModerationWorld:
     """So many associations, a loop of which only call_soon is used, and a clock that stands still."""
 
     def __init__(self, associations: int) -> None:
@@ -76,26 +76,26 @@ class World:
 
 
 def test_many_open_loop_clients_are_served_together() -> None:
-    world = World(2000)
+    world = ModerationWorld(2000)
     assert world.asked(20_000, 2 * ROUND - 1) == 0
     assert 40 < world.asked(20_000, ROUND) < 60  # five at a time
     assert world.moderation.rests == len(world.slept)
 
 
 def test_below_5000_messages_a_second_nobody_waits() -> None:
-    assert World(2000).asked(4900, 4 * ROUND) == 0
-    assert World(2000).asked(5100, 4 * ROUND) > 0
+    assert ModerationWorld(2000).asked(4900, 4 * ROUND) == 0
+    assert ModerationWorld(2000).asked(5100, 4 * ROUND) > 0
 
 
 @pytest.mark.parametrize(("associations", "waits"), [(1, False), (50, False), (450, False), (550, True)])
 def test_a_client_that_asks_again_within_a_hundred_rests_does_not_wait(associations: int, waits: bool) -> None:
-    world = World(associations)
+    world = ModerationWorld(associations)
     world.asked(20_000, (STREAK + 1) * associations + ROUND)
     assert (world.asked(20_000, 4 * ROUND) > 0) == waits
 
 
 def test_one_closed_loop_client_prevents_rests() -> None:
-    world = World(2000)
+    world = ModerationWorld(2000)
     assert world.asked(20_000, 4 * ROUND) > 0
     client = world.lane(9999)
     for number in range(6 * ROUND):
@@ -109,7 +109,7 @@ def test_one_closed_loop_client_prevents_rests() -> None:
 
 
 def test_an_open_loop_may_ask_twice_within_a_short_time() -> None:
-    world = World(2000)
+    world = ModerationWorld(2000)
     for number in range(4 * ROUND):
         world.arrive(1 / 20_000)
         world.ask(world.lanes[number % 2000])
@@ -118,7 +118,7 @@ def test_an_open_loop_may_ask_twice_within_a_short_time() -> None:
 
 
 def test_at_most_one_rest_per_turn_and_only_after_it() -> None:
-    world = World(2000)
+    world = ModerationWorld(2000)
     for lane in world.lanes[: 3 * ROUND]:
         world.ask(lane)
     assert len(world.soon) == 1
@@ -131,7 +131,7 @@ def test_at_most_one_rest_per_turn_and_only_after_it() -> None:
 
 
 def test_a_rest_ends_an_interval_after_the_last() -> None:
-    world = World(2000)
+    world = ModerationWorld(2000)
     for lane in world.lanes[: 3 * ROUND]:
         world.ask(lane)
     world.turn()
@@ -144,7 +144,7 @@ def test_a_rest_ends_an_interval_after_the_last() -> None:
 
 
 def test_while_associations_come_up_nobody_waits() -> None:
-    world = World(2000)
+    world = ModerationWorld(2000)
     assert world.asked(20_000, 3 * ROUND) > 0
     world.turn()
     world.lane(3000)
@@ -153,7 +153,7 @@ def test_while_associations_come_up_nobody_waits() -> None:
 
 
 def test_declined_messages_do_not_count() -> None:
-    world = World(2000)
+    world = ModerationWorld(2000)
     for lane in world.lanes:
         world.ask(lane, UNKNOWN)
     assert not world.soon

@@ -18,6 +18,7 @@ from rserpool.messages import Policy, PolicyType, PoolElement, UDPLiteTransport
 from rserpool.messages.resolved import resolved
 from rserpool.settings.session import ServiceSettings, SessionSettings
 from tests.support.pools import POOL, Handler, KnownPool, echo
+from tests.support.waiting import eventually
 from tests.unit.transport.support import HASTY, reset
 
 HOST = "127.0.0.1"
@@ -83,12 +84,6 @@ def run(play: Callable[[Site], Coroutine[Any, Any, None]]) -> None:
             await play(made)
 
     asyncio.run(main())
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def read(session: Session, count: int) -> bytes:

@@ -22,7 +22,7 @@ UNKNOWN = e.message(5, e.handle_parameter(b"Nobody"))
 ACK = e.message(8, ECHO, e.identifier_parameter(1))
 
 
-class World:
+class LaneWorld:
     """A lane and all that it looks at."""
 
     def __init__(self, rate: float = 1000.0) -> None:
@@ -54,7 +54,7 @@ def renewal(load: int) -> bytes:
 
 @given(st.lists(st.sampled_from([RESOLVE, ACK, renewal(5), renewal(6), UNKNOWN]), max_size=6), st.integers(0, 300))
 def test_a_stream_is_served_as_its_messages_are(messages: list[bytes], cut: int) -> None:
-    together, apart = World(), World()
+    together, apart = LaneWorld(), LaneWorld()
     stream = b"".join(messages)
     stream = stream[: max(0, len(stream) - cut)]
     expected, at = [], 0
@@ -72,7 +72,7 @@ def test_a_stream_is_served_as_its_messages_are(messages: list[bytes], cut: int)
 
 @pytest.mark.parametrize("garbage", [b"", b"\5", b"\5\0\0", b"\5\0\0\3", b"\5\0\0\0" * 8, b"\xff" * 100, RESOLVE[:-1]])
 def test_incomplete_or_malformed_messages_are_declined(garbage: bytes) -> None:
-    world = World()
+    world = LaneWorld()
     answers, served = world.lane.serve(RESOLVE + garbage, SECONDS)
     assert (served, bool(answers)) == (len(RESOLVE), True)
     assert world.lane.serve(garbage, SECONDS) == (b"", 0)
@@ -80,13 +80,13 @@ def test_incomplete_or_malformed_messages_are_declined(garbage: bytes) -> None:
     assert world.counted() == (1, 0, 0, 0), "reading has no side effect"
 
 
-def watch(world: World) -> None:
+def watch(world: LaneWorld) -> None:
     world.subscriptions.add(b"Echo1")
 
 
 @pytest.mark.parametrize("message", [ACK, renewal(7)])
 def test_a_taken_over_element_is_confirmed_by_its_first_message(message: bytes) -> None:
-    world = World()
+    world = LaneWorld()
     world.unconfirmed |= {(b"Echo1", 1), (b"Echo1", 2)}
     assert world.lane.answer(message, NOW) is not None
     assert world.unconfirmed == {(b"Echo1", 2)}
@@ -96,13 +96,15 @@ def test_a_taken_over_element_is_confirmed_by_its_first_message(message: bytes) 
     assert not world.space.updated
 
 
-def claim(world: World) -> None:
+def claim(world: LaneWorld) -> None:
     world.claims[b"Other", 9] = (8, b"")
 
 
 @pytest.mark.parametrize(("disturb", "message"), [(watch, RESOLVE), (claim, ACK)])
-def test_subscriptions_and_claims_take_messages_off_the_lane(disturb: Callable[[World], None], message: bytes) -> None:
-    world = World()
+def test_subscriptions_and_claims_take_messages_off_the_lane(
+    disturb: Callable[[LaneWorld], None], message: bytes
+) -> None:
+    world = LaneWorld()
     assert world.lane.answer(message, NOW) is not None
     disturb(world)
     assert world.lane.answer(message, NOW) is None
@@ -113,7 +115,7 @@ def test_subscriptions_and_claims_take_messages_off_the_lane(disturb: Callable[[
 
 @pytest.mark.parametrize("message", [RESOLVE, renewal(9)])
 def test_beyond_the_rate_goes_the_readable_way(message: bytes) -> None:
-    world = World(rate=2)
+    world = LaneWorld(rate=2)
     _, served = world.lane.serve(message * 5, SECONDS)
     assert served == 2 * len(message)
     assert world.lane.answer(message, NOW + 400_000) is None
@@ -121,7 +123,7 @@ def test_beyond_the_rate_goes_the_readable_way(message: bytes) -> None:
 
 
 def test_declined_messages_take_nothing_from_the_rates() -> None:
-    world = World(rate=10)
+    world = LaneWorld(rate=10)
     for _ in range(50):
         assert world.lane.answer(UNKNOWN, NOW) is None
         assert world.lane.answer(e.message(1, e.handle_parameter(b"New"), e.element(1, e.LU, (1,))), NOW) is None
@@ -129,7 +131,7 @@ def test_declined_messages_take_nothing_from_the_rates() -> None:
 
 
 def test_renewed_is_called_before_the_answer_goes_out() -> None:
-    world = World()
+    world = LaneWorld()
     told: list[list[object]] = []
 
     def renewed() -> None:
@@ -143,7 +145,7 @@ def test_renewed_is_called_before_the_answer_goes_out() -> None:
 
 
 def test_renewals_are_not_recorded_without_need() -> None:
-    world, recorded = World(), World()
+    world, recorded = LaneWorld(), LaneWorld()
     world.space.record_renewals = False
     calls: list[None] = []
     world.lane.renewed = lambda: calls.append(None)
@@ -155,7 +157,7 @@ def test_renewals_are_not_recorded_without_need() -> None:
 
 
 def test_a_flood_of_requests_makes_no_flood_of_answers() -> None:
-    world = World(rate=1e9)
+    world = LaneWorld(rate=1e9)
     for identifier in range(4, 1000):
         world.space.register(b"Echo1", e.element(identifier, e.LU, (identifier,)), home=OWN, connection=LINE)
     answers, served = world.lane.serve(RESOLVE * 1000, SECONDS)
@@ -164,7 +166,7 @@ def test_a_flood_of_requests_makes_no_flood_of_answers() -> None:
 
 
 def test_used_is_set_by_served_messages_only() -> None:
-    world = World()
+    world = LaneWorld()
     assert not world.lane.used
     world.lane.answer(UNKNOWN, NOW)
     assert not world.lane.used
@@ -173,7 +175,7 @@ def test_used_is_set_by_served_messages_only() -> None:
 
 
 def test_renewed_is_called_if_a_timer_expires_before_the_announced_time() -> None:
-    world = World()
+    world = LaneWorld()
     calls: list[int | None] = []
     world.lane.renewed = lambda: calls.append(world.space.wheel.next_expiry())
     world.lane.serve(ACK, SECONDS)
@@ -192,7 +194,7 @@ def test_renewed_is_called_if_a_timer_expires_before_the_announced_time() -> Non
 
 
 def test_the_readable_way_does_not_ask_again_for_a_message_just_declined() -> None:
-    world = World(rate=1)
+    world = LaneWorld(rate=1)
     assert world.lane.serve(RESOLVE * 2, SECONDS)[1] == len(RESOLVE)
     assert world.lane.declined
     assert world.context.counters.declined == 1

@@ -13,7 +13,8 @@ from rserpool.errors import LocalProtocolError
 from rserpool.messages import Cookie
 from rserpool.transport.interface import MAX_USER_MESSAGE
 from rserpool.transport.memory import MemoryTransport
-from tests.support.pools import USER, World, echo, eventually, in_world
+from tests.support.pools import USER, PoolWorld, echo, in_world
+from tests.support.waiting import eventually
 
 
 class Mailboxes:
@@ -31,14 +32,14 @@ class Mailboxes:
                 self[session._service.identifier].append(bytes(item))
 
 
-def socket(world: World, **options: object) -> PoolSocket:
+def socket(world: PoolWorld, **options: object) -> PoolSocket:
     given = {"transport": MemoryTransport(world.network), "local": USER, **options}
     return PoolSocket("EchoPool", world.user, **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.conformance("ASAP-6.5.2-01", "ASAP-6.5.2.1-01", "ASAP-6.5.1-01")
 @in_world
-async def test_each_message_goes_to_the_next_element_of_a_round_robin_pool(world: World) -> None:
+async def test_each_message_goes_to_the_next_element_of_a_round_robin_pool(world: PoolWorld) -> None:
     boxes = Mailboxes()
     for identifier in (1, 2, 3):
         await world.element(identifier, boxes)
@@ -52,7 +53,7 @@ async def test_each_message_goes_to_the_next_element_of_a_round_robin_pool(world
 
 @pytest.mark.conformance("ASAP-6.5.1-02")
 @in_world
-async def test_messages_keep_their_order_while_the_pool_is_resolved(world: World) -> None:
+async def test_messages_keep_their_order_while_the_pool_is_resolved(world: PoolWorld) -> None:
     boxes = Mailboxes()
     await world.element(1, boxes)
     select = world.user.select
@@ -70,7 +71,7 @@ async def test_messages_keep_their_order_while_the_pool_is_resolved(world: World
 
 @pytest.mark.conformance("ASAP-6.5.5-01", "ASAP-3.5-04")
 @in_world
-async def test_a_message_to_a_dead_element_goes_to_the_next(world: World) -> None:
+async def test_a_message_to_a_dead_element_goes_to_the_next(world: PoolWorld) -> None:
     boxes = Mailboxes()
     elements = [await world.element(identifier, boxes) for identifier in (1, 2)]
     async with socket(world) as pool:
@@ -87,7 +88,7 @@ async def test_a_message_to_a_dead_element_goes_to_the_next(world: World) -> Non
 
 @pytest.mark.conformance("ASAP-6.5.5-02")
 @in_world
-async def test_without_failover_the_message_is_returned_in_the_error(world: World) -> None:
+async def test_without_failover_the_message_is_returned_in_the_error(world: PoolWorld) -> None:
     element = await world.element(1, echo)
     async with socket(world) as pool:
         element.kill()
@@ -98,7 +99,7 @@ async def test_without_failover_the_message_is_returned_in_the_error(world: Worl
 
 
 @in_world
-async def test_failover_ends_after_patience(world: World) -> None:
+async def test_failover_ends_after_patience(world: PoolWorld) -> None:
     element = await world.element(1, echo)
     element.kill()
     async with socket(world, patience=7.0) as pool:
@@ -111,7 +112,7 @@ async def test_failover_ends_after_patience(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-6.5.5-03")
 @in_world
-async def test_options_choose_the_elements_and_wrong_ones_are_refused(world: World) -> None:
+async def test_options_choose_the_elements_and_wrong_ones_are_refused(world: PoolWorld) -> None:
     boxes = Mailboxes()
     for identifier in (1, 2, 3):
         await world.element(identifier, boxes)
@@ -150,7 +151,7 @@ async def test_options_choose_the_elements_and_wrong_ones_are_refused(world: Wor
 
 
 @in_world
-async def test_to_all_reaches_each_element_of_a_large_pool(world: World) -> None:
+async def test_to_all_reaches_each_element_of_a_large_pool(world: PoolWorld) -> None:
     boxes = Mailboxes()
     for identifier in range(1, 100):
         await world.element(identifier, boxes)
@@ -163,7 +164,7 @@ async def test_to_all_reaches_each_element_of_a_large_pool(world: World) -> None
 
 @pytest.mark.conformance("REQ-3237-2.10-01")
 @in_world
-async def test_an_answer_names_its_element_and_send_to_reaches_it(world: World) -> None:
+async def test_an_answer_names_its_element_and_send_to_reaches_it(world: PoolWorld) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with socket(world) as pool:
@@ -177,7 +178,7 @@ async def test_an_answer_names_its_element_and_send_to_reaches_it(world: World) 
 
 
 @in_world
-async def test_a_slow_reader_is_not_flooded(world: World) -> None:
+async def test_a_slow_reader_is_not_flooded(world: PoolWorld) -> None:
     async def flood(session: ServiceSession) -> None:
         async for _ in session:
             while True:
@@ -198,7 +199,7 @@ async def test_a_slow_reader_is_not_flooded(world: World) -> None:
 
 
 @in_world
-async def test_an_element_that_has_moved_is_reached_at_its_new_address(world: World) -> None:
+async def test_an_element_that_has_moved_is_reached_at_its_new_address(world: PoolWorld) -> None:
     await world.element(1, echo)
     async with socket(world) as pool:
         await pool.send(b"here")
@@ -211,7 +212,7 @@ async def test_an_element_that_has_moved_is_reached_at_its_new_address(world: Wo
 
 
 @in_world
-async def test_a_closed_socket_refuses_calls(world: World) -> None:
+async def test_a_closed_socket_refuses_calls(world: PoolWorld) -> None:
     await world.element(1, echo)
     pool = socket(world)
     async with pool:

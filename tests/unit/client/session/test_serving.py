@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,15 +18,15 @@ from rserpool.client.session.session import Session, open_session
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import OpaqueTransport
 from rserpool.transport.memory import MemoryTransport
-from tests.support import client_world
-from tests.support.client_world import REGISTRAR, eventually
+from tests.support.client_world import REGISTRAR, ClientWorld
 from tests.support.pools import echo
-from tests.support.virtual_time import run_virtually
+from tests.support.virtual_time import virtual_test
+from tests.support.waiting import eventually
 
 POOL = "EchoPool"
 
 
-class World(client_world.World):
+class ServingWorld(ClientWorld):
     """One registrar, elements at 10.44.1.<n>, users at 10.44.0.3."""
 
     async def start(self) -> None:
@@ -48,24 +48,21 @@ class World(client_world.World):
         return len(self.server.registrar.handlespace)
 
 
-def in_world(play: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
-    async def main() -> None:
-        world = World()
-        await world.start()
-        async with asyncio.timeout(10_000):
-            await play(world)
-        await world.server.stop()
+@contextlib.asynccontextmanager
+async def serving_world() -> AsyncIterator[ServingWorld]:
+    world = ServingWorld()
+    await world.start()
+    yield world
+    await world.server.stop()
 
-    def test() -> None:
-        run_virtually(main())
 
-    test.__name__ = play.__name__
-    test.pytestmark = getattr(play, "pytestmark", [])  # type: ignore[attr-defined]
-    return test
+in_world = virtual_test(serving_world)
 
 
 @contextlib.asynccontextmanager
-async def serving(world: World, *numbers: int, handler: Any = echo) -> AsyncIterator[dict[int, asyncio.Task[None]]]:
+async def serving(
+    world: ServingWorld, *numbers: int, handler: Any = echo
+) -> AsyncIterator[dict[int, asyncio.Task[None]]]:
     """The serving tasks of elements, by element number."""
     tasks = {number: asyncio.create_task(serve(POOL, handler, **world.options(number))) for number in numbers}
     try:
@@ -79,7 +76,7 @@ async def serving(world: World, *numbers: int, handler: Any = echo) -> AsyncIter
 
 @pytest.mark.conformance("ASAP-6.5.1-01", "ASAP-5-03", "ASAP-3.9-01")
 @in_world
-async def test_sessions_fail_over_between_serving_elements(world: World) -> None:
+async def test_sessions_fail_over_between_serving_elements(world: ServingWorld) -> None:
     async with serving(world, 1, 2) as tasks, world.session(failover="event") as session:
         for _ in range(2):
             await session.send(b"hello", 7)
@@ -98,7 +95,7 @@ async def test_sessions_fail_over_between_serving_elements(world: World) -> None
 
 
 @in_world
-async def test_an_exception_of_a_handler_aborts_only_its_session(world: World) -> None:
+async def test_an_exception_of_a_handler_aborts_only_its_session(world: ServingWorld) -> None:
     async def fragile(session: ServiceSession) -> None:
         async for item in session:
             if item == b"bomb":
@@ -130,7 +127,7 @@ async def test_an_exception_of_a_handler_aborts_only_its_session(world: World) -
 
 
 @in_world
-async def test_a_handler_that_returns_closes_its_session(world: World) -> None:
+async def test_a_handler_that_returns_closes_its_session(world: ServingWorld) -> None:
     async def daytime(session: ServiceSession) -> None:
         await session.send(b"Friday")
 
@@ -139,7 +136,7 @@ async def test_a_handler_that_returns_closes_its_session(world: World) -> None:
 
 
 @in_world
-async def test_sealed_cookies_name_their_element(world: World) -> None:
+async def test_sealed_cookies_name_their_element(world: ServingWorld) -> None:
     seal = Sealer({1: bytes(range(32))})
 
     async def count(session: ServiceSession) -> None:
@@ -177,7 +174,7 @@ async def test_sealed_cookies_name_their_element(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.9-01", "ASAP-3.9-05", "ASAP-4-02")
 @in_world
-async def test_successors_on_cards_allow_a_failover_without_a_registrar(world: World) -> None:
+async def test_successors_on_cards_allow_a_failover_without_a_registrar(world: ServingWorld) -> None:
     async with contextlib.AsyncExitStack() as stack:
         tasks = {}
         for number in (1, 2, 3):
@@ -201,7 +198,7 @@ async def test_successors_on_cards_allow_a_failover_without_a_registrar(world: W
 
 @pytest.mark.conformance("ASAP-3.9-02", "ASAP-3.9-04", "ASAP-4-04")
 @in_world
-async def test_an_element_that_is_a_user_too_sends_its_card(world: World) -> None:
+async def test_an_element_that_is_a_user_too_sends_its_card(world: ServingWorld) -> None:
     sessions: list[ServiceSession] = []
 
     async def remember(session: ServiceSession) -> None:
@@ -224,7 +221,7 @@ async def test_an_element_that_is_a_user_too_sends_its_card(world: World) -> Non
 
 @pytest.mark.conformance("REQ-3237-2.7-01")
 @in_world
-async def test_leaving_one_pool_does_not_end_the_sessions_of_another(world: World) -> None:
+async def test_leaving_one_pool_does_not_end_the_sessions_of_another(world: ServingWorld) -> None:
     options = world.options(1)
     async with PoolElement(POOL, **options) as element:
         accepting = asyncio.create_task(anext(element.sessions()))
@@ -241,7 +238,7 @@ async def test_leaving_one_pool_does_not_end_the_sessions_of_another(world: Worl
 
 @pytest.mark.conformance("ASAP-3.2-07")
 @in_world
-async def test_a_service_can_outlive_its_element(world: World) -> None:
+async def test_a_service_can_outlive_its_element(world: ServingWorld) -> None:
     options = world.options(1)
     async with Service(addresses=["10.44.1.1"], transport=options["transport"]) as service:
         element = PoolElement(POOL, service.user_transport, **options)
@@ -257,7 +254,7 @@ async def test_a_service_can_outlive_its_element(world: World) -> None:
 
 
 @in_world
-async def test_an_element_with_a_user_transport_does_not_serve(world: World) -> None:
+async def test_an_element_with_a_user_transport_does_not_serve(world: ServingWorld) -> None:
     element = PoolElement(POOL, OpaqueTransport(value=b"x"), **world.options(1))
     with pytest.raises(LocalProtocolError, match="has a user_transport"):
         element.sessions()
@@ -268,7 +265,7 @@ async def test_an_element_with_a_user_transport_does_not_serve(world: World) -> 
 
 
 @in_world
-async def test_an_element_takes_a_service_made_by_the_caller(world: World) -> None:
+async def test_an_element_takes_a_service_made_by_the_caller(world: ServingWorld) -> None:
     service = Service(port=7777, control=False)
     async with PoolElement(POOL, service=service, **world.options(1)) as element:
         assert element.service is service
@@ -279,7 +276,7 @@ async def test_an_element_takes_a_service_made_by_the_caller(world: World) -> No
 
 
 @in_world
-async def test_an_element_that_cannot_register_leaves_nothing_open(world: World) -> None:
+async def test_an_element_that_cannot_register_leaves_nothing_open(world: ServingWorld) -> None:
     await world.server.stop()
     element = PoolElement(POOL, patience=5.0, **world.options(1))
     with pytest.raises(Exception, match="no registrar"):

@@ -17,7 +17,8 @@ from rserpool.protocol.session.user_table import UserSessionState
 from rserpool.settings.session import Failover, ServiceSettings, SessionSettings
 from rserpool.transport.interface import MAX_USER_MESSAGE
 from tests.support.machines import Machine, element
-from tests.support.pools import POOL, SMALL, World, card_of, echo, eventually, in_world, silent
+from tests.support.pools import POOL, SMALL, PoolWorld, card_of, echo, in_world, silent
+from tests.support.waiting import eventually
 
 COUNTED = b"<PP-TD1>"
 
@@ -56,7 +57,7 @@ async def ask(session: Session, question: bytes) -> tuple[int, bytes]:
 
 
 @in_world
-async def test_messages_travel_both_ways(world: World) -> None:
+async def test_messages_travel_both_ways(world: PoolWorld) -> None:
     await world.element(1, echo)
     async with world.session() as session:
         for ppid, message in ((0, b"hello"), (0xFFFFFFFF, b"\0"), (7, bytes(MAX_USER_MESSAGE)), (12, b"enrp's")):
@@ -84,7 +85,7 @@ async def test_messages_travel_both_ways(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-5-03", "ASAP-5-04", "ASAP-3-01")
 @in_world
-async def test_control_messages_are_not_delivered_as_data(world: World) -> None:
+async def test_control_messages_are_not_delivered_as_data(world: PoolWorld) -> None:
     seen: list[tuple[bytes, int]] = []
     element = await world.element(1, pingpong)
     async with world.session() as session:
@@ -108,7 +109,7 @@ async def test_control_messages_are_not_delivered_as_data(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.8-02", "ASAP-3.8-03", "ASAP-2.2.12-01", "SEC-5355-2.16-01")
 @in_world
-async def test_cookies_continue_a_count_over_failovers(world: World) -> None:
+async def test_cookies_continue_a_count_over_failovers(world: PoolWorld) -> None:
     for identifier in (1, 2, 3):
         await world.element(identifier, pingpong)
     async with world.session(failover="event") as session:
@@ -134,7 +135,7 @@ async def test_cookies_continue_a_count_over_failovers(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.5-01", "ASAP-3.5-02", "ASAP-3.5-04", "ASAP-6.5.5-01", "REQ-3237-2.10-01")
 @in_world
-async def test_killed_elements_are_reported_once_each(world: World) -> None:
+async def test_killed_elements_are_reported_once_each(world: PoolWorld) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with world.session() as session:
@@ -148,7 +149,7 @@ async def test_killed_elements_are_reported_once_each(world: World) -> None:
 
 
 @in_world
-async def test_a_cut_link_causes_a_failover(world: World) -> None:
+async def test_a_cut_link_causes_a_failover(world: PoolWorld) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with world.session() as session:
@@ -163,7 +164,7 @@ async def test_a_cut_link_causes_a_failover(world: World) -> None:
 
 
 @in_world
-async def test_a_silent_element_causes_a_failover(world: World) -> None:
+async def test_a_silent_element_causes_a_failover(world: PoolWorld) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with world.session(silence=2.0, failover="event") as session:
@@ -182,7 +183,7 @@ async def test_a_silent_element_causes_a_failover(world: World) -> None:
 
 
 @in_world
-async def test_a_slow_reader_does_not_make_the_element_count_as_silent(world: World) -> None:
+async def test_a_slow_reader_does_not_make_the_element_count_as_silent(world: PoolWorld) -> None:
     async def talk(session: ServiceSession) -> None:
         await session.receive()
         for _ in range(100):
@@ -200,7 +201,7 @@ async def test_a_slow_reader_does_not_make_the_element_count_as_silent(world: Wo
 
 
 @in_world
-async def test_a_session_waits_for_the_first_element_of_an_empty_pool(world: World) -> None:
+async def test_a_session_waits_for_the_first_element_of_an_empty_pool(world: PoolWorld) -> None:
     async def appear() -> None:
         await asyncio.sleep(20)
         await world.element(1, echo)
@@ -214,7 +215,7 @@ async def test_a_session_waits_for_the_first_element_of_an_empty_pool(world: Wor
 
 
 @in_world
-async def test_an_empty_pool_is_an_error_after_patience(world: World) -> None:
+async def test_an_empty_pool_is_an_error_after_patience(world: PoolWorld) -> None:
     with pytest.raises(SessionFailed, match="for 7 s") as raised:
         async with world.session(patience=7.0):
             pytest.fail("there is nobody")
@@ -223,7 +224,7 @@ async def test_an_empty_pool_is_an_error_after_patience(world: World) -> None:
 
 
 @in_world
-async def test_a_pool_whose_elements_all_die_fails_the_session_after_patience(world: World) -> None:
+async def test_a_pool_whose_elements_all_die_fails_the_session_after_patience(world: PoolWorld) -> None:
     element = await world.element(1, echo)
     async with world.session(patience=5.0) as session:
         element.kill()
@@ -238,7 +239,7 @@ async def test_a_pool_whose_elements_all_die_fails_the_session_after_patience(wo
 
 @pytest.mark.conformance("ASAP-6.5.5-02")
 @in_world
-async def test_without_failover_unsent_messages_are_returned(world: World) -> None:
+async def test_without_failover_unsent_messages_are_returned(world: PoolWorld) -> None:
     for identifier in (1, 2):
         await world.element(identifier, silent, settings=SMALL)
     async with world.session(failover="error") as session:
@@ -257,7 +258,7 @@ async def test_without_failover_unsent_messages_are_returned(world: World) -> No
 
 
 @in_world
-async def test_unsent_messages_arrive_once_and_in_order_after_failovers(world: World) -> None:
+async def test_unsent_messages_arrive_once_and_in_order_after_failovers(world: PoolWorld) -> None:
     got: list[int] = []
 
     async def collect(session: ServiceSession) -> None:
@@ -283,7 +284,7 @@ async def test_unsent_messages_arrive_once_and_in_order_after_failovers(world: W
 
 
 @in_world
-async def test_an_element_that_closes_ends_the_session(world: World) -> None:
+async def test_an_element_that_closes_ends_the_session(world: PoolWorld) -> None:
     async def daytime(session: ServiceSession) -> None:
         await session.send(b"Friday")
         await session.close()
@@ -296,7 +297,7 @@ async def test_an_element_that_closes_ends_the_session(world: World) -> None:
 
 
 @in_world
-async def test_an_orderly_end_of_an_element_that_left_its_pool_is_a_failover(world: World) -> None:
+async def test_an_orderly_end_of_an_element_that_left_its_pool_is_a_failover(world: PoolWorld) -> None:
     """End the associations in order, as the kernel does for a killed process."""
     for identifier in (1, 2):
         await world.element(identifier, echo)
@@ -314,7 +315,7 @@ async def test_an_orderly_end_of_an_element_that_left_its_pool_is_a_failover(wor
 
 
 @in_world
-async def test_an_orderly_end_is_checked_twice_for_a_late_registrar(world: World) -> None:
+async def test_an_orderly_end_is_checked_twice_for_a_late_registrar(world: PoolWorld) -> None:
     async def serve(session: ServiceSession) -> None:
         await session.send(b"here")
         async for _ in session:
@@ -346,7 +347,7 @@ def test_a_late_answer_about_another_element_is_ignored() -> None:
 
 
 @in_world
-async def test_with_reopen_an_orderly_end_is_a_failover(world: World) -> None:
+async def test_with_reopen_an_orderly_end_is_a_failover(world: PoolWorld) -> None:
     async def daytime(session: ServiceSession) -> None:
         await session.send(b"Friday")
         await asyncio.sleep(10)
@@ -362,7 +363,7 @@ async def test_with_reopen_an_orderly_end_is_a_failover(world: World) -> None:
 
 
 @in_world
-async def test_messages_sent_before_close_arrive(world: World) -> None:
+async def test_messages_sent_before_close_arrive(world: PoolWorld) -> None:
     got: list[bytes] = []
 
     async def collect(session: ServiceSession) -> None:
@@ -380,7 +381,7 @@ async def test_messages_sent_before_close_arrive(world: World) -> None:
 
 
 @in_world
-async def test_a_user_that_does_not_read_can_close(world: World) -> None:
+async def test_a_user_that_does_not_read_can_close(world: PoolWorld) -> None:
     async def flood(session: ServiceSession) -> None:
         while True:
             await session.send(bytes(1000))
@@ -398,7 +399,7 @@ async def test_a_user_that_does_not_read_can_close(world: World) -> None:
 
 
 @in_world
-async def test_users_of_a_closing_service_fail_over(world: World) -> None:
+async def test_users_of_a_closing_service_fail_over(world: PoolWorld) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with world.session() as session:
@@ -410,7 +411,7 @@ async def test_users_of_a_closing_service_fail_over(world: World) -> None:
 
 
 @in_world
-async def test_an_application_can_force_a_failover(world: World) -> None:
+async def test_an_application_can_force_a_failover(world: PoolWorld) -> None:
     for identifier in (1, 2):
         await world.element(identifier, echo)
     async with world.session() as session:
@@ -433,7 +434,7 @@ async def test_an_application_can_force_a_failover(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.9-01", "ASAP-3.9-05", "ASAP-2.2.13-01")
 @in_world
-async def test_a_business_card_sets_the_order_of_failover(world: World) -> None:
+async def test_a_business_card_sets_the_order_of_failover(world: PoolWorld) -> None:
     others = [await world.element(identifier, echo) for identifier in (2, 3, 4)]
     for one in others:
         one.leave_pool()
@@ -448,7 +449,7 @@ async def test_a_business_card_sets_the_order_of_failover(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.9-02", "ASAP-3.9-04")
 @in_world
-async def test_a_user_that_is_an_element_sends_its_card(world: World) -> None:
+async def test_a_user_that_is_an_element_sends_its_card(world: PoolWorld) -> None:
     element = await world.element(1, echo)
     learned: list[bytes] = []
     element.service.learn = lambda card: learned.append(card.pool_handle)
@@ -466,7 +467,7 @@ async def test_a_user_that_is_an_element_sends_its_card(world: World) -> None:
 
 
 @in_world
-async def test_a_session_beyond_the_bound_is_aborted(world: World) -> None:
+async def test_a_session_beyond_the_bound_is_aborted(world: PoolWorld) -> None:
     first = await world.element(1, echo, settings=ServiceSettings(max_sessions=1))
     async with world.session() as one:
         await world.element(2, echo)
@@ -480,7 +481,7 @@ async def test_a_session_beyond_the_bound_is_aborted(world: World) -> None:
 
 
 @in_world
-async def test_sessions_that_end_unaccepted_are_forgotten(world: World) -> None:
+async def test_sessions_that_end_unaccepted_are_forgotten(world: PoolWorld) -> None:
     element = await world.element(1, echo, settings=ServiceSettings(max_sessions=8))
     element.accepting.cancel()
     for _ in range(50):
@@ -496,7 +497,7 @@ async def test_sessions_that_end_unaccepted_are_forgotten(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.8-01", "ASAP-3.9-03")
 @in_world
-async def test_data_only_sctp_has_no_cookies_and_no_cards(world: World) -> None:
+async def test_data_only_sctp_has_no_cookies_and_no_cards(world: PoolWorld) -> None:
     element = await world.element(1, echo, control=False, card=lambda: card_of(element))
     async with world.session(pool_element=SimpleNamespace(business_card=lambda: card_of(element))) as session:
         await session.send(b"x")
@@ -511,7 +512,7 @@ async def test_data_only_sctp_has_no_cookies_and_no_cards(world: World) -> None:
 
 
 @in_world
-async def test_an_element_with_an_unusable_transport_is_skipped(world: World) -> None:
+async def test_an_element_with_an_unusable_transport_is_skipped(world: PoolWorld) -> None:
     await world.element(1, echo)
     other = await world.element(2, echo)
     (good, bad) = world.user.elements.values()

@@ -17,7 +17,8 @@ from rserpool.protocol.peer import Peer
 from rserpool.settings.session import MAX_COOKIE, ServiceSettings, SessionSettings
 from rserpool.transport.interface import AssociationGone, Endpoint
 from tests.support.machines import card, element
-from tests.support.pools import POOL, SMALL, Element, World, card_of, echo, eventually, in_world
+from tests.support.pools import POOL, SMALL, Element, PoolWorld, card_of, echo, in_world
+from tests.support.waiting import eventually
 
 KEY = {1: bytes(range(32))}
 
@@ -38,7 +39,7 @@ class Script:
 class Stranger:
     """An endpoint that sends what the test wants to each of its peers."""
 
-    def __init__(self, world: World, address: str) -> None:
+    def __init__(self, world: PoolWorld, address: str) -> None:
         self.endpoint = world.network.endpoint(self, addresses=[address], port=7000, max_message=262_144)
         self.assocs: list[int] = []
         self.received: list[tuple[bytes, int]] = []
@@ -66,7 +67,7 @@ class Stranger:
                 self.endpoint.send(self.assocs[-1], data, ppid)
 
 
-async def fail_over(world: World, session: Session) -> Element:
+async def fail_over(world: PoolWorld, session: Session) -> Element:
     """Kill the serving element, and wait for the next one."""
     count = session.failovers
     element = world.serving(session)
@@ -80,7 +81,7 @@ async def fail_over(world: World, session: Session) -> Element:
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 255, 1000, MAX_COOKIE])
 def test_cookies_are_echoed_unchanged(length: int) -> None:
     @in_world
-    async def play(world: World) -> None:
+    async def play(world: PoolWorld) -> None:
         script = Script()
         for identifier in (1, 2):
             await world.element(identifier, script)
@@ -103,7 +104,7 @@ def test_cookies_are_echoed_unchanged(length: int) -> None:
 
 
 @in_world
-async def test_a_waiting_cookie_is_replaced_by_a_newer_one(world: World) -> None:
+async def test_a_waiting_cookie_is_replaced_by_a_newer_one(world: PoolWorld) -> None:
     script = Script()
     element = await world.element(1, script)
     async with world.session() as session:
@@ -117,7 +118,7 @@ async def test_a_waiting_cookie_is_replaced_by_a_newer_one(world: World) -> None
 
 
 @in_world
-async def test_sealed_state_moves_between_elements(world: World) -> None:
+async def test_sealed_state_moves_between_elements(world: PoolWorld) -> None:
     script = Script()
     for identifier in (1, 2):
         await world.element(identifier, script, seal=Sealer(KEY))
@@ -143,7 +144,7 @@ async def test_sealed_state_moves_between_elements(world: World) -> None:
 
 @pytest.mark.conformance("ASAP-3.8-04")
 @in_world
-async def test_an_unsealed_cookie_is_rejected_and_the_session_continues(world: World) -> None:
+async def test_an_unsealed_cookie_is_rejected_and_the_session_continues(world: PoolWorld) -> None:
     script = Script()
     element = await world.element(1, script, seal=Sealer(KEY))
     sealed = Sealer(KEY).seal(POOL, b"state", sequence=5)
@@ -174,7 +175,7 @@ async def test_an_unsealed_cookie_is_rejected_and_the_session_continues(world: W
 
 
 @in_world
-async def test_an_echo_older_than_the_session_is_rejected(world: World) -> None:
+async def test_an_echo_older_than_the_session_is_rejected(world: PoolWorld) -> None:
     script = Script()
     element = await world.element(1, script, seal=Sealer(KEY))
     stranger = Stranger(world, "10.44.0.9")
@@ -189,7 +190,7 @@ async def test_an_echo_older_than_the_session_is_rejected(world: World) -> None:
 
 
 @in_world
-async def test_an_echo_is_delivered_before_the_data_that_came_with_it(world: World) -> None:
+async def test_an_echo_is_delivered_before_the_data_that_came_with_it(world: PoolWorld) -> None:
     waiting: list[ServiceSession] = []
 
     async def keep(session: ServiceSession) -> None:
@@ -235,7 +236,7 @@ def messages(draw: random.Random) -> tuple[bytes, int]:
 @pytest.mark.parametrize("seed", range(8))
 def test_no_element_can_harm_a_user(seed: int) -> None:
     @in_world
-    async def play(world: World) -> None:
+    async def play(world: PoolWorld) -> None:
         draw = random.Random(seed)
         failures: list[dict[str, object]] = []
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
@@ -276,7 +277,7 @@ def test_no_element_can_harm_a_user(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_no_user_can_harm_an_element(seed: int) -> None:
     @in_world
-    async def play(world: World) -> None:
+    async def play(world: PoolWorld) -> None:
         draw = random.Random(seed)
         failures: list[dict[str, object]] = []
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
@@ -330,7 +331,7 @@ def test_a_resumed_state_is_never_older_than_the_answers_seen(seed: int) -> None
     draw = random.Random(seed)
 
     @in_world
-    async def play(world: World) -> None:
+    async def play(world: PoolWorld) -> None:
         for identifier in (1, 2, 3):
             await world.element(identifier, count, settings=SMALL, seal=Sealer(KEY) if seed % 2 else None)
         seen, resumed = 0, 0

@@ -8,12 +8,13 @@ from rserpool.client.session.items import Data
 from rserpool.client.session.service import ServiceSession
 from rserpool.messages.resolved import ResolvedElement
 from rserpool.settings.session import SessionSettings
-from tests.support.pools import SMALL, World, echo, eventually, in_world, silent
+from tests.support.pools import SMALL, PoolWorld, echo, in_world, silent
+from tests.support.waiting import eventually
 from tests.unit.client.session.test_session import fill
 
 
 @in_world
-async def test_a_slow_user_makes_the_service_wait(world: World) -> None:
+async def test_a_slow_user_makes_the_service_wait(world: PoolWorld) -> None:
     sent = 0
 
     async def flood(session: ServiceSession) -> None:
@@ -36,7 +37,7 @@ async def test_a_slow_user_makes_the_service_wait(world: World) -> None:
 
 
 @in_world
-async def test_a_slow_service_makes_its_user_wait(world: World) -> None:
+async def test_a_slow_service_makes_its_user_wait(world: PoolWorld) -> None:
     async def slow(session: ServiceSession) -> None:
         while True:
             await asyncio.sleep(1)
@@ -49,7 +50,7 @@ async def test_a_slow_service_makes_its_user_wait(world: World) -> None:
 
 
 @in_world
-async def test_a_slow_reader_stays_paused_after_a_failover(world: World) -> None:
+async def test_a_slow_reader_stays_paused_after_a_failover(world: PoolWorld) -> None:
     async def flood(session: ServiceSession) -> None:
         while True:
             await session.send(bytes(1000))
@@ -67,7 +68,7 @@ async def test_a_slow_reader_stays_paused_after_a_failover(world: World) -> None
 
 
 @in_world
-async def test_the_silence_of_the_next_element_is_noticed_after_a_slow_reader(world: World) -> None:
+async def test_the_silence_of_the_next_element_is_noticed_after_a_slow_reader(world: PoolWorld) -> None:
     async def once(session: ServiceSession) -> None:
         for _ in range(20):
             await session.send(bytes(1000))
@@ -88,7 +89,7 @@ async def test_the_silence_of_the_next_element_is_noticed_after_a_slow_reader(wo
 
 
 @in_world
-async def test_a_connection_that_hangs_is_given_up(world: World) -> None:
+async def test_a_connection_that_hangs_is_given_up(world: PoolWorld) -> None:
     first = await world.element(1, echo)
     async with world.session() as session:
         await world.element(2, echo)
@@ -115,7 +116,7 @@ async def test_a_connection_that_hangs_is_given_up(world: World) -> None:
 
 
 @in_world
-async def test_sends_of_many_tasks_arrive_whole_and_complete(world: World) -> None:
+async def test_sends_of_many_tasks_arrive_whole_and_complete(world: PoolWorld) -> None:
     got: list[bytes] = []
 
     async def collect(session: ServiceSession) -> None:

@@ -8,7 +8,8 @@ from rserpool.client.errors import SessionFailed
 from rserpool.client.session.items import Data
 from rserpool.client.session.service import ServiceSession
 from rserpool.client.session.streams import CHUNK, streams
-from tests.support.pools import SMALL, World, eventually, in_world
+from tests.support.pools import SMALL, PoolWorld, in_world
+from tests.support.waiting import eventually
 
 
 async def upper(session: ServiceSession) -> None:
@@ -21,7 +22,7 @@ async def upper(session: ServiceSession) -> None:
 
 
 @in_world
-async def test_a_reader_yields_lines(world: World) -> None:
+async def test_a_reader_yields_lines(world: PoolWorld) -> None:
     await world.element(1, upper)
     async with world.session() as session:
         reader, writer = streams(session)
@@ -42,7 +43,7 @@ async def test_a_reader_yields_lines(world: World) -> None:
 
 
 @in_world
-async def test_a_writer_sends_messages_of_at_most_32_kib_and_loses_nothing(world: World) -> None:
+async def test_a_writer_sends_messages_of_at_most_32_kib_and_loses_nothing(world: PoolWorld) -> None:
     sizes: list[int] = []
     got = bytearray()
 
@@ -68,7 +69,7 @@ async def test_a_writer_sends_messages_of_at_most_32_kib_and_loses_nothing(world
 
 
 @in_world
-async def test_a_slow_reader_is_not_flooded_and_its_writer_waits(world: World) -> None:
+async def test_a_slow_reader_is_not_flooded_and_its_writer_waits(world: PoolWorld) -> None:
     written = 0
 
     async def flood(session: ServiceSession) -> None:
@@ -91,7 +92,7 @@ async def test_a_slow_reader_is_not_flooded_and_its_writer_waits(world: World) -
 
 
 @in_world
-async def test_a_failure_is_raised_by_reader_and_writer(world: World) -> None:
+async def test_a_failure_is_raised_by_reader_and_writer(world: PoolWorld) -> None:
     element = await world.element(1, upper)
     async with world.session(failover="error") as session:
         reader, writer = streams(session)
@@ -108,7 +109,7 @@ async def test_a_failure_is_raised_by_reader_and_writer(world: World) -> None:
 
 
 @in_world
-async def test_a_reader_continues_after_a_failover(world: World) -> None:
+async def test_a_reader_continues_after_a_failover(world: PoolWorld) -> None:
     for identifier in (1, 2):
         await world.element(identifier, upper)
     async with world.session(failover="event") as session:

@@ -36,7 +36,7 @@ class Rights:
         return (principal, right, handle) in self.granted
 
 
-class World:
+class AccessWorld:
     """A registrar with restricted access, and associations of principals."""
 
     def __init__(self, *granted: tuple[Principal, Right, bytes]) -> None:
@@ -67,7 +67,7 @@ REGISTER = (ALICE, Right.REGISTER, POOL)
 
 
 def test_registration_needs_the_right_for_its_pool() -> None:
-    world = World(REGISTER)
+    world = AccessWorld(REGISTER)
     assert world.registers(ALICE)
     assert not world.registers(ALICE, 2, OTHER_POOL)
     assert not world.registers(MALLORY, 3)
@@ -76,14 +76,14 @@ def test_registration_needs_the_right_for_its_pool() -> None:
 
 
 def test_re_registration_needs_the_right_each_time() -> None:
-    world = World(REGISTER)
+    world = AccessWorld(REGISTER)
     assert world.registers(ALICE)
     world.rights.granted.clear()
     assert not world.registers(ALICE)
 
 
 def test_deregistration_needs_the_right() -> None:
-    world = World(REGISTER)
+    world = AccessWorld(REGISTER)
     world.registers(ALICE)
     request = Deregistration(pool_handle=POOL, pe_identifier=1).encode()
     answer = world.ask(ALICE, request)
@@ -98,7 +98,7 @@ def test_deregistration_needs_the_right() -> None:
 
 
 def test_resolution_needs_the_right_and_its_refusal_hides_whether_the_pool_exists() -> None:
-    world = World(REGISTER, (ALICE, Right.RESOLVE, POOL))
+    world = AccessWorld(REGISTER, (ALICE, Right.RESOLVE, POOL))
     world.registers(ALICE)
     answer = world.ask(ALICE, HandleResolution(pool_handle=POOL).encode())
     assert isinstance(answer, HandleResolutionResponse)
@@ -110,14 +110,14 @@ def test_resolution_needs_the_right_and_its_refusal_hides_whether_the_pool_exist
 
 
 def test_subscription_without_the_right_gets_no_pushes() -> None:
-    world = World(REGISTER)
+    world = AccessWorld(REGISTER)
     world.registers(ALICE)
     world.send(MALLORY, HandleResolution(pool_handle=POOL, subscribe=True).encode())
     assert not world.registrar.context.associations[world.numbers[MALLORY]].subscriptions
 
 
 def test_restricted_associations_have_no_fast_lane() -> None:
-    world = World(REGISTER)
+    world = AccessWorld(REGISTER)
     assert world.registrar.lane(world.numbers[ALICE]) is None
     world.registers(ALICE)
     assert world.rights.asked == [REGISTER]

@@ -27,7 +27,7 @@ def loaded(identifier: int, load: int) -> PoolElement:
     return replace(element(identifier, OWN), policy=policy)
 
 
-class World:
+class RenewalWorld:
     """A registrar with two peers, and an element that registers over the association ``number``."""
 
     def __init__(self, *, readable: bool = False, peers: bool = True) -> None:
@@ -54,7 +54,7 @@ class World:
 
 @pytest.mark.parametrize("readable", [False, True])
 def test_the_first_update_goes_at_once_and_the_last_at_the_end_of_the_window(readable: bool) -> None:
-    world = World(readable=readable)
+    world = RenewalWorld(readable=readable)
     world.register(1)
     assert world.updates() == world.updates(1) == [(0, 1)]
     for load in range(2, 9):
@@ -73,7 +73,7 @@ def test_the_first_update_goes_at_once_and_the_last_at_the_end_of_the_window(rea
 
 
 def test_twenty_re_registrations_a_second_cause_ten_updates() -> None:
-    world = World()
+    world = RenewalWorld()
     for load in range(100):
         world.register(load)
         world.scope.wait(0.05)
@@ -84,7 +84,7 @@ def test_twenty_re_registrations_a_second_cause_ten_updates() -> None:
 
 
 def test_the_window_of_one_element_does_not_delay_another() -> None:
-    world = World()
+    world = RenewalWorld()
     world.register(1)
     world.register(2)
     world.register(3, identifier=2)
@@ -92,7 +92,7 @@ def test_the_window_of_one_element_does_not_delay_another() -> None:
 
 
 def test_a_removal_is_sent_at_once_and_drops_the_pending_update() -> None:
-    world = World()
+    world = RenewalWorld()
     world.register(1)
     world.register(2)
     world.send(Deregistration(pool_handle=POOL, pe_identifier=1).encode())
@@ -102,7 +102,7 @@ def test_a_removal_is_sent_at_once_and_drops_the_pending_update() -> None:
 
 
 def test_an_element_that_registers_again_after_its_removal_is_sent_at_once() -> None:
-    world = World()
+    world = RenewalWorld()
     world.register(1)
     world.register(2)
     world.send(Deregistration(pool_handle=POOL, pe_identifier=1).encode())
@@ -113,7 +113,7 @@ def test_an_element_that_registers_again_after_its_removal_is_sent_at_once() -> 
 
 
 def test_a_change_of_home_drops_the_pending_update() -> None:
-    world = World()
+    world = RenewalWorld()
     world.register(1)
     world.register(2)
     world.scope.send(world.links[0], update(LOW, replace(loaded(1, 7), home_identifier=LOW)))
@@ -124,7 +124,7 @@ def test_a_change_of_home_drops_the_pending_update() -> None:
 
 
 def test_an_element_that_returns_from_another_home_is_sent_at_once() -> None:
-    world = World()
+    world = RenewalWorld()
     world.register(1)
     world.scope.send(world.links[0], update(LOW, replace(loaded(1, 7), home_identifier=LOW)))
     world.scope.take(world.scope.registrar.lost(world.number, world.scope.now))
@@ -135,7 +135,7 @@ def test_an_element_that_returns_from_another_home_is_sent_at_once() -> None:
 
 
 def test_a_download_inside_a_window_has_the_current_values() -> None:
-    world = World()
+    world = RenewalWorld()
     world.register(1)
     world.register(2)
     octets, _ = world.scope.registrar.handlespace.table(True, None, 60000)
@@ -143,11 +143,11 @@ def test_a_download_inside_a_window_has_the_current_values() -> None:
 
 
 def test_no_windows_are_kept_without_peers_or_after_they_ended() -> None:
-    alone = World(peers=False)
+    alone = RenewalWorld(peers=False)
     alone.register(1)
     alone.register(2)
     assert len(alone.scope.registrar.elements.updates._coalescing) == 0
-    world = World()
+    world = RenewalWorld()
     for identifier in range(1, 50):
         world.register(1, identifier)
         world.send(Deregistration(pool_handle=POOL, pe_identifier=identifier).encode())
@@ -157,7 +157,7 @@ def test_no_windows_are_kept_without_peers_or_after_they_ended() -> None:
 
 
 def test_a_window_of_0_turns_coalescing_off() -> None:
-    world = World()
+    world = RenewalWorld()
     world.scope = Scope(peer_update_window=0.0)
     world.links = [world.scope.join(LOW, 2)]
     world.number = world.scope.associate(9, 17777, Protocol.ASAP)
@@ -167,7 +167,7 @@ def test_a_window_of_0_turns_coalescing_off() -> None:
 
 
 def test_many_windows_that_end_together_are_closed_in_slices() -> None:
-    world = World()
+    world = RenewalWorld()
     world.scope.registrar.context.associations[world.number].registrant.elements -= 1000  # as many as it likes
     for load in (1, 2):
         for identifier in range(1, 301):
@@ -186,7 +186,7 @@ def test_many_windows_that_end_together_are_closed_in_slices() -> None:
 
 
 def test_an_element_that_confirms_its_new_home_is_sent_soon() -> None:
-    world = World()
+    world = RenewalWorld()
     world.scope.add(world.links[0], LOW, 1)
     world.scope.registrar.handlespace.take_over(LOW, OWN, 1)
     enrp = world.scope.registrar.enrp
@@ -197,19 +197,19 @@ def test_an_element_that_confirms_its_new_home_is_sent_soon() -> None:
     assert any(isinstance(message, HandleUpdate) for message in world.scope.sent[world.links[1]])
 
 
-def a_peer(world: World) -> None:
+def a_peer(world: RenewalWorld) -> None:
     world.scope.join(LOW, 2)
 
 
-def a_subscriber(world: World) -> None:
+def a_subscriber(world: RenewalWorld) -> None:
     user = world.scope.associate(7, 5, Protocol.ASAP)
     octets = HandleResolution(subscribe=True, pool_handle=POOL).encode()
     world.scope.take(world.scope.registrar.received(user, octets, world.scope.now))
 
 
 @pytest.mark.parametrize("appear", [a_peer, a_subscriber])
-def test_lanes_record_renewals_when_a_peer_or_subscriber_appears(appear: Callable[[World], None]) -> None:
-    world = World(peers=False)
+def test_lanes_record_renewals_when_a_peer_or_subscriber_appears(appear: Callable[[RenewalWorld], None]) -> None:
+    world = RenewalWorld(peers=False)
     world.register(1)
     registrar = world.scope.registrar
     lane = registrar.lane(world.number)
@@ -223,7 +223,7 @@ def test_lanes_record_renewals_when_a_peer_or_subscriber_appears(appear: Callabl
 
 
 def test_lanes_stop_recording_renewals_without_peers() -> None:
-    world = World()
+    world = RenewalWorld()
     world.register(1)
     registrar = world.scope.registrar
     for link in world.links:
