@@ -124,7 +124,7 @@ def test_a_port_in_use_prints_one_line_and_exits_with_status_1(registrar: Runnin
         (["registrar", "--asap=127.0.0.1:4000,127.0.0.2:4001", "--transport=usrsctp"], "--asap"),
         (["registrar", "--config=/nowhere.toml"], "/nowhere.toml"),
         (["registrar", "--announce=10.0.0.1", "--asap=127.0.0.1:65536"], "127.0.0.1:65536"),
-        (["resolve", "Pool", "--registrar=tcp:10.0.0.1,10.0.0.2"], "TCP has one address"),
+        (["resolve", "Pool", "--registrar=tcp:10.0.0.1,10.0.0.2"], "TCP allows one address only"),
         (["resolve", "Pool", "--registrar=nonsense"], "nonsense"),
         (["dance"], "dance"),
     ],
