@@ -34,7 +34,7 @@ def send(to: socket.socket, data: bytes, ppid: int = PPID_ASAP) -> None:
     to.sendmsg([data], [(socket.IPPROTO_SCTP, SNDINFO, info)])
 
 
-class Line:
+class Association:
     """One association to a registrar. ``granted`` holds the registrar's last answer about each element."""
 
     def __init__(self, home: "Elements", registrar: str) -> None:
@@ -126,17 +126,17 @@ class Elements:
         self._ending = True
         self._thread.join(5)
 
-    def line(self, registrar: str) -> Line:
+    def associate(self, registrar: str) -> Association:
         """Open an association to a registrar's ASAP address."""
-        line = Line(self, registrar)
+        association = Association(self, registrar)
         with self.lock:
-            self._selector.register(line.socket, selectors.EVENT_READ, line.readable)
-        return line
+            self._selector.register(association.socket, selectors.EVENT_READ, association.readable)
+        return association
 
-    def forget(self, line: Line) -> None:
+    def forget(self, association: Association) -> None:
         """Stop receiving on this association."""
-        if line.socket in self._selector.get_map():
-            self._selector.unregister(line.socket)
+        if association.socket in self._selector.get_map():
+            self._selector.unregister(association.socket)
 
     def _serve(self) -> None:
         while not self._ending:
@@ -146,16 +146,16 @@ class Elements:
                     act()
 
 
-def register_many(line: Line, pools: list[str], first: int, count: int) -> float:
+def register_many(association: Association, pools: list[str], first: int, count: int) -> float:
     """Register ``count`` elements in the pools in rotation, with at most 100 unanswered requests; returns the seconds
     it took."""
-    before = line.answers
+    before = association.answers
     began = time.monotonic()
     for number in range(count):
         if number % 100 == 0:
-            line.wait_answers(before + number)
-        line.register(pools[number % len(pools)], first + number)
-    line.wait_answers(before + count)
-    if not all(line.granted.values()):
-        raise AssertionError(f"registrations were rejected at {line.registrar}")
+            association.wait_answers(before + number)
+        association.register(pools[number % len(pools)], first + number)
+    association.wait_answers(before + count)
+    if not all(association.granted.values()):
+        raise AssertionError(f"registrations were rejected at {association.registrar}")
     return time.monotonic() - began

@@ -61,6 +61,7 @@ class Scene:
 
 
 def register(scene: Scene) -> None:
+    """Register elements that find the registrar by multicast, and others that have its address."""
     with finding("unknown pool") as found:
         answer = scene.user.resolve("NoSuchPool")
         found.update(causes=answer.causes, elements=answer.elements)
@@ -74,6 +75,7 @@ def register(scene: Scene) -> None:
 
 
 def use(scene: Scene) -> None:
+    """Run each of rsplib's pool users."""
     with finding("rspterminal") as found:
         terminal = peers.Terminal(scene.net, 6, "terminal1")
         found["by_multicast"] = terminal.exchange("hello")
@@ -92,6 +94,7 @@ def use(scene: Scene) -> None:
 
 
 def survive(scene: Scene) -> None:
+    """Let keep-alives pass; all elements must stay registered."""
     with finding("keep-alives") as found:
         found["seconds"] = keep_alive_seconds(scene.subject)
         time.sleep(found["seconds"])
@@ -100,6 +103,7 @@ def survive(scene: Scene) -> None:
 
 
 def lose(scene: Scene) -> None:
+    """Kill, freeze, thaw and stop elements."""
     with finding("killed") as found:
         victims = {"EchoPool": 0xE1, "PingPongPool": scene.pingpong_server(), "CalcAppPool": 0x2E1}
         for pool, identifier in victims.items():

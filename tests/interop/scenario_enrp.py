@@ -49,6 +49,7 @@ class Scene:
 
 
 def share(scene: Scene) -> None:
+    """Register elements at both registrars, compare the handlespaces, and let one element leave."""
     with finding("everywhere") as found:
         at_ours, at_theirs = peers.static(scene.ours.asap), peers.static(scene.theirs.asap)
         peers.element(scene.net, 3, 0xA1, "echo", *at_ours)

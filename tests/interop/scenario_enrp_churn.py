@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tests.interop import registrars
-from tests.interop.elements import Elements, Line
+from tests.interop.elements import Association, Elements
 from tests.interop.guest import finding, out_directory
 from tests.interop.network import Network, wait_until
 from tests.interop.peers import PoolUser
@@ -35,7 +35,7 @@ class Element:
 
     identifier: int
     pool: str
-    line: Line | None = None
+    association: Association | None = None
     weight: int = 0
 
 
@@ -60,43 +60,50 @@ class Churn:
 
     def change(self) -> None:
         element = self.random.choice(self.elements)
-        line = element.line
-        if line is not None and line.lost:
-            self.lost.append(f"{element.identifier:x} at {line.registrar}")
-            element.line = line = None
-        if line is None:
+        association = element.association
+        if association is not None and association.lost:
+            self.lost.append(f"{element.identifier:x} at {association.registrar}")
+            element.association = association = None
+        if association is None:
             self.come(element)
             kind = "came"
         elif self.random.random() < 0.4:
-            self.register(element, line)
+            self.register(element, association)
             kind = "changed"
         else:
             kind = self.random.choice(["left", "closed", "aborted", "moved"])
-            self.go(element, line, kind)
+            self.go(element, association, kind)
             if kind == "moved":
                 self.come(element)
         self.changes[kind] += 1
 
     def come(self, element: Element) -> None:
         home = self.random.choice(self.homes)
-        element.line = home.line(self.random.choice(self.registrars).asap)
-        self.register(element, element.line)
+        element.association = home.associate(self.random.choice(self.registrars).asap)
+        self.register(element, element.association)
 
-    def register(self, element: Element, line: Line) -> None:
+    def register(self, element: Element, association: Association) -> None:
         element.weight = self.random.randint(1, 99) if element.pool in WEIGHTED else 0
-        before = line.answers
-        line.register(element.pool, element.identifier, element.weight)
-        wait_until(lambda: line.answers > before or line.lost, "the answer to a registration", 10, every=0.001)
-        if not line.granted.get((element.pool, element.identifier)):
-            self.lost.append(f"{element.identifier:x} refused at {line.registrar}")
+        before = association.answers
+        association.register(element.pool, element.identifier, element.weight)
+        wait_until(
+            lambda: association.answers > before or association.lost, "the answer to a registration", 10, every=0.001
+        )
+        if not association.granted.get((element.pool, element.identifier)):
+            self.lost.append(f"{element.identifier:x} refused at {association.registrar}")
 
-    def go(self, element: Element, line: Line, kind: str) -> None:
+    def go(self, element: Element, association: Association, kind: str) -> None:
         if kind == "left":
-            before = line.answers
-            line.deregister(element.pool, element.identifier)
-            wait_until(lambda: line.answers > before or line.lost, "the answer to a deregistration", 10, every=0.001)
-        line.close(abort=kind == "aborted" or (kind == "moved" and self.random.random() < 0.5))
-        element.line = None
+            before = association.answers
+            association.deregister(element.pool, element.identifier)
+            wait_until(
+                lambda: association.answers > before or association.lost,
+                "the answer to a deregistration",
+                10,
+                every=0.001,
+            )
+        association.close(abort=kind == "aborted" or (kind == "moved" and self.random.random() < 0.5))
+        element.association = None
 
     def missing(self) -> list[int]:
         """Homes of the registered elements that rsplib's registrar does not list."""
@@ -113,8 +120,8 @@ class Churn:
         asap = {registrar.asap: registrar.identifier for registrar in self.registrars}
         found: dict[str, dict[str, int]] = {pool: {} for pool in POOLS}
         for element in self.elements:
-            if element.line is not None:
-                found[element.pool][str(element.identifier)] = asap[element.line.registrar]
+            if element.association is not None:
+                found[element.pool][str(element.identifier)] = asap[element.association.registrar]
         return found
 
 
@@ -143,8 +150,8 @@ def main() -> None:
             with finding("renewed") as found:
                 # real elements re-register like this every few minutes
                 for element in churn.elements:
-                    if element.line is not None:
-                        churn.register(element, element.line)
+                    if element.association is not None:
+                        churn.register(element, element.association)
                 found["agreed_after"] = registrars.wait_agreed(churn.users, POOLS, 30)
                 found["expected"] = churn.present()
                 found["listed"] = [{pool: user.all(pool).homes for pool in POOLS} for user in churn.users]

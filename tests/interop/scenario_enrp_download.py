@@ -60,7 +60,7 @@ def main() -> None:
         if scene is None:
             return
         with finding("registered") as found:
-            found["seconds"] = register_many(elements.line(scene.source.asap), POOLS, FIRST, COUNT)
+            found["seconds"] = register_many(elements.associate(scene.source.asap), POOLS, FIRST, COUNT)
             assert complete(scene.users[0])
         second = scene.late("second", other, 2, SECOND)
         second.settle()

@@ -52,6 +52,7 @@ class Scene:
 
 
 def cut(scene: Scene) -> None:
+    """Cut the link between the registrars, restore it, and record what each lists."""
     left, right = (Sessions(scene.net, 9, registrar, POOL) for registrar in scene.registrars)
     seen: list[set[int]] = [set(), set()]
     with left, right:

@@ -82,6 +82,7 @@ class Scene:
 
 
 def end(victim: Registrar, how: str) -> None:
+    """Kill the victim, or cut its link."""
     if how == "kill":
         victim.kill()
     else:
@@ -89,6 +90,7 @@ def end(victim: Registrar, how: str) -> None:
 
 
 def takeover(scene: Scene, how: str) -> None:
+    """End the victim and watch the survivors; then let an orphan die at its new home."""
     with finding("before") as found:
         found["homes"] = [scene.homes(number) for number in range(len(scene.users))]
     with finding("takeover") as found, Sessions(scene.net, 9, scene.survivors[0], POOL) as sessions:

@@ -18,44 +18,44 @@ from rserpool.messages import (
     decode,
 )
 from tests.scenarios.octets import octets
-from tests.scenarios.tester import SOON, Lab, Line
+from tests.scenarios.tester import SOON, Association, Lab
 
 ELEMENT_PORT = 17777
 ECHO_POOL = b"EchoPool"
 
 
-async def granted(line: Line, name: str) -> None:
+async def granted(association: Association, name: str) -> None:
     """Send a named registration and expect that the registrar grants it."""
-    line.send(name)
-    answer = await line.answer()
+    association.send(name)
+    answer = await association.answer()
     assert isinstance(answer, RegistrationResponse)
     assert not answer.reject
     assert not answer.operation_error
 
 
-async def resolution(line: Line, handle: bytes, items: int | None = None) -> HandleResolutionResponse:
+async def resolution(association: Association, handle: bytes, items: int | None = None) -> HandleResolutionResponse:
     """Resolve a pool handle."""
-    line.send(HandleResolution(pool_handle=handle, items=items))
-    answer = await line.answer()
+    association.send(HandleResolution(pool_handle=handle, items=items))
+    answer = await association.answer()
     assert isinstance(answer, HandleResolutionResponse)
     return answer
 
 
-async def listed(line: Line, handle: bytes, items: int | None = None) -> list[int]:
+async def listed(association: Association, handle: bytes, items: int | None = None) -> list[int]:
     """Resolve a pool handle; returns the listed identifiers in order."""
-    return [element.identifier for element in (await resolution(line, handle, items)).pool_elements]
+    return [element.identifier for element in (await resolution(association, handle, items)).pool_elements]
 
 
-async def gone(line: Line, handle: bytes, identifier: int) -> None:
+async def gone(association: Association, handle: bytes, identifier: int) -> None:
     """Wait until an element is no longer listed."""
     async with asyncio.timeout(SOON):
-        while identifier in await listed(line, handle):
+        while identifier in await listed(association, handle):
             await asyncio.sleep(0.02)
 
 
-async def unknown(line: Line, handle: bytes) -> None:
+async def unknown(association: Association, handle: bytes) -> None:
     """Expect that a pool does not exist: the answer has cause 9 and nothing else."""
-    answer = await resolution(line, handle)
+    answer = await resolution(association, handle)
     assert not answer.pool_elements
     assert answer.policy is None
     assert [cause.code for cause in answer.operation_error] == [Cause.UNKNOWN_POOL_HANDLE]
@@ -79,15 +79,15 @@ def element(template: str, identifier: int, policy: Policy, handle: bytes) -> Re
 
 
 async def t01_register(lab: Lab) -> None:
-    line = await (await lab.registrar()).line(ELEMENT_PORT)
-    line.send("T01.req")
-    await line.expect("T01.rsp")
+    association = await (await lab.registrar()).associate(ELEMENT_PORT)
+    association.send("T01.req")
+    await association.expect("T01.rsp")
 
 
 async def t02_resolve(lab: Lab) -> None:
     tester = await lab.registrar()
-    await granted(await tester.line(ELEMENT_PORT), "T01.req")
-    user = await tester.line()
+    await granted(await tester.associate(ELEMENT_PORT), "T01.req")
+    user = await tester.associate()
     for request in ("T02.req", "T02.req-items"):
         user.send(request)
         await user.expect("T02.rsp")
@@ -96,81 +96,81 @@ async def t02_resolve(lab: Lab) -> None:
 
 
 async def t03_unknown_pool(lab: Lab) -> None:
-    user = await (await lab.registrar()).line()
+    user = await (await lab.registrar()).associate()
     user.send("T03.req")
     await user.expect("T03.rsp")
 
 
 async def t04_deregister_twice(lab: Lab) -> None:
-    line = await (await lab.registrar()).line(ELEMENT_PORT)
-    await granted(line, "T01.req")
+    association = await (await lab.registrar()).associate(ELEMENT_PORT)
+    await granted(association, "T01.req")
     for _ in range(2):
-        line.send("T04.req")
-        await line.expect("T04.rsp")
-        await unknown(line, ECHO_POOL)
+        association.send("T04.req")
+        await association.expect("T04.rsp")
+        await unknown(association, ECHO_POOL)
 
 
 async def t05_reregister(lab: Lab) -> None:
-    line = await (await lab.registrar()).line(ELEMENT_PORT)
-    await granted(line, "T05.req1")
-    await granted(line, "T05.req2")
-    line.send("T05.hr")
-    await line.expect("T05.hr-rsp")
+    association = await (await lab.registrar()).associate(ELEMENT_PORT)
+    await granted(association, "T05.req1")
+    await granted(association, "T05.req2")
+    association.send("T05.hr")
+    await association.expect("T05.hr-rsp")
     other = Policy(policy_type=PolicyType.RANDOM, values=())
-    line.send(element("T05.req1", 0xAABBCC01, other, b"WrrPool!"))
-    answer = await line.answer()
+    association.send(element("T05.req1", 0xAABBCC01, other, b"WrrPool!"))
+    answer = await association.answer()
     assert isinstance(answer, RegistrationResponse)
     assert answer.reject
-    line.send("T05.hr")
-    await line.expect("T05.hr-rsp")
+    association.send("T05.hr")
+    await association.expect("T05.hr-rsp")
 
 
 async def t06_inconsistent(lab: Lab) -> None:
-    line = await (await lab.registrar()).line(ELEMENT_PORT)
-    await granted(line, "T01.req")
+    association = await (await lab.registrar()).associate(ELEMENT_PORT)
+    await granted(association, "T01.req")
     for case in "abc":
-        line.send(f"T06{case}.req")
-        await line.expect(f"T06{case}.rsp")
-    line.send("T02.req")
-    await line.expect("T02.rsp")
+        association.send(f"T06{case}.req")
+        await association.expect(f"T06{case}.rsp")
+    association.send("T02.req")
+    await association.expect("T02.rsp")
 
 
 async def t07_keep_alive(lab: Lab) -> None:
     tester = await lab.registrar("--keep-alive-interval=0.4", "--keep-alive-timeout=1")
-    line, user = await tester.line(ELEMENT_PORT), await tester.line()
-    await granted(line, "T01.req")
+    association, user = await tester.associate(ELEMENT_PORT), await tester.associate()
+    await granted(association, "T01.req")
     for _ in range(10):
-        assert await line.keep_alive() == octets("T07.ka-rsplib")
+        assert await association.keep_alive() == octets("T07.ka-rsplib")
         assert await listed(user, ECHO_POOL) == [0xAABBCC01]
-    line.acknowledging = False
-    await line.keep_alive()
+    association.acknowledging = False
+    await association.keep_alive()
     await gone(user, ECHO_POOL, 0xAABBCC01)
     await unknown(user, ECHO_POOL)
 
 
 async def t14_unreachable(lab: Lab) -> None:
     tester = await lab.registrar("--keep-alive-interval=60")
-    line, user = await tester.line(ELEMENT_PORT), await tester.line()
-    await granted(line, "T01.req")
+    association, user = await tester.associate(ELEMENT_PORT), await tester.associate()
+    await granted(association, "T01.req")
     for _ in range(3):
         user.send("T14.req")
-        assert await line.keep_alive() == octets("T07.ka-rsplib")
+        assert await association.keep_alive() == octets("T07.ka-rsplib")
         assert await listed(user, ECHO_POOL) == [0xAABBCC01]
         await asyncio.sleep(0.25)
     user.send(EndpointUnreachable(pool_handle=ECHO_POOL, pe_identifier=0xDEAD))
     await user.silent()
     user.send("T14.req")
     await gone(user, ECHO_POOL, 0xAABBCC01)
-    assert line.keep_alives.empty()
+    assert association.keep_alives.empty()
 
 
 async def t15_padding(lab: Lab) -> None:
-    line = await (await lab.registrar()).line(ELEMENT_PORT)
-    line.send("T15.req")
-    await line.expect("T15.rsp")
+    association = await (await lab.registrar()).associate(ELEMENT_PORT)
+    association.send("T15.req")
+    await association.expect("T15.rsp")
     for request in (octets("T15.hr-13"), octets("T15.hr-16"), octets("T15.hr-13")[:13] + b"\xee\xee\xee"):
-        line.send(request)
-        answer = await line.receive()
+        association.send(request)
+        answer = await association.receive()
         assert answer[4:16] == octets("T15.hr-16")[4:16]
         assert len(answer) % 4 == 0
         assert isinstance(message := decode(answer, "asap"), HandleResolutionResponse)
@@ -178,9 +178,10 @@ async def t15_padding(lab: Lab) -> None:
 
 
 async def t16_unrecognized_parameters(lab: Lab) -> None:
+    """The two highest bits of an unknown parameter's type decide if the message is dropped and if it is reported."""
     tester = await lab.registrar()
-    await granted(await tester.line(ELEMENT_PORT), "T01.req")
-    user = await tester.line()
+    await granted(await tester.associate(ELEMENT_PORT), "T01.req")
+    user = await tester.associate()
     user.send("T16a.req")
     await user.silent()
     user.send("T16b.req")
@@ -198,7 +199,8 @@ async def t16_unrecognized_parameters(lab: Lab) -> None:
 
 
 async def t17_unrecognized_messages(lab: Lab) -> None:
-    user = await (await lab.registrar()).line()
+    """Unknown messages are dropped, or reported if the highest bits of their type demand it."""
+    user = await (await lab.registrar()).associate()
     user.send("T17a.req")
     user.send("T17c.req")
     user.send(b"\xff" + octets("T17c.req")[1:])
@@ -209,11 +211,11 @@ async def t17_unrecognized_messages(lab: Lab) -> None:
 
 async def t18_malformed(lab: Lab) -> None:
     tester = await lab.registrar()
-    line = await tester.line(ELEMENT_PORT)
-    await granted(line, "T01.req")
-    user = await tester.line()
+    association = await tester.associate(ELEMENT_PORT)
+    await granted(association, "T01.req")
+    user = await tester.associate()
     for case in "abcdefgj":
-        bad = await tester.line()
+        bad = await tester.associate()
         bad.send(f"T18{case}")
         user.send("T02.req")
         await user.expect("T02.rsp")
@@ -224,17 +226,18 @@ async def t18_malformed(lab: Lab) -> None:
     assert isinstance(answer, HandleResolutionResponse)
     assert [cause.code for cause in answer.operation_error] == [Cause.UNKNOWN_POOL_HANDLE]
     for ppid in (0, 0x0B000000, 12):
-        stranger = await tester.line()
+        stranger = await tester.associate()
         stranger.send("T02.req", ppid)
         await stranger.silent()
-    await granted(line, "T18i")
+    await granted(association, "T18i")
     assert sorted(await listed(user, ECHO_POOL)) == [0xAABBCC01, 0xAABBCC02]
 
 
 async def t19_silent_ends(lab: Lab) -> None:
+    """Elements disappear after an abort, a shutdown, or the end of their registration life."""
     tester = await lab.registrar("--keep-alive-interval=0.5")
-    user = await tester.line()
-    aborted, ended, expiring = await tester.line(), await tester.line(), await tester.line(ELEMENT_PORT)
+    user = await tester.associate()
+    aborted, ended, expiring = await tester.associate(), await tester.associate(), await tester.associate(ELEMENT_PORT)
     await granted(aborted, "T01.req")
     aborted.endpoint.abort(aborted.assoc)
     await gone(user, ECHO_POOL, 0xAABBCC01)
@@ -249,11 +252,11 @@ async def t19_silent_ends(lab: Lab) -> None:
 
 async def t20_policies(lab: Lab) -> None:
     tester = await lab.registrar("--keep-alive-interval=60")
-    line, user = await tester.line(ELEMENT_PORT), await tester.line()
+    association, user = await tester.associate(ELEMENT_PORT), await tester.associate()
     one, two, three = 0xAABBCC01, 0xAABBCC02, 0xAABBCC03
     for pool in ("prio", "lu", "rr"):
         for number in (1, 2, 3):
-            await granted(line, f"T20.{pool}{number}")
+            await granted(association, f"T20.{pool}{number}")
     assert await listed(user, b"PrioPool") == [two, three, one]
     assert await listed(user, b"LuPool00") == [two, three, one]
     rotations = [[one, two, three], [two, three, one], [three, one, two]]
@@ -264,8 +267,8 @@ async def t20_policies(lab: Lab) -> None:
         (b"LudPool0", PolicyType.LEAST_USED_WITH_DEGRADATION, ((0x10000000, 0x30000000), (0x20000000, 0x08000000))),
     ):
         for identifier, value in zip((one, two), values, strict=True):
-            line.send(element("T20.rr1", identifier, Policy(policy_type=kind, values=value), handle))
-            answer = await line.answer()
+            association.send(element("T20.rr1", identifier, Policy(policy_type=kind, values=value), handle))
+            answer = await association.answer()
             assert isinstance(answer, RegistrationResponse)
             assert not answer.reject
     heads = [(await listed(user, b"WrrPool0"))[0] for _ in range(12)]
@@ -274,15 +277,18 @@ async def t20_policies(lab: Lab) -> None:
     assert {(await listed(user, b"WrandPoo"))[0] for _ in range(20)} == {two}
     assert [(await listed(user, b"LudPool0"))[0] for _ in range(5)] == [one, two, two, two, two]
     for number in range(7):
-        line.send(element("T20.rr1", 0x100 + number, Policy(policy_type=PolicyType.RANDOM, values=()), b"Seven000"))
-        await line.answer()
+        association.send(
+            element("T20.rr1", 0x100 + number, Policy(policy_type=PolicyType.RANDOM, values=()), b"Seven000")
+        )
+        await association.answer()
     assert sorted(await listed(user, b"Seven000")) == [0x100 + number for number in range(7)]
     assert len(await listed(user, b"Seven000", items=2)) == 2
 
 
 async def t22_tcp(lab: Lab) -> None:
+    """Resolution works over TCP, and registration over TCP is rejected."""
     tester = await lab.registrar()
-    await granted(await tester.line(ELEMENT_PORT), "T01.req")
+    await granted(await tester.associate(ELEMENT_PORT), "T01.req")
     request, answer = octets("T22.req"), octets("T02.rsp")
     assert await lab.exchange_over_tcp([request + request, request[:5], request[5:]], 3 * len(answer)) == 3 * answer
     refusal = await lab.exchange_over_tcp([octets("T01.req")], 32)
@@ -292,21 +298,22 @@ async def t22_tcp(lab: Lab) -> None:
 
 
 async def t23_updates(lab: Lab) -> None:
+    """A subscribed pool user receives the changes of a pool."""
     tester = await lab.registrar()
-    line, user = await tester.line(ELEMENT_PORT), await tester.line()
-    await granted(line, "T01.req")
+    association, user = await tester.associate(ELEMENT_PORT), await tester.associate()
+    await granted(association, "T01.req")
     user.send(HandleResolution(subscribe=True, pool_handle=b"NoSuchPool"))
     assert (await user.receive())[1] == 0
     user.send("T23.req")
     await user.expect("T23.rsp")
     round_robin = Policy(policy_type=PolicyType.ROUND_ROBIN, values=())
-    line.send(element("T01.req", 0xAABBCC02, round_robin, ECHO_POOL))
-    await line.receive()
+    association.send(element("T01.req", 0xAABBCC02, round_robin, ECHO_POOL))
+    await association.receive()
     update = await user.answer()
     assert isinstance(update, HandleResolutionResponse)
     assert update.accept_subscription
     assert sorted(found.identifier for found in update.pool_elements) == [0xAABBCC01, 0xAABBCC02]
-    line.endpoint.abort(line.assoc)
+    association.endpoint.abort(association.assoc)
     end = await user.answer()
     assert isinstance(end, HandleResolutionResponse)
     assert not end.accept_subscription
@@ -314,11 +321,12 @@ async def t23_updates(lab: Lab) -> None:
 
 
 async def t24_spoofing(lab: Lab) -> None:
+    """A registration with an address outside its association is rejected, and so is a stranger's deregistration."""
     tester = await lab.registrar()
-    line, stranger = await tester.line(ELEMENT_PORT), await tester.line()
-    await granted(line, "T01.req")
-    line.send("T24a.req")
-    await line.expect("T24a.rsp")
+    association, stranger = await tester.associate(ELEMENT_PORT), await tester.associate()
+    await granted(association, "T01.req")
+    association.send("T24a.req")
+    await association.expect("T24a.rsp")
     stranger.send("T24b.req")
     answer = await stranger.answer()
     assert isinstance(answer, DeregistrationResponse)

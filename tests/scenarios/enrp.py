@@ -36,7 +36,7 @@ async def fake(tester: Counterpart, identifier: int) -> FakeRegistrar:
 
 async def appears(tester: Counterpart, handle: bytes, identifier: int) -> None:
     """Wait until an element is listed."""
-    user = await tester.line()
+    user = await tester.associate()
     async with asyncio.timeout(SOON):
         while identifier not in [one.identifier for one in (await resolution(user, handle)).pool_elements]:
             await asyncio.sleep(0.02)
@@ -51,7 +51,7 @@ async def t08_presence(lab: Lab) -> None:
     assert (await peer.presence()).encode() == octets("T08.rsp-empty")
     peer.send("T08.req-min")
     assert (await peer.presence()).encode() == octets("T08.rsp-empty")
-    await granted(await tester.line(ELEMENT_PORT), "T01.req")
+    await granted(await tester.associate(ELEMENT_PORT), "T01.req")
     await peer.receive()
     peer.send("T08.req")
     assert (await peer.presence()).encode() == octets("T08.rsp-one")
@@ -60,24 +60,24 @@ async def t08_presence(lab: Lab) -> None:
 async def t09_updates(lab: Lab) -> None:
     tester = await lab.registrar(*QUIET)
     peer = await fake(tester, LOW)
-    line, user = await tester.line(ELEMENT_PORT), await tester.line()
-    await granted(line, "T01.req")
+    association, user = await tester.associate(ELEMENT_PORT), await tester.associate()
+    await granted(association, "T01.req")
     expected = octets("T09.out")
     to_all = expected[:8] + bytes(4) + expected[12:]
     assert await peer.receive() == to_all
-    line.send("T04.req")
-    await line.expect("T04.rsp")
+    association.send("T04.req")
+    await association.expect("T04.rsp")
     assert await peer.receive() == to_all[:12] + b"\0\1" + to_all[14:]
-    line.send("T04.req")
-    await line.expect("T04.rsp")
+    association.send("T04.req")
+    await association.expect("T04.rsp")
     await peer.silent()
     reserved = octets("T09.add")[:14] + b"\xff\xff" + octets("T09.add")[16:]
     peer.send(reserved)
     await appears(tester, PEER_POOL, 0x0BADCAFE)
     (found,) = (await resolution(user, PEER_POOL)).pool_elements
     assert found.home_identifier == LOW
-    line.send(element("T01.req", 1, Policy(policy_type=PolicyType.RANDOM, values=()), PEER_POOL))
-    assert (await line.receive())[1] == 1
+    association.send(element("T01.req", 1, Policy(policy_type=PolicyType.RANDOM, values=()), PEER_POOL))
+    assert (await association.receive())[1] == 1
     for _ in range(2):
         peer.send("T09.del")
         await gone(user, PEER_POOL, 0x0BADCAFE)
@@ -88,17 +88,17 @@ async def t09_updates(lab: Lab) -> None:
 async def t10_download(lab: Lab) -> None:
     tester = await lab.registrar(*QUIET, "--limit-elements-per-association=500", "--limit-registration-burst=500")
     peer = await fake(tester, LOW)
-    line = await tester.line(ELEMENT_PORT)
-    await granted(line, "T01.req")
+    association = await tester.associate(ELEMENT_PORT)
+    await granted(association, "T01.req")
     await peer.receive()
     for request in ("T10.req", "T10.req-own"):
         peer.send(request)
         await peer.expect("T10.rsp")
     for number in range(400):
-        line.send(
+        association.send(
             element("T01.req", 0x1000 + number, Policy(policy_type=PolicyType.ROUND_ROBIN, values=()), b"BigPool0")
         )
-        await line.receive()
+        await association.receive()
         assert isinstance(await peer.answer(), HandleUpdate)
     for request in ("T10.req", "T10.req-own"):
         seen: list[int] = []
@@ -116,9 +116,10 @@ async def t10_download(lab: Lab) -> None:
 
 
 async def t11_audit(lab: Lab) -> None:
+    """A peer's wrong checksum makes the registrar request the peer's table and adopt it."""
     tester = await lab.registrar(*QUIET)
     peer, other = await fake(tester, LOW), await fake(tester, HIGH)
-    user = await tester.line()
+    user = await tester.associate()
     await peer.silent()
     peer.heartbeat = octets("T11.bad")
     peer.send("T11.bad")
@@ -160,7 +161,7 @@ async def t13_takeover(lab: Lab) -> None:
     tester = await lab.registrar(*SHORT)
     endpoint = await tester.listen(ELEMENT_PORT)
     low, high = await peer_with_an_element(tester)
-    user = await tester.line()
+    user = await tester.associate()
     for peer in (low, high):
         assert await peer.next_of_takeover() == octets("T13.init")
     assert (await resolution(user, PEER_POOL)).pool_elements[0].home_identifier == LOW
@@ -177,6 +178,7 @@ async def t13_takeover(lab: Lab) -> None:
 
 
 async def t13_alone(lab: Lab) -> None:
+    """The only registrar left takes over the elements without asking anyone."""
     tester = await lab.registrar(*SHORT)
     endpoint = await tester.listen(ELEMENT_PORT)
     low = await fake(tester, LOW)
@@ -188,29 +190,32 @@ async def t13_alone(lab: Lab) -> None:
 
 
 async def t13_target_returns(lab: Lab) -> None:
+    """The takeover is cancelled if its target sends a presence."""
     tester = await lab.registrar(*SHORT)
     low, high = await peer_with_an_element(tester)
     assert await high.next_of_takeover() == octets("T13.init")
     low.send(low.heartbeat)
     high.send("T13.ack")
     await high.silent()
-    assert (await resolution(await tester.line(), PEER_POOL)).pool_elements[0].home_identifier == LOW
+    assert (await resolution(await tester.associate(), PEER_POOL)).pool_elements[0].home_identifier == LOW
 
 
 async def t13_yields(lab: Lab) -> None:
+    """Of two registrars that take over the same peer, this one yields to the other."""
     tester = await lab.registrar(*SHORT)
     _, high = await peer_with_an_element(tester)
     assert await high.next_of_takeover() == octets("T13.init")
     high.send("T13.tie-high")
     await high.expect("T13.tie-ack")
     high.send("T13.takeover-in")
-    user = await tester.line()
+    user = await tester.associate()
     async with asyncio.timeout(SOON):
         while (await resolution(user, PEER_POOL)).pool_elements[0].home_identifier != HIGH:
             await asyncio.sleep(0.02)
 
 
 async def t13_continues(lab: Lab) -> None:
+    """Of two registrars that take over the same peer, this one continues."""
     tester = await lab.registrar(*SHORT)
     endpoint = await tester.listen(ELEMENT_PORT)
     _, high = await peer_with_an_element(tester)

@@ -129,7 +129,7 @@ class FakeRegistrar:
         self.up.set()
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
-        raise AssertionError("the registrar did not restart")
+        raise AssertionError("unexpected restart of the association")
 
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
         assert ppid == ENRP_PPID
@@ -151,7 +151,7 @@ class FakeRegistrar:
                 self.inbox.put_nowait(data)
 
     def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None:
-        raise AssertionError("no lane is attached")
+        raise AssertionError("unexpected: no fast lane is attached")
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
         self.down.set()

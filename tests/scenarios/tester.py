@@ -16,7 +16,7 @@ SILENCE = 1.0
 """Seconds without a message that count as silence."""
 
 
-class Line:
+class Association:
     """One association of the tester. Keep-alives are collected separately, and acknowledged while ``acknowledging`` is
     true."""
 
@@ -79,24 +79,24 @@ class Counterpart:
         self.transport = transport
         self.own = own
         self.registrar = registrar
-        self.lines: dict[int, Line] = {}
+        self.associations: dict[int, Association] = {}
         self.endpoints: list[Endpoint] = []
 
-    async def line(self, port: int = 0) -> Line:
+    async def associate(self, port: int = 0) -> Association:
         """Open an association to the registrar and wait until it is up."""
         endpoint = await self.transport.endpoint(self, addresses=[self.own], port=port)
         self.endpoints.append(endpoint)
         assoc = endpoint.connect([self.registrar[0]], self.registrar[1])
-        line = self.lines[id(endpoint)] = Line(endpoint, assoc)
-        await asyncio.wait_for(line.up.wait(), SOON)
-        return line
+        association = self.associations[id(endpoint)] = Association(endpoint, assoc)
+        await asyncio.wait_for(association.up.wait(), SOON)
+        return association
 
-    async def listen(self, port: int) -> Line:
+    async def listen(self, port: int) -> Association:
         """Prepare for an association that the registrar opens."""
         endpoint = await self.transport.endpoint(self, addresses=[self.own], port=port)
         self.endpoints.append(endpoint)
-        line = self.lines[id(endpoint)] = Line(endpoint, 0)
-        return line
+        association = self.associations[id(endpoint)] = Association(endpoint, 0)
+        return association
 
     async def close(self) -> None:
         """Close every endpoint."""
@@ -106,24 +106,24 @@ class Counterpart:
     # Callbacks of the transport
 
     def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
-        line = self.lines[id(endpoint)]
-        line.assoc = assoc
-        line.up.set()
+        association = self.associations[id(endpoint)]
+        association.assoc = assoc
+        association.up.set()
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None:
-        raise AssertionError("the registrar did not restart")
+        raise AssertionError("unexpected restart of the association")
 
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
         assert ppid == ASAP_PPID
-        self.lines[id(endpoint)].heard(data)
+        self.associations[id(endpoint)].heard(data)
 
     def on_answer(self, endpoint: Endpoint, assoc: int, data: bytes) -> None:
-        raise AssertionError("no lane is attached")
+        raise AssertionError("unexpected: no fast lane is attached")
 
     def on_down(self, endpoint: Endpoint, assoc: int, reason: Down) -> None:
-        line = self.lines[id(endpoint)]
-        if not line.down.done():
-            line.down.set_result(reason)
+        association = self.associations[id(endpoint)]
+        if not association.down.done():
+            association.down.set_result(reason)
 
     def on_writable(self, endpoint: Endpoint, assoc: int) -> None:
         """Ignored, because the tester sends little."""
