@@ -51,7 +51,7 @@ class Candidate:
     values: tuple[int, ...]
     """The 32-bit values of its policy that it registered."""
     uses: int = 0
-    """The number of answers of this registrar or pool user that it has headed since its last registration."""
+    """The number of answers of this registrar or pool user in which it was the first since its last registration."""
 
 
 Select = Callable[[tuple[Candidate, ...], int, dict[Any, Any], random.Random], Iterable[SupportsIndex]]
@@ -100,7 +100,8 @@ _REGISTERED: dict[int, CustomPolicy] = {}
 
 
 def register(policy: CustomPolicy) -> CustomPolicy:
-    """Register a policy for all registrars, pool users and messages of this process. Repeating that has no effect.
+    """Register a policy for all registrars, pool users and messages of this process. Registering it again has no
+    effect.
 
     Raises LocalProtocolError if another policy has its name or type, if the type is not private, or if
     MAX_CUSTOM_POLICIES are registered.

@@ -1,2 +1,2 @@
-"""The Cython core: bytes, trees and integers. No clock, randomness source or logging inside; sockets only in the
-two transport bindings ``sctp`` and ``usrsctp``."""
+"""The Cython core: octets, trees and integers. It has no clock, source of randomness or logging; only ``io`` has
+sockets."""

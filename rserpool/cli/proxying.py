@@ -44,7 +44,7 @@ class ProxyOptions:
 
     transport: str = "auto"
     """The SCTP implementation: ``kernel``, or ``usrsctp`` over UDP with UDP port = SCTP port. ``auto`` uses the
-    kernel's if it has one."""
+    kernel's SCTP if there is one."""
 
     log_level: str = "info"
     """Least severe level to log: debug, info, warning or error."""

@@ -24,7 +24,7 @@ class Value:
     read: Callable[[str], object]
     """Raises ValueError with a reason."""
     words: tuple[str, ...] = ()
-    """Words that the option accepts, alone or besides an address."""
+    """Words that the option accepts, alone or in addition to an address."""
     is_file: bool = False
     lowest: float | None = None
     highest: float | None = None
@@ -110,7 +110,7 @@ def identifier() -> Value:
 
 
 def word(choices: Mapping[str, object]) -> Value:
-    """One of several words, read as the value behind it."""
+    """Read one of several words as the value that it stands for."""
 
     def read(text: str) -> object:
         if text not in choices:

@@ -29,7 +29,7 @@ log = logging.getLogger("rserpool.registrar")
 PORT_DRAWS = 32
 """Random ports that are tried before the registrar gives up."""
 KILL_AFTER = 2.0
-"""Seconds after the first signal from which on another signal kills the process at once."""
+"""Seconds after the first signal. Later, another signal kills the process at once."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

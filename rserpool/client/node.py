@@ -64,12 +64,12 @@ class Node:
     ``registrars``: the configured registrars, as node_addresses.server_addresses reads them. ``groups``: the multicast
     groups, ADDRESS:PORT, in which registrars announce themselves; by default those of IANA and rsplib if no registrar
     is configured, else none. ``interfaces``: the network interfaces to listen on for announcements; by default all.
-    ``local``: the addresses to speak from; ``preferred``: addresses of this host to use if ``local`` is not given.
+    ``local``: the local addresses to use; ``preferred``: addresses of this host to use if ``local`` is not given.
     ``tcp``: use a registrar that announces TCP; for a pool user only. ``listen``: let registrars open associations to
     this node, which pool elements need. ``transport`` carries SCTP, ``tcp_transport`` TCP; the node stops only those
     that it chose itself.
 
-    Raises LocalProtocolError for an argument that makes no sense. Entering raises OSError or TransportUnavailable.
+    Raises LocalProtocolError for an invalid argument. Entering raises OSError or TransportUnavailable.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Reads the addresses given to a node: registrars, announcement groups, and the local addresses to speak from."""
+"""Reads the addresses given to a node: registrars, announcement groups, and the local addresses to use."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, ip_address
@@ -49,7 +49,7 @@ def announcement_groups(entries: Sequence[str] | None, registrars: Sequence[str]
 def local_addresses(
     registrars: Sequence[ServerAddress], preferred: Sequence[Address] = (), *, multihomed: bool
 ) -> list[str]:
-    """Choose the addresses to speak from.
+    """Choose the local addresses to use.
 
     If all registrars are on the loopback interface, its addresses. Else, for a multihomed transport, the ``preferred``
     addresses and all others that reach beyond the link; for another transport one address: the first preferred one, or

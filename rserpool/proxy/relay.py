@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import cast
 
 HIGH_WATER = 65_536
-"""Octets queued for one end above which the other end is not read: an end that does not read must not fill the
-memory."""
+"""While more octets than this are queued for one end, the other end is not read: an end that does not read must not
+fill the memory."""
 NO_LINGER = struct.pack("ii", 1, 0)
 
 

@@ -39,8 +39,8 @@ class UserProxySettings:
     """The settings of a user proxy: time-outs and bounds on what clients can make it hold. Durations are in seconds."""
 
     connect_timeout: float = 2.0
-    """Seconds within which an element must accept a connection. Then it is reported as unreachable, and the next one is
-    tried."""
+    """Seconds within which an element must accept a connection. Otherwise it is reported as unreachable, and the next
+    one is tried."""
 
     tries: int = 3
     """Elements tried for one client before its connection is reset."""
@@ -49,10 +49,12 @@ class UserProxySettings:
     """Seconds that a client waits while the pool has no element left to try."""
 
     connections: int = 1024
-    """Clients at a time; one more is reset. Bounds the memory and the connections to elements of a flood of clients."""
+    """Largest number of clients at a time; one more is reset. It bounds the memory and the connections to elements that
+    a flood of clients can use."""
 
     connections_per_host: int = 256
-    """Clients from one address at a time; one more is reset. One host cannot use up all connections."""
+    """Largest number of clients from one address at a time, so that one host cannot use up all connections; one more is
+    reset."""
 
     idle_timeout: float = 3600.0
     """Seconds without data in either direction after which a connection is reset (up to a quarter later); 0 for never.

@@ -1,4 +1,4 @@
-"""The words that options accept for values which are not numbers, and the value behind each word."""
+"""The words that options accept for values that are not numbers, and the value that each word stands for."""
 
 from collections.abc import Mapping
 from typing import Final

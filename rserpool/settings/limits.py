@@ -65,8 +65,8 @@ class Limits:
     """Unreachability reports per second over one association. Faster ones are ignored (RFC 5355 2.13)."""
 
     report_interval: float = 10.0
-    """Seconds between two reports of one association about the same pool element that count, once that association has
-    sent as many as remove an element."""
+    """Once an association has sent enough reports about a pool element to remove it, its further reports about that
+    element count only once in this many seconds."""
 
     probe_interval: float = 2.0
     """Seconds between two keep-alives that reports trigger at one pool element, after the first three. Nobody can make

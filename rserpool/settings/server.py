@@ -18,7 +18,7 @@ class ServerOptions:
 
     transport: str = "auto"
     """The SCTP implementation: ``kernel``, or ``usrsctp`` over UDP with UDP port = SCTP port. ``auto`` uses the
-    kernel's if it has one."""
+    kernel's SCTP if there is one."""
 
     asap: tuple[str, ...] = ()
     """Addresses that serve pool elements and pool users, ADDRESS[:PORT],... All have the same port: 3863 by default, 0

@@ -34,8 +34,8 @@ class SessionSettings:
     """How the application learns of a failover."""
 
     silence: float | None = None
-    """Seconds without data from the element, after something was sent to it, at which the session fails over. None
-    relies on the transport. For services that always answer: it detects a stopped server whose kernel still
+    """The session fails over if the element sends no data for this many seconds after something was sent to it. None
+    relies on the transport. Use it for services that always answer: it detects a stopped server whose kernel still
     acknowledges."""
 
     reopen: bool | None = None
@@ -43,8 +43,8 @@ class SessionSettings:
     element has left the pool, because the kernel of a killed server ends its associations in order too."""
 
     doubt: float = 0.2
-    """Seconds after an orderly end at which the registrar is asked again whether the element has left the pool; it may
-    learn of the element's death a little later."""
+    """Seconds from an orderly end until the registrar is asked again whether the element has left the pool; the
+    registrar may learn of the element's death a little later."""
 
     patience: float = 30.0
     """Seconds without a serving element after which the session fails."""
@@ -70,11 +70,11 @@ class SessionSettings:
     """Time limit in seconds for an orderly end; then the association is aborted."""
 
     max_unread: int = 262_144
-    """Octets received and not yet read by the application at which the peer must wait, so that a slow reader costs no
+    """The peer must wait while the application has not read this many received octets, so that a slow reader costs no
     more memory."""
 
     max_unsent: int = 262_144
-    """Octets accepted from the application and not yet passed to the transport at which send() waits."""
+    """send() waits while this many octets are accepted from the application and not yet passed to the transport."""
 
     max_resolutions: int = 8
     """Largest number of pools that business cards of one session can make the pool user resolve."""

@@ -1,4 +1,5 @@
-"""The associations of several endpoints under numbers of their owner's, and the messages that wait for room on each."""
+"""The associations of several endpoints, by numbers that their owner gives, and the messages that wait for room on
+each."""
 
 import asyncio
 import contextlib

@@ -89,8 +89,8 @@ class Tuning:
     def found_idle(self) -> float:
         """Seconds after which a silent peer is LOST at the latest while nothing is sent; infinity without heartbeats.
 
-        A heartbeat follows the last after ``heartbeat`` and half to one and a half time-outs; it counts as missed when
-        the next is sent (RFC 9260 8.3). Linux takes at least 0.2 s for ``heartbeat`` and half a time-out.
+        The time between two heartbeats is ``heartbeat`` plus 0.5 to 1.5 time-outs. A heartbeat counts as missed when
+        the next one is sent (RFC 9260 8.3). Linux takes at least 0.2 s for ``heartbeat`` and half a time-out.
         """
         if not self.heartbeat:
             return float("inf")
@@ -200,7 +200,7 @@ class Endpoint(Protocol):
         """Return the smoothed round-trip time in seconds, or None if it is not known."""
 
     async def close(self) -> None:
-        """Shut down every association, abort those left after 2 s, free the port; then call the handler no more."""
+        """Shut down every association, abort those left after 2 s, free the port, and stop calling the handler."""
 
 
 @runtime_checkable

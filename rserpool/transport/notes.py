@@ -6,7 +6,8 @@ from rserpool.protocol.actions import Note
 
 INTERVAL = 60.0
 MAX_SUBJECTS = 1024
-"""Subjects that are remembered. A flood from ever new addresses must not fill the memory: the oldest is forgotten."""
+"""The number of subjects that are remembered. Beyond it the oldest is forgotten, so that a flood cannot fill the
+memory."""
 
 
 class Notes:

@@ -22,7 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 UML_RUN = ROOT / "ci/lab/uml-run"
 OUT_VARIABLE = "RSERPOOL_LAB_OUT"
 # The search path of users other than root often lacks the directories of ip and modprobe.
-PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
+OWN_PROGRAMS = str(Path(sys.executable).parent)
+PATH = ":".join(part for part in os.environ.get("PATH", "").split(":") if part != OWN_PROGRAMS)
+PATH += ":/usr/local/sbin:/usr/sbin:/sbin"
+"""Without this environment's programs: rspregistrar and others have the names of rsplib's."""
 PREFIX = '{"finding": '
 # Seconds after the time-out at which pytest kills uml-run. Before that, the guest ends its command at the time-out and
 # uml-run ends the guest 20 s later.

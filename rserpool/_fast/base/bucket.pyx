@@ -39,5 +39,5 @@ cdef class Bucket:
 
     @property
     def denied_since(self) -> int | None:
-        """The time of the first denial since the bucket was last full; None without one."""
+        """The time of the first denial since the bucket was last full; None if there was none."""
         return None if self.denied < 0 else self.denied

@@ -1,6 +1,6 @@
 """Memory for large arrays, in huge pages.
 
-With small pages each access to one of a million records misses the TLB too.
+With small pages, each access to one of a million records also misses the TLB.
 """
 
 from libc.stddef cimport size_t

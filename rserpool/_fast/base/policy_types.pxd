@@ -1,7 +1,7 @@
 """The table of pool member selection policies: numbers, names and values (RFC 5356 4 and 5; rsplib's own).
 
-The codec takes the number of values of a policy from here, the handlespace its rows, Python its names. Custom policies
-are added while they are installed.
+The codec reads the number of a policy's values here, the handlespace its rows, and Python its names. A custom policy is
+in the table while it is installed.
 """
 
 from libc.stdint cimport uint32_t

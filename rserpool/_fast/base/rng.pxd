@@ -38,8 +38,8 @@ cdef inline uint64_t random_u64(Rng *rng) noexcept nogil:
 
 
 cdef inline uint64_t random_below(Rng *rng, uint64_t bound) noexcept nogil:
-    """Draw uniformly from [0, bound), bound > 0: the high half of a 128-bit product, drawn again where its low half
-    would bias the result."""
+    """Draw uniformly from [0, bound), bound > 0. The result is the high half of a 128-bit product. If the low half
+    would bias the result, draw again."""
     cdef uint128_t product = <uint128_t>random_u64(rng) * bound
     cdef uint64_t least
     if <uint64_t>product < bound:

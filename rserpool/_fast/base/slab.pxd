@@ -1,4 +1,4 @@
-"""A slab allocates blocks of one size from ever larger chunks.
+"""A slab allocates blocks of one size from chunks that grow in size.
 
 Freed blocks go to a free list; chunks are freed with the slab.
 """

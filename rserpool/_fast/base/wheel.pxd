@@ -2,10 +2,11 @@
 
 A level is a ring of slots that starts at the current time; one slot of the next level covers the whole ring. A timer is
 in the lowest level whose ring reaches its deadline, never in the slot of the current time. When time reaches its slot,
-the timer moves to a lower level. A postponed timer may remain in an earlier slot than its deadline's.
+the timer moves to a lower level. A postponed timer may remain in a slot before the slot of its deadline.
 
-The third level has slots of 1.05 s for the next 18 minutes, so that the keep-alive timers of one second move down at a
-time. With 64 slots a level those of 17 seconds moved at once, which with a million timers blocked for 0.3 s.
+The third level has slots of 1.05 s for the next 18 minutes, so only the keep-alive timers of about one second move down
+together. With 64 slots per level, the timers of 17 seconds moved together, and a million timers blocked the loop for
+0.3 s.
 """
 
 from cpython.ref cimport PyObject

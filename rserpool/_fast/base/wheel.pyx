@@ -90,7 +90,7 @@ cdef void empty(WheelCore *wheel, Alarm **slot) noexcept nogil:
 
 
 cdef void advance(WheelCore *wheel, uint64_t now) noexcept nogil:
-    """Advance the time and move timers that are due to wheel.due. A time in the past changes nothing."""
+    """Advance the time, and move the timers that are due into wheel.due. A time in the past changes nothing."""
     cdef uint64_t before = wheel.now
     cdef uint64_t base, passed
     cdef int level, last, offset
@@ -210,7 +210,8 @@ cdef class Wheel:
         """A time before which no timer is due; None if no timer is armed.
 
         This is the earliest deadline, or slightly earlier if many timers are close or the first ones were postponed. A
-        caller that sleeps until then, calls expire and asks again never fires late and rarely wakes in vain.
+        caller that sleeps until then, calls expire and asks again never fires late and rarely wakes up without a timer
+        to fire.
         """
         expiry = self.earliest()
         self.core.announced = expiry if expiry is not None else 0xFFFFFFFFFFFFFFFFu

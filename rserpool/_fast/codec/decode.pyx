@@ -306,7 +306,8 @@ cdef object enrp_message(uint8_t kind, uint8_t flags, Cursor *c, Skipped skipped
 
 
 cdef int unknown_message(uint8_t kind, const uint8_t *octets, size_t length) except -1:
-    """Raise as the two top bits of the type say: 01 is reported, others are discarded silently (RFC 5354 4)."""
+    """Raise an error that is reported if the two top bits of the type are 01, and else discarded silently (RFC 5354
+    4)."""
     cdef bint report = (kind & 0xC0) == 0x40
     information = b""
     if report and TLV_HEADER + padded(length) <= MAX_ERROR_OCTETS:

@@ -21,8 +21,8 @@ from rserpool._fast.codec.tlv cimport (
 from ipaddress import IPv4Address, IPv6Address
 
 cdef enum:
-    # Entries of the cache: every message about a pool element repeats its addresses. A peer that sends ever new ones
-    # only empties the cache.
+    # Entries of the cache: every message about a pool element repeats its addresses. A peer that keeps sending new
+    # addresses only empties the cache.
     ADDRESS_CACHE = 4096
 
 cdef dict known_addresses = {}

@@ -119,7 +119,8 @@ cdef list candidates_of(Space *space, Pool *pool):
 
 
 cdef list checked(object listed, Py_ssize_t count, size_t wanted):
-    """The first ``wanted`` indices. TypeError or ValueError unless they name different ones of ``count`` candidates."""
+    """The first ``wanted`` indices. TypeError or ValueError unless each names a different one of ``count``
+    candidates."""
     cdef list indices = []
     cdef set seen = set()
     cdef Py_ssize_t index

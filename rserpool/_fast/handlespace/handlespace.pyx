@@ -130,7 +130,7 @@ cdef class Handlespace:
 
     @property
     def default_items(self) -> int:
-        """PEs in an answer of the fast lane to a request without a number of items; 0 for as many as fit."""
+        """The number of PEs in a fast lane's answer to a request that names no number; 0 for as many as fit."""
         return self.space.default_items
 
     @default_items.setter
@@ -148,7 +148,8 @@ cdef class Handlespace:
 
     @property
     def max_candidates(self) -> int:
-        """PEs of a pool that a custom policy may choose among: those that round robin would take first."""
+        """The number of a pool's PEs among which a custom policy may choose: those that round robin would take
+        first."""
         return self.space.max_candidates
 
     @max_candidates.setter
@@ -157,7 +158,8 @@ cdef class Handlespace:
 
     @property
     def large(self) -> int:
-        """PEs from which on transports prefetch memory (lane/prefetch.pyx): fewer are in the caches anyway."""
+        """The number of PEs from which transports prefetch memory (lane/prefetch.pyx). Fewer PEs fit into the
+        caches."""
         return self.space.large
 
     @large.setter

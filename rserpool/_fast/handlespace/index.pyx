@@ -7,7 +7,7 @@ from rserpool._fast.base.pages cimport take_pages
 
 cdef enum:
     FIRST_SLOTS = 64
-    FULL_TENTHS = 7            # of the slots may be in use
+    FULL_TENTHS = 7            # tenths of the slots that may be in use
 
 
 cdef Slot *empty_slots(size_t count) except NULL:

@@ -1,8 +1,9 @@
 """Pool member selection policies (RFC 5356, and nine private ones of rsplib): one merit per policy, one table.
 
-There are three families. SORTED pools answer in ascending order of merit, and the head moves behind its equals. TURNS
-is weighted round robin. DRAWN pools draw without replacement, with merits as weights. Only the head of an answer counts
-as used. A PE of weight 0 is left out while another has a weight above 0; if all are 0, all are treated alike.
+There are three families. SORTED pools answer in ascending order of merit; after an answer its head moves after the PEs
+of equal merit. TURNS is weighted round robin. DRAWN pools draw without replacement, with merits as weights. Only the
+head of an answer, its first PE, counts as used. A PE of weight 0 is left out while another PE has a weight above 0. If
+all weights are 0, all PEs are treated alike.
 """
 
 from libc.stddef cimport size_t

@@ -102,7 +102,7 @@ cdef uint64_t randomized_priority_least_used_degradation(const uint8_t *data, ui
 
 
 cdef uint64_t weighted_random_dpf(const uint8_t *data, uint32_t counter) noexcept nogil:
-    """The weight less its fraction distance * factor, rounded; a weight above 0 stays above 0."""
+    """The weight minus its fraction distance * factor, rounded; a weight above 0 stays above 0."""
     cdef uint64_t full = load_u32(data)
     cdef uint128_t highest = HIGHEST
     cdef uint128_t lost = (<uint128_t>full * detour(data + 4) + highest // 2) // highest
@@ -183,8 +183,9 @@ cdef inline uint64_t next_stamp(Pool *pool) noexcept nogil:
 
 
 # Weighted round robin. A PE of weight w has its turns c = 0..w-1 of each round at the times (2c + 1) / 2w, so that in
-# every round each PE has exactly its weight of turns, evenly spread; equal times go by PE identifier, the same in each
-# round. The selection key is (round: 32 bits, time: 64 bits, PE identifier: 32 bits), the time in units of 2**-64.
+# every round each PE has exactly its weight of turns, evenly spread. Turns at equal times have the order of the PE
+# identifiers in every round. The selection key is (round: 32 bits, time: 64 bits, PE identifier: 32 bits), the time in
+# units of 2**-64.
 
 @cython.cdivision(True)
 cdef inline uint64_t turn_time(uint64_t turn, uint64_t weight) noexcept nogil:
@@ -252,7 +253,7 @@ cdef void end_turn(Pool *pool, Element *element) noexcept nogil:
 
 
 cdef void set_weight(Pool *pool, Element *element, uint64_t weight) noexcept nogil:
-    """Put a PE of weight 0 behind the others in the drawing order, with a share of 1 in case all weights are 0."""
+    """Sort a PE of weight 0 after the others in the drawing order, with a share of 1 in case all weights are 0."""
     element.choice.node.key0 = weight == 0
     element.choice.node.key1 = identifier_of(element)
     element.choice.value = weight if weight else 1

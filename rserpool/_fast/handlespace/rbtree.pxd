@@ -1,7 +1,8 @@
-"""An intrusive red-black tree whose keys lie in its nodes: two u64, compared inline, equal keys in order of insertion.
+"""An intrusive red-black tree. Each node holds its key: two u64, compared inline. Equal keys keep the order of
+insertion.
 
-A tree made with ``summed`` holds SumNodes only: each then knows the sum of the values in its subtree, so that a node is
-drawn by value in O(log n). Nodes belong to their owner; a tree never allocates.
+A tree made with ``summed`` holds only SumNodes. Each knows the sum of the values in its subtree, so a node can be drawn
+by value in O(log n). Nodes belong to their owner; a tree never allocates.
 """
 
 from libc.stddef cimport size_t
@@ -34,12 +35,12 @@ cdef struct Tree:
 
 
 cdef struct Way:
-    const Node *at     # how far down; NULL at the end
-    uint64_t key0      # of the place that it leads to
+    const Node *at     # the node that the way has reached; NULL at the end
+    uint64_t key0      # of the place that the way leads to
     uint64_t key1
 
 
-# Negative, zero or positive as the node of a pair with equal keys that comes first is the left, none or the right one.
+# Orders two nodes of equal keys: negative if the left one comes first, positive if the right one does, else zero.
 ctypedef int (*tie_order)(const Node *left, const Node *right) noexcept nogil
 
 
@@ -141,7 +142,7 @@ cdef inline void move(Tree *tree, Node *node, uint64_t key0, uint64_t key1) noex
     cdef Node *neighbour
     cdef Node wanted
     cdef int side
-    if node.key0 == key0 and node.key1 == key1:  # a neighbour may be a cache miss
+    if node.key0 == key0 and node.key1 == key1:  # reading a neighbour may be a cache miss
         return
     wanted.key0 = key0
     wanted.key1 = key1

@@ -56,7 +56,7 @@ cdef void rotate(Tree *tree, Node *node, int side) noexcept nogil:
 
 
 cdef void link_node(Tree *tree, Node *node, Node *parent, int side) noexcept nogil:
-    """Hang ``node`` as a leaf under ``parent`` (NULL: into the empty tree) and rebalance."""
+    """Link ``node`` as a leaf under ``parent`` (NULL: into the empty tree) and rebalance."""
     cdef Node *at
     node.child[0] = NULL
     node.child[1] = NULL

@@ -1,4 +1,4 @@
-"""The C records of a handlespace. An Element fills four cache lines, one for each way by which it is reached."""
+"""The C records of a handlespace. An Element fills four cache lines, one for each way to reach it."""
 
 from cpython.ref cimport PyObject
 from libc.stddef cimport size_t
@@ -57,13 +57,13 @@ cdef struct Element:
     SumNode choice         # in the pool by the policy
     uint32_t counter       # degradation counter, or the turn within the round (weighted round robin)
     uint16_t bad_reports
-    uint8_t flags          # outside the run: an acknowledgement need not touch that (20 % cheaper at 1 M PEs)
+    uint8_t flags          # not in the run, so that an acknowledgement does not read the run (20 % cheaper at 1 M PEs)
     Alarm keep_alive
     Alarm life
 
 
-# The rank of a PE under its policy: the smaller the better for the SORTED family, a weight for the others. ``data``
-# points to its policy values; ``counter`` counts how often it was used since it registered.
+# The rank of a PE under its policy. In the SORTED family a smaller rank is better; in the others the rank is a weight.
+# ``data`` points to its policy values; ``counter`` counts how often it was used since it registered.
 ctypedef uint64_t (*merit_of)(const uint8_t *data, uint32_t counter) noexcept nogil
 
 
@@ -71,7 +71,7 @@ cdef struct Policy:
     uint32_t type
     uint16_t length        # of the policy parameter
     uint8_t family
-    bint counts            # an answer that a PE heads degrades the PE
+    bint counts            # a PE is degraded when it is the first in an answer
     merit_of merit
     PyObject *custom       # the CustomPolicy object that contains this record; NULL for a built-in policy
 
@@ -125,7 +125,7 @@ cdef struct Space:
     uint32_t used_items    # of an answer; 0 counts as 1
     Index index            # the PEs by pool and identifier
     size_t max_candidates  # PEs that a custom policy may choose among
-    size_t large           # PEs from which on memory is prefetched
+    size_t large           # number of PEs from which memory is prefetched
     PyObject *on_policy_failure    # called when a custom policy fails; the owner's, or NULL
     bint choosing          # a custom policy is running
     Slab elements

@@ -35,7 +35,7 @@ cdef class Associations:
     cdef Handlespace handlespace     # of the lanes, or None
     cdef dict table                  # by identifier, while the stack knows them
     cdef dict peeled_off             # identifier by own socket
-    cdef dict ended_undelivered      # the stack has forgotten them, but the handler has not had all their messages
+    cdef dict ended_undelivered      # forgotten by the stack, but some of their messages are not delivered yet
 
     cdef Association add_association(self, uint32_t assoc, uint16_t port)
     cdef Association require_open(self, object assoc)

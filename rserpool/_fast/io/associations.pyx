@@ -164,7 +164,7 @@ cdef class Associations:
         return assoc
 
     cdef bytes check_size(self, bytes data):
-        """Return the message if it may be sent. LocalProtocolError."""
+        """Return the message if it may be sent; else raise LocalProtocolError."""
         if not 0 < <size_t>len(data) <= self.max_message:
             raise LocalProtocolError(f"a message has 1 to {self.max_message} octets, not {len(data)}")
         return data
@@ -172,7 +172,7 @@ cdef class Associations:
     cdef int message_received(
         self, uint32_t assoc, const char *data, size_t length, uint32_t ppid, bint whole
     ) except -1:
-        """Take in a message, or with ``whole`` False a piece that does not end it."""
+        """Process a received message; with ``whole`` False, a piece that is not the last one of its message."""
         cdef Association association = self.table.get(assoc)
         cdef bytes message
         cdef size_t held = 0
@@ -214,7 +214,7 @@ cdef class Associations:
     ) except -1:
         """Answer a message from the association's lane; False if the handler must get it.
 
-        While messages or answers wait, this one must wait behind them.
+        While earlier messages or answers wait, this message must wait too.
         """
         cdef object answer
         if association.blocked or association.paused or association.held is not None:
@@ -327,7 +327,7 @@ cdef class Associations:
         return 0
 
     cdef int state_changed(self, uint32_t assoc, State state) except -1:
-        """Take in a new state of an association in the table."""
+        """Process a new state of an association in the table."""
         cdef Association association = self.table.get(assoc)
         if association is None:
             return 0

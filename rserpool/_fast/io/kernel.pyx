@@ -53,9 +53,9 @@ cdef enum:
     RESTART = 2
     SHUTDOWN_COMP = 3
     BATCH = MAX_PREFETCHED            # messages per recvmmsg
-    BATCHES = 8                      # per wake-up, so that one busy socket does not starve the loop; more with many
-    MOST_BATCHES = 128               # associations: a message for each, as a loop reads each TCP connection once
-    OWN_BATCH = 8                    # the same for a peeled-off socket: the most that a pause() may leave to be held
+    BATCHES = 8                      # per wake-up with few associations: one busy socket must not starve the loop
+    MOST_BATCHES = 128               # per wake-up with many associations, about one message for each
+    OWN_BATCH = 8                    # messages per recvmmsg of a peeled-off socket: as many as a pause() may leave held
     OWN_BATCHES = 32
     BUFFER = 1 << 16                 # octets; a longer message comes in pieces
     CONTROL = 64

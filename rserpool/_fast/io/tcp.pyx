@@ -30,7 +30,7 @@ cdef class _Connection:
 
 
 cdef class JoinedReader:
-    """Serves connections from add() until remove(), or until one needs anything else than answers of its lane.
+    """Serves each connection from add() to remove(), or until it needs more than the answers of its lane.
 
     A connection leaves by itself when it receives something that the lane does not serve, when an answer finds no room,
     or when it ends. Then its ``leave`` is called with the octets that were read but not served, the answers that were

@@ -35,7 +35,7 @@ def probe(
     """Encode a keep-alive for a PE of ours, and give it until ``deadline`` to answer: (its association, the message).
 
     None if there is no such PE of ours, if it has no association yet, or if it has not answered the previous
-    keep-alive; with ``again`` it is asked again without extending the deadline. Takes 2 us."""
+    keep-alive. With ``again``, an unanswered keep-alive is sent again, and the deadline stays. Takes 2 us."""
     cdef Space *space = &handlespace.space
     cdef Element *element = handlespace.element(handle, identifier)
     if element is NULL or element.home != space.own or not element.connection:

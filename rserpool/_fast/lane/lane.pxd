@@ -24,7 +24,7 @@ cdef class LaneContext:
     cdef readonly Handlespace handlespace
     cdef readonly LaneCounters counters
     cdef AdmissionLimits limits
-    cdef set unconfirmed             # (pool handle, identifier) of PEs taken over that have not spoken yet
+    cdef set unconfirmed             # (pool handle, identifier) of PEs that were taken over and have not answered yet
     cdef dict claims                 # by a peer registrar, on PEs that are associated here
     cdef public Journal journal
 

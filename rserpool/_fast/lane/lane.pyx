@@ -38,8 +38,8 @@ cdef class LaneCounters:
 
 
 cdef class LaneContext:
-    """What all lanes of one registrar share. ``unconfirmed`` and ``claims`` are ownership's: they change in place.
-    A ``journal`` logs each message that a transport's lane serves."""
+    """What all lanes of one registrar share. ``unconfirmed`` and ``claims`` are the objects of Ownership, and change in
+    place. A ``journal`` logs each message that a transport's lane serves."""
 
     def __cinit__(
         self,
@@ -59,11 +59,10 @@ cdef class Lane:
     """The lane of association ``number``. A registrant without ASAP transport cannot register over it.
 
     ``renewed`` is called without arguments before the answer goes out, if the message has appended to
-    handlespace.updated, or has armed a timer that expires before the time that the wheel has last announced.
-    ``used`` is set by each message served, for whoever looks for idle associations and clears it.
-    ``load_meter`` records each message served, if there is one. ``declined`` marks that the lane has just declined the
-    message that its transport is about to hand over, so that answer() does not look at it a second time. The transport
-    must clear the mark once it has handed the message over, or holds it back.
+    handlespace.updated, or has armed a timer that expires before the time that the wheel has last announced. Each
+    served message sets ``used``; the search for idle associations clears it. ``load_meter`` records each served message
+    if it is not None. ``declined`` is set when the lane has declined a message for its transport, so that answer() does
+    not examine the same message again. The transport must clear it once it has delivered the message or held it back.
     """
 
     def __cinit__(
@@ -190,7 +189,7 @@ cdef class Lane:
         return 0
 
     cdef int complete_logged(self, const uint8_t *octets, size_t size, bytes answer, uint64_t now) except -1:
-        """Do the same between the journal's lines of request and answer."""
+        """Call ``renewed`` if needed, between the journal's lines of the request and of the answer."""
         cdef Journal journal = self.context.journal
         cdef uint32_t identifier = <uint32_t>self.space.own.node.key0
         journal.request(octets, size, identifier, now)
@@ -203,7 +202,7 @@ cdef class Lane:
 
     def answer(self, bytes data not None, uint64_t now) -> bytes:
         """Serve one message for the readable way: its answer, b"" if it needs none; None if the lane declines it, or
-        has just declined it for the transport. The caller must do what ``renewed`` stands for. ``now`` in
+        has just declined it for the transport. The caller must then do the work of ``renewed`` itself. ``now`` in
         microseconds."""
         if self.declined:
             self.declined = False

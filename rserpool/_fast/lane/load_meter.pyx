@@ -5,14 +5,14 @@ from libc.stdint cimport uint64_t
 cdef enum:
     ROUND = 256                      # messages between two decisions
     LONGEST = 51200                  # microseconds that a round may take while load is high: 5 000 messages a second
-    # Closed-loop messages that a round may have. A single closed-loop client, which rests would slow down, sends more
-    # than that of 120 000 messages a second.
+    # Closed-loop messages that a round may have. A single closed-loop client, which rests would slow down, exceeds this
+    # share even among 120 000 messages a second.
     MAX_CLOSED_LOOP = 8
 
 
 cdef class LoadMeter:
-    """One meter for all lanes. ``short_gap``: two messages of one association that are fewer microseconds apart count
-    as closed-loop: the client waits for each answer before it asks again.
+    """One meter for all lanes. Messages of one association that are less than ``short_gap`` microseconds apart count as
+    closed-loop: the client seems to wait for each answer before it asks again.
 
     While load is ``dense``, a message calls ``on_dense`` and sets ``notified``; no further call follows until the owner
     clears ``notified``."""
@@ -35,8 +35,8 @@ cdef class LoadMeter:
         return 0
 
     def start_round(self) -> None:
-        """Forget the load so far, because an association came up and more may follow: a closed-loop client would
-        otherwise wait until the end of the next whole round."""
+        """Begin a new round, because an association came up and more may follow. Otherwise rests would slow a
+        closed-loop client down until the end of the next whole round."""
         self.dense = False
         self.count = self.closed_loop = 0
         self.round_began = 0

@@ -1,8 +1,9 @@
 """Merges pool elements that peer registrars send, as octets: the common case of RFC 5353 2.3 and 2.4.
 
-Elements that would be refused or disputed, or that this registrar would encode otherwise, are left to
-protocol/registrar/enrp/handle_updates.py, which knows the reasons. It would store each element that is merged here,
-with the same octets. A table of 50 elements costs 0.15 times as much as it does there, an update 0.35 times.
+Elements that would be refused or disputed, or that this registrar would encode differently, are left to
+protocol/registrar/enrp/handle_updates.py, which knows the reasons. That module would also store each element that is
+merged here, with the same octets. A table of 50 elements costs 0.15 times as much here as there, and an update 0.35
+times.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -25,7 +26,7 @@ from rserpool._fast.lane.registration cimport fits_policy
 cdef enum:
     REJECT = 0x01
     ENTRIES_AT = 12            # in a table: after header, sender and receiver
-    PARAMETERS_AT = 16         # in an update: after the action too
+    PARAMETERS_AT = 16         # in an update: after header, sender, receiver and action
     ADD_PE = 0
     NEGATIVE = 0x80000000
     INFINITE = 0xFFFFFFFF
@@ -105,8 +106,8 @@ cdef class Merger:
         self, const uint8_t *name, size_t name_length, const uint8_t *octets, const Scan *scan, uint32_t peer,
         bint everything, uint64_t now,
     ) except -1:
-        """Merge a plain element: one of the peer's own or, with ``everything``, one of a third registrar that has not
-        announced it itself. False, with nothing changed, if it must go the readable way."""
+        """Merge a plain element: one whose home is the peer or, with ``everything``, a third registrar that has not
+        announced the element itself. False, with nothing changed, if it must go the readable way."""
         cdef Space *space = &self.handlespace.space
         cdef uint32_t home = load_u32(octets + HOME_OFFSET)
         cdef uint32_t life = load_u32(octets + LIFE_OFFSET)
@@ -148,8 +149,8 @@ cdef class Merger:
         return True
 
     def table(self, bytes data not None, uint32_t peer, bint everything, uint64_t now, object unusual not None) -> None:
-        """Merge an ordinary table. ``unusual`` is called with pool handle and decoded record of each element that must
-        go the readable way, in its turn."""
+        """Merge an ordinary table. For each element that must go the readable way, ``unusual`` is called in its turn
+        with the pool handle and the decoded record."""
         cdef size_t size = <size_t>PyBytes_GET_SIZE(data)
         cdef Cursor c
         cdef Parameter p

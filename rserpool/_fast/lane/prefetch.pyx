@@ -1,8 +1,8 @@
 """Prefetches the memory that the messages of one wake-up will touch.
 
-Hardly anything of a million elements is in a cache: a re-registration waits for memory about a dozen times, each time
-at an address that the previous access has brought. The walks of up to 32 messages proceed side by side here, and wait
-together. They only follow addresses: nothing is changed or decided, and a wrong guess only makes a message slower.
+Almost nothing of a million elements is in a cache. A re-registration waits for memory about a dozen times, each time at
+an address that the previous access returned. Here the walks of up to 32 messages run side by side, and wait together.
+They only follow addresses: they change and decide nothing, and a wrong guess only makes a message slower.
 
 Measured with 32 messages per wake-up instead of one: a re-registration costs 0.33 times as much at 1 000 000 elements
 and 0.37 times at 100 000, an acknowledgement 0.23 and 0.25 times.
@@ -28,13 +28,13 @@ cdef enum:
     PROBES = 8             # slots of the index; longer runs are rare
 
 
-cdef struct Sight:         # of one message: all that the walk knows so far
+cdef struct Sight:         # what the walk knows so far about one message
     Parameter parameters[MAX_PARAMETERS]
     bint reregistration
     Pool *pool
     uint64_t key           # in the index
     Element *element
-    Way old                # in the selection, to its place and on to the neighbour on the side to which it moves
+    Way old                # in the selection: to the element's place, then to the neighbour on the side where it moves
     Way new                # to the place to which it moves
     const Node *successor  # to the neighbour on the other side
     int side

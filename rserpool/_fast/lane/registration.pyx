@@ -1,7 +1,7 @@
 """Registrations that are accepted as they stand: the common case of RFC 5352 3.1, without a Python object.
 
-Registrations that would be refused or changed are declined without side effect: protocol/registrar/asap knows the
-reasons. It would accept each registration that is accepted here, and store the same octets.
+Registrations that would be refused or changed are declined without side effect, because protocol/registrar/asap knows
+the reasons. That code would also accept each registration that is accepted here, and store the same octets.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -87,7 +87,7 @@ cdef bint own_transport(
 
 cdef bint fits_policy(const uint8_t *element, const Scan *scan) noexcept nogil:
     cdef const Policy *policy = policy_of(scan.policy_type)
-    # Of rsplib's policies some need the distance, and some crash its registrars.
+    # Some of rsplib's policies need the distance, and some crash rsplib's registrars.
     if policy.type == 0 or policy.length != scan.policy_length or scan.policy_type >= <uint32_t>FIRST_RSPLIB_POLICY:
         return False
     return scan.policy_type != WEIGHTED_RANDOM or load_u32(element + scan.policy_at + 8) != 0
@@ -99,8 +99,8 @@ cdef bint lives_long_enough(AdmissionLimits limits, const uint8_t *element) noex
 
 
 cdef size_t complete(uint8_t *room, Registrant registrant, const uint8_t *element, Scan *scan) noexcept:
-    """Copy a Pool Element parameter and append the ASAP transport; its padded size, 0 if the room is too small. Adapts
-    the scan."""
+    """Copy a Pool Element parameter and append the ASAP transport. Return the padded size, 0 if there is too little
+    room. Updates the scan."""
     cdef size_t before = padded(scan.asap_length)
     cdef size_t more = <size_t>PyBytes_GET_SIZE(registrant.asap)
     if before + more > ROOM:

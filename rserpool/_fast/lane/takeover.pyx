@@ -1,8 +1,8 @@
 """Pool elements that were taken over, many at a time (RFC 5353 3.5.2): finds them, times their answers, and encodes
 the keep-alives with H=1 that inform them of their new home.
 
-protocol/registrar/ownership.py decides once for all such elements at one ASAP endpoint. The work per element is done
-here, in 0.4 us.
+protocol/registrar/adoption.py decides once for all such elements at one ASAP endpoint. This module does the work for
+each element, in 0.4 us.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -55,7 +55,8 @@ def collect_unreached(Handlespace handlespace not None, after: object, size_t mo
 
 
 def start_answer_timers(Handlespace handlespace not None, list names not None, uint64_t deadline) -> int:
-    """Give the PEs that are ours and have no association until ``deadline`` to answer; their number."""
+    """Set ``deadline`` for the answers of those PEs that are ours and have no association. Return the number of these
+    PEs."""
     cdef Element *element
     cdef int count = 0
     for name in names:

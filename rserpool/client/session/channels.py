@@ -14,7 +14,7 @@ from rserpool.transport.tcp.endpoint import KEEPALIVE
 CHUNK: Final = 32 << 10
 """Octets read from a byte stream at a time."""
 HIGH_WATER: Final = 64 << 10
-"""Octets in the send buffer of a TCP or UDP channel at which it takes no more messages."""
+"""A TCP or UDP channel takes no more messages while its send buffer holds this many octets."""
 USER_TIMEOUT: Final = 8_000
 """Milliseconds without an acknowledgement of sent data after which a TCP peer is LOST."""
 MAX_DATAGRAM: Final = {4: 65_507, 6: 65_527}

@@ -52,7 +52,7 @@ class Connector:
     """Opens the channels of one session, one after the other.
 
     SCTP allows one association between two endpoints, so each session has endpoints of its own, one for each set of
-    local addresses. ``local`` are the addresses to speak from; by default those from which the element is reached.
+    local addresses. ``local`` holds the local addresses to use; by default those from which the element is reached.
     """
 
     def __init__(self, transport: Transport | None, tuning: Tuning, local: Sequence[str] | None) -> None:

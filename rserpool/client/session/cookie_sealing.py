@@ -80,10 +80,10 @@ class Sealer:
     """Seals and opens the cookies of pools.
 
     ``keys`` maps identifiers (32 bits) to master keys (at least 16 octets). The last key seals; all of them open. To
-    change the key, add the new one in front at every element, then move it to the end, and drop the old one after
-    ``life`` seconds. One key may seal at most 2^32 cookies of one pool. ``life`` is the validity of a cookie and
-    ``skew`` the tolerance between clocks, in seconds. ``clock`` returns seconds since 1970; ``nonce(n)`` returns n
-    random octets.
+    change the key, insert the new key at the beginning at every element, then move it to the end at every element, and
+    remove the old key after ``life`` seconds. One key may seal at most 2^32 cookies of one pool. ``life`` is the
+    validity of a cookie and ``skew`` the tolerance between clocks, in seconds. ``clock`` returns seconds since 1970;
+    ``nonce(n)`` returns n random octets.
 
     Raises MissingExtra if ``cryptography`` is not installed, and LocalProtocolError for invalid keys.
     """

@@ -27,7 +27,7 @@ MAX_ASSOCIATIONS: Final = 64
 AT_ONCE: Final = MAX_ASSOCIATIONS // 2
 """Elements to which a TO_ALL message is sent at a time."""
 MAX_UNREAD: Final = 262_144
-"""Octets received and not yet read at which the senders are paused."""
+"""The senders are paused while this many received octets have not been read."""
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds that an association may take to be established."""
 PATIENCE: Final = 30.0

@@ -121,7 +121,7 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
         self._check_open()
 
     def send_card(self) -> None:
-        """Send the new business card of the pool element that this user is too (RFC 5352 3.9)."""
+        """Send the new business card of this pool user's own pool element (RFC 5352 3.9)."""
         self._machine.send_card()
         self._pump()
 
@@ -322,15 +322,15 @@ async def open_session(
     fields of ``settings``; see SessionSettings, whose defaults apply without ``settings``.
 
     ``user`` selects the elements. Without it the session makes a pool user: on the node of ``pool_element``, or with
-    ``registrars`` (by default found by multicast) and ``local``. ``pool_element`` says that this pool user is a pool
-    element too; the session sends its business card to each element (RFC 5352 3.9).
+    ``registrars`` (by default found by multicast) and ``local``. ``pool_element`` is this pool user's own pool element,
+    if it has one; the session sends that element's business card to each element that serves (RFC 5352 3.9).
 
     ``transport`` carries SCTP data; by default one is chosen, with ``tuning``. FAST finds a silent element within
-    0.4 s, but no element may block its event loop for 0.3 s where SCTP runs in its process. ``local`` are the addresses
-    to speak from.
+    0.4 s, but no element may block its event loop for 0.3 s where SCTP runs in its process. ``local`` holds the local
+    addresses to use.
 
-    Raises SessionFailed if no element serves within ``patience`` seconds, and LocalProtocolError for an argument that
-    makes no sense.
+    Raises SessionFailed if no element serves within ``patience`` seconds, and LocalProtocolError for an invalid
+    argument.
     """
     chosen = session_settings(settings or SessionSettings(), changes)
     async with contextlib.AsyncExitStack() as stack:

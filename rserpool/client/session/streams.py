@@ -15,7 +15,7 @@ from rserpool.client.session.session_base import SessionBase
 CHUNK: Final = 32 << 10
 """Octets of the largest message that the writer sends."""
 HIGH_WATER: Final = 64 << 10
-"""Octets written and not yet accepted by the session above which drain() waits."""
+"""drain() waits while more octets than this are written and not yet accepted by the session."""
 LIMIT: Final = 64 << 10
 """The limit of the StreamReader; it buffers up to twice as much."""
 

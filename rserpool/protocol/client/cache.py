@@ -1,7 +1,7 @@
 """A pool user's cache of resolved pools, and the selection of an element by policy (RFC 5352 3.3, RFC 5356).
 
-The selection follows the pool's policy, which the answer carries apart from the elements. The policies of the elements
-do not define the pool's (RFC 5352 2.2.6).
+The selection follows the pool's policy, which the answer contains separately from the elements. The policies of the
+elements do not define the pool's (RFC 5352 2.2.6).
 """
 
 from collections import Counter, OrderedDict
@@ -98,7 +98,7 @@ CHOICES: dict[int, Choice] = {
     PolicyType.PRIORITY_LEAST_USED_WITH_DPF: first,
     PolicyType.PRIORITY_LEAST_USED_WITH_DEGRADATION_AND_DPF: first,
 }
-"""The selection of each policy at the pool user. Any other policy is treated as round robin."""
+"""The selection function that a pool user uses for each policy. Any other policy is treated as round robin."""
 
 
 class Cache:
@@ -128,7 +128,8 @@ class Cache:
             self._pools.popitem(last=False)
 
     def fresh(self, handle: bytes, items: int, since: int) -> CachedPool | None:
-        """The pool if it was resolved at ``since`` or later, and has ``items`` elements or all there are; else None."""
+        """The pool if it was resolved at ``since`` or later, and holds ``items`` elements or all that exist; else
+        None."""
         pool = self._pools.get(handle)
         if pool is None or pool.resolved < since or (len(pool.elements) >= pool.items < items):
             return None

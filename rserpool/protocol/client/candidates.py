@@ -123,8 +123,8 @@ class Candidates:
 
 
 def announced_addresses(message: ServerAnnounce, source: Address, port: int) -> list[ServerAddress]:
-    """The addresses that an announcement names, SCTP first. If it names none: its source address (RFC 5352 3.6), at
-    the source port, as rsplib expects, and at ASAP's port."""
+    """The addresses that an announcement names, SCTP first. If it names none, the datagram's source address (RFC 5352
+    3.6) with two ports: the source port, as rsplib expects, and ASAP's port."""
     found = []
     for transport in message.transports:
         sctp = isinstance(transport, SCTPTransport)

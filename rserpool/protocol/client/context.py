@@ -1,7 +1,8 @@
 """The state that the parts of one node share, and its outgoing actions.
 
-Actions are queued here in the order of their causes and not returned: one event may pass through the node, its
-elements, the user and the hunt, each of which acts before and after it calls the next. Node returns the queue.
+The parts queue their actions here, in the order of their causes, instead of returning them. One event may pass through
+the node, its elements, the user and the hunt, and each of them acts before and after it calls the next. Node returns
+the queue.
 """
 
 import itertools

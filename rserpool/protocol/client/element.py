@@ -30,8 +30,8 @@ MAX_REREGISTRATION = 600.0
 MARGIN = 20.0
 """Seconds by which T4 is shorter than the registration life (RFC 5352 7.1)."""
 UNIT = 1000
-"""Registration life on the wire, per second. Registrars that count in seconds (RFC 5354 3.10) then keep a registration
-too long, those that count in milliseconds as long as it says. Keep-alives find dead elements anyway."""
+"""Units of the Registration Life field in one second. A registrar that counts in milliseconds then keeps a registration
+for its life. One that counts in seconds (RFC 5354 3.10) keeps it too long, but finds a dead element by keep-alives."""
 UNLIMITED = -1
 """Registration life on the wire of an infinite life."""
 LONGEST = (1 << 31) - 1
@@ -39,8 +39,8 @@ ADOPTION = 3 * MICROSECONDS
 """Microseconds within which an element registers again at a registrar that took it over, so that not all elements do so
 at once."""
 GRANT_GUARD = MICROSECONDS
-"""Microseconds after a grant in which the element does not register again although the registrar ends the registration.
-Without it, a registrar that always does so would keep the element busy."""
+"""Microseconds after a grant in which the element does not register again, even if the registrar ends the registration.
+Otherwise a registrar that ends every registration would keep the element busy."""
 EARLY = 0.05
 """Random part of T4, so that elements that started together do not register again together."""
 SPREAD = 0.5
@@ -68,7 +68,8 @@ class SharedByElements:
 
 
 def reregistration_interval(life: float) -> float:
-    """T4: seconds between registrations that last ``life`` seconds (RFC 5352 7.1); half of a short life."""
+    """T4: seconds between two registrations with a life of ``life`` seconds (RFC 5352 7.1). For a short life it is half
+    of the life."""
     return min(MAX_REREGISTRATION, life - MARGIN) if life > 2 * MARGIN else life / 2
 
 
@@ -211,7 +212,7 @@ class Element:
     # Messages of the home registrar
 
     def registration_answered(self, message: RegistrationResponse, now: int) -> None:
-        """A REGISTRATION_RESPONSE for this element. An error cause beside a grant is a warning (A-18)."""
+        """A REGISTRATION_RESPONSE for this element. An error cause in a grant is a warning."""
         causes = message.operation_error
         if self.state is not ElementState.REG:
             return

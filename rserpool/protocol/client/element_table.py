@@ -1,6 +1,6 @@
 """The state table of a pool element (RFC 5352 3.1, 3.2, 3.4).
 
-What the table does not show: in HUNT without a running pause, an element at once gets READY_TO_REGISTER if there is a
+What the table does not show: in HUNT without a running pause, an element gets READY_TO_REGISTER at once if there is a
 home registrar, and starts a hunt if there is none. An element has one timer, whose meaning depends on the state: the
 pause in HUNT, T2 in REG, T4 in READY, T3 in DEREG. REQUEST_TURN and CONFIRM may go on with TURN at once. While a
 renewal is on its way, the application sees READY (Element.show). Element.drop leaves any state for IDLE without an
@@ -43,7 +43,7 @@ class ElementEvent(enum.Enum):
     CHANGED = enum.auto()
     """The application has changed values."""
     TURN = enum.auto()
-    """The rate limit of the node allows to send a change."""
+    """The rate limit of the node allows the element to send a change."""
     UNREGISTERED = enum.auto()
     """The registrar reports that the element is not registered any more."""
     DEREGISTRATION_REFUSED = enum.auto()

@@ -27,14 +27,14 @@ class Dependent(Protocol):
         """True if it needs a registrar now."""
 
     def home_found(self, now: int, *, replaced: bool, adopted: Collection[object]) -> None:
-        """A registrar became home. ``replaced``: another one was home until now. ``adopted``: the elements that the
-        new home has taken over; it may lack all others."""
+        """A registrar became home. ``replaced``: another one was home until now. ``adopted``: the elements that the new
+        home has taken over; it may not know the others."""
 
     def home_lost(self, now: int) -> None:
         """There is no home any more."""
 
     def second_candidate(self, link: Link) -> None:
-        """A registrar came up beside a home that does not answer."""
+        """An association to another registrar came up while the home does not answer."""
 
 
 class Homes:
@@ -74,7 +74,7 @@ class Homes:
     # Requests of the dependents
 
     def hunt(self, now: int) -> None:
-        """Look for a home, or for a second candidate beside the home."""
+        """Look for a home, or for a second candidate in addition to the home."""
         if self._started and not self.stopped and not self._losing:
             self._hunt.start(now)
 
@@ -99,7 +99,7 @@ class Homes:
         return any(one is not own for one in self._context.candidates.allowed(now))
 
     def second_candidates(self) -> list[Link]:
-        """The associations to registrars that have come up beside the home."""
+        """The associations to registrars that have come up in addition to the home."""
         context = self._context
         links = context.links.values()
         return [one for one in links if one.candidate is not None and one.stage is Stage.UP and one is not context.home]
@@ -121,8 +121,8 @@ class Homes:
     # The home
 
     def set_home(self, link: Link, now: int, identifier: int = 0, *, adopted: Collection[object] = ()) -> None:
-        """Make a registrar home. ``adopted``: the elements that it has taken over. It may lack the others, and the
-        former home drops them with its association."""
+        """Make a registrar home. ``adopted``: the elements that this registrar has taken over. It may not know the
+        others, and the former home removes them when its association ends."""
         context = self._context
         old, context.home = context.home, link
         context.home_identifier = identifier

@@ -1,8 +1,9 @@
 """The server hunt: finds a home registrar among the candidates (RFC 5352 3.6).
 
-The order of the candidates cannot be steered from outside: those not tried yet come first, equals in random order. A
-candidate that refused the association, timed out or sent nonsense is tried after all others have failed. While there
-is a home registrar that does not answer, the hunt looks for a second candidate beside it (RFC 5352 3.7.2).
+Nobody outside can control the order of the candidates: those that were not tried yet come first, and equal ones are in
+random order. A candidate that refused the association, timed out or sent malformed messages is tried after all others
+have failed. While the home registrar does not answer, the hunt looks for a second candidate in addition (RFC 5352
+3.7.2).
 """
 
 from collections.abc import Callable
@@ -105,8 +106,9 @@ class Hunt:
         return self._context.candidates.allowed(now)
 
     def _eligible(self, now: int, pause: int) -> list[Candidate]:
-        """The candidates that may be dialled now. A troubled one only if no untroubled one is left, or if those being
-        dialled have not answered within ``pause`` microseconds."""
+        """The candidates that may be dialled now. A candidate with a failure (``troubled``) may be dialled only if none
+        without a failure is left, or if those that are being dialled have not answered within ``pause``
+        microseconds."""
         usable = [one for one in self._allowed(now) if one.usable(now) and one.tried + pause <= now]
         untroubled = [one for one in usable if not one.troubled]
         for link in self._dialing():

@@ -35,7 +35,7 @@ class Link:
     """Time of the latest message from the peer, in microseconds."""
 
     def failed(self, now: int) -> None:
-        """The registrar was of no use: the hunt tries it after all others."""
+        """The registrar has failed: the hunt tries it after all others."""
         if self.candidate is not None:
             self.candidate.troubled = max(now, 1)
 

@@ -1,8 +1,8 @@
 """One ASAP endpoint of pool elements and of a pool user (RFC 5352), without input and output.
 
 Rules that no table shows: the elements and the user share one home registrar (homes.py). An answer counts only if it
-comes from the home, or from a second candidate that was asked the same; the latter becomes home by its answer. A wrong
-message has no effect but that its sender is left.
+comes from the home, or from a second candidate that got the same request; the second candidate then becomes home. A
+wrong message has no effect, except that the node leaves its sender.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -232,7 +232,8 @@ class Node:
         self.user.answered(message, now)
 
     def _error(self, link: Link, message: AsapError, now: int) -> None:
-        """Handle ASAP_ERROR: the oldest request over this association fails. One of several copies is only dropped."""
+        """Handle ASAP_ERROR, which answers the oldest request over this association. From the home it fails the
+        request; from another registrar it only drops that copy of the request."""
         request = self.context.requests.oldest(link.number)
         if request is None:
             return

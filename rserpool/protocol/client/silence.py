@@ -1,4 +1,4 @@
-"""Detects a silent home registrar from missing keep-alives, before an idle SCTP association would."""
+"""Detects a silent home registrar by its missing keep-alives, earlier than an idle SCTP association would."""
 
 from collections.abc import Callable
 
@@ -17,8 +17,9 @@ LEAST = MICROSECONDS
 
 
 class Silence:
-    """Watches the intervals between the keep-alives of the home registrar (RFC 5352 3.5). After too long a silence it
-    calls ``probe``, which makes one element register again: the registrar answers, or is abandoned at T2."""
+    """Watches the intervals between the keep-alives of the home registrar (RFC 5352 3.5). If the silence lasts too
+    long, it calls ``probe``, which makes one element register again. Then the registrar answers, or is abandoned at
+    T2."""
 
     def __init__(self, wheel: Wheel, probe: Callable[[int], None]) -> None:
         self._wheel = wheel

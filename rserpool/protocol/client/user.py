@@ -1,7 +1,7 @@
 """A pool user: resolves pool handles, watches pools, reports unreachable elements (RFC 5352 3.3, 3.5, 6.3, 6.4, 6.9.1).
 
-At most one request per pool is on its way. Further resolutions of the pool share its answer, or that of the request
-that follows it if they want more.
+At most one request per pool is on its way. Further resolutions of the pool share the answer of this request or, if they
+want more elements, the answer of the next request.
 """
 
 import itertools
@@ -26,7 +26,8 @@ from rserpool.protocol.timers import Timer
 from rserpool.settings.profile import ALL_ITEMS
 
 REPORTS_WAITING = 64
-"""Reports of unreachable elements that wait for a home registrar. Older ones are outdated by then, and dropped."""
+"""The largest number of reports of unreachable elements that wait for a home registrar. The oldest ones are dropped
+first."""
 
 
 @dataclass(slots=True, eq=False)
@@ -188,7 +189,8 @@ class User:
             self._cancel(watch)
 
     def second_candidate(self, link: Link) -> None:
-        """A registrar came up beside a home that does not answer: repeat the unanswered queries there."""
+        """An association to another registrar came up while the home does not answer: repeat the unanswered queries
+        there."""
         for query in self._queries.values():
             if query.repeats:
                 self._send(query, link)
@@ -303,8 +305,8 @@ class User:
     # Queries
 
     def _query(self, handle: bytes, items: int, now: int) -> Query:
-        """The query whose answer will do: the one on its way if it asks for as much, or a new one, sent now or after
-        the one on its way."""
+        """The query whose answer is sufficient: the one on its way if it asks for enough elements, else a new one,
+        which is sent now or after the one on its way."""
         watched = handle in self._watches
         query = self._queries.get(handle)
         if query is None:

@@ -1,4 +1,4 @@
-"""Decides who may do what: the one place that asks for rights."""
+"""Decides who may do what. The registrar asks for access rights only through this interface."""
 
 import enum
 from typing import Final, Protocol
@@ -24,7 +24,8 @@ class Access(Protocol):
 
     @property
     def restricted(self) -> bool:
-        """True if any request may be refused. Associations then do not use the fast lane, which asks nobody."""
+        """True if any request may be refused. Associations then do not use the fast lane, which does not ask for
+        rights."""
 
     def may(self, principal: Principal, right: Right, handle: bytes) -> bool:
         """Return True if the principal has the right, for the pool with this handle."""

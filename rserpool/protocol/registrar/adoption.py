@@ -1,7 +1,7 @@
 """Informs pool elements that were taken over of their new home (RFC 5353 3.5.2).
 
-An element is reached over the association from its ASAP transport. If there is none, the registrar opens one, as often
-as their rate allows.
+An element is informed over the association from its ASAP transport. If there is no such association, the registrar
+opens one; a rate limits how many it opens.
 """
 
 from collections import deque
@@ -21,7 +21,8 @@ from rserpool.protocol.registrar.ownership import ElementName, Ownership
 from rserpool.protocol.registrar.updates import Updates
 
 TIMEOUTS = 3
-"""Keep-alive time-outs within which an element that was taken over must acknowledge, connecting included."""
+"""The number of keep-alive time-outs within which an element that was taken over must acknowledge. They include the
+time to connect."""
 
 Endpoint = tuple[tuple[Address, ...], int]
 """Addresses and port of the ASAP endpoint of pool elements."""

@@ -20,7 +20,8 @@ from rserpool.settings.registrar import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrarContext:
-    """The state that the machines of one registrar share. Machines receive it in place of one another."""
+    """The state that the machines of one registrar share. Each machine gets this context instead of the other
+    machines."""
 
     settings: Settings
     handlespace: Handlespace

@@ -54,7 +54,7 @@ class Elements:
         return self.updates.removed(name, parameter, reason, now)
 
     def _pass_to(self, claimant: int, parameter: bytes, view: PoolElementView, now: int) -> bool:
-        """Let a claimed element become the claimant's. False if the handlespace does not take it as the claimant has
+        """Make the claimant the home of a claimed element. False if the handlespace refuses the claimant's version of
         it."""
         name = view.pool_handle, view.identifier
         previous, life = view.connection, view.registration_life
@@ -66,7 +66,7 @@ class Elements:
         return True
 
     def detach(self, number: int) -> None:
-        """One element less is registered over an association, if it still exists."""
+        """Count one registered element less for an association, if the association still exists."""
         association = self._context.associations.get(number)
         if association is not None:
             association.registrant.elements -= 1
@@ -133,7 +133,8 @@ class Elements:
         return self.adoption.adopt(found, now)
 
     def follow_suggestion(self, handle: bytes, element: PoolElement, peer: int, now: int) -> list[Action]:
-        """Take over an element at its home's suggestion; it returns to the peer if it does not acknowledge."""
+        """Take over an element because its home suggests it. The element returns to that peer if it does not
+        acknowledge."""
         name, parameter = (handle, element.identifier), element.encode()
         self._context.handlespace.register(handle, parameter, home=self._context.identifier)
         view = self._context.handlespace.find(*name)

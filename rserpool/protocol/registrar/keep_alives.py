@@ -1,4 +1,4 @@
-"""Sends keep-alives with H=0 to pool elements of ours, out of turn where somebody doubts that they are alive."""
+"""Sends keep-alives with H=0 to our pool elements: in turn, and out of turn after a report or a peer's claim."""
 
 from rserpool._fast.base.bucket import Bucket
 from rserpool._fast.lane.keep_alive import probe
@@ -13,7 +13,7 @@ BURST = 3
 
 
 class KeepAlives:
-    """The sender, with the rate of keep-alives out of turn for each element that got any."""
+    """Sends keep-alives, and limits the rate of those out of turn for each element."""
 
     def __init__(self, context: RegistrarContext) -> None:
         self._context = context
@@ -31,7 +31,7 @@ class KeepAlives:
         return [Send(*message)]
 
     def send_out_of_turn(self, handle: bytes, identifier: int, now: int) -> list[Action]:
-        """Send a keep-alive now, unless the element has got as many as it may."""
+        """Send a keep-alive now, unless the element has got as many out of turn as its rate allows."""
         rate = self._rates.get((handle, identifier))
         if rate is None:
             interval = self._context.settings.limits.probe_interval

@@ -1,8 +1,8 @@
 """Records which pool elements this registrar owns only provisionally: after a takeover, and when a peer claims one.
 
 The element decides by what it sends over its association (RFC 5353 3.3, 3.5). Peers are informed of an element that was
-taken over when it has answered. A claimed element that has an association here is sent a keep-alive; if it answers, it
-stays; if it does not, or its association ends, it becomes the claimant's.
+taken over when it has answered. A claimed element that has an association here gets a keep-alive. If it answers, it
+stays here. If it does not answer, or its association ends, the claimant becomes its home.
 """
 
 from collections.abc import Iterable

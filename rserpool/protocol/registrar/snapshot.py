@@ -1,7 +1,7 @@
 """Shows what a registrar holds at a moment, in pages of bounded size.
 
 Statistics, logs and gateways read a registrar through its snapshot and its watches (watching.py), and through nothing
-else. Positions stay valid while pools, elements and peers come and go. Two pages do not belong to the same moment.
+else. Positions stay valid while pools, elements and peers come and go. Two pages may show different moments.
 """
 
 from collections.abc import Callable, Iterator

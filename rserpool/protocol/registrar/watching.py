@@ -1,7 +1,7 @@
 """Lets programs in this process watch what changes in a registrar: pools, elements, peers, takeovers.
 
-Watching costs nothing without a watch, and leaves every association its fast lane. A takeover causes no events for the
-single elements that change their home: TakeoverFinished stands for all of them.
+Without a watch this costs nothing. With a watch every association keeps its fast lane. A takeover causes no events for
+the elements that change their home: one TakeoverFinished announces all of them.
 """
 
 import enum

@@ -98,8 +98,8 @@ UserSessionAction = Select | Resolve | Open | Report | Confirm | Shutdown | Abor
 class UserSession:
     """One session of a pool user. Every event returns the actions to carry out, in order.
 
-    ``fraction`` returns a random number of at least 0 and less than 1. ``card`` returns the business card of the pool
-    element that the user is too, or None.
+    ``fraction`` returns a random number of at least 0 and less than 1. ``card`` returns the business card of the user's
+    own pool element, or None if it has none.
     """
 
     def __init__(
@@ -137,7 +137,8 @@ class UserSession:
         self._heard = False
         """True if the element has sent anything."""
         self._unanswered: int | None = None
-        """Time of the first message since the element was heard, for the limit on its silence."""
+        """Time of the first message sent since data last came from the element. The limit on the element's silence
+        counts from it."""
         self._held = False
         """True while the application does not read, so that the element cannot be heard."""
         self._timer: int | None = None
@@ -200,7 +201,7 @@ class UserSession:
         return self._feed(self._orderly_end(), now)
 
     def _orderly_end(self) -> UserSessionEvent:
-        """The meaning of an orderly end by the element: by the settings, if it served."""
+        """The event for an orderly end by the element. If the element served, the settings decide."""
         if self.state is not UserSessionState.OPEN or self.settings.reopen is None:
             return UserSessionEvent.PEER_ENDED
         if not self.settings.reopen or self.settings.failover is Failover.ERROR:
@@ -215,7 +216,7 @@ class UserSession:
         return self._feed(UserSessionEvent.LISTED if listed else UserSessionEvent.UNLISTED, now)
 
     def restarted(self, channel: int, now: int) -> list[UserSessionAction]:
-        """The element of a channel has lost its state and is there again."""
+        """The element of a channel has restarted and lost its state."""
         return self._feed(UserSessionEvent.RESTARTED, now) if self._is_present(channel) else []
 
     def heard(self) -> None:

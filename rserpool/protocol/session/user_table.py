@@ -60,11 +60,11 @@ class UserSessionEvent(enum.Enum):
     PEER_ENDED = enum.auto()
     """The element has closed the channel in order."""
     PEER_FINISHED = enum.auto()
-    """The element has closed the channel in order, and by the settings the session with it."""
+    """The element has closed the channel in order, and the settings say that the session ends too."""
     PEER_LEFT = enum.auto()
-    """The element has closed the channel in order; by the settings the session goes on with another one."""
+    """The element has closed the channel in order, and the settings say that the session continues with another one."""
     RESTARTED = enum.auto()
-    """The element has lost its state and is there again."""
+    """The element has restarted and lost its state."""
     NONSENSE = enum.auto()
     """The element has sent too many malformed control messages."""
     LISTED = enum.auto()

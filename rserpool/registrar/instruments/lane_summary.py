@@ -9,7 +9,7 @@ log = logging.getLogger("rserpool.registrar")
 
 
 class LaneSummary:
-    """Logs how much the counters have grown since the last call. ``counters`` may return others from some time on."""
+    """Logs how much the counters have grown since the last call. ``counters`` may return another object later."""
 
     def __init__(self, counters: Callable[[], LaneCounters]) -> None:
         self._counters = counters

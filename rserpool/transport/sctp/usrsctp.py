@@ -21,8 +21,8 @@ IP_RECVERR, IPV6_RECVERR = 11, 25
 TICK = 0.010
 """Seconds between two runs of the stack's timers while there is traffic: their resolution."""
 FULL_RATE_ASSOCIATIONS = 1000
-"""Beyond so many associations the tick grows with their number, up to MOST_TICKS * TICK: each run of the timers walks
-through all of them, which took 3 % of a core with 3 000 associations."""
+"""Beyond this many associations the tick grows with their number, up to MOST_TICKS * TICK, because each run of the
+timers walks through all of them. With 3 000 associations this took 3 % of a core."""
 MOST_TICKS = 3
 """Delayed acknowledgements then wait at most 50 ms, half of the shortest rto_min."""
 IDLE_FRACTION = 1 / 16

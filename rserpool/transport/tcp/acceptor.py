@@ -9,8 +9,9 @@ from typing import Final
 BACKLOG: Final = 1024
 """Connections that may wait to be accepted."""
 AT_ONCE: Final = 32
-"""Connections accepted per turn of the loop. uvloop's own servers accept one. At 20 ms a turn, as under five times the
-load in docs/performance.md, that is 50 a second, but thousands may come at once when another registrar has failed."""
+"""Connections accepted per turn of the loop. uvloop's own servers accept one. If a turn takes 20 ms, as at five times
+the load in docs/performance.md, that is 50 connections a second, but thousands may arrive at once when another
+registrar has failed."""
 PAUSE: Final = 1.0
 """Seconds without accepting after the system has run out of descriptors or memory."""
 

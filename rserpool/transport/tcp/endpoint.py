@@ -98,7 +98,7 @@ class _Connection(asyncio.Protocol):
         self._deliver()
 
     def _join(self, reader: JoinedReader, lane: Lane) -> bool:
-        """Let the joined reader serve the connection until it needs anything else than answers of its lane."""
+        """Let the joined reader serve the connection until it needs more than the answers of its lane."""
         assert self.transport is not None
         try:
             reader.add(self._descriptor, lane, self._left)

@@ -78,7 +78,7 @@ class AnnounceListener:
             raise
 
     def rejoin(self) -> None:
-        """Join the groups on interfaces that are new since the last call. Call it now and then."""
+        """Join the groups on interfaces that are new since the last call. Call it regularly."""
         for group in self._groups:
             for index in interface_indices(self._names):
                 if (group, index) not in self._joined and self._join(group, index):

@@ -112,7 +112,8 @@ def test_a_lane_of_a_wrapper_is_asked_plaintext_and_answered_in_ciphertext(back_
     run(main())
 
 
-def test_an_answer_of_a_wrapper_that_finds_no_room_goes_to_the_handler(back_end: str, run: Run) -> None:
+@pytest.mark.needs_memory
+def test_an_answer_of_a_wrapper_that_finds_no_room_goes_to_the_handler(run: Run) -> None:
     class Full:
         """An inner endpoint without room."""
 
@@ -133,6 +134,4 @@ def test_an_answer_of_a_wrapper_that_finds_no_room_goes_to_the_handler(back_end:
         server.on_message(server.inner, 1, seal(REQUEST), 11)
         assert answers == [lane_of_one_pool().answer(REQUEST, 0)]
 
-    if back_end != "memory":
-        pytest.skip("the inner endpoint is a fake")
     run(main())

@@ -29,7 +29,7 @@ cdef int _openings = 0
 
 
 cdef void outbox_open() noexcept nogil:
-    """Gather datagrams until outbox_close() has been called as often."""
+    """Gather datagrams until outbox_close() has been called as often as outbox_open()."""
     global _openings
     _openings += 1
 

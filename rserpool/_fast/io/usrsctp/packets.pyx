@@ -63,7 +63,8 @@ cdef uint32_t token_of(const uint8_t *packet, size_t size) noexcept nogil:
 
 
 cdef bint is_heartbeat(const uint8_t *packet, size_t size) noexcept nogil:
-    """Return True for a packet that begins with a heartbeat or its acknowledgement; nothing of weight follows it."""
+    """Return True for a packet that begins with a heartbeat or its acknowledgement. It contains nothing else that
+    matters."""
     return size > COMMON_HEADER and (packet[COMMON_HEADER] == HEARTBEAT or packet[COMMON_HEADER] == HEARTBEAT_ACK)
 
 

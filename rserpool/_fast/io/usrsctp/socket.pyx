@@ -38,8 +38,8 @@ from rserpool.model.association_ends import AssociationGone
 
 cdef enum:
     BATCH = 64                       # datagrams per recvmmsg
-    BATCHES = 4                      # per wake-up, so that one busy socket does not starve the loop; more with many
-    MOST_BATCHES = 64                # associations: a datagram for each, as a loop reads each TCP connection once
+    BATCHES = 4                      # per wake-up with few associations: one busy socket must not starve the loop
+    MOST_BATCHES = 64                # per wake-up with many associations, about one datagram for each
     DATAGRAM = 1 << 16
     ASAP_PPID = 11
     CLOSED = 1500                    # octets; into a smaller window the stack sends nothing but probes
@@ -94,7 +94,7 @@ cdef class Socket(Associations):
     cdef uint32_t forks              # stack.forks when it was opened
     cdef bint draining
     cdef uint32_t space              # send and receive buffer of an association, octets
-    cdef list aborted_silently       # aborted associations of whose end the stack sends no event
+    cdef list aborted_silently       # aborted associations whose end the stack does not report
     cdef dict blocked_peers          # peer handle by blocked association
     cdef set peers_heard             # handles of peers whose packets came in this batch, kept while any is blocked
 
@@ -364,7 +364,8 @@ cdef class Socket(Associations):
         return association
 
     cdef int enlarge_packets(self, uint32_t assoc, uintptr_t peer, uint16_t port) except -1:
-        """Allow large packets to a peer on this machine. To others the stack's 1280 octets pass on every path."""
+        """Allow large packets to a peer on this machine. Others get the stack's 1280 octets, which pass on every
+        path."""
         cdef Peer *there = peers_get(&stack.peers, peer)
         if there != NULL and peers_is_loopback(there):
             allow_large_packets(self.so, assoc, alias_of(peer), port)
@@ -447,7 +448,8 @@ cdef class Socket(Associations):
     cdef int report_room(self) except -1:
         """Report on_writable for blocked associations that have half of their buffer free again.
 
-        Only those whose peer has just sent a packet are checked. Finish deferred shutdowns of which nothing is unsent.
+        Only those whose peer has just sent a packet are checked. Finish deferred shutdowns whose messages have all been
+        sent.
         """
         cdef set heard = self.peers_heard
         self.peers_heard = set()

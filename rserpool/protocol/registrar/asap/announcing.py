@@ -1,4 +1,4 @@
-"""Announces the registrar by multicast, and makes room for other registrars' announcements (RFC 5352 3.6)."""
+"""Announces the registrar by multicast, less often if other registrars announce themselves too (RFC 5352 3.6)."""
 
 from rserpool._fast.base.bucket import Bucket
 from rserpool.errors import RemoteProtocolError

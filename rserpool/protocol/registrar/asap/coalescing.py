@@ -1,4 +1,4 @@
-"""Limits updates on re-registrations to one per pool element and window."""
+"""Coalesces updates: the re-registrations of a pool element cause at most one update per window."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from rserpool.protocol.registrar.actions import Action
 from rserpool.protocol.registrar.ownership import ElementName
 
 CLOSED_AT_ONCE = 100
-"""Windows that one timer closes: under 2 ms, with some peers."""
+"""The number of windows that one timer closes. This takes less than 2 ms with a few peers."""
 LATENESS = 5_000
 """Microseconds by which a window may close late, so that one timer closes many."""
 

@@ -47,7 +47,7 @@ LANE_COUNTS = {
 }
 """The counters to which fast lanes add, with the attributes of LaneCounters."""
 Handler = Callable[[Association, Any, int], list[Action]]
-"""Handles a message of an association at a time."""
+"""Handles a message: called with the association, the message and the time."""
 
 
 class AsapRegistrar:

@@ -15,7 +15,7 @@ from rserpool.protocol.registrar.ownership import ElementName
 from rserpool.protocol.registrar.watching import Reason
 
 MAX_REPORT_RATES = 512
-"""Reported elements of one association whose rates are remembered before full ones are dropped."""
+"""The number of reported elements whose rates are remembered for one association. Beyond it, full rates are dropped."""
 
 
 class Liveness:

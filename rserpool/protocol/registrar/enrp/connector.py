@@ -23,7 +23,7 @@ class Connector:
         self._attempts: dict[Place, Entry] = {}
 
     def connect(self, place: Place, now: int) -> None:
-        """Open an association to a registrar, unless an attempt is under way. Where an association exists but has no
+        """Open an association to a registrar, unless an attempt is under way. If there is an association that has no
         peer yet, ask for a presence over it."""
         context = self._context
         if not place[0] or place in self._attempts or same_place(place, context.place):
@@ -37,8 +37,8 @@ class Connector:
         context.actions.append(Connect(Protocol.ENRP, *place))
 
     def connect_to_unknown(self, servers: Iterable[ServerInformation], now: int) -> None:
-        """Open associations to the registrars of a list that are not peers yet. A registrar elsewhere that has our own
-        identifier is one of them."""
+        """Open associations to the registrars of a list that are not peers yet. A registrar at another address that has
+        our own identifier counts as one of them."""
         context = self._context
         room = context.settings.limits.peers - len(context.peers)
         for server in servers:

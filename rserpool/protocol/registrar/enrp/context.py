@@ -1,9 +1,9 @@
 """Holds what the machines of ENRP share, and carries out what all of them do: send, note, set timers.
 
-The machines append their actions to ``actions`` instead of returning them. One message may run through several machines
-(a forgotten peer is a voter less, so that another takeover is won, which moves elements), and the merging of handle
-tables calls back out of Cython; in both places a list that is returned would have to be carried through code that has
-nothing to do with it. EnrpRegistrar returns what was gathered as the result of each event, and so does each timer.
+The machines append their actions to ``actions`` instead of returning them, for two reasons. One message may run through
+several machines: if a peer is forgotten, a takeover may lose its last voter and be won, which moves elements. And the
+merging of handle tables calls back from Cython. In both cases a returned list would pass through code that does not use
+it. Each event and each timer returns the gathered actions as its result.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ TO_ALL = 0
 
 
 class EnrpContext:
-    """The state that the machines of ENRP share. They receive it in place of one another."""
+    """The state that the machines of ENRP share. Each machine gets this context instead of the other machines."""
 
     def __init__(self, shared: RegistrarContext, static_peers: tuple[Place, ...]) -> None:
         self.settings = shared.settings

@@ -1,5 +1,5 @@
-"""Handle tables: answers the peers' downloads, and downloads a peer's own elements if the checksum of its presence
-differs (RFC 5353 3.2.3, 3.6)."""
+"""Handle tables: answers the peers' downloads, and downloads a peer's own elements if the checksum in the peer's
+presence differs from ours (RFC 5353 3.2.3, 3.6)."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -52,7 +52,7 @@ class HandleTables:
     # Ours, to a peer
 
     def on_handle_table_request(self, link: EnrpLink, message: HandleTableRequest, now: int) -> None:
-        """ENRP_HANDLE_TABLE_REQUEST: send our table, or its next part; a refusal while this registrar is starting."""
+        """ENRP_HANDLE_TABLE_REQUEST: send our table or its next part, or refuse while this registrar is starting."""
         context = self._context
         context.counters.count(Count.TABLE_REQUESTS)
         if not context.started:
@@ -93,9 +93,10 @@ class HandleTables:
     # Theirs, to us
 
     def audit(self, peer: PeerRegistrar, checksum: int, now: int) -> None:
-        """Download a peer's own elements if the checksum of its presence differs from ours of them (RFC 5353 3.6.1).
+        """Download a peer's own elements if the checksum in its presence differs from our checksum of them (RFC 5353
+        3.6.1).
 
-        A difference that persists leads to ever rarer downloads. After a new association, and once an hour, elements
+        If a difference persists, the pauses between downloads grow. After a new association, and once an hour, elements
         are downloaded in any case: a lost update may have changed what the checksum does not show."""
         context = self._context
         if not context.started or peer.identifier in self._downloads or peer.link is None:
@@ -147,8 +148,8 @@ class HandleTables:
     def on_handle_table_response(
         self, link: EnrpLink, message: HandleTableResponse, now: int, octets: bytes = b""
     ) -> None:
-        """ENRP_HANDLE_TABLE_RESPONSE of the mentor, or to a download. ``octets`` is the raw message where its entries
-        can be merged without decoding; ``message`` then has no pool entries."""
+        """ENRP_HANDLE_TABLE_RESPONSE: it comes from the mentor, or answers the request of a download. ``octets`` is the
+        raw message where its entries can be merged without decoding; ``message`` then has no pool entries."""
         peer = link.peer
         assert peer is not None
         download = self._downloads.get(peer.identifier)

@@ -99,8 +99,8 @@ class HandleUpdates:
             )
 
     def _remove(self, peer: PeerRegistrar, message: HandleUpdate, now: int) -> None:
-        """The former home of an element may remove it after the new home has sent an update: that is nothing
-        unusual."""
+        """Remove an element of the sender. If the element has a new home, ignore the removal: the former home often
+        sends it after the new home's update."""
         name = message.pool_handle, message.pool_element.identifier
         known = self._context.handlespace.find(*name)
         if known is None:

@@ -30,7 +30,7 @@ class Heartbeat:
         self._peering = peering
         self._cycles = 0
         self._unknown_homes: dict[int, int] = {}
-        """Homes of elements that are no peers, and since when."""
+        """Homes of elements that are not peers, and the time since which each is known."""
 
     def run(self, now: int) -> None:
         """Run one cycle, and arm the timer of the next."""
@@ -67,8 +67,8 @@ class Heartbeat:
                 self._connector.connect(place, now)
 
     def _find_unknown_homes(self, now: int) -> None:
-        """Treat a home that is no peer like a peer that is silent. Elements have such a home if a mentor's table was
-        older than the end of their registrar."""
+        """Treat a home that is not a peer like a silent peer. Elements have such a home if the mentor's table still
+        contained them although their registrar had ended."""
         context = self._context
         since = {
             home: self._unknown_homes.get(home, now)

@@ -61,16 +61,16 @@ class Identities:
             self._context.actions.append(Renumber())
 
     def _gives_up_identifier(self, duplicate: tuple[Address, ...]) -> bool:
-        """True if we give up an identifier that the registrar at ``duplicate`` has too: only a random one, and then if
-        we are still starting or have the lower address."""
+        """True if we give up an identifier that the registrar at ``duplicate`` has too. We give up only a random
+        identifier, and only if we are still starting or have the lower address."""
         context = self._context
         if not context.settings.identifier_drawn or not duplicate or not context.place[0]:
             return False
         return not context.started or address_order(context.place[0][0]) < address_order(duplicate[0])
 
     def _bind(self, link: EnrpLink, message: EnrpMessage) -> bool:
-        """Bind an association to the sender, unless the sender has a working association to another host. It may be a
-        registrar with a duplicate identifier then: our peer list, if it asks, makes it notice."""
+        """Bind an association to the sender, unless the sender has a working association to another host. In that case
+        the sender may be a registrar with a duplicate identifier, which notices this if it asks for our peer list."""
         context = self._context
         sender = message.sender_identifier
         peer = context.peers.get(sender)

@@ -21,7 +21,7 @@ class Lists:
         self.send(link, message.sender_identifier)
 
     def send(self, link: EnrpLink, receiver: int) -> None:
-        """Send our list of peers; a refusal while this registrar is starting."""
+        """Send our list of peers, or refuse while this registrar is starting."""
         context = self._context
         servers = tuple(
             ServerInformation(

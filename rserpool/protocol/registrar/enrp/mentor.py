@@ -1,7 +1,7 @@
 """Learns the handlespace from a mentor when the registrar starts (RFC 5353 3.2).
 
-The first peer that is met becomes the mentor; those that are met later are candidates for when it fails. The table does
-not show that NEXT_MENTOR feeds EXHAUSTED at once if there is no candidate.
+The first peer with an association becomes the mentor. Later ones are candidates in case the mentor fails. The table
+does not show that NEXT_MENTOR feeds EXHAUSTED at once if there is no candidate.
 """
 
 import enum
@@ -19,8 +19,8 @@ from rserpool.protocol.table import Transition, step
 REFUSALS = 3
 """Requests that one mentor may refuse before the next candidate is asked."""
 PAUSE = (2.0, 5.0)
-"""Least and most seconds to wait after a refusal. The time is random, because two registrars that start at once refuse
-each other."""
+"""Shortest and longest wait after a refusal, in seconds. The time is random, because two registrars that start at the
+same time refuse each other."""
 
 
 class Phase(enum.Enum):
@@ -104,7 +104,7 @@ START: dict[tuple[Phase, Event], Transition[Reaction, Phase]] = {
 
 
 class Startup:
-    """The start: the mentor, and the candidates for when it fails."""
+    """The start: the mentor, and the candidates in case the mentor fails."""
 
     def __init__(self, context: EnrpContext, connector: Connector) -> None:
         self._context = context

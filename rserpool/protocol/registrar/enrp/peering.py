@@ -10,7 +10,7 @@ from rserpool.protocol.registrar.watching import PeerRemoved
 from rserpool.protocol.table import step
 
 React = Callable[[PeerRegistrar, int], None]
-"""Carries out a reaction for a peer at a time."""
+"""Carries out a reaction: called with the peer and the time."""
 
 
 class Peering:
@@ -30,7 +30,7 @@ class Peering:
         self.reactions.update(reactions)
 
     def feed(self, peer: PeerRegistrar, event: Event, now: int) -> None:
-        """Let an event happen to a peer."""
+        """Feed an event to the table of a peer, and carry out the reaction."""
         previous = peer.state
         reaction, peer.state = step(PEER, previous, event)
         if peer.state is not previous and peer.state is not State.FORGOTTEN and self._context.watching.active:
@@ -43,7 +43,7 @@ class Peering:
         self.feed(peer, Event.HEARD, now)
 
     def set_timer(self, peer: PeerRegistrar, seconds: float, now: int) -> None:
-        """Let TIME_OUT happen to a peer after so many seconds, in place of its present timer."""
+        """Feed TIME_OUT to a peer after this many seconds. This replaces the peer's present timer."""
         self._context.disarm(peer.timer)
         peer.timer = self._context.arm(seconds, partial(self._expire, peer), now)
 

@@ -71,7 +71,7 @@ class Reaction(enum.Enum):
     CLAIM = enum.auto()
     """Send INIT_TAKEOVER to all peers."""
     CLAIM_AGAIN = enum.auto()
-    """Discount the voters that are silent themselves, and send INIT_TAKEOVER again if others are left."""
+    """Drop the voters that are silent themselves, and send INIT_TAKEOVER again if other voters are left."""
     INSIST = enum.auto()
     """Wait for consent again, because the challenger has to give way."""
     MOVE_ELEMENTS = enum.auto()

@@ -1,9 +1,9 @@
 """Takes over the elements of dead registrars: arbitration, and the elements' new home (RFC 5353 3.5).
 
 The table in peers.py shows the course. A dead peer that has elements becomes a target. After a random pause, so that
-not all registrars begin at once, INIT_TAKEOVER asks all peers for consent. Those that consent are no voters any more;
-with no voter left the takeover is won. When a round is over, voters that are silent themselves do not count; if others
-are left, the round is repeated, at most ROUNDS times.
+not all registrars begin at once, INIT_TAKEOVER asks all peers for consent. A peer that consents is no longer a voter.
+The takeover is won when no voter is left. At the end of a round, voters that are silent themselves are dropped. If
+other voters are left, another round begins; there are at most ROUNDS.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ class Takeovers:
     # Messages
 
     def on_init_takeover(self, link: EnrpLink, message: InitTakeover, now: int) -> None:
-        """ENRP_INIT_TAKEOVER: a peer takes a registrar for dead and wants to take it over."""
+        """ENRP_INIT_TAKEOVER: a peer considers a registrar dead and wants to take it over."""
         context = self._context
         assert link.peer is not None
         if message.target_identifier == context.identifier:
@@ -228,8 +228,8 @@ class Takeovers:
             self._scan(None, now)
 
     def _scan(self, position: tuple[int, int] | None, now: int) -> None:
-        """Find elements that have moved here among a slice of our own. After the last slice begin again from the start
-        if more elements have moved since the scan began."""
+        """Search a slice of our own elements for those that have moved here. After the last slice begin again from the
+        start if more elements have moved since the scan began."""
         context = self._context
         found, position = collect_unreached(context.handlespace, position, context.slices.scanned)
         context.actions += self._elements.adopt(found, now)
