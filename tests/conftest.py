@@ -1,5 +1,5 @@
-"""What may run at once where there are several workers: a guest of tests/interop beside others, since it has a network
-of its own, but the tests on this host one after the other, since they share its ports and its time."""
+"""Distributes the tests to several workers. Guests of tests/interop run in parallel, because each has its own network.
+The tests on this host run one after the other, because they share its ports and processors."""
 
 import hypothesis
 import pytest
@@ -10,7 +10,7 @@ hypothesis.settings.load_profile("untimed")
 
 
 class Scheduling(LoadScopeScheduling):
-    """Modules of tests/interop go to any worker, all else to one."""
+    """Assigns modules of tests/interop to any worker, and all other tests to one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]

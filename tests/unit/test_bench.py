@@ -1,4 +1,4 @@
-"""What the measurements leave behind: results of parts measured at different times, and a comparison of commits."""
+"""The files of the measurements: results of parts measured at different times, and a comparison of commits."""
 
 from pathlib import Path
 

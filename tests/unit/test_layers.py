@@ -44,7 +44,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def imports(path: Path) -> Iterator[Imported]:
-    """What a source imports, type-checking imports included."""
+    """Imports of a source file, including those for type checking."""
     text = path.read_text()
     if path.suffix in (".pyx", ".pxd"):
         for found in CYTHON_FROM.finditer(text):

@@ -26,7 +26,7 @@ STREAK = 4
 
 
 class ModerationWorld:
-    """So many associations, a loop of which only call_soon is used, and a clock that stands still."""
+    """A number of associations, a stub of a loop with only call_soon, and a clock that moves only when set."""
 
     def __init__(self, associations: int) -> None:
         self.now = self.due = 1000.0

@@ -93,10 +93,10 @@ def test_a_crashed_peer_that_reconnects_restarts_the_association(two: Two) -> No
     two.network.run()
     assert two.at_server.restarted == [two.server_assoc]
     assert assoc in at_client.up
-    assert again.send(assoc, b"anew", 11)
+    assert again.send(assoc, b"again", 11)
     assert two.server.send(two.server_assoc, b"hello", 11)
     two.network.run()
-    assert two.at_server.messages == [(two.server_assoc, b"anew", 11)]
+    assert two.at_server.messages == [(two.server_assoc, b"again", 11)]
     assert (assoc, b"hello", 11) in at_client.messages
 
 

@@ -11,7 +11,7 @@ from tests.unit.transport.support import HASTY, HOST, Pair, Recorder, message, p
 AHEAD = 40 << 20
 """More octets than all buffers between two peers hold together."""
 STEADY = 0.3
-"""Seconds without room, with round trips of another association meanwhile, that show a blocked association."""
+"""Seconds without room that show a blocked association, while another association makes round trips."""
 
 
 class Second:

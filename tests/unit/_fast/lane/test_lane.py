@@ -132,15 +132,15 @@ def test_declined_messages_take_nothing_from_the_rates() -> None:
 
 def test_renewed_is_called_before_the_answer_goes_out() -> None:
     world = LaneWorld()
-    told: list[list[object]] = []
+    recorded: list[list[object]] = []
 
     def renewed() -> None:
-        told.append(list(world.space.updated))
+        recorded.append(list(world.space.updated))
         world.space.updated.clear()
 
     world.lane.renewed = renewed
     answers, _ = world.lane.serve(RESOLVE + renewal(5) + ACK + renewal(6), SECONDS)
-    assert told == [[(b"Echo1", 1)], [(b"Echo1", 1)]]
+    assert recorded == [[(b"Echo1", 1)], [(b"Echo1", 1)]]
     assert answers.count(e.identifier_parameter(1)) == 2
 
 
@@ -186,11 +186,11 @@ def test_renewed_is_called_if_a_timer_expires_before_the_announced_time() -> Non
     world.lane.serve(RESOLVE, SECONDS)
     assert not calls
     world.lane.serve(ACK, SECONDS)
-    (told,) = calls
-    assert told is not None
-    assert told < asleep
+    (expiry,) = calls
+    assert expiry is not None
+    assert expiry < asleep
     world.lane.serve(RESOLVE, SECONDS)
-    assert len(calls) == 1, "it has been told"
+    assert len(calls) == 1, "it has been expiry"
 
 
 def test_the_readable_way_does_not_ask_again_for_a_message_just_declined() -> None:

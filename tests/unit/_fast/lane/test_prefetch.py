@@ -24,7 +24,7 @@ def full() -> Handlespace:
 
 @st.composite
 def message(draw: st.DrawFn) -> bytes:
-    """What elements and users send, and what nobody should."""
+    """Generate messages as elements and users send them, and invalid ones."""
     handle = draw(st.sampled_from([*POOLS, b"Nobody"]))
     policy = draw(st.sampled_from([*POOLS.values()]))
     identifier = draw(st.integers(0, SIZE + 3))
