@@ -190,7 +190,7 @@ def test_renewed_is_called_if_a_timer_expires_before_the_announced_time() -> Non
     assert expiry is not None
     assert expiry < asleep
     world.lane.serve(RESOLVE, SECONDS)
-    assert len(calls) == 1, "it has been expiry"
+    assert len(calls) == 1, "renewed is called once for one earlier timer"
 
 
 def test_the_readable_way_does_not_ask_again_for_a_message_just_declined() -> None:
