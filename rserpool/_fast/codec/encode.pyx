@@ -472,7 +472,11 @@ def encode_handle_table_response(
     """Encode an ENRP_HANDLE_TABLE_RESPONSE (RFC 5353 2.3) from encoded pool entries with their padding."""
     cdef uint8_t room[ROOM]
     cdef Writer w = start_in(&room[0], sizeof(room))
-    cdef int flags = (<int>FLAG_FIRST if reject else 0) | (<int>FLAG_MORE if more else 0)
+    cdef int flags = 0
+    if reject:
+        flags |= <int>FLAG_FIRST
+    if more:
+        flags |= <int>FLAG_MORE
     cdef uint8_t *start = open_message(&w, ENRP_HANDLE_TABLE_RESPONSE, <uint8_t>flags)
     write_u32(&w, sender_identifier, "sender_identifier")
     write_u32(&w, receiver_identifier, "receiver_identifier")

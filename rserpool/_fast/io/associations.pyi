@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 from rserpool._fast.lane.lane import Lane
+from rserpool.model.numbers import MAX_MESSAGE_OCTETS as MAX_MESSAGE_OCTETS
 from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import Address, Handler
 

@@ -21,6 +21,9 @@ cdef enum:
     DEFAULT_SIZE = 1 << 16     # octets: buffer, text and file buffer together stay in the second-level cache
 
 
+cdef const char *HEX = b"0123456789abcdef"
+
+
 cdef inline char *put_text(char *at, const char *text, size_t length) noexcept nogil:
     memcpy(at, text, length)
     return at + length
@@ -48,7 +51,7 @@ cdef inline char *put_hex(char *at, uint32_t value) noexcept nogil:
     while shift and not value >> shift:
         shift -= 4
     while shift >= 0:
-        at[0] = b"0123456789abcdef"[value >> shift & 15]
+        at[0] = HEX[value >> shift & 15]
         at += 1
         shift -= 4
     return at
@@ -74,8 +77,8 @@ cdef char *put_handle(char *at, const uint8_t *octets, size_t length) noexcept n
             at += 1
         else:
             at = put_text(at, b"\\x", 2)
-            at[0] = b"0123456789abcdef"[octets[i] >> 4]
-            at[1] = b"0123456789abcdef"[octets[i] & 15]
+            at[0] = HEX[octets[i] >> 4]
+            at[1] = HEX[octets[i] & 15]
             at += 2
     return put_text(at, b'"', 1)
 
