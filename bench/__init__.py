@@ -1,1 +1,1 @@
-"""Measurements: instructions per call (instr), times (wall), memory."""
+"""Measurements: instructions per call (instr), CPU time per call (wall), memory, and whole registrars (system)."""

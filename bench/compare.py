@@ -1,8 +1,8 @@
-"""Compares this tree with another commit, in turn in one run: ``python -m bench.compare REF [pattern]...``.
+"""Compares this tree with another commit, alternating in one run: ``python -m bench.compare REF [pattern]...``.
 
-The other commit is checked out and built in build/compare. Each side's cases run in processes of their own, round by
-round, so that a busy neighbour affects both; medians of CPU time per call count. A difference is reported if every
-round shows it.
+The other commit is checked out and built in build/compare. The cases of each side run in processes of their own, round
+by round, so that other load on the machine affects both sides. The figures are medians of CPU time per call. A
+difference is reported only if every round shows it.
 """
 
 import argparse
@@ -43,12 +43,12 @@ Round = dict[str, float]
 """Nanoseconds per call by case."""
 
 
-def say(what: str) -> None:
+def show_progress(what: str) -> None:
     print(f"bench.compare: {what}", file=sys.stderr, flush=True)
 
 
 def git(*words: str) -> str:
-    """The output of a git command. SystemExit with its error message."""
+    """Run git and return its output. SystemExit with its error message."""
     done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"bench.compare: {done.stderr.strip()}")
@@ -57,7 +57,7 @@ def git(*words: str) -> str:
 
 @contextmanager
 def checked_out(ref: str) -> Iterator[Path]:
-    """The other commit, built. SystemExit if there is no such commit, or it cannot be built or measured."""
+    """Check out and build the other commit. SystemExit if it does not exist, or cannot be built or measured."""
     try:
         commit = git("rev-parse", "--verify", f"{ref}^{{commit}}")
     except SystemExit:
@@ -68,7 +68,7 @@ def checked_out(ref: str) -> Iterator[Path]:
     try:
         if not (OTHER / "bench/cases").is_dir():
             raise SystemExit(f"bench.compare: {ref} has no bench/cases")
-        say(f"building {git('log', '-1', '--format=%h, %s', commit)}")
+        show_progress(f"building {git('log', '-1', '--format=%h, %s', commit)}")
         command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
         built = subprocess.run(command, cwd=OTHER, capture_output=True, text=True)
         if built.returncode:
@@ -79,7 +79,7 @@ def checked_out(ref: str) -> Iterator[Path]:
 
 
 def measured(place: Path, patterns: list[str]) -> Round:
-    """One round. SystemExit with the end of the error output if a side fails."""
+    """Measure one round of one side. SystemExit with the end of the error output if it fails."""
     environment = {**os.environ, "PYTHONPATH": str(place)}
     command = [sys.executable, "-c", RUNNER, *patterns]
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
@@ -96,7 +96,7 @@ def verdict(ratios: list[float]) -> str:
 
 
 def table(base: list[Round], head: list[Round]) -> Iterator[str]:
-    """One line for each case of this tree, then for each case that it no longer has."""
+    """Return one line for each case of this tree, then one for each case that this tree no longer has."""
     yield f"{'base':>10} {'head':>10}  {'ratio':>5}  {'of single rounds':16}  {'':6}  case"
     for case in head[0]:
         ours = statistics.median(one[case] for one in head)
@@ -121,7 +121,7 @@ def main() -> None:
     rounds: dict[Path, list[Round]] = {OTHER: [], ROOT: []}
     with checked_out(options.ref):
         for turn in range(ROUNDS):
-            say(f"round {turn + 1} of {ROUNDS}")
+            show_progress(f"round {turn + 1} of {ROUNDS}")
             for place, found in rounds.items():
                 found.append(measured(place, options.patterns))
             if not rounds[ROOT][0]:

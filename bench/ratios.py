@@ -1,7 +1,8 @@
-"""CPU time per call beside rsplib's, measured on another machine and scaled by yardsticks: ``python -m bench.ratios``.
+"""Compares CPU time per call with rsplib's: ``python -m bench.ratios``.
 
-The yardsticks are two operations of other people's libraries that were measured there too. Both and all cases run in
-turn, round by round, so that a busy neighbour affects all of them; medians count.
+rsplib was measured on another machine. Its figures are scaled by two yardsticks, operations of third-party libraries
+that were measured on both machines. Yardsticks and cases alternate, round by round, so that other load affects all of
+them; the figures are medians.
 """
 
 import argparse
@@ -21,13 +22,15 @@ ROUNDS = 7
 REPEATED = 2
 NODES = 100_000
 SORTED_THERE, TIMER_THERE = 5304.5, 1717.7
-"""Nanoseconds of the yardsticks where rsplib was measured."""
+"""Nanoseconds of the yardsticks on the machine where rsplib was measured."""
 
 
 class Row(NamedTuple):
-    """One comparison: its target in report.TARGETS, if any; our case; the nanoseconds of rsplib's library for the same;
-    and the calls of one run. With many elements, a run must reach so many of them that they do not all fit into the
-    caches."""
+    """One comparison.
+
+    Its target in report.TARGETS, if any; our case; rsplib's nanoseconds for the same work; and the calls per run. With
+    many elements, a run must visit so many of them that they do not all fit into the caches.
+    """
 
     target: int | None
     what: str
@@ -43,7 +46,7 @@ def lane(messages: str, held: int, calls: int = 5_000) -> Callable[[], Subject]:
 MANY = 50_000
 LU = "least-used"
 REGISTRATION, ANSWER, TABLE = 121, 136, 2701
-"""Nanoseconds of rsplib's for parsing the one, encoding the others."""
+"""rsplib's nanoseconds for parsing a registration, and for encoding the other two."""
 ROWS = (
     Row(1, f"register, 10 000 {LU} elements", partial(handlespace.Register, "LU", 10_000, 5_000), 1040),
     Row(1, "re-register", partial(handlespace.Reregister, "LU", 10_000, 5_000), 884),
@@ -83,22 +86,22 @@ ROWS = (
     ),
 )
 NOTE = (
-    "A resolution of 3 counts its encoded answer, which rsplib's figure for the selection does not. The fast lane is "
-    "what a registrar runs for every ordinary message. Its registration is in order but for the "
-    "pool's policy, the last thing that is checked, so that nothing is stored. The readable records are "
-    "`rserpool.messages`, for programs, logs, and what is unusual; each is a Python object with others in it."
+    "A resolution of 3 includes the encoding of its answer; rsplib's figure is for the selection only. A registrar "
+    "serves every ordinary message by the fast lane. The registration for it is valid except for the pool's policy, "
+    "which is checked last, so that nothing is stored. The readable records are `rserpool.messages`, for programs, "
+    "logs and unusual messages; each is a Python object that contains others."
 )
 
 
 def per_call(run: Callable[[int], None], calls: int) -> float:
-    """Nanoseconds of CPU time."""
+    """Return nanoseconds of CPU time per call."""
     began = time.thread_time_ns()
     run(calls)
     return (time.thread_time_ns() - began) / calls
 
 
 class SortedUpdate:
-    """Remove and add in a SortedKeyList of 100 000."""
+    """Remove from and add to a SortedKeyList of 100 000."""
 
     def __init__(self) -> None:
         self.draw = Random(1)
@@ -134,7 +137,7 @@ class TimerRestart:
 
 
 class Measured:
-    """One row and its rounds."""
+    """One row and the results of its rounds."""
 
     def __init__(self, row: Row) -> None:
         self.row = row
@@ -142,7 +145,8 @@ class Measured:
         self.rounds: list[float] = []
 
     def round(self) -> None:
-        """Measure one round. Its first run does not count, because the other rows have emptied the caches."""
+        """Measure one round. Its first run is discarded, because the other rows have filled the caches with other
+        data."""
         taken = []
         for _ in range(1 + REPEATED):
             self.subject.prepare(self.row.calls)
@@ -152,7 +156,7 @@ class Measured:
 
 
 def measure() -> tuple[float, list[float]]:
-    """(the factor by which this machine is slower than the other, nanoseconds by row)."""
+    """Return (the factor by which this machine is slower than the other, nanoseconds by row)."""
     measured = [Measured(row) for row in ROWS]
     sorted_update, timer_restart = SortedUpdate(), TimerRestart()
     yardsticks: list[tuple[float, float]] = []
@@ -169,7 +173,7 @@ def measure() -> tuple[float, list[float]]:
 
 
 def lines() -> tuple[list[str], dict[int, str]]:
-    """A table in Markdown, and the ratios for the targets."""
+    """Return a Markdown table, and the ratios for the targets."""
     slower, figures = measure()
     table = [
         f"This machine takes {slower:.2f} times as long as the one where rsplib was measured, by the yardsticks.",

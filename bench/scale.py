@@ -1,4 +1,5 @@
-"""The cost of an element by their number, from 100 to a million, with all timers armed: ``python -m bench.scale``."""
+"""Measures the cost per element by number of elements, 100 to a million, all timers armed: ``python -m
+bench.scale``."""
 
 import gc
 import json
@@ -19,11 +20,11 @@ from tests.support import elements as e
 
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 FEWEST = 10_000
-"""The smallest number of elements whose memory is worth reporting."""
+"""The memory of fewer elements is not reported."""
 CALLS = 50_000
 ROUNDS = 5
 MANY = 32
-"""Messages of one wake-up that brings many."""
+"""Messages per wake-up in the measurements with many."""
 OWN, HANDLE, LINE = 7, b"Pool", 33
 MINUTE = 60_000_000
 PLENTY = 1e12
@@ -33,7 +34,8 @@ LIMITS = AdmissionLimits(
 
 
 class Point(NamedTuple):
-    """One size. Octets of memory per element; nanoseconds of CPU time per message, of one or of MANY at a wake-up."""
+    """The figures for one number of elements: octets per element, and nanoseconds of CPU time per message, with one or
+    MANY messages per wake-up."""
 
     elements: int
     octets: float
@@ -46,22 +48,22 @@ class Point(NamedTuple):
 
 
 def messages(numbers: list[int], draw: Random) -> tuple[list[bytes], list[bytes]]:
-    """Re-registrations with new loads, and acknowledgements."""
+    """Return re-registrations with new loads, and acknowledgements."""
     handle = e.handle_parameter(HANDLE)
     renewals = [e.message(1, handle, e.element(n + 1, e.LU, (draw.getrandbits(31),))) for n in numbers]
     return renewals, [e.message(8, handle, e.identifier_parameter(n + 1)) for n in numbers]
 
 
 def lane_of(space: Handlespace) -> Lane:
-    """The lane of an association without bounds."""
+    """Return the lane of an association without rate limits."""
     registrations, resolutions = (Bucket(PLENTY, PLENTY, 0) for _ in range(2))
     context = LaneContext(space, LIMITS, set(), {})
     return Lane(context, LINE, Registrant(b"", b""), registrations, resolutions, set())
 
 
-def per_message(lane: Lane, space: Handlespace, messages: list[bytes], together: int) -> float:
-    """CPU time, so many messages being received at a time."""
-    received = [b"".join(messages[at : at + together]) for at in range(0, len(messages), together)]
+def per_message(lane: Lane, space: Handlespace, messages: list[bytes], at_once: int) -> float:
+    """Return the CPU time per message if ``at_once`` messages are received at a time."""
+    received = [b"".join(messages[at : at + at_once]) for at in range(0, len(messages), at_once)]
     serve, clear, seconds = lane.serve, space.updated.clear, MINUTE / 1e6
     served = 0
     began = time.thread_time_ns()
@@ -78,7 +80,7 @@ def median(measure: Callable[[], float]) -> float:
 
 
 def point(size: int) -> Point:
-    """In this process, which should be a fresh one."""
+    """Measure in this process, which should be a fresh one."""
     draw = Random(1)
     gc.collect()
     space = Handlespace(OWN, seed=1, wheel=Wheel(0))
@@ -113,7 +115,7 @@ def point(size: int) -> Point:
 
 
 def points() -> list[Point]:
-    """All sizes, each in a process of its own."""
+    """Measure all sizes, each in a process of its own."""
     found = []
     for size in SIZES:
         command = [sys.executable, "-m", "bench.scale", str(size)]
@@ -123,12 +125,13 @@ def points() -> list[Point]:
 
 
 def octets(one: Point) -> str:
-    """Of an element, and in all; too few elements are lost in the pages that were there before."""
+    """Return memory per element and in total. A few elements do not show: they fit into pages that were there
+    before."""
     return f"{one.octets:.0f} | {one.megabytes:.0f} MB" if one.elements >= FEWEST else " | "
 
 
 def table(found: list[Point]) -> list[str]:
-    """Lines of Markdown."""
+    """Return a Markdown table."""
     lines = [
         "| elements | octets per element | in all | resolve 3 | re-register | acknowledge "
         f"| {MANY} at once: re-register | acknowledge |",

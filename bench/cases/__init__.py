@@ -1,8 +1,8 @@
-"""The cases of bench.instr and bench.wall: those in the CASES table of each module here.
+"""The cases that bench.instr and bench.wall measure: the entries of the CASES table of each module here.
 
-A case has a name, a function that makes its subject, and the subject three steps: ``prepare(calls)``,
-``run(calls)`` and ``clean(calls)``. Only ``run`` is measured; it does the work ``calls`` times. Together the steps
-leave the subject unchanged, so that it can be measured again.
+A case has a name and a function that creates its subject. A subject has three steps: ``prepare(calls)``, ``run(calls)``
+and ``clean(calls)``. Only ``run`` is measured; it does the work ``calls`` times. After the three steps the subject is
+in its first state, so that it can be measured again.
 """
 
 import importlib
@@ -12,22 +12,22 @@ from dataclasses import dataclass
 
 
 class Subject:
-    """Something to measure; override ``run``, and the others where they are needed."""
+    """Work to measure. Override ``run``, and the other steps if needed."""
 
     def prepare(self, calls: int) -> None:
-        """Not measured."""
+        """Prepare a run. Not measured."""
 
     def run(self, calls: int) -> None:
-        """Measured."""
+        """Do the work ``calls`` times. Measured."""
         raise NotImplementedError
 
     def clean(self, calls: int) -> None:
-        """Not measured."""
+        """Undo what the run has changed. Not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One figure. With ``instr`` bench.instr counts it too; callgrind is about fifty times slower."""
+    """One figure. bench.instr counts it if ``instr`` is set; callgrind is about fifty times slower than a plain run."""
 
     name: str
     make: Callable[[], Subject]
@@ -35,7 +35,7 @@ class Case:
 
 
 def all_cases(*patterns: str) -> list[Case]:
-    """The cases whose names contain one of the patterns, or all."""
+    """Return the cases whose names contain one of the patterns; all cases without patterns."""
     found: list[Case] = []
     for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
         found += getattr(importlib.import_module(f"{__name__}.{module}"), "CASES", [])

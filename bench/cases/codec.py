@@ -1,4 +1,4 @@
-"""Decoding and encoding of a registration, of a resolution's answer with 3 elements, of a table response with 50."""
+"""Decoding and encoding of a registration, a handle resolution response with 3 elements, and a table with 50."""
 
 from collections.abc import Callable
 from functools import partial

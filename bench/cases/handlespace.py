@@ -1,4 +1,4 @@
-"""Registration, re-registration, deregistration and resolution in one pool, and the fast lane."""
+"""Registration, re-registration, deregistration and handle resolution in one pool; and the fast lane."""
 
 import random
 import struct
@@ -21,7 +21,7 @@ LIMITS = AdmissionLimits(
 )
 SIZES = (100, 1_000, 10_000, 100_000)
 SPARE = 1000
-"""Spare elements to register and deregister, and thereby the default for the most calls of one run."""
+"""Spare elements to register and deregister. By default, a run has at most as many calls."""
 POLICIES = {
     "RR": e.RR,
     "WRR": e.WRR,
@@ -59,7 +59,7 @@ def elements(kind: int, identifiers: list[int], draw: random.Random, asap: bytes
 
 
 class Pool:
-    """A handlespace with one pool of ``size`` elements and ``spare`` elements that are not in it."""
+    """A handlespace with one pool of ``size`` elements, and ``spare`` elements outside it."""
 
     def __init__(self, policy: str, size: int, spare: int) -> None:
         self.kind, self.size = POLICIES[policy], size
@@ -73,7 +73,7 @@ class Pool:
         self.known = self.draw.choices(range(size), k=spare)
 
     def renewed(self, asap: bytes | None) -> list[bytes]:
-        """Known elements with other policy values."""
+        """Return elements of the pool with other policy values."""
         return elements(self.kind, [self.identifiers[number] for number in self.known], self.draw, asap)
 
 
@@ -130,7 +130,7 @@ class Resolve(Subject):
 
 
 class Table(Subject):
-    """A response's part of the handle table."""
+    """One part of the handle table, as a response carries it."""
 
     def __init__(self, policy: str, size: int) -> None:
         self.space = pool(policy, size).space
@@ -142,13 +142,13 @@ class Table(Subject):
 
 
 def lane_of(context: LaneContext, number: int) -> FastLane:
-    """The lane of an association without new registrations and without rates that a bench could reach."""
+    """Return the lane of an association that accepts no new registrations and whose rates no bench reaches."""
     rates = (Bucket(PLENTY, PLENTY, 0), Bucket(PLENTY, PLENTY, 0))
     return FastLane(context, number, Registrant(b"", b""), *rates, set())
 
 
 class Lane(Subject):
-    """Received octets to answered octets, for one kind of message."""
+    """Serve one kind of message, from received octets to answered octets."""
 
     def __init__(self, messages: Callable[[Pool], list[bytes]], policy: str, size: int) -> None:
         subject = pool(policy, size)

@@ -1,4 +1,4 @@
-"""The registrar's protocol object, octets in and actions out: the cost of a message without its transport."""
+"""The registrar's protocol object, from octets to actions: the cost of a message without its transport."""
 
 from functools import partial
 from ipaddress import IPv4Address
@@ -49,7 +49,7 @@ def registration(identifier: int, load: int, life: int = 300) -> bytes:
 
 
 def other_policy(identifier: int) -> bytes:
-    """A valid registration, except that its policy is not the pool's: the last check."""
+    """Return a registration that is valid except for the pool's policy, which is checked last."""
     element = PoolElement(
         identifier=identifier,
         home_identifier=0,
@@ -61,7 +61,7 @@ def other_policy(identifier: int) -> bytes:
 
 
 class Asap:
-    """A registrar's ASAP with one association, and a peer registrar to update."""
+    """The ASAP part of a registrar with one association, and a peer registrar to update."""
 
     def __init__(self) -> None:
         peer = Peer(addresses=(HOST,), port=17777, sctp=True)
@@ -72,7 +72,7 @@ class Asap:
 
 
 class Pipeline(Subject):
-    """A pool of 1000 least-used elements over one association, and messages as they come from a socket."""
+    """A pool of 1000 least-used elements on one association, and messages as a socket delivers them."""
 
     def __init__(self, *messages: bytes) -> None:
         self.asap = Asap()
@@ -88,7 +88,7 @@ class Pipeline(Subject):
 
 
 class Declined(Pipeline):
-    """Messages that a transport offers to the fast lane first, in vain."""
+    """Messages that a transport first offers to the fast lane, which declines them."""
 
     def run(self, calls: int) -> None:
         received, serve, messages = self.registrar.received, self.asap.context.associations[1].lane.serve, self.messages
@@ -100,7 +100,7 @@ class Declined(Pipeline):
 
 
 class Served(Pipeline):
-    """Messages that the fast lane serves for a transport, with a journal or without."""
+    """Messages that the fast lane serves for a transport, with or without a journal."""
 
     def __init__(self, logged: bool, *messages: bytes) -> None:
         super().__init__(*messages)
@@ -121,7 +121,8 @@ class Served(Pipeline):
 
 
 class Lane(Subject):
-    """Messages through an association's fast lane, octets to octets: least-used elements in one pool, timers armed."""
+    """Messages through an association's fast lane, from octets to octets: one pool of least-used elements, timers
+    armed."""
 
     def __init__(self, messages: str, held: int, spare_elements: int = 1000) -> None:
         asap = Asap()

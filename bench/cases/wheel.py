@@ -54,7 +54,7 @@ class Cancel(Insert):
 
 
 class Expire(Armed):
-    """Each call advances to the next expiry; what fires is armed again."""
+    """Advance to the next expiry in each call, and arm each expired timer again."""
 
     fired = 0
 

@@ -1,1 +1,1 @@
-"""Instructions per call, counted by callgrind, which neighbours and clocks do not disturb."""
+"""Counts instructions per call with callgrind, so that other load and clock speeds do not affect the figures."""

@@ -1,8 +1,8 @@
 """Usage: python -m bench.instr [gate | update] [pattern...]
 
-Counts instructions per call of the cases whose names contain a pattern, as the slope between two numbers of calls, so
-that neither set-up nor start count. ``gate``, the default, fails where one takes over 1 % more than the baseline says;
-``update`` writes the baseline.
+Counts instructions per call of the cases whose names contain a pattern: the slope between two numbers of calls, so that
+set-up and start are excluded. ``gate``, the default, fails if a case takes over 1 % more than its baseline; ``update``
+writes the baseline.
 """
 
 import json
@@ -20,21 +20,23 @@ ROOT = Path(__file__).resolve().parents[2]
 BASELINE = Path(__file__).with_name("baseline.json")
 MOST = 1.01
 SLACK = 8
-"""Instructions by which a case may exceed the ratio: tiny cases would fail for one instruction."""
+"""Instructions allowed on top of the ratio, because one more instruction would fail a tiny case."""
 PADDINGS = (256, 1000, 3000)
 """Octets of environment with which cases over the gate are counted again: a figure that depends on where things lie in
 memory must not fail the gate."""
 
 
 def toolchain() -> str:
-    """The versions on which the figures depend, apart from our own code."""
+    """Return the versions, except our own, on which the figures depend."""
     compiler = subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
     return f"Python {sys.version.split()[0]}, Cython {version('cython')}, gcc {compiler}, {sysconfig.get_platform()}"
 
 
 def run(patterns: list[str], directory: Path, padding: int) -> list[tuple[str, int] | None]:
-    """All cases in one process; leaves one dump of callgrind for each part, the first being number 1. ``padding`` moves
-    objects in memory, on which hashes by address depend."""
+    """Run all cases in one process. callgrind writes one dump per part, numbered from 1.
+
+    ``padding`` moves objects in memory, and thus changes hashes that depend on addresses.
+    """
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         raise SystemExit("bench.instr: valgrind is missing (install valgrind)")
@@ -42,7 +44,7 @@ def run(patterns: list[str], directory: Path, padding: int) -> list[tuple[str, i
     python = [sys.executable, "-m", "bench.instr.counted"]
     environment = {"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT), "PYTHONMALLOC": "pymalloc"}
     environment["PADDING"] = padding * "x"
-    # The first start compiles what changed; memory then lies elsewhere, which costs or saves single instructions.
+    # The first start compiles changed modules, which moves objects in memory and shifts figures by single instructions.
     subprocess.run([*python, "no such case"], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     done = subprocess.run([*tool, *python, *patterns], cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -52,7 +54,7 @@ def run(patterns: list[str], directory: Path, padding: int) -> list[tuple[str, i
 
 
 def instructions(dump: Path) -> int:
-    """The total of one dump."""
+    """Return the total of one dump."""
     total = re.search(r"^(?:totals|summary): (\d+)", dump.read_text(), re.MULTILINE)
     if total is None:
         raise SystemExit(f"bench.instr: {dump} has no total")
@@ -60,7 +62,7 @@ def instructions(dump: Path) -> int:
 
 
 def count(patterns: list[str], padding: int = 0) -> dict[str, int]:
-    """Instructions per call by case; of repeated runs the smallest total counts."""
+    """Count instructions per call for each case, from the smallest total of its repeated runs."""
     seen: dict[str, dict[int, int]] = {}
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -78,7 +80,7 @@ def count(patterns: list[str], padding: int = 0) -> dict[str, int]:
 
 
 def compare(figures: dict[str, int], baseline: dict[str, int]) -> list[str]:
-    """Print all figures; returns the names of those that are too large."""
+    """Print all figures, and return the names of those over the gate."""
     worse = []
     for case, figure in figures.items():
         known = baseline.get(case)
@@ -92,7 +94,7 @@ def compare(figures: dict[str, int], baseline: dict[str, int]) -> list[str]:
 
 
 def over(figure: int, known: int) -> bool:
-    """True if a case exceeds the gate."""
+    """Return True if a case exceeds the gate."""
     return figure > known * MOST + SLACK
 
 
@@ -113,7 +115,7 @@ def main() -> int:
         BASELINE.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
         return 0
     if stored["toolchain"] != toolchain():
-        print(f"bench.instr: not gated, the baseline is of {stored['toolchain']}, this is {toolchain()}")
+        print(f"bench.instr: no gate: the baseline was counted with {stored['toolchain']}, this is {toolchain()}")
         return 0
     for padding in PADDINGS if worse else ():
         again = count(worse, padding)
@@ -121,7 +123,7 @@ def main() -> int:
         if not worse:
             break
     for case in worse:
-        print(f"bench.instr: over 1 % more than the baseline: {case}", file=sys.stderr)
+        print(f"bench.instr: more than 1 % over the baseline: {case}", file=sys.stderr)
     return 1 if worse else 0
 
 

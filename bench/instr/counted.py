@@ -1,7 +1,7 @@
-"""Runs the cases under callgrind, which writes a dump at each os.getpriority.
+"""Runs the cases under callgrind, which writes a dump at each call of os.getpriority.
 
-Usage: python -m bench.instr.counted [pattern...], by bench.instr only. Prints one JSON list: the case
-and calls of each dump.
+Usage: python -m bench.instr.counted [pattern...]; only bench.instr starts it. Prints one JSON list with the case and
+number of calls of each dump.
 """
 
 import gc

@@ -1,1 +1,1 @@
-"""Whole registrars under load, in comparison with yardsticks and other programs."""
+"""Whole registrars under load, compared with yardsticks and with other programs."""

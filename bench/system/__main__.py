@@ -1,8 +1,9 @@
-"""Whole registrars beside yardsticks, rsplib's, and other programs: ``python -m bench.system [part]... [--write]``.
+"""Compares whole registrars with yardsticks, rsplib's registrar and other programs: ``python -m bench.system [part]...
+[--write]``.
 
-Without parts all of them. ``--write`` keeps what was measured in bench/results/system.md, where parts that were not
-measured again stay. A part is a function that returns lines of Markdown, or these and a dict of what was measured by
-the number of a target in report.TARGETS.
+Runs the given parts, or all. ``--write`` stores the results in bench/results/system.md; parts that did not run keep
+their earlier results. A part is a function that returns lines of Markdown, or a pair: these lines and a dict of figures
+by the number of their target in report.TARGETS.
 """
 
 import argparse
@@ -20,35 +21,44 @@ from bench.system.takeover import download, renewals, takeover
 
 
 def mirrored() -> list[str]:
-    """Takeover, download, re-registration, in virtual time."""
+    """Measure takeover, download and re-registration in virtual time."""
     rows = [row for measure in (takeover, download, renewals) for row in measure()]
     return ["| | virtual time | CPU time | |", "|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 PARTS: dict[str, tuple[str, Callable[[], Outcome]]] = {
-    "calls": ("Calls, beside rsplib's library", ratios.lines),
+    "calls": ("Calls, compared with rsplib's library", ratios.lines),
     "scale": ("Cost by the number of elements", scaled),
-    "tcp": ("Resolutions over TCP a second of processor time, beside uvloop's echo", requests.lines),
-    "instruments": ("Resolutions over TCP a second of processor time, with and without instruments", instruments.lines),
-    "usrsctp": ("Resolutions over usrsctp a second of processor time, beside an echo over it", associations.lines),
-    "kernel": ("Over kernel SCTP in the peer lab a second of processor time, beside rsplib's registrar", lab.lines),
-    "grid": ("3 000 elements re-registering 4 times and 2 000 users asking 10 times a second, at once", grid.lines),
+    "tcp": ("Resolutions over TCP per second of processor time, compared with uvloop's echo", requests.lines),
+    "instruments": (
+        "Resolutions over TCP per second of processor time, with and without instruments",
+        instruments.lines,
+    ),
+    "usrsctp": (
+        "Resolutions over usrsctp per second of processor time, compared with an echo server",
+        associations.lines,
+    ),
+    "kernel": (
+        "Over kernel SCTP in the peer lab, requests per second of processor time, compared with rsplib's registrar",
+        lab.lines,
+    ),
+    "grid": ("3 000 elements re-registering 4 times and 2 000 users asking 10 times per second, together", grid.lines),
     "large": ("A re-registration among a million elements, and among a thousand", large.lines),
-    "alternatives": ("3 of 10 000 from Redis and etcd", alternatives.lines),
-    "handover": ("Download and takeover over loopback, and resolutions meanwhile", handover.lines),
-    "mirror": ("Takeover and download", mirrored),
+    "alternatives": ("Redis and etcd: 3 of 10 000 elements", alternatives.lines),
+    "handover": ("Download and takeover over loopback, with resolutions during the takeover", handover.lines),
+    "mirror": ("Takeover, download and re-registration in virtual time", mirrored),
 }
 
 
 def end(*_: object) -> NoReturn:
-    """At SIGTERM; the servers that were started are ended on the way out."""
+    """Exit at SIGTERM. The servers that were started end with it."""
     sys.exit(143)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.system", description=__doc__.partition("\n\n")[0])
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
-    parser.add_argument("--write", action="store_true", help="keep the result in bench/results/system.md")
+    parser.add_argument("--write", action="store_true", help="write the result to bench/results/system.md")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
@@ -67,7 +77,7 @@ def main() -> int:
             print(f"bench.system: {name} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             failed.append(name)
             continue
-        found = report.kept(title, outcome)
+        found = report.entry(title, outcome)
         print("", f"## {title}", "", *found["lines"], "", sep="\n", flush=True)
         print(f"bench.system: {name} took {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         if options.write:

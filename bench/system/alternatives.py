@@ -1,9 +1,10 @@
-"""What else might be asked for 3 of 10 000: Redis and etcd from Debian beside our registrar, all over TCP, in turn:
-``python -m bench.system.alternatives``. ``ci/setup bench`` puts their programs into build/alternatives.
+"""Compares our registrar with Redis and etcd from Debian for the question "3 of 10 000 elements": ``python -m
+bench.system.alternatives``.
 
-Redis keeps the loads in a sorted set and the addresses in hashes: ZRANGE names the 3 least used elements, the script in
-Lua also tells their addresses and counts the first one as used, which is what a registrar does. etcd knows no order but
-that of keys: it is asked, over gRPC by h2load, for the first 3 of a range, and chooses nothing.
+All three serve TCP clients, in turn. ``ci/setup bench`` puts the programs into build/alternatives. Redis keeps the
+loads in a sorted set and the addresses in hashes. ZRANGE returns the names of the 3 least used elements; the Lua script
+also returns their addresses and counts the first one as used, as a registrar does. etcd can only sort by key: h2load
+asks it over gRPC for the first 3 keys of a range, so that etcd selects nothing.
 """
 
 import base64
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.system.processors import LOAD, SERVER, on, pin
-from bench.system.requests import HANDLE, REQUEST, Held, check
+from bench.system.requests import HANDLE, REQUEST, RegisteredElements, check
 from bench.system.servers import HOST, connections, processor_seconds, registrar, running
 
 from bench.system.load import Generator  # isort: skip
@@ -31,7 +32,7 @@ UNPACKED = Path(__file__).resolve().parents[2] / "build/alternatives"
 ELEMENTS, CLIENTS = 10_000, 50
 ROUNDS, SECONDS = 5, 2
 PUTS = 500
-"""Keys of one transaction, when etcd is filled."""
+"""Keys per transaction while etcd is filled."""
 LUA = """
 local found = {}
 for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, 2)) do
@@ -46,7 +47,7 @@ return found
 
 
 class Figure(NamedTuple):
-    """One round: answers, the server's seconds of processor time, and the latencies in seconds."""
+    """The result of one round: answers, the server's seconds of processor time, latencies in seconds."""
 
     answers: float
     cpu: float
@@ -55,7 +56,7 @@ class Figure(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What is asked whom: a run asks for some seconds, and returns answers and latencies."""
+    """One server with one kind of request. ``run`` loads it for SECONDS, and returns answers and latencies."""
 
     name: str
     pid: int
@@ -63,45 +64,45 @@ class Subject(NamedTuple):
 
 
 def program(name: str) -> str | None:
-    """Its path, from build/alternatives or the machine."""
+    """Return the path of a program in build/alternatives or on the machine; None if there is none."""
     path = os.pathsep.join([str(UNPACKED / "usr/bin"), os.environ.get("PATH", "")])
     return shutil.which(name, path=path)
 
 
 def environment() -> dict[str, str]:
-    """With the libraries of build/alternatives."""
+    """Return the environment, extended with the libraries of build/alternatives."""
     libraries = [str(where) for where in (UNPACKED / "usr/lib").glob("*-linux-gnu*")]
     return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)}
 
 
 def element(number: int) -> tuple[str, str, int]:
-    """Name, address and port, all of a width, so that all answers have one size."""
+    """Return name, address and port. All have the same width, so that all answers have the same size."""
     return f"{number:08x}", f"10.{100 + number // 10000}.{100 + number % 100}.{100 + number // 100}", 7777
 
 
 @contextmanager
 def ours() -> Iterator[list[Subject]]:
-    """Least-used elements, registered over usrsctp."""
+    """Start our registrar with least-used elements, registered over usrsctp."""
     port = free_port()
     with registrar(port) as process:
-        held = Held(port, ELEMENTS)
+        held = RegisteredElements(port, ELEMENTS)
         try:
             check(port)
             pin(process.pid, SERVER)
-            asked = Generator(connections(port, CLIENTS), [[REQUEST]] * CLIENTS, True)
-            yield [Subject("our registrar, 3 least used", process.pid, lambda: asked.run(SECONDS))]
+            generator = Generator(connections(port, CLIENTS), [[REQUEST]] * CLIENTS, True)
+            yield [Subject("our registrar, 3 least used", process.pid, lambda: generator.run(SECONDS))]
         finally:
             held.close()
 
 
 def command(*words: str | int) -> bytes:
-    """In Redis' protocol."""
+    """Encode a command in Redis' protocol."""
     octets = [str(word).encode() for word in words]
     return b"*%d\r\n" % len(octets) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in octets)
 
 
 def exchange(port: int, octets: bytes) -> bytes:
-    """What comes back, until nothing has come for a while."""
+    """Send octets, and return all that arrives until the server is silent for half a second."""
     (sock,) = connections(port, 1)
     with sock:
         sock.settimeout(0.5)
@@ -115,16 +116,16 @@ def exchange(port: int, octets: bytes) -> bytes:
     raise ConnectionError(answer)
 
 
-def redis_asked(port: int, process: subprocess.Popen[str], name: str, octets: bytes) -> Subject:
+def redis_subject(port: int, process: subprocess.Popen[str], name: str, octets: bytes) -> Subject:
     answer = exchange(port, octets)
     assert answer.startswith(b"*"), answer
-    asked = Generator(connections(port, CLIENTS), [[octets]] * CLIENTS, True, len(answer))
-    return Subject(name, process.pid, lambda: asked.run(SECONDS))
+    generator = Generator(connections(port, CLIENTS), [[octets]] * CLIENTS, True, len(answer))
+    return Subject(name, process.pid, lambda: generator.run(SECONDS))
 
 
 @contextmanager
 def redis() -> Iterator[list[Subject]]:
-    """Without persistence."""
+    """Start Redis without persistence."""
     server, port = program("redis-server"), free_port()
     if server is None:
         raise FileNotFoundError("redis-server")
@@ -142,15 +143,15 @@ def redis() -> Iterator[list[Subject]]:
             assert exchange(port, filling) == b":2\r\n:1\r\n" * ELEMENTS
             key = HANDLE.decode()
             yield [
-                redis_asked(port, process, "Redis, ZRANGE: 3 names", command("ZRANGE", key, 0, 2)),
-                redis_asked(port, process, "Redis, Lua: 3 least used", command("EVALSHA", script, 1, key)),
+                redis_subject(port, process, "Redis, ZRANGE: 3 names", command("ZRANGE", key, 0, 2)),
+                redis_subject(port, process, "Redis, Lua: 3 least used", command("EVALSHA", script, 1, key)),
             ]
 
 
 def post(port: int, path: str, what: Any) -> dict[str, Any]:
-    """By etcd's gateway for JSON."""
-    asked = urllib.request.Request(f"http://{HOST}:{port}{path}", json.dumps(what).encode())
-    with urllib.request.urlopen(asked, timeout=20) as answer:
+    """Send a request to etcd's JSON gateway."""
+    request = urllib.request.Request(f"http://{HOST}:{port}{path}", json.dumps(what).encode())
+    with urllib.request.urlopen(request, timeout=20) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
 
@@ -160,7 +161,7 @@ def encoded(text: str) -> str:
 
 
 def fill_etcd(port: int) -> None:
-    """One key for each element. AssertionError if they cannot be asked for."""
+    """Store one key per element. AssertionError if they cannot be read back."""
     for first in range(0, ELEMENTS, PUTS):
         puts = []
         for number in range(first, first + PUTS):
@@ -174,7 +175,7 @@ def fill_etcd(port: int) -> None:
 
 
 def h2load(port: int, body: Path) -> dict[str, float]:
-    """What it says of so many seconds. RuntimeError if a request failed."""
+    """Run h2load for some seconds and return its figures. RuntimeError if a request failed."""
     tool = program("h2load")
     assert tool is not None
     url = f"http://{HOST}:{port}/etcdserverpb.KV/Range"
@@ -195,7 +196,7 @@ def h2load(port: int, body: Path) -> dict[str, float]:
 
 @contextmanager
 def etcd() -> Iterator[list[Subject]]:
-    """A single member that does not wait for the disk."""
+    """Start a single etcd member that does not wait for the disk."""
     server = program("etcd")
     if server is None or program("h2load") is None:
         raise FileNotFoundError("etcd or h2load")
@@ -211,22 +212,22 @@ def etcd() -> Iterator[list[Subject]]:
             pin(process.pid, SERVER)
             fill_etcd(port)
             body = Path(directory) / "range"
-            asked = b"\x0a\x05pool/\x12\x05pool0\x18\x03"  # key, range_end, limit
-            body.write_bytes(b"\0" + len(asked).to_bytes(4) + asked)
+            request = b"\x0a\x05pool/\x12\x05pool0\x18\x03"  # key, range_end, limit
+            body.write_bytes(b"\0" + len(request).to_bytes(4) + request)
             yield [Subject("etcd, Range: the first 3", process.pid, lambda: h2load(port, body))]
 
 
 def measure() -> tuple[dict[str, list[Figure]], list[str]]:
-    """Rounds of each in turn, and what is not here."""
+    """Measure all servers in alternating rounds. Also return the names of missing programs."""
     found: dict[str, list[Figure]] = {}
-    lacking = []
+    missing = []
     with ExitStack() as stack:
         subjects: list[Subject] = []
         for make in (ours, redis, etcd):
             try:
                 subjects += stack.enter_context(make())
             except FileNotFoundError as error:
-                lacking.append(str(error))
+                missing.append(str(error))
         stack.enter_context(on(LOAD))
         for turn in range(ROUNDS + 1):
             for one in subjects:
@@ -237,22 +238,22 @@ def measure() -> tuple[dict[str, list[Figure]], list[str]]:
                     mean = result.get("mean", 0.0)
                     figure = Figure(result["answers"], spent, result.get("p50", mean), result.get("p99", 0.0))
                     found.setdefault(one.name, []).append(figure)
-    return found, lacking
+    return found, missing
 
 
 def lines() -> list[str]:
-    """A table in Markdown."""
-    found, lacking = measure()
-    table = [f"{CLIENTS} connections, one request at a time on each.", ""]
-    table += ["| | a second of processor time | ours is so many times as much | p50 | p99 |", "|---|---|---|---|---|"]
+    """Return a Markdown table."""
+    found, missing = measure()
+    table = [f"{CLIENTS} connections, one outstanding request on each.", ""]
+    table += ["| | per second of processor time | our registrar / this | p50 | p99 |", "|---|---|---|---|---|"]
     rates = {name: statistics.median(one.answers / one.cpu for one in rounds) for name, rounds in found.items()}
     own = next(iter(rates.values()))
     for name, rounds in found.items():
         p50, p99 = (statistics.median(getattr(one, which) for one in rounds) * 1e3 for which in ("p50", "p99"))
         shown = f"{p50:.2f} ms | {p99:.2f} ms" if p99 else f"mean {p50:.2f} ms | "
         table.append(f"| {name} | {rates[name]:.0f} | {own / rates[name]:.1f} | {shown} |")
-    if lacking:
-        table += ["", f"Left out, as not installed (`ci/setup bench`): {', '.join(lacking)}."]
+    if missing:
+        table += ["", f"Not measured, because not installed (`ci/setup bench`): {', '.join(missing)}."]
     return table
 
 

@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""Pool elements that answer keep-alives, compiled: a benchmark of takeovers is to measure the registrar, not them.
+"""Pool elements that answer keep-alives, compiled so that they use little processor time.
 
-In there the elements of 160 hosts share one processor with the user.
+In the handover benchmark all elements share one processor with the user whose latencies are measured.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -20,12 +20,12 @@ from rserpool._fast.lane.registration import AdmissionLimits, Registrant
 cdef enum:
     ENDPOINT_KEEP_ALIVE = 0x07
     ENDPOINT_KEEP_ALIVE_ACK = 0x08
-    PARAMETERS = 8                    # where they begin: pool handle and PE identifier, which are what is acknowledged
+    PARAMETERS = 8                    # offset of pool handle and PE identifier, which the acknowledgement repeats
 
 
 cdef class Answering(Lane):
-    """In the place of a registrar's lane: keeps the answers to keep-alives until somebody takes them; calls ``begun``
-    with the association when it has the first."""
+    """A lane that collects acknowledgements of keep-alives until take() is called. It calls ``begun`` with itself when
+    it has the first one."""
 
     cdef list answers
     cdef object begun
@@ -50,14 +50,14 @@ cdef class Answering(Lane):
         return b""
 
     def take(self) -> list[bytes]:
-        """The answers since it was called last."""
+        """Return the answers since the last call."""
         cdef list answers = self.answers
         self.answers = []
         return answers
 
 
 def answering(begun) -> Answering:
-    """One for an association. ``begun`` is called with it when it has the first answer."""
+    """Create the lane of an association. It calls ``begun`` with itself when it has the first answer."""
     limits = AdmissionLimits(
         handle_octets=1, pools=1, elements_per_pool=1, elements_per_association=1, addresses=1, shortest_life=1
     )

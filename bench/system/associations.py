@@ -1,5 +1,7 @@
-"""Requests a second of processor time over usrsctp, many associations, beside an echo over the same:
-``python -m bench.system.associations``. The clients live in a process of their own, which is not counted.
+"""Measures requests per second of processor time over many usrsctp associations, and compares with an echo server over
+usrsctp: ``python -m bench.system.associations``.
+
+The clients run in a process of their own, whose processor time is not counted.
 """
 
 import asyncio
@@ -28,7 +30,8 @@ ASAP = 11
 
 
 class Clients:
-    """So many endpoints, each with one association to the server, each in a closed loop."""
+    """``count`` endpoints with one association to the server each. Each sends its next request when an answer
+    arrives."""
 
     def __init__(self, request: bytes) -> None:
         self.request = request
@@ -84,7 +87,7 @@ class Clients:
 
 
 async def clients() -> None:
-    """Reads "run" by line, answers with what came of it."""
+    """Read lines "run" and answer each with the result of a run."""
     port, count = int(sys.argv[2]), int(sys.argv[3])
     made = Clients(HandleResolution(pool_handle=HANDLE, items=3).encode())
     await made.open(port, count)
@@ -96,7 +99,7 @@ async def clients() -> None:
 
 
 class Driver:
-    """The process with the clients."""
+    """The process of the clients."""
 
     def __init__(self, port: int, count: int) -> None:
         command = [sys.executable, "-m", "bench.system.associations", "clients", str(port), str(count)]
@@ -127,7 +130,7 @@ async def populated(port: int) -> Populator:
 
 
 async def measure(count: int) -> dict[str, dict[str, float]]:
-    """Answers per second of processor time and latencies in seconds, by server; medians of the rounds."""
+    """Return answers per second of processor time and latencies in seconds for each server; medians of the rounds."""
     ports = {"echo": free_port(), "registrar": free_port()}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ports}
     options = ("--limit-associations=20000",)
@@ -154,7 +157,7 @@ async def measure(count: int) -> dict[str, dict[str, float]]:
 
 
 def lines() -> tuple[list[str], dict[int, str]]:
-    """A table in Markdown, and what target 8 is about."""
+    """Return a Markdown table, and the figures for target 8."""
     ratio = 0.0
     table = ["| associations | echo | registrar | ratio | p50 of echo / registrar | p99 |", "|---|---|---|---|---|---|"]
     for count in ASSOCIATIONS:

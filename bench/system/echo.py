@@ -1,7 +1,7 @@
 """The yardsticks: echo servers over the transports that a registrar uses.
-``python -m bench.system.echo tcp|usrsctp|kernel ADDRESS PORT``.
 
-Over TCP it is uvloop's own; over SCTP the transport's, with a handler that sends back what comes.
+``python -m bench.system.echo tcp|usrsctp|kernel ADDRESS PORT``. TCP is served by uvloop itself, SCTP by our transport
+with a handler that returns each message.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
 # cython: language_level=3
-"""Thousands of SCTP associations in one process, over one UDP socket (RFC 6951), each with a pool element of its own or
-with many, which are re-registered at a pace with ever new loads.
+"""Thousands of SCTP associations in one process, over one UDP socket (RFC 6951). Each has one or many pool elements,
+which re-register at a fixed pace, each time with a new load.
 
-This speaks just as much SCTP as a loopback needs: an association set up, one message on its way at a time, acknowledged
-with the next message or after 20 ms, repeated after half a second. A stack that does all of RFC 9260 would cost the
-generator as much as the registrar.
+This implements only the part of SCTP that a loopback needs: association set-up; one outstanding message at a time, sent
+again after half a second; SACKs with the next message or after 20 ms. A complete stack (RFC 9260) would cost the
+generator as much processor time as the registrar.
 """
 
 import os
@@ -29,7 +29,7 @@ cdef enum:
     BATCH = 64                        # packets sent or received at once
     ROOM = 4096
     LARGEST = 512                     # octets of a registration
-    FIRST_PORT = 10000                # SCTP's; each association has the next
+    FIRST_PORT = 10000                # SCTP port of the first association; each has its own
     ASAP = 11
     REGISTRATION_RESPONSE = 3
 
@@ -40,24 +40,24 @@ cdef enum:
 cdef enum Stage:
     CLOSED, CONNECTING, UP, LOST
 
-cdef struct Caller:                   # one association, and the elements that are registered over it
+cdef struct Caller:                   # one association, and the elements that it registers
     Stage stage
     uint32_t own_tag
     uint32_t peer_tag
-    uint32_t tsn                      # of the message on its way, or of the next
-    uint32_t heard                    # the peer's last TSN in order
+    uint32_t tsn                      # of the outstanding message, or of the next one
+    uint32_t peer_tsn                 # the peer's last TSN in order
     uint16_t ssn
-    bint waiting                      # for an answer
-    bint owing                        # a SACK
-    int registered                    # elements
-    uint64_t due                      # when the message on its way should have gone out
+    bint waiting                      # a message is outstanding
+    bint sack_pending                 # a SACK has to be sent
+    int registered                    # number of registered elements
+    uint64_t due                      # scheduled time of the outstanding message
     uint64_t next_due
-    int overdue                       # messages that have to wait for that one's answer
+    int overdue                       # scheduled messages that wait for the answer to the outstanding one
     uint64_t sent
     size_t size
     uint8_t message[LARGEST]
 
-cdef struct Owed:
+cdef struct DelayedSack:
     uint64_t at
     int number
 
@@ -66,24 +66,24 @@ cdef struct Crowd:
     int count
     int each                          # elements per association
     uint16_t port
-    size_t load_at                    # where in a message the policy's value is
-    size_t identifier_at              # and where the element's
+    size_t load_at                    # offset of the policy's value in a message
+    size_t identifier_at              # offset of the element's identifier
     uint32_t turn
     Caller *callers
-    Owed *owed                        # a ring of ``count``, oldest first: a SACK is owed once by each at most
-    int first_owed
-    int count_owed
+    DelayedSack *sacks                # delayed SACKs: a ring of 2 * ``count``, oldest first
+    int first_sack
+    int sack_count
     int up
-    int registered                    # elements
-    int complete                      # associations, with all of theirs
+    int registered                    # number of registered elements
+    int complete                      # associations whose elements are all registered
     int lost
     Pace pace
     uint64_t answers
     uint64_t repeated
-    uint64_t looked                   # when what is not answered was last looked for
+    uint64_t last_search              # time of the last search for unanswered messages
     mmsghdr *incoming
     mmsghdr *outgoing
-    int waiting                       # packets to go out
+    int waiting                       # packets to send
     Samples latencies
     Samples delays
 
@@ -93,7 +93,7 @@ cdef int flush(Crowd *crowd) noexcept nogil:
     while done < crowd.waiting:
         n = sendmmsg(crowd.fd, &crowd.outgoing[done], <unsigned int>(crowd.waiting - done), MSG_NOSIGNAL)
         if n < 0:
-            break                     # as if the network had lost them
+            break                     # treated as loss: send_again() sends them again
         done += n
     crowd.waiting = 0
     return 0
@@ -116,10 +116,10 @@ cdef void end_packet(Crowd *crowd, Packet *packet) noexcept nogil:
 
 cdef void put_sack(Crowd *crowd, int number, Packet *packet) noexcept nogil:
     cdef uint8_t *at = chunk(packet, SACK, 0, 16)
-    put32(at, crowd.callers[number].heard)
+    put32(at, crowd.callers[number].peer_tsn)
     put32(at + 4, WINDOW)
-    put32(at + 8, 0)                  # no gaps, no duplicates
-    crowd.callers[number].owing = False
+    put32(at + 8, 0)                  # number of gaps and duplicates
+    crowd.callers[number].sack_pending = False
 
 
 cdef void send_init(Crowd *crowd, int number) noexcept nogil:
@@ -130,7 +130,7 @@ cdef void send_init(Crowd *crowd, int number) noexcept nogil:
     at = chunk(&packet, INIT, 0, 20)
     put32(at, caller.own_tag)
     put32(at + 4, WINDOW)
-    put16(at + 8, 1)                  # streams out and in
+    put16(at + 8, 1)                  # outbound and inbound streams
     put16(at + 10, 1)
     put32(at + 12, caller.tsn)
     end_packet(crowd, &packet)
@@ -138,12 +138,12 @@ cdef void send_init(Crowd *crowd, int number) noexcept nogil:
 
 
 cdef void send_message(Crowd *crowd, int number) noexcept nogil:
-    """The message on its way, for the first time or again."""
+    """Send the outstanding message, for the first time or again."""
     cdef Caller *caller = &crowd.callers[number]
     cdef Packet packet
     cdef uint8_t *at
     start_packet(crowd, number, caller.peer_tag, &packet)
-    if caller.owing:
+    if caller.sack_pending:
         put_sack(crowd, number, &packet)
     at = chunk(&packet, DATA, WHOLE, 16 + caller.size)
     put32(at, caller.tsn)
@@ -156,8 +156,8 @@ cdef void send_message(Crowd *crowd, int number) noexcept nogil:
 
 
 cdef void renew(Crowd *crowd, int number, uint64_t due) noexcept nogil:
-    """Of the association's next element, or of one of them if all are registered, with a new load. The association is
-    UP and waits for nothing."""
+    """Register the association's next element, or re-register one of them with a new load if all are registered. The
+    association must be UP and not waiting."""
     cdef Caller *caller = &crowd.callers[number]
     cdef int which = caller.registered
     crowd.turn = crowd.turn + 2654435761u
@@ -171,7 +171,7 @@ cdef void renew(Crowd *crowd, int number, uint64_t due) noexcept nogil:
 
 
 cdef void renew_in_turn(Crowd *crowd, int number) noexcept nogil:
-    """At the association's own pace. The load is due, and it is UP and waits for nothing."""
+    """Send the association's next scheduled re-registration. The association must be UP and not waiting."""
     cdef Caller *caller = &crowd.callers[number]
     renew(crowd, number, caller.next_due)
     crowd.pace.sent += 1
@@ -179,40 +179,40 @@ cdef void renew_in_turn(Crowd *crowd, int number) noexcept nogil:
     caller.next_due += <uint64_t>(crowd.pace.interval * crowd.count)
 
 
-cdef void pay(Crowd *crowd, uint64_t before) noexcept nogil:
-    """Send the SACKs that are owed since before then."""
-    cdef Owed *owed
+cdef void send_delayed_sacks(Crowd *crowd, uint64_t before) noexcept nogil:
+    """Send the SACKs that have been delayed since ``before`` or longer."""
+    cdef DelayedSack *sack
     cdef Packet packet
-    while crowd.count_owed and crowd.owed[crowd.first_owed].at <= before:
-        owed = &crowd.owed[crowd.first_owed]
-        crowd.first_owed = (crowd.first_owed + 1) % (2 * crowd.count)
-        crowd.count_owed -= 1
-        if crowd.callers[owed.number].owing and crowd.callers[owed.number].stage == UP:
-            start_packet(crowd, owed.number, crowd.callers[owed.number].peer_tag, &packet)
-            put_sack(crowd, owed.number, &packet)
+    while crowd.sack_count and crowd.sacks[crowd.first_sack].at <= before:
+        sack = &crowd.sacks[crowd.first_sack]
+        crowd.first_sack = (crowd.first_sack + 1) % (2 * crowd.count)
+        crowd.sack_count -= 1
+        if crowd.callers[sack.number].sack_pending and crowd.callers[sack.number].stage == UP:
+            start_packet(crowd, sack.number, crowd.callers[sack.number].peer_tag, &packet)
+            put_sack(crowd, sack.number, &packet)
             end_packet(crowd, &packet)
 
 
-cdef void owe(Crowd *crowd, int number, uint64_t at) noexcept nogil:
-    cdef Owed *owed
-    if crowd.callers[number].owing:
+cdef void delay_sack(Crowd *crowd, int number, uint64_t at) noexcept nogil:
+    cdef DelayedSack *sack
+    if crowd.callers[number].sack_pending:
         return
-    crowd.callers[number].owing = True
-    if crowd.count_owed == 2 * crowd.count:
-        return                        # it goes with the next message
-    owed = &crowd.owed[(crowd.first_owed + crowd.count_owed) % (2 * crowd.count)]
-    owed.at = at
-    owed.number = number
-    crowd.count_owed += 1
+    crowd.callers[number].sack_pending = True
+    if crowd.sack_count == 2 * crowd.count:
+        return                        # put_sack() adds it to the next message
+    sack = &crowd.sacks[(crowd.first_sack + crowd.sack_count) % (2 * crowd.count)]
+    sack.at = at
+    sack.number = number
+    crowd.sack_count += 1
 
 
-cdef void took_data(Crowd *crowd, int number, const uint8_t *at, size_t length, uint64_t moment) noexcept nogil:
-    """A DATA chunk's value: TSN, stream, sequence number, protocol, message."""
+cdef void handle_data(Crowd *crowd, int number, const uint8_t *at, size_t length, uint64_t moment) noexcept nogil:
+    """Handle the value of a DATA chunk: TSN, stream, sequence number, protocol, message."""
     cdef Caller *caller = &crowd.callers[number]
     if length < 16:
         return
-    if get32(at) == caller.heard + 1:
-        caller.heard += 1
+    if get32(at) == caller.peer_tsn + 1:
+        caller.peer_tsn += 1
         if at[12] == REGISTRATION_RESPONSE and at[13] == 0 and caller.waiting:
             caller.waiting = False
             caller.tsn += 1
@@ -229,11 +229,11 @@ cdef void took_data(Crowd *crowd, int number, const uint8_t *at, size_t length, 
             elif caller.overdue:
                 caller.overdue -= 1
                 renew_in_turn(crowd, number)
-    owe(crowd, number, moment)
+    delay_sack(crowd, number, moment)
 
 
 cdef void echo_cookie(Crowd *crowd, int number, const uint8_t *at, size_t length) noexcept nogil:
-    """An INIT ACK's value: tag, window, streams, TSN, parameters."""
+    """Handle the value of an INIT ACK chunk: tag, window, streams, TSN, parameters."""
     cdef Caller *caller = &crowd.callers[number]
     cdef const uint8_t *end = at + length
     cdef size_t size
@@ -241,7 +241,7 @@ cdef void echo_cookie(Crowd *crowd, int number, const uint8_t *at, size_t length
     if length < 16 or caller.stage != CONNECTING:
         return
     caller.peer_tag = get32(at)
-    caller.heard = get32(at + 12) - 1
+    caller.peer_tsn = get32(at + 12) - 1
     at += 16
     while end - at >= 4:
         size = get16(at + 2)
@@ -254,7 +254,7 @@ cdef void echo_cookie(Crowd *crowd, int number, const uint8_t *at, size_t length
         at += size + 3 & ~<size_t>3
 
 
-cdef void took_packet(Crowd *crowd, const uint8_t *packet, size_t size, uint64_t moment) noexcept nogil:
+cdef void handle_packet(Crowd *crowd, const uint8_t *packet, size_t size, uint64_t moment) noexcept nogil:
     cdef int number
     cdef size_t at = COMMON_HEADER, length
     cdef const uint8_t *value
@@ -272,7 +272,7 @@ cdef void took_packet(Crowd *crowd, const uint8_t *packet, size_t size, uint64_t
             return
         value = packet + at + 4
         if packet[at] == DATA:
-            took_data(crowd, number, value, length - 4, moment)
+            handle_data(crowd, number, value, length - 4, moment)
         elif packet[at] == INIT_ACK:
             echo_cookie(crowd, number, value, length - 4)
         elif packet[at] == COOKIE_ACK and caller.stage == CONNECTING:
@@ -290,21 +290,21 @@ cdef void took_packet(Crowd *crowd, const uint8_t *packet, size_t size, uint64_t
 
 
 cdef int receive(Crowd *crowd) noexcept nogil:
-    """Take some of the packets that are there."""
+    """Receive and handle a batch of packets."""
     cdef int i, n = recvmmsg(crowd.fd, crowd.incoming, BATCH, MSG_DONTWAIT, NULL)
     cdef uint64_t at = now()
     for i in range(n):
-        took_packet(crowd, <const uint8_t *>crowd.incoming[i].msg_hdr.msg_iov.iov_base, crowd.incoming[i].msg_len, at)
+        handle_packet(crowd, <const uint8_t *>crowd.incoming[i].msg_hdr.msg_iov.iov_base, crowd.incoming[i].msg_len, at)
     return n
 
 
-cdef void repeat(Crowd *crowd) noexcept nogil:
-    """What is not answered for long goes out once more: a packet may have been lost."""
+cdef void send_again(Crowd *crowd) noexcept nogil:
+    """Send messages again that have been unanswered for REPEAT: a packet may have been lost."""
     cdef uint64_t at = now()
     cdef int number
-    if at - crowd.looked < <uint64_t>REPEAT >> 2:
+    if at - crowd.last_search < <uint64_t>REPEAT >> 2:
         return
-    crowd.looked = at
+    crowd.last_search = at
     for number in range(crowd.count):
         if crowd.callers[number].sent + REPEAT > at:
             continue
@@ -316,7 +316,8 @@ cdef void repeat(Crowd *crowd) noexcept nogil:
 
 
 cdef bint connect_all(Crowd *crowd, uint64_t deadline) noexcept nogil:
-    """Associations, some at a time; then registrations over each. False if that takes too long."""
+    """Open the associations, at most BATCH at a time, and register their elements. False if the deadline passes or an
+    association is lost."""
     cdef int begun = 0, asked = 0
     cdef uint64_t at
     while crowd.complete < crowd.count:
@@ -330,17 +331,17 @@ cdef bint connect_all(Crowd *crowd, uint64_t deadline) noexcept nogil:
         while asked < begun and crowd.callers[asked].stage == UP:
             renew(crowd, asked, at)
             asked += 1
-        repeat(crowd)
+        send_again(crowd)
         flush(crowd)
         receive(crowd)
-        pay(crowd, now() - SACK_DELAY)
+        send_delayed_sacks(crowd, now() - SACK_DELAY)
     flush(crowd)
     return True
 
 
 cdef bint step(Crowd *crowd) noexcept nogil:
-    """What is due is sent, what is there is received, without waiting. True at the end. Over an association that
-    still waits for an answer the next message goes only then, and that is late."""
+    """Send what is due and receive what has arrived, without waiting. True at the end. An association that waits for an
+    answer sends its next message after the answer, late."""
     cdef Pace *pace = &crowd.pace
     cdef uint64_t at = now(), due = due_at(pace)
     cdef int number, burst = 0
@@ -353,8 +354,8 @@ cdef bint step(Crowd *crowd) noexcept nogil:
         pace.turn += 1
         burst += 1
         due = due_at(pace)
-    pay(crowd, at - SACK_DELAY)
-    repeat(crowd)
+    send_delayed_sacks(crowd, at - SACK_DELAY)
+    send_again(crowd)
     flush(crowd)
     receive(crowd)
     return due >= pace.deadline and (crowd.answers == crowd.pace.sent or at > pace.finish)
@@ -375,7 +376,7 @@ cdef mmsghdr *make_room() except NULL:
 
 
 cdef class Elements:
-    """So many associations with one registrar, and so many elements over each."""
+    """``count`` associations with one registrar, and ``each`` elements on each of them."""
 
     cdef Crowd crowd
     cdef object sock
@@ -383,12 +384,12 @@ cdef class Elements:
     def __cinit__(
         self, int port, bytes registration not None, size_t identifier_at, size_t load_at, int count, int each=1
     ) -> None:
-        """``registration``: a message, with the element's identifier and its policy's 32-bit value at these octets."""
+        """``registration`` is a message. The offsets are those of its identifier and of its 32-bit policy value."""
         cdef int number
         cdef Caller *caller
         assert max(load_at, identifier_at) + 4 <= <size_t>len(registration) <= LARGEST and count > 0 and each > 0
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF, 33):     # the last is SO_RCVBUFFORCE, for root alone
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF, 33):     # the last is SO_RCVBUFFORCE, for root only
             try:
                 self.sock.setsockopt(socket.SOL_SOCKET, option, 4 << 20)
             except OSError:
@@ -402,8 +403,8 @@ cdef class Elements:
         self.crowd.count = count
         self.crowd.each = each
         self.crowd.callers = <Caller *>calloc(<size_t>self.crowd.count, sizeof(Caller))
-        self.crowd.owed = <Owed *>calloc(<size_t>(2 * self.crowd.count), sizeof(Owed))
-        if self.crowd.callers is NULL or self.crowd.owed is NULL:
+        self.crowd.sacks = <DelayedSack *>calloc(<size_t>(2 * self.crowd.count), sizeof(DelayedSack))
+        if self.crowd.callers is NULL or self.crowd.sacks is NULL:
             raise MemoryError
         self.crowd.incoming = make_room()
         self.crowd.outgoing = make_room()
@@ -418,14 +419,14 @@ cdef class Elements:
 
     def __dealloc__(self) -> None:
         free(self.crowd.callers)
-        free(self.crowd.owed)
+        free(self.crowd.sacks)
         free(self.crowd.incoming)
         free(self.crowd.outgoing)
         close_samples(&self.crowd.latencies)
         close_samples(&self.crowd.delays)
 
     def register(self, double patience=60.0) -> None:
-        """All of them. ConnectionError if not all are registered in so many seconds."""
+        """Register all elements. ConnectionError if that takes longer than ``patience`` seconds."""
         cdef bint done
         with nogil:
             done = connect_all(&self.crowd, now() + <uint64_t>(patience * 1e9))
@@ -436,7 +437,8 @@ cdef class Elements:
             )
 
     def start(self, double rate, double seconds) -> None:
-        """From now on re-register so many times a second in all for so long, the associations in turn: by step()."""
+        """Begin to send ``rate`` re-registrations per second in total for ``seconds``, on the associations in turn. The
+        caller must call step() until it returns False."""
         cdef int number
         self.crowd.answers = self.crowd.repeated = 0
         self.crowd.latencies.count = self.crowd.delays.count = 0
@@ -446,11 +448,12 @@ cdef class Elements:
             self.crowd.callers[number].overdue = 0
 
     def step(self) -> bool:
-        """False at the end, a second later at most."""
+        """Continue; False once all is answered, or a second after the last message."""
         return not step(&self.crowd)
 
     def result(self) -> dict:
-        """Seconds: of the latencies, from when a message was due; and by how much 99 % were sent late at most."""
+        """Return counts, and seconds: latencies since the scheduled time, and ``late``, the delay of sending that 99 %
+        of the messages did not exceed."""
         sort(&self.crowd.latencies)
         sort(&self.crowd.delays)
         return {

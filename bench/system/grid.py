@@ -1,9 +1,10 @@
-"""Many elements that re-register and many users that ask, at once, at one registrar: ``python -m bench.system.grid``.
+"""Loads one registrar with many elements that re-register and many users that resolve: ``python -m bench.system.grid``.
 
-The load of rsplib's authors: 3 000 elements with 4 re-registrations a second each, over an SCTP association each
-(usrsctp in the registrar), and 2 000 users with 10 resolutions a second each, over a TCP connection each. The registrar
-has one processor for itself, the load generator the other; it is compiled and keeps its pace, whatever the registrar
-does. Latencies count from when a request was due, so that they contain what the generator is late.
+The load is that of rsplib's authors: 3 000 elements with 4 re-registrations per second each, on an SCTP association
+each (usrsctp in the registrar), and 2 000 users with 10 resolutions per second each, on a TCP connection each. The
+registrar has one processor to itself and the load generator the other. The generator is compiled, and keeps its pace
+regardless of the registrar. A latency starts at the time at which the request was scheduled, so it includes the
+generator's delay.
 """
 
 import json
@@ -19,7 +20,7 @@ import pyximport
 
 from bench.system.populate import registration
 from bench.system.processors import LOAD, SERVER, on, pin
-from bench.system.servers import connections, echo, kept_waiting, processor_seconds, registrar
+from bench.system.servers import connections, echo, processor_seconds, registrar, run_delay
 from rserpool.messages import HandleResolution
 from tests.support.ports import free_port
 
@@ -37,12 +38,12 @@ REQUEST = HandleResolution(pool_handle=HANDLE, items=3).encode()
 
 
 class Measured(NamedTuple):
-    """One multiple: the registrar's part of a processor, that for which others took it, and what each side says, see
-    Elements.result and Generator.result."""
+    """The result for one multiple of the load: the share of a processor that the registrar used, the share that other
+    processes took while it was ready to run, and the results of both sides (Elements.result, Generator.result)."""
 
     times: float
     busy: float
-    kept_waiting: float
+    run_delay: float
     elements: dict[str, float]
     users: dict[str, float]
 
@@ -52,12 +53,12 @@ class Measured(NamedTuple):
 
     @property
     def unsent(self) -> int:
-        """What the generator did not get rid of in time."""
+        """Messages that the generator did not send in time."""
         return int(sum(side["due"] - side["sent"] for side in (self.elements, self.users)))
 
 
 def elements(port: int, count: int, each: int = 1) -> Elements:
-    """So many associations, and elements of each."""
+    """Open ``count`` associations with ``each`` elements on each."""
     known = registration(HANDLE, 0, 0)
 
     def place(other: bytes) -> int:
@@ -69,11 +70,11 @@ def elements(port: int, count: int, each: int = 1) -> Elements:
 
 
 def load(port: int, times: float) -> None:
-    """Both sides, in a process of its own that never sleeps: to wake it would be the registrar's work."""
+    """Run both sides in this process, which never sleeps: waking it would add to the registrar's work."""
     callers = elements(port, ELEMENTS)
     callers.register()
     users = Generator(connections(port, USERS), [[REQUEST]] * USERS, True)
-    users.run(1.0)  # until all of them are accepted
+    users.run(1.0)  # until the registrar has accepted all of them
     print("ready", flush=True)
     sys.stdin.readline()
     callers.start(ELEMENTS * RENEWALS * times, SECONDS)
@@ -89,7 +90,7 @@ def load(port: int, times: float) -> None:
 
 @contextmanager
 def generator(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """A load generator, once it says "ready"."""
+    """Start a load generator and wait until it prints "ready"."""
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -103,32 +104,35 @@ def generator(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def turn(process: subprocess.Popen[str], order: str, registrar: int) -> tuple[float, float, Any]:
-    """What part of a processor the registrar of that process identifier takes while the load generator follows an
-    order, for what part others took it, and what the generator says at the end."""
+def run_order(process: subprocess.Popen[str], order: str, registrar: int) -> tuple[float, float, Any]:
+    """Give the load generator an order, and measure the registrar while it runs.
+
+    ``registrar`` is a process identifier. Returns the share of a processor that the registrar used, the share that
+    other processes took while it was ready to run, and the generator's result.
+    """
     assert process.stdin is not None
     assert process.stdout is not None
-    spent, waited, began = processor_seconds(registrar), kept_waiting(registrar), time.monotonic()
+    spent, waited, began = processor_seconds(registrar), run_delay(registrar), time.monotonic()
     print(order, file=process.stdin, flush=True)
     time.sleep(SECONDS)
-    spent, waited = processor_seconds(registrar) - spent, kept_waiting(registrar) - waited
+    spent, waited = processor_seconds(registrar) - spent, run_delay(registrar) - waited
     passed = time.monotonic() - began
     return spent / passed, waited / passed, json.loads(process.stdout.readline())
 
 
 def measure(times: float = 1.0) -> Measured:
-    """So many times the authors' load."""
+    """Measure at ``times`` times the authors' load."""
     port = free_port()
     command = [sys.executable, "-m", "bench.system.grid", "load", str(port), str(times)]
     with registrar(port, "--limit-associations=20000") as process:
         pin(process.pid, SERVER)
         with generator(command) as load_generator:
-            busy, waited, sides = turn(load_generator, "go", process.pid)
+            busy, waited, sides = run_order(load_generator, "go", process.pid)
         return Measured(times, busy, waited, *sides)
 
 
-def echoed() -> float:
-    """What uvloop's echo takes of a processor for the users alone, at the same pace."""
+def echo_share() -> float:
+    """Return the share of a processor that uvloop's echo uses for the users alone, at the same pace."""
     port = free_port()
     with echo("tcp", port) as process:
         pin(process.pid, SERVER)
@@ -154,7 +158,7 @@ def cells(one: Measured) -> list[str]:
     return [
         f"{one.times:g}",
         f"{100 * one.busy:.0f} %",
-        f"{100 * one.kept_waiting:.0f} %",
+        f"{100 * one.run_delay:.0f} %",
         lost,
         *side(one.elements),
         *side(one.users),
@@ -162,13 +166,13 @@ def cells(one: Measured) -> list[str]:
 
 
 def lines() -> tuple[list[str], dict[int, str]]:
-    """A table in Markdown, and the figures for the targets."""
+    """Return a Markdown table, and the figures for the targets."""
     table = [
-        "| times the load | registrar: of a core | kept from it by others | unanswered | "
+        "| times the load | registrar: share of a core | share taken by others | unanswered | "
         "re-registrations | p50 / p99 | sent late, p99 | resolutions | p50 / p99 | sent late, p99 |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    yardstick = echoed()
+    yardstick = echo_share()
     words = []
     for times in TIMES:
         one = measure(times)
@@ -177,8 +181,9 @@ def lines() -> tuple[list[str], dict[int, str]]:
         words.append(f"{times:g} times: {lost}, {100 * one.busy:.0f} %")
     table += [
         "",
-        f"For the users of the single load alone uvloop's echo takes {100 * yardstick:.0f} % of a core: at this pace a "
-        "server sleeps and is woken for nearly every request. Under more load it does not, and a request costs less.",
+        f"For the users of the single load alone, uvloop's echo uses {100 * yardstick:.0f} % of a core: at this pace a "
+        "server sleeps and is woken for nearly every request. Under higher load it does not sleep, and a request costs "
+        "less.",
     ]
     if SERVER == LOAD:
         table += ["", "The machine has one processor: registrar and generator share it."]

@@ -1,5 +1,7 @@
-"""Inside the peer lab's guest: requests a second of processor time over kernel SCTP, ours beside rsplib's registrar and
-an echo over our transport. Prints a JSON object for each load. Run by ``python -m bench.system.lab``.
+"""Runs in the peer lab's guest: measures requests per second of processor time over kernel SCTP, for our registrar,
+rsplib's registrar, and an echo server over our transport.
+
+Prints one JSON object per load. ``python -m bench.system.lab`` starts it.
 """
 
 import json
@@ -24,7 +26,7 @@ from bench.system.load import Generator  # noqa: E402
 
 HOSTS = {"echo": 4, "ours": 1, "rsplib": 2}
 QUIET = {"ours": "--keep-alive-interval=600", "rsplib": "-endpointkeepalivetransmissioninterval=600000"}
-"""Keep-alives would count as answers, and nobody answers them."""
+"""Options that suppress keep-alives: they would count as answers, and the clients do not acknowledge them."""
 CLIENT = 3
 CLIENTS = 50
 ROUNDS, SECONDS = 5, 2.0
@@ -36,7 +38,7 @@ RESOLUTION = HandleResolution(pool_handle=HANDLE, items=3).encode()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One that runs, by its program and its host."""
+    """A running server: its program and its host."""
 
     program: Program
     host: int
@@ -44,7 +46,7 @@ class Server:
 
 
 def connected(net: Network, host: int) -> socket.socket:
-    """A one-to-one association whose messages have ASAP's payload protocol identifier."""
+    """Return a one-to-one association whose messages have ASAP's payload protocol identifier."""
     with net.inside(CLIENT):
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)
     sock.setsockopt(socket.IPPROTO_SCTP, NODELAY, 1)
@@ -55,12 +57,12 @@ def connected(net: Network, host: int) -> socket.socket:
 
 
 def element(identifier: int, load: int) -> bytes:
-    """A least-used element of the clients' host."""
+    """Return a least-used element of the clients' host."""
     return registration(HANDLE, identifier, load, address(CLIENT))
 
 
 def register(sock: socket.socket, number: int) -> None:
-    """One element of that number. AssertionError if it is refused."""
+    """Register the element of that number. AssertionError if it is refused."""
     sock.send(element(number, number))
     answer = decode(sock.recv(65536), "asap")
     assert isinstance(answer, RegistrationResponse), answer
@@ -68,7 +70,8 @@ def register(sock: socket.socket, number: int) -> None:
 
 
 def prepared(net: Network, server: Server) -> dict[str, Callable[[], dict[str, float]]]:
-    """Clients that have an element each where the server takes them, as ways to run the loads."""
+    """Open clients, with one registered element each if the server is a registrar; return the functions that run the
+    loads."""
     sockets = [connected(net, server.host) for _ in range(CLIENTS)]
     numbers = range(1, CLIENTS + 1)
     if server.registers:
@@ -86,7 +89,7 @@ def prepared(net: Network, server: Server) -> dict[str, Callable[[], dict[str, f
 
 
 def started(net: Network, name: str, host: int) -> Server:
-    """A server that can be reached."""
+    """Start a server and wait until it can be reached."""
     if name == "echo":
         command = [sys.executable, "-m", "bench.system.echo", "kernel", address(host), str(peers.ASAP_PORT)]
         program = net.start(name, host, command)
@@ -100,7 +103,7 @@ def started(net: Network, name: str, host: int) -> Server:
 
 
 def compare(servers: dict[str, Server], runs: dict[str, Callable[[], dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Medians of some rounds in turn, by server; the first is for warming up."""
+    """Return the medians of some alternating rounds for each server. The first round warms up and is discarded."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
     for turn in range(ROUNDS + 1):
         for name, run in runs.items():

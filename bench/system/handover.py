@@ -1,7 +1,8 @@
-"""A registrar with 10 000 elements hands over, over loopback: to one that starts, then, killed, to that one as its
-survivor, which is asked 1 000 times a second meanwhile: ``python -m bench.system.handover``.
+"""Measures how a registrar with 10 000 elements is replaced, over loopback: ``python -m bench.system.handover``.
 
-Four processes: the registrar, the survivor (embedded, so that its decisions can be timed), the elements, the user.
+A second registrar, the survivor, starts and downloads the handlespace. Then the first registrar is killed and the
+survivor takes its elements over, while a user sends it 1 000 resolutions per second. There are four processes: the
+registrar, the survivor (embedded, so that its decisions can be timed), the elements, the user.
 """
 
 import asyncio
@@ -40,40 +41,40 @@ from tests.support.waiting import eventually
 pyximport.install(language_level=3, build_dir="build/pyximport", inplace=False)
 from bench.system.answering import Answering, answering  # noqa: E402
 
-ELEMENTS, LINES, POOLS = 10_000, 160, 10
-"""By default a registrar takes 64 elements over one association."""
+ELEMENTS, ASSOCIATIONS, POOLS = 10_000, 160, 10
+"""By default a registrar accepts 64 elements on one association."""
 ROUNDS = 5
 RATE, CONNECTIONS = 1_000, 8
 PAUSE = 0.001
-"""Seconds for which the user sleeps. uvloop takes less than half of that for nothing, and the user would spin on the
-processor of the elements."""
+"""Seconds that the user sleeps between two rounds of requests. uvloop rounds less than half of that down to no sleep,
+and the user would spin on the processor of the elements."""
 BEFORE = 1.0
-"""Seconds for which the user asks before the registrar is killed."""
+"""Seconds of requests before the registrar is killed."""
 AFTER_THE_USER = -10
-"""The elements' niceness beside the user, who would measure them instead of the survivor."""
+"""The elements' niceness: the user, at a lower one, runs first, so that its latencies do not include their work."""
 ASAP = 11
 REQUEST = HandleResolution(pool_handle=b"pool0", items=3).encode()
 TIMES = {"peer_heartbeat_cycle": 1.0, "max_time_last_heard": 3.0, "max_time_no_response": 1.0}
 
 
 class Elements:
-    """So many elements behind fewer associations, which answer keep-alives of whoever calls."""
+    """ELEMENTS pool elements on ASSOCIATIONS associations. They answer keep-alives of every registrar."""
 
     def __init__(self) -> None:
         self.up = self.granted = 0
-        self.lines: list[tuple[Endpoint, int]] = []
-        self.owing: list[tuple[UsrsctpEndpoint, int, Answering]] = []
+        self.associations: list[tuple[Endpoint, int]] = []
+        self.unsent: list[tuple[UsrsctpEndpoint, int, Answering]] = []
         self.transport = UsrsctpTransport()
 
     async def open(self, port: int) -> None:
-        for _ in range(LINES):
+        for _ in range(ASSOCIATIONS):
             opened = await self.transport.endpoint(self, addresses=[HOST])
-            self.lines.append((opened, opened.connect([HOST], port)))
+            self.associations.append((opened, opened.connect([HOST], port)))
         async with asyncio.timeout(60):
-            while self.up < LINES:
+            while self.up < ASSOCIATIONS:
                 await asyncio.sleep(0.01)
             for number in range(ELEMENTS):
-                endpoint, assoc = self.lines[number % LINES]
+                endpoint, assoc = self.associations[number % ASSOCIATIONS]
                 handle = b"pool%d" % (number % POOLS)
                 endpoint.send(assoc, registration(handle, number + 1, number * 2654435761 % 0xFFFFFFFF), ASAP)
                 while self.granted < number - 200:
@@ -84,7 +85,7 @@ class Elements:
     def on_up(self, endpoint: Endpoint, assoc: int, peer: Peer) -> None:
         self.up += 1
         assert isinstance(endpoint, UsrsctpEndpoint)
-        endpoint.attach(assoc, answering(partial(self.owe, endpoint, assoc)))
+        endpoint.attach(assoc, answering(partial(self.schedule_answers, endpoint, assoc)))
 
     def on_restart(self, endpoint: Endpoint, assoc: int) -> None: ...
 
@@ -97,30 +98,30 @@ class Elements:
     def on_message(self, endpoint: Endpoint, assoc: int, data: bytes, ppid: int) -> None:
         self.granted += 1
 
-    def owe(self, endpoint: UsrsctpEndpoint, assoc: int, lane: Answering) -> None:
-        """What has come in one wake-up is answered together: the elements must not be what is measured."""
-        if not self.owing:
-            asyncio.get_running_loop().call_soon(self.answer)
-        self.owing.append((endpoint, assoc, lane))
+    def schedule_answers(self, endpoint: UsrsctpEndpoint, assoc: int, lane: Answering) -> None:
+        """Answer all keep-alives of one wake-up together, so that the elements use little processor time."""
+        if not self.unsent:
+            asyncio.get_running_loop().call_soon(self.send_answers)
+        self.unsent.append((endpoint, assoc, lane))
 
-    def answer(self) -> None:
-        for endpoint, assoc, lane in self.owing:
+    def send_answers(self) -> None:
+        for endpoint, assoc, lane in self.unsent:
             endpoint.send_row(assoc, lane.take(), ASAP)
-        self.owing.clear()
+        self.unsent.clear()
 
 
 class Clocked:
-    """What a survivor does and when, in seconds of the system's monotonic clock; how long its longest event is, in
-    processor time."""
+    """The times of a survivor's steps in seconds of the system's monotonic clock, and the processor time of its longest
+    event."""
 
     def __init__(self) -> None:
         self.at: dict[str, float] = {}
         self.spent: dict[str, float] = {}
-        """Processor time by then."""
+        """Processor time at each of these steps."""
         self.longest = 0.0
 
     def first(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Note when it is called for the first time."""
+        """Record when ``call`` is called for the first time."""
 
         def timed(*arguments: Any) -> Any:
             self.at.setdefault(name, time.monotonic())
@@ -130,7 +131,7 @@ class Clocked:
         return timed
 
     def last(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Note when its last call has ended."""
+        """Record when the last call returns."""
 
         def timed(*arguments: Any) -> Any:
             result = call(*arguments)
@@ -140,7 +141,7 @@ class Clocked:
         return timed
 
     def event(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Note how long the longest call lasts."""
+        """Record the duration of the longest call."""
 
         def timed(*arguments: Any) -> Any:
             began = time.thread_time()
@@ -152,8 +153,8 @@ class Clocked:
 
 
 async def survive(port: int, peer: int) -> None:
-    """Downloads from the peer, then takes its elements over when it is killed; a line of JSON after each."""
-    freeze_imports()  # as the registrar's own programs do
+    """Download from the peer, and take its elements over when it is killed. Print a line of JSON after each step."""
+    freeze_imports()  # as the registrar programs do
     clock = Clocked()
     for name in ("_message", "_expired", "_up", "_down", "_unreachable", "_renewed"):
         setattr(Server, name, clock.event(getattr(Server, name)))
@@ -165,24 +166,24 @@ async def survive(port: int, peer: int) -> None:
     )  # fmt: skip
     start = Server.start
 
-    async def watched(server: Server) -> None:
+    async def start_timed(server: Server) -> None:
         enrp = server.registrar.enrp
         start_reactions, peer_reactions = enrp.startup.reactions, enrp.peering.reactions
         for name, step in (("asked", mentor.Reaction.ASK_FOR_TABLE), ("loaded", mentor.Reaction.FINISH)):
             start_reactions[step] = clock.first(name, start_reactions[step])
         for name, reaction in (("won", Reaction.WIN), ("home", Reaction.ANNOUNCE_TAKEOVER)):
             peer_reactions[reaction] = clock.first(name, peer_reactions[reaction])
-        server.associations.send_row = clock.last("greeted", server.associations.send_row)  # type: ignore[method-assign]
+        server.associations.send_row = clock.last("informed", server.associations.send_row)  # type: ignore[method-assign]
         await start(server)
 
-    Server.start = watched  # type: ignore[method-assign, assignment]
+    Server.start = start_timed  # type: ignore[method-assign, assignment]
     async with one:
         registrar = one._started().registrar
         await eventually(lambda: registrar.enrp.startup.over, 60)
         assert len(registrar.handlespace) == ELEMENTS, len(registrar.handlespace)
         print(json.dumps(clock.at | {"longest": clock.longest}), flush=True)
         clock.longest = 0.0
-        await eventually(lambda: "greeted" in clock.at and not registrar.elements.ownership.unconfirmed, 60)
+        await eventually(lambda: "informed" in clock.at and not registrar.elements.ownership.unconfirmed, 60)
         clock.at["answered"] = time.monotonic()
         assert registrar.handlespace.home_size(one.identifier) == ELEMENTS
         found = {"longest": clock.longest, "cpu": time.process_time() - clock.spent["won"]}
@@ -191,7 +192,7 @@ async def survive(port: int, peer: int) -> None:
 
 
 class User(asyncio.Protocol):
-    """One TCP connection; the requests on their way, by the time at which they were sent."""
+    """One TCP connection, with the send times of its unanswered requests."""
 
     found: ClassVar[list[tuple[float, float]]] = []
 
@@ -212,8 +213,8 @@ class User(asyncio.Protocol):
             self.found.append((sent, time.monotonic() - sent))
 
 
-async def use(port: int) -> None:
-    """Asks evenly until it is told to stop, then tells when it asked and how long each answer took."""
+async def resolve_evenly(port: int) -> None:
+    """Send requests at an even pace until a line arrives on standard input; then print each send time and latency."""
     loop = asyncio.get_running_loop()
     users = [(await loop.create_connection(User, HOST, port))[1] for _ in range(CONNECTIONS)]
     print("ready", flush=True)
@@ -236,8 +237,8 @@ async def populate(port: int) -> None:
     await elements.transport.stop()
 
 
-class Side:
-    """A process that plays one of these."""
+class Child:
+    """One of the processes that this one starts."""
 
     def __init__(self, processor: int, *arguments: object) -> None:
         command = [sys.executable, "-m", "bench.system.handover", *map(str, arguments)]
@@ -258,8 +259,8 @@ class Side:
 
 
 @contextmanager
-def side(processor: int, *arguments: object) -> Iterator[Side]:
-    made = Side(processor, *arguments)
+def child(processor: int, *arguments: object) -> Iterator[Child]:
+    made = Child(processor, *arguments)
     try:
         yield made
     finally:
@@ -275,19 +276,19 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def play() -> dict[str, float | list[float]]:
-    """One round; durations in milliseconds."""
+def run_round() -> dict[str, float | list[float]]:
+    """Run one round. Durations are in milliseconds."""
     port, enrp, survivor = free_port(), free_port(), free_port()
     options = [f"--{name.replace('_', '-')}={value}" for name, value in TIMES.items()]
     enrp_options = (f"--enrp={HOST}:{enrp}", "--enrp-announce=")
-    with registrar(port, *enrp_options, *options) as first, side(LOAD, "elements", port) as one:
+    with registrar(port, *enrp_options, *options) as first, child(LOAD, "elements", port) as one:
         pin(first.pid, LOAD)
         one.line()
         before = processor_seconds(first.pid)
-        with side(SERVER, "survivor", survivor, enrp) as two:
+        with child(SERVER, "survivor", survivor, enrp) as two:
             loaded = json.loads(two.line())
-            giving = processor_seconds(first.pid) - before
-            with side(LOAD, "user", survivor) as three:
+            sender = processor_seconds(first.pid) - before
+            with child(LOAD, "user", survivor) as three:
                 prefer(one.process.pid, AFTER_THE_USER)
                 three.line()
                 time.sleep(BEFORE)
@@ -297,20 +298,20 @@ def play() -> dict[str, float | list[float]]:
                 answers: list[tuple[float, float]] = json.loads(three.line())
     return {
         "download": 1000 * (loaded["loaded"] - loaded["asked"]),
-        "giving": 1000 * giving,
+        "sender": 1000 * sender,
         "home": 1000 * (done["home"] - done["won"]),
-        "greeted": 1000 * (done["greeted"] - done["won"]),
+        "informed": 1000 * (done["informed"] - done["won"]),
         "answered": 1000 * (done["answered"] - done["won"]),
         "cpu": 1000 * done["cpu"],
         "longest": 1000 * done["longest"],
-        "meanwhile": [1000 * took for sent, took in answers if done["won"] - 0.002 <= sent <= done["answered"]],
-        "calm": [1000 * took for sent, took in answers if sent < done["won"] - 0.3],
+        "during": [1000 * took for sent, took in answers if done["won"] - 0.002 <= sent <= done["answered"]],
+        "before": [1000 * took for sent, took in answers if sent < done["won"] - 0.3],
     }
 
 
 def lines() -> Outcome:
-    """A table: medians of the rounds, and all their answers together."""
-    rounds = [play() for _ in range(ROUNDS)]
+    """Return a table: medians of the rounds, and quantiles of all their answers together."""
+    rounds = [run_round() for _ in range(ROUNDS)]
 
     def median(name: str) -> str:
         return f"{statistics.median(float(one[name]) for one in rounds):.0f} ms"  # type: ignore[arg-type]
@@ -320,21 +321,21 @@ def lines() -> Outcome:
         return f"{quantile(took, 0.5):.2f} / {quantile(took, 0.99):.1f} / {max(took):.1f} ms of {len(took)}"
 
     table = [
-        f"| {ELEMENTS} elements over {LINES} associations, medians of {ROUNDS} | |",
+        f"| {ELEMENTS} elements over {ASSOCIATIONS} associations, medians of {ROUNDS} | |",
         "|---|---|",
         f"| download: first request to whole table | {median('download')} |",
-        f"| takeover: decision to last element at home | {median('home')} |",
-        f"| decision to last keep-alive sent | {median('greeted')} |",
+        f"| takeover: decision to last element owned | {median('home')} |",
+        f"| decision to last keep-alive sent | {median('informed')} |",
         f"| decision to last element's answer | {median('answered')} |",
-        f"| the survivor's longest event meanwhile | {median('longest')} |",
-        f"| resolutions meanwhile, {RATE}/s: p50 / p99 / longest | {answers('meanwhile')} |",
-        f"| the same before | {answers('calm')} |",
-        f"| processor time: the survivor's from decision to last answer, resolutions included | {median('cpu')} |",
-        f"| processor time: of who was downloaded from | {median('giving')} |",
+        f"| the survivor's longest event during the takeover | {median('longest')} |",
+        f"| resolutions during the takeover, {RATE}/s: p50 / p99 / longest | {answers('during')} |",
+        f"| resolutions before it, {RATE}/s: p50 / p99 / longest | {answers('before')} |",
+        f"| processor time of the survivor, decision to last answer, resolutions included | {median('cpu')} |",
+        f"| processor time of the registrar that sent the download | {median('sender')} |",
     ]
-    late = quantile([took for one in rounds for took in one["meanwhile"]], 0.99)  # type: ignore[union-attr]
+    late = quantile([took for one in rounds for took in one["during"]], 0.99)  # type: ignore[union-attr]
     return table, {
-        12: f"owned after {median('home')}, told after {median('greeted')}; {median('download')}; {late:.1f} ms"
+        12: f"owned after {median('home')}, informed after {median('informed')}; {median('download')}; {late:.1f} ms"
     }
 
 
@@ -345,6 +346,6 @@ if __name__ == "__main__":
         case ["elements", port]:
             uvloop.run(populate(int(port)))
         case ["user", port]:
-            uvloop.run(use(int(port)))
+            uvloop.run(resolve_evenly(int(port)))
         case _:
             print(*lines()[0], sep="\n")

@@ -1,7 +1,7 @@
-"""What the registrar's instruments cost: ``python -m bench.system instruments``.
+"""Measures the cost of the registrar's instruments: ``python -m bench.system instruments``.
 
-Two registrars answer the same resolutions over TCP in turn, one of them with statistics, scalars, action log and debug
-log. The target is at most 5 % fewer answers per second of processor time.
+Two registrars answer the same resolutions over TCP in turn; one of them writes statistics, scalars, action log and
+debug log. The target is at most 5 % fewer answers per second of processor time.
 """
 
 import tempfile
@@ -10,11 +10,11 @@ from pathlib import Path
 from bench.system.requests import alternate, medians, populated
 
 LEAST = 0.95
-"""The share of the answers that must remain."""
+"""The least acceptable ratio of answers with instruments to answers without."""
 
 
 def options(directory: Path) -> list[str]:
-    """All instruments, with their files in a directory."""
+    """Return the options that switch on all instruments, with their files in a directory."""
     return [
         f"--stats-file={directory}/statistics",
         "--stats-interval=1",
@@ -25,7 +25,7 @@ def options(directory: Path) -> list[str]:
 
 
 def lines() -> list[str]:
-    """A table in Markdown."""
+    """Return a Markdown table."""
     table = [
         "| clients x outstanding requests | without | with all instruments | ratio | action log |",
         "|---|---|---|---|---|",

@@ -1,5 +1,5 @@
-"""Requests a second of processor time over kernel SCTP, ours, rsplib's registrar and an echo in turn in one guest of
-the peer lab: ``python -m bench.system.lab``."""
+"""Measures requests per second of processor time over kernel SCTP: our registrar, rsplib's registrar and an echo
+server, in turn in one guest of the peer lab: ``python -m bench.system.lab``."""
 
 import json
 import sys
@@ -15,10 +15,10 @@ SERVERS = "ours", "rsplib", "echo"
 
 
 def measure() -> list[dict[str, Any]]:
-    """One record for each load. RuntimeError with the guest's last words if it did not get so far."""
+    """Return one record per load. RuntimeError with the end of the guest's log if the guest fails."""
     if why := guest.lacking("rspregistrar"):
         raise SystemExit(f"bench.system.lab: {why}")
-    # Compiled here: the guest has no compiler, and the same files.
+    # Compile here: the guest sees the same files and has no compiler.
     pyximport.install(language_level=3, build_dir="build/pyximport", inplace=False)
     import bench.system.load  # noqa: F401
 
@@ -31,7 +31,7 @@ def measure() -> list[dict[str, Any]]:
 
 
 def lines() -> tuple[list[str], dict[int, str]]:
-    """A table in Markdown, and what target 7 is about."""
+    """Return a Markdown table, and the figures for target 7."""
     many = []
     table = [
         "| | ours | rsplib | echo | ours / rsplib | ours / echo | p50 of ours / rsplib / echo | p99 |",

@@ -1,8 +1,8 @@
-"""What a re-registration costs a registrar end to end among a million elements, and among a thousand:
-``python -m bench.system.large``.
+"""Compares the cost of a re-registration among a million elements and among a thousand, end to end: ``python -m
+bench.system.large``.
 
-The elements are registered over 1 000 SCTP associations (usrsctp in the registrar), one or 1 000 over each, and then
-re-register at a pace, in no order and with ever new loads. The registrar has one processor for itself.
+The elements are registered on 1 000 SCTP associations (usrsctp in the registrar), 1 or 1 000 on each. They re-register
+at a fixed pace, in random order, each time with a new load. The registrar has one processor to itself.
 """
 
 import json
@@ -11,23 +11,23 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.system.grid import SECONDS, elements, generator, turn
+from bench.system.grid import SECONDS, elements, generator, run_order
 from bench.system.processors import LOAD, SERVER, pin
 from bench.system.servers import registrar
 from tests.support.ports import free_port
 
 ASSOCIATIONS = 1_000
 EACH = 1, 1_000
-"""Elements over an association."""
+"""Elements per association, for the two sizes."""
 RATES = 4_000, 16_000, 32_000
-"""Re-registrations a second."""
+"""Re-registrations per second."""
 PATIENCE = 180.0
-"""Seconds until all are registered."""
+"""Time limit for registering all elements, in seconds."""
 
 
 class Measured(NamedTuple):
-    """The registrar's processor time for a re-registration, in microseconds; those that were not answered or not sent;
-    their latency, in seconds."""
+    """The registrar's processor time per re-registration in microseconds; the number of re-registrations that were not
+    sent or not answered; the latencies in seconds."""
 
     cost: float
     lost: int
@@ -36,7 +36,7 @@ class Measured(NamedTuple):
 
 
 def load(port: int, each: int) -> None:
-    """In a process of its own: for each rate that comes as a line, re-registrations, and what they had."""
+    """Run the elements in this process. Read one rate per line, re-register at that rate, and print the result."""
     callers = elements(port, ASSOCIATIONS, each)
     callers.register(PATIENCE)
     print("ready", flush=True)
@@ -49,21 +49,21 @@ def load(port: int, each: int) -> None:
 
 
 def megabytes(pid: int) -> float:
-    """Of a process's memory."""
+    """Return the resident memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text().split()
     return int(status[status.index("VmRSS:") + 1]) * 1024 / 1e6
 
 
 def measure(each: int) -> tuple[list[Measured], float]:
-    """At all rates, and the registrar's megabytes."""
+    """Measure at all rates; also return the registrar's memory in megabytes."""
     port = free_port()
     command = [sys.executable, "-m", "bench.system.large", "load", str(port), str(each)]
     found = []
     with registrar(port) as process:
         pin(process.pid, SERVER)
         with generator(command) as callers:
-            for rate in (RATES[0], *RATES):  # the first does not count: much comes for the first time
-                busy, _, said = turn(callers, str(rate), process.pid)
+            for rate in (RATES[0], *RATES):  # the first is discarded: it warms up caches
+                busy, _, said = run_order(callers, str(rate), process.pid)
                 cost = busy * SECONDS / max(1, said["answers"]) * 1e6
                 found.append(Measured(cost, int(said["due"] - said["answers"]), said["p50"], said["p99"]))
             return found[1:], megabytes(process.pid)
@@ -74,11 +74,11 @@ def cells(one: Measured) -> str:
 
 
 def lines() -> tuple[list[str], dict[int, str]]:
-    """A table in Markdown, and the figures for the targets."""
+    """Return a Markdown table, and the figures for the targets."""
     (few, small), (many, large) = map(measure, EACH)
     sizes = [each * ASSOCIATIONS for each in EACH]
     table = [
-        f"| re-registrations a second | {sizes[0]} elements: processor time each | unanswered | p50 / p99 "
+        f"| re-registrations per second | {sizes[0]} elements: processor time each | unanswered | p50 / p99 "
         f"| {sizes[1]} elements: processor time each | unanswered | p50 / p99 | ratio |",
         "|---|---|---|---|---|---|---|---|",
     ]

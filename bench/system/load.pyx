@@ -1,10 +1,10 @@
 # cython: language_level=3
-"""The load generator: many connections in a closed loop, as fast as the server answers, or at a pace whatever the
-server does; latencies by the nanosecond.
+"""The load generator: many connections, in a closed loop (each answer triggers the next request) or at a fixed pace.
+Latencies have a resolution of a nanosecond.
 
-Messages are framed by their Message Length on a stream, or all have the same number of octets; where the socket keeps
-message boundaries (SCTP), each receive is one message. An answer is whatever comes next: contents are the caller's to
-check beforehand.
+On a stream, messages are framed by their Message Length, or all have the same size. If the socket keeps message
+boundaries (SCTP), each receive returns one message. Every message counts as an answer: the caller must check the
+contents beforehand.
 """
 
 from libc.errno cimport EAGAIN, errno
@@ -24,7 +24,7 @@ cdef enum:
     ROOM = 1 << 16
     MOST_OUTSTANDING = 64
     EVENTS = 256
-    BURST = 64                        # requests at most before answers are read
+    BURST = 64                        # most requests between two reads of answers
 
 cdef struct Request:
     const uint8_t *octets
@@ -32,8 +32,8 @@ cdef struct Request:
 
 cdef struct Client:
     int fd
-    int next                          # of its requests
-    int first                         # of the sending times, a ring
+    int next                          # index of the next request
+    int first                         # oldest entry of the ring ``sent``
     int outstanding
     size_t held
     uint64_t sent[MOST_OUTSTANDING]
@@ -41,18 +41,18 @@ cdef struct Client:
 
 cdef struct Load:
     Client *clients
-    Request *requests                 # of each client so many, one client's after the other's
+    Request *requests                 # ``each`` per client, client by client
     int each
     bint framed
-    size_t answer_size                # 0: the Message Length tells
+    size_t answer_size                # 0: given by the Message Length
     uint64_t answers
     Pace pace
     Samples latencies
-    Samples delays                    # by which paced requests went out late
+    Samples delays                    # of paced requests: send time after scheduled time
 
 
 cdef int ask(Load *load, int number, uint64_t began) noexcept nogil:
-    """``began``: from when the latency counts."""
+    """Send the client's next request. Its latency counts from ``began``."""
     cdef Client *client = &load.clients[number]
     cdef Request *request = &load.requests[number * load.each + client.next]
     client.sent[(client.first + client.outstanding) % MOST_OUTSTANDING] = began
@@ -85,8 +85,10 @@ cdef int receive(Load *load, int number, bint again) noexcept nogil:
             return 0 if errno == EAGAIN else -1
         if size == 0:
             return -1
-        if not load.framed:                             # one at a time: on one processor the next may be there at once,
-            return answered(load, number, again)        # and the other clients would wait for the end of that
+        if not load.framed:
+            # One message at a time: with a server on the same processor the next may arrive at once, and reading on
+            # would keep the other clients waiting.
+            return answered(load, number, again)
         client.held += <size_t>size
         at = 0
         while client.held - at >= 4:
@@ -105,7 +107,7 @@ cdef int receive(Load *load, int number, bint again) noexcept nogil:
 
 
 cdef int loop(Load *load, int epoll, int count, uint64_t deadline, bint again) noexcept nogil:
-    """Until the deadline, or until nothing is outstanding where nothing is asked again."""
+    """Receive until the deadline; without ``again``, at most until nothing is outstanding."""
     cdef epoll_event events[EVENTS]
     cdef int i, ready, busy
     while now() < deadline:
@@ -123,7 +125,7 @@ cdef int loop(Load *load, int epoll, int count, uint64_t deadline, bint again) n
 
 
 cdef int step(Load *load, int epoll, int count) noexcept nogil:
-    """What is due is sent, what is there is received, without waiting. 1 at the end."""
+    """Send what is due and receive what has arrived, without waiting. 1 at the end, -1 if a connection is lost."""
     cdef epoll_event events[EVENTS]
     cdef Pace *pace = &load.pace
     cdef uint64_t at = now(), due = due_at(pace)
@@ -146,14 +148,14 @@ cdef int step(Load *load, int epoll, int count) noexcept nogil:
 
 
 cdef class Generator:
-    """So many connected sockets and what each asks, over and over."""
+    """Connected sockets, and the requests that each of them sends over and over."""
 
     cdef Load load
     cdef int epoll, count
     cdef list sockets, requests
 
     def __init__(self, list sockets, list requests, bint framed, size_t answer_size=0) -> None:
-        """``requests``: for each socket as many octet strings."""
+        """``requests``: a list of encoded requests for each socket, all of the same length."""
         cdef epoll_event event
         cdef int number, each
         self.sockets, self.requests = sockets, requests
@@ -186,7 +188,7 @@ cdef class Generator:
         close(self.epoll)
 
     def run(self, double seconds, int outstanding=1) -> dict:
-        """Ask for so long, so many at a time on each connection. ConnectionError if one is lost."""
+        """Run a closed loop, ``outstanding`` requests per connection. ConnectionError if a connection is lost."""
         cdef uint64_t began, ended
         cdef int number, _n, status = 0
         self.load.answers = self.load.latencies.count = 0
@@ -211,20 +213,22 @@ cdef class Generator:
         }
 
     def start(self, double rate, double seconds) -> None:
-        """From now on ask so many times a second in all for so long, the connections in turn, whether answered or not:
-        by step()."""
+        """Begin to send ``rate`` requests per second in total for ``seconds``, on the connections in turn, regardless
+        of answers. The caller must call step() until it returns False."""
         self.load.answers = self.load.latencies.count = self.load.delays.count = 0
         self.load.pace = pace_of(rate, seconds)
 
     def step(self) -> bool:
-        """False at the end, a second later at most. ConnectionError if a connection is lost."""
+        """Continue; False once all is answered, or a second after the last request. ConnectionError if a connection is
+        lost."""
         cdef int status = step(&self.load, self.epoll, self.count)
         if status < 0:
             raise ConnectionError("a connection was lost")
         return status == 0
 
     def result(self) -> dict:
-        """Seconds: of the latencies, from when a request was due; and by how much 99 % were sent late at most."""
+        """Return counts, and seconds: latencies since the scheduled time, and ``late``, the delay of sending that 99 %
+        of the requests did not exceed."""
         sort(&self.load.latencies)
         sort(&self.load.delays)
         return {

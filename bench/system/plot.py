@@ -1,4 +1,4 @@
-"""The cost by the number of elements, as a table and, where matplotlib is, as a plot."""
+"""Shows the cost by number of elements as a table and, if matplotlib is installed, as a plot."""
 
 from bench import scale
 from bench.system.report import RESULTS
@@ -13,7 +13,7 @@ LABELS = {
 
 
 def figures(found: list[scale.Point]) -> dict[int, str]:
-    """For the targets: octets of an element, and cost by number."""
+    """Return the figures for the targets: octets per element, and cost by number of elements."""
     small, large = next(p for p in found if p.elements == 1_000), found[-1]
     renewals = f"{large.renew_many / small.renew_many:.1f} with {scale.MANY} messages at a wake-up"
     return {
@@ -23,7 +23,7 @@ def figures(found: list[scale.Point]) -> dict[int, str]:
 
 
 def scaled() -> tuple[list[str], dict[int, str]]:
-    """Leaves the plot in bench/results/elements.svg."""
+    """Measure, return the table, and write the plot to bench/results/elements.svg."""
     found = scale.points()
     lines, measured = scale.table(found), figures(found)
     try:
@@ -31,7 +31,10 @@ def scaled() -> tuple[list[str], dict[int, str]]:
         from matplotlib.figure import Figure
     except ImportError:
         return [*lines, "", "No plot: matplotlib is not installed (`ci/setup bench`)."], measured
-    mpl.rcParams |= {"svg.hashsalt": "rserpool", "svg.fonttype": "none"}  # equal figures make equal, small files
+    mpl.rcParams |= {
+        "svg.hashsalt": "rserpool",
+        "svg.fonttype": "none",
+    }  # reproducible: the same figures give the same file
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     sizes = [one.elements for one in found]

@@ -1,4 +1,4 @@
-"""Pool elements for a registrar to hold: registered over usrsctp, many over one association."""
+"""Fills a registrar with pool elements: registered over usrsctp, many on one association."""
 
 import asyncio
 from ipaddress import IPv4Address
@@ -20,11 +20,11 @@ from rserpool.transport.sctp.usrsctp import UsrsctpTransport
 
 ASAP = 11
 WINDOW = 256
-"""Registrations on their way at a time."""
+"""Unanswered registrations at a time."""
 
 
 def registration(handle: bytes, identifier: int, load: int, host: str = HOST) -> bytes:
-    """A least-used element's registration."""
+    """Return the registration of a least-used element."""
     element = PoolElement(
         identifier=identifier,
         home_identifier=0,
@@ -36,7 +36,7 @@ def registration(handle: bytes, identifier: int, load: int, host: str = HOST) ->
 
 
 class Populator:
-    """One association over which the elements are registered; it has to stay open as long as they are wanted."""
+    """One association that registers the elements. It must stay open as long as they are needed."""
 
     def __init__(self) -> None:
         self._up = asyncio.Event()
@@ -52,7 +52,7 @@ class Populator:
             await self._up.wait()
 
     async def register(self, handle: bytes, count: int) -> None:
-        """So many, with different loads. AssertionError if one is refused."""
+        """Register ``count`` elements with different loads. AssertionError if one is refused."""
         for number in range(count):
             await self._room.acquire()
             load = (number * 2654435761) % 0xFFFFFFFF

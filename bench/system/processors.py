@@ -1,5 +1,5 @@
-"""Places processes: a server on one processor, its load on another; and, if allowed (root), with priority over all else
-that runs on the machine."""
+"""Assigns processes to processors: a server to one, its load to another. If permitted (root), gives them priority over
+everything else on the machine."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 PROCESSORS = sorted(os.sched_getaffinity(0))
 SERVER, LOAD = PROCESSORS[0], PROCESSORS[-1]
-"""Equal if there is only one processor."""
+"""The two processors; equal if there is only one."""
 URGENT = -20
 
 
@@ -17,7 +17,8 @@ def tasks(pid: int) -> list[int]:
 
 
 def prefer(pid: int, niceness: int) -> None:
-    """All threads of a process, and its session: Linux first shares a processor out among sessions (autogroup)."""
+    """Set the priority of all threads of a process and of its session: Linux first shares a processor among sessions
+    (autogroup)."""
     with contextlib.suppress(OSError):
         for task in tasks(pid):
             os.setpriority(os.PRIO_PROCESS, task, niceness)
@@ -25,7 +26,7 @@ def prefer(pid: int, niceness: int) -> None:
 
 
 def pin(pid: int, processor: int) -> None:
-    """A process with all its threads, which should be in a session of its own."""
+    """Pin a process with all its threads to a processor. It should run in a session of its own."""
     for task in tasks(pid):
         os.sched_setaffinity(task, {processor})
     prefer(pid, URGENT)
@@ -33,7 +34,7 @@ def pin(pid: int, processor: int) -> None:
 
 @contextlib.contextmanager
 def on(processor: int) -> Iterator[None]:
-    """Run this process and its children on one processor for a while."""
+    """Run this process and its children on one processor inside the context."""
     own = os.getpid()
     places, niceness = os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)
     for task in tasks(own):

@@ -1,4 +1,5 @@
-"""Requests per second of processor time over TCP, compared with uvloop's echo: ``python -m bench.system.requests``.
+"""Measures requests per second of processor time over TCP, compared with uvloop's echo: ``python -m
+bench.system.requests``.
 
 Many clients load a server from another processor. A single client shares the server's processor, so that its latencies
 are those of the code, without the wake-up of another processor.
@@ -28,8 +29,8 @@ ELEMENTS = 10_000
 REQUEST = HandleResolution(pool_handle=HANDLE, items=3).encode()
 
 
-class Held:
-    """A registrar's pool elements, kept by a loop in a thread of its own."""
+class RegisteredElements:
+    """Pool elements in a registrar, kept registered by a loop in a thread of its own."""
 
     def __init__(self, port: int, count: int) -> None:
         self._loop = asyncio.new_event_loop()
@@ -53,7 +54,7 @@ class Held:
 
 
 def check(port: int) -> None:
-    """Check one answer."""
+    """Send one request and check the answer."""
     (sock,) = connections(port, 1)
     sock.sendall(REQUEST)
     answer = decode(sock.recv(65536), "asap")
@@ -71,10 +72,10 @@ class Subject(NamedTuple):
 
 @contextmanager
 def populated(*options: str) -> Iterator[Subject]:
-    """A registrar with ELEMENTS pool elements that answers as it should."""
+    """Start a registrar with ELEMENTS pool elements, and check one of its answers."""
     port = free_port()
     with registrar(port, *options) as process:
-        held = Held(port, ELEMENTS)
+        held = RegisteredElements(port, ELEMENTS)
         check(port)
         yield Subject(process, port)
         held.close()
@@ -83,7 +84,7 @@ def populated(*options: str) -> Iterator[Subject]:
 def alternate(
     servers: dict[str, Subject], clients: int, outstanding: int, rounds: int, seconds: float
 ) -> dict[str, list[dict[str, float]]]:
-    """Load the servers in turn, round by round."""
+    """Load the servers in alternating rounds."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
     generators = {
         name: Generator(connections(server.port, clients), [[REQUEST]] * clients, True)
@@ -104,7 +105,7 @@ def alternate(
 
 
 def measure(clients: int, outstanding: int, rounds: int, seconds: float) -> dict[str, list[dict[str, float]]]:
-    """Rounds of an echo server and a registrar in turn."""
+    """Measure an echo server and a registrar in alternating rounds."""
     port = free_port()
     with echo("tcp", port) as process, populated() as subject:
         servers = {"echo": Subject(process, port), "registrar": subject}
@@ -127,9 +128,9 @@ def medians(rounds: list[dict[str, float]]) -> Medians:
 
 
 def lines() -> tuple[list[str], dict[int, str]]:
-    """A table in Markdown, and the figures for the targets."""
+    """Return a Markdown table, and the figures for the targets."""
     table = [
-        "| clients x requests on their way | echo | registrar | ratio | p50 of echo / registrar | p99 |",
+        "| clients x outstanding requests | echo | registrar | ratio | p50 of echo / registrar | p99 |",
         "|---|---|---|---|---|---|",
     ]
     figures: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""Nanoseconds: the clock of the load generators, the pace that they keep, and what they have measured."""
+"""Clock, pace and samples of the load generators, in nanoseconds."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
@@ -32,7 +32,7 @@ cdef inline void close_samples(Samples *samples) noexcept:
 
 
 cdef inline void take(Samples *samples, uint64_t nanoseconds) noexcept nogil:
-    """Beyond MOST_SAMPLES nothing is kept."""
+    """Add a sample, unless there are MOST_SAMPLES."""
     if samples.count < MOST_SAMPLES:
         samples.taken[samples.count] = <uint32_t>min(nanoseconds, <uint64_t>0xFFFFFFFF)
         samples.count += 1
@@ -49,7 +49,7 @@ cdef inline void sort(Samples *samples) noexcept nogil:
 
 
 cdef inline double percentile(const Samples *samples, double part) noexcept:
-    """Seconds, of sorted samples; 0 of none."""
+    """A percentile of sorted samples in seconds; 0 without samples."""
     if not samples.count:
         return 0.0
     return <double>samples.taken[<uint64_t>(part * <double>(samples.count - 1))] / 1e9
@@ -57,15 +57,15 @@ cdef inline double percentile(const Samples *samples, double part) noexcept:
 
 cdef struct Pace:
     uint64_t began
-    uint64_t deadline                 # of what is to be sent
-    uint64_t finish                   # of what is waited for
+    uint64_t deadline                 # end of sending
+    uint64_t finish                   # end of waiting for answers
     double interval
     uint64_t turn
     uint64_t sent
 
 
 cdef inline Pace pace_of(double rate, double seconds) noexcept:
-    """From now on, with a second at the end for answers that are on their way."""
+    """A pace that begins now, with a second at the end to wait for outstanding answers."""
     cdef Pace pace
     pace.began = now()
     pace.deadline = pace.began + <uint64_t>(seconds * 1e9)
@@ -76,5 +76,5 @@ cdef inline Pace pace_of(double rate, double seconds) noexcept:
 
 
 cdef inline uint64_t due_at(const Pace *pace) noexcept nogil:
-    """When the next turn is."""
+    """The scheduled time of the next message."""
     return pace.began + <uint64_t>(<double>pace.turn * pace.interval)

@@ -1,4 +1,4 @@
-"""SCTP packets (RFC 9260 3), as far as the load generator writes and reads them."""
+"""SCTP packets (RFC 9260 3): the subset that the load generator writes and reads."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t

@@ -55,7 +55,7 @@ cdef void begin(Packet *packet, uint8_t *room, uint16_t source, uint16_t target,
 
 
 cdef uint8_t *chunk(Packet *packet, uint8_t kind, uint8_t flags, size_t length) noexcept nogil:
-    """A chunk of that length, header included, padded; where its value goes."""
+    """Append a padded chunk of ``length`` octets, header included; return the address of its value."""
     cdef uint8_t *at = packet.octets + packet.size
     at[0] = kind
     at[1] = flags
@@ -66,7 +66,7 @@ cdef uint8_t *chunk(Packet *packet, uint8_t kind, uint8_t flags, size_t length) 
 
 
 cdef void seal(Packet *packet) noexcept nogil:
-    """Everything is in; the checksum stands in the order of the machine's octets (RFC 9260 A)."""
+    """Write the checksum of a complete packet, in little-endian order (RFC 9260 A)."""
     cdef uint32_t value
     memset(packet.octets + 8, 0, 4)
     value = checksum(packet.octets, packet.size)

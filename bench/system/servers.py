@@ -1,4 +1,4 @@
-"""Servers in processes of their own, and the processor time that they use."""
+"""Starts servers in processes of their own, and measures their processor time."""
 
 import re
 import socket
@@ -20,18 +20,18 @@ UNBOUNDED = (
 
 
 def processor_seconds(pid: int) -> float:
-    """The processor time of all threads of a process."""
+    """Return the processor time of all threads of a process."""
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
-def kept_waiting(pid: int) -> float:
-    """Seconds for which threads of a process were ready to run and others ran."""
+def run_delay(pid: int) -> float:
+    """Return the seconds for which threads of a process were ready to run while others ran."""
     return sum(int(path.read_text().split()[1]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 @contextmanager
 def running(command: list[str], ready: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A process, once a line of its output matches. RuntimeError if it ends before."""
+    """Start a process and wait until a line of its output matches. RuntimeError if the process ends first."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=env
     )
@@ -44,7 +44,7 @@ def running(command: list[str], ready: str, env: dict[str, str] | None = None) -
                 break
         else:
             raise RuntimeError(f"{' '.join(command)} ended:\n{''.join(said)}")
-        threading.Thread(target=process.stdout.read, daemon=True).start()  # or a full pipe stops it
+        threading.Thread(target=process.stdout.read, daemon=True).start()  # a full pipe would block the process
         yield process
     finally:
         process.terminate()
@@ -57,7 +57,7 @@ def running(command: list[str], ready: str, env: dict[str, str] | None = None) -
 
 @contextmanager
 def registrar(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Our registrar at a port of the loopback interface."""
+    """Start our registrar on a port of the loopback interface."""
     command = [
         sys.executable, "-m", "rserpool.cli.main", "registrar", f"--asap={HOST}:{port}", "--announce=", "--enrp=off",
         "--transport=usrsctp", "--address-scope=loopback", "--keep-alive-interval=600", *UNBOUNDED, *options,
@@ -68,13 +68,13 @@ def registrar(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def echo(transport: str, port: int, host: str = HOST) -> Iterator[subprocess.Popen[str]]:
-    """An echo server over a transport: the least that a server in this language can cost on this machine."""
+    """Start an echo server over a transport: the lowest cost of a server in this language on this machine."""
     with running([sys.executable, "-m", "bench.system.echo", transport, host, str(port)], "ready") as process:
         yield process
 
 
 def connections(port: int, count: int) -> list[socket.socket]:
-    """So many TCP connections. OSError if the server does not listen within ten seconds."""
+    """Open ``count`` TCP connections. OSError if the server does not listen within ten seconds."""
     made: list[socket.socket] = []
     deadline = time.monotonic() + 10
     while len(made) < count:

@@ -1,4 +1,5 @@
-"""The cost of a takeover, a download and re-registrations: real protocol objects, simulated elements and network."""
+"""Measures the cost of takeover, download and re-registration: real protocol objects, simulated elements and
+network."""
 
 import gc
 import time
@@ -27,7 +28,7 @@ SECONDS = 5
 
 
 class Timed:
-    """A registrar whose events are timed: ``spent`` counts the seconds of CPU time in them."""
+    """A registrar whose events are timed: ``spent`` sums up the seconds of CPU time in them."""
 
     EVENTS = ("associated", "received", "lost", "advance", "unreachable", "presence_heard")
 
@@ -58,7 +59,8 @@ def timed(node: Node) -> Timed:
 
 
 def world(registrars: int, **settings: Any) -> World:
-    """Registrars that all know each other and have started, with timers as rsplib's profile has them; no elements."""
+    """Return registrars that have started and know each other, with the timers of the rsplib profile, and without
+    elements."""
     made = World(
         1,
         replace(
@@ -74,7 +76,7 @@ def world(registrars: int, **settings: Any) -> World:
 
 
 def populate(made: World, count: int) -> list[Element]:
-    """Register elements at the first registrar, evenly over some seconds."""
+    """Register elements at the first registrar, spread evenly over some seconds."""
     first = made.nodes[0].host.address
     places = tuple((node.host.address, ASAP_PORT) for node in made.nodes)
     registered = []
@@ -102,7 +104,7 @@ def populate(made: World, count: int) -> list[Element]:
 
 
 def takeover() -> list[Row]:
-    """A registrar with many elements dies without a word; two others are left."""
+    """Kill a registrar that has many elements; two others remain."""
     made = world(PEERS)
     registered = populate(made, TAKEN_OVER)
     victim = made.nodes[0]
@@ -119,13 +121,13 @@ def takeover() -> list[Row]:
     winner, other = sorted(others, key=lambda watched: -watched.spent)
     what = f"takeover of {TAKEN_OVER} elements"
     return [
-        (what, f"{seconds:.2f} s", f"{winner.spent:.2f} s", "last sign of life to last element at home; the winner"),
+        (what, f"{seconds:.2f} s", f"{winner.spent:.2f} s", "last sign of life to last element owned; the new home"),
         ("", "", f"{other.spent:.2f} s", "the other registrar"),
     ]
 
 
 def download() -> list[Row]:
-    """A registrar starts and downloads many elements from another one."""
+    """Start a registrar that downloads many elements from another one."""
     made = world(1)
     mentor = made.nodes[0]
     space = cast(Registrar, mentor.registrar).handlespace
@@ -144,18 +146,23 @@ def download() -> list[Row]:
         assert made.clock.now < began + 600 * SECOND, "the download has no end"
     seconds = (made.clock.now - began) / SECOND
     return [
-        (f"download of {DOWNLOADED} elements", f"{seconds:.2f} s", f"{taking.spent:.2f} s", "who starts"),
+        (
+            f"download of {DOWNLOADED} elements",
+            f"{seconds:.2f} s",
+            f"{taking.spent:.2f} s",
+            "the registrar that starts",
+        ),
         ("", "", f"{giving.spent:.2f} s", "its mentor"),
     ]
 
 
 def renewals() -> list[Row]:
-    """So many elements change their load once, or 20 times, per second each, at a registrar with some peers."""
+    """Measure a registrar with some peers while each of its elements changes its load 1 or 20 times per second."""
     rows = []
     for times in (1, 20):
         made = world(1 + PEERS)
         registered = populate(made, RENEWED)
-        gc.collect()  # of earlier worlds, which would be counted
+        gc.collect()  # garbage of earlier worlds would be counted
         watched = [timed(node) for node in made.nodes]
         for tick in range(times * SECONDS):
             for number, element in enumerate(registered):
@@ -164,7 +171,7 @@ def renewals() -> list[Row]:
         home, *peers = (spent.spent / SECONDS for spent in watched)
         what = f"{RENEWED} elements re-register {times}/s, {PEERS} peers"
         rows += [
-            (what, f"{SECONDS} s", f"{100 * home:.1f} %", "of one core, their home; keep-alives included"),
-            ("", "", f"{100 * max(peers):.1f} %", "of one core, a peer"),
+            (what, f"{SECONDS} s", f"{100 * home:.1f} %", "of one core, the home registrar; keep-alives included"),
+            ("", "", f"{100 * max(peers):.1f} %", "of one core, a peer registrar"),
         ]
     return rows

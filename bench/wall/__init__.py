@@ -3,9 +3,9 @@
 import time
 
 CALLS = 500
-"""Calls of one round."""
+"""Calls per round."""
 
 
 def seconds_per_call() -> float:
-    """pytest-benchmark's timer: neighbours on the machine do not count, and a round shows as one call."""
+    """Clock of pytest-benchmark. It ignores other load on the machine, and makes a round appear as one call."""
     return time.thread_time() / CALLS

@@ -1,7 +1,7 @@
 """Usage: python -m bench.wall [--save] [pattern]... [-- pytest-benchmark's options]
 
-Prints CPU time per call of the cases whose names contain a pattern, or of all. ``--save`` keeps it for this version in
-bench/results/wall-VERSION.json; cases that were not run again stay there.
+Prints CPU time per call of the cases whose names contain a pattern; of all cases without patterns. ``--save`` writes
+the figures of this version to bench/results/wall-VERSION.json; cases that did not run keep their earlier figures.
 """
 
 import json
@@ -26,7 +26,7 @@ OPTIONS = (
 
 
 def nanoseconds(found: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """By case, without the single rounds, of pytest-benchmark's file."""
+    """Return the figures of each case, without the single rounds, from pytest-benchmark's file."""
     return {
         one["param"]: {which: round(1e9 * one["stats"][which], 1) for which in ("min", "median", "max")}
         for one in found["benchmarks"]
@@ -34,7 +34,7 @@ def nanoseconds(found: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def save(found: dict[str, Any]) -> Path:
-    """Beside the figures of other versions, a line for each case."""
+    """Write the figures next to those of other versions, one line per case."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"wall-{__version__}.json"
     known = json.loads(path.read_text())["nanoseconds"] if path.exists() else {}
@@ -60,7 +60,7 @@ def main() -> int:
         raw = [f"--benchmark-json={figures}"] if kept else []
         status = int(pytest.main([file, *OPTIONS, *raw, *chosen, *options]))
         if kept and not status:
-            print(f"bench.wall: kept in {save(json.loads(figures.read_text()))}")
+            print(f"bench.wall: written to {save(json.loads(figures.read_text()))}")
     return status
 
 

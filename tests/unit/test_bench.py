@@ -11,7 +11,7 @@ ORDER = ["calls", "tcp", "grid"]
 
 
 def measured(name: str, line: str, figures: dict[int, str] | None = None) -> dict[str, dict[str, object]]:
-    return {name: report.kept(f"Part {name}", [line] if figures is None else ([line], figures))}
+    return {name: report.entry(f"Part {name}", [line] if figures is None else ([line], figures))}
 
 
 @pytest.fixture
