@@ -31,8 +31,8 @@ class Limits:
     rejected with cause 6."""
 
     rule_candidates: int = 1024
-    """Largest number of pool elements passed to the rule of a custom policy: those that round robin would select next.
-    A rule takes time for each element, and strangers may register many. The other elements get their turn later."""
+    """Largest number of pool elements passed to a custom policy: those that round robin would select next. A custom
+    policy takes time for each element, and strangers may register many. The other elements are passed later."""
 
     pools: int = 10_000
     """Largest number of pools, against a flood of new pool handles. A registration in one more is rejected with cause

@@ -1,4 +1,4 @@
-"""The files of the measurements: results of parts measured at different times, and a comparison of commits."""
+"""Results of the benchmarks: parts measured at different times, and a comparison of commits."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "system.md"
 
 
-def test_a_part_measured_again_replaces_its_section_alone(results: Path) -> None:
+def test_part_measured_again_replaces_its_section_only(results: Path) -> None:
     report.write(measured("grid", "the grid"), ORDER)
     report.write(measured("tcp", "first", {6: "0.5"}), ORDER)
     report.write(measured("tcp", "second", {6: "0.9", 13: "17, 25 us"}), ORDER)
@@ -32,7 +32,7 @@ def test_a_part_measured_again_replaces_its_section_alone(results: Path) -> None
     assert text.count("| not yet |") == len(report.TARGETS) - 2
 
 
-def test_a_section_names_another_day_or_machine(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_section_names_another_day_or_machine(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "stamp", lambda: "an old machine")
     report.write(measured("calls", "some"), ORDER)
     monkeypatch.setattr(report, "stamp", lambda: "a new machine")
@@ -43,13 +43,13 @@ def test_a_section_names_another_day_or_machine(results: Path, monkeypatch: pyte
     assert "## Part tcp\n\nothers\n" in text
 
 
-def test_a_part_that_there_is_no_more_goes(results: Path) -> None:
+def test_part_that_no_longer_exists_is_dropped(results: Path) -> None:
     report.write(measured("old", "gone"), [*ORDER, "old"])
     report.write(measured("tcp", "stays"), ORDER)
     assert "gone" not in results.read_text()
 
 
-def test_a_difference_is_named_where_every_round_shows_it() -> None:
+def test_difference_is_reported_if_every_round_shows_it() -> None:
     base = [{"quick": 100.0, "noisy": 100.0, "dropped": 5.0}, {"quick": 110.0, "noisy": 100.0, "dropped": 5.0}]
     head = [{"quick": 80.0, "noisy": 90.0, "added": 7.0}, {"quick": 80.0, "noisy": 120.0, "added": 7.0}]
     _, *lines = compare.table(base, head)

@@ -1,4 +1,4 @@
-"""The records: one of every message against its octets, and what encoding refuses."""
+"""The records: one of each message type with its octets, and values that encoding refuses."""
 
 import dataclasses
 import pickle

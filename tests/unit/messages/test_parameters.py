@@ -27,7 +27,7 @@ PARAMETERS: list[tuple[m.Record, str]] = [
         m.ServerInformation(server_identifier=9, transport=m.SCTPTransport(port=1, addresses=(V4,))),
         "000b001800000009" + "0004001000010000" + V4_TLV,
     ),
-    # The policy's final padding is the pool element's, and outside both lengths (RFC 5354 2).
+    # Neither length counts the policy's final padding, which is also the pool element's (RFC 5354 2).
     (
         m.PoolElement(
             identifier=1,
@@ -63,7 +63,7 @@ def test_pool_entry_is_encoded_as_handle_and_elements() -> None:
     assert entry.encode().hex() == "0009000561000000" + 2 * PARAMETERS[-1][1]
 
 
-# RFC 5356 4 and 5, then rsplib's own.
+# The policies of RFC 5356 4 and 5, then those of rsplib.
 POLICIES = {
     0x00000001: (),
     0x00000002: ("weight",),

@@ -62,7 +62,7 @@ def capture(packets: list[bytes]) -> Iterator[bytes]:
 def dissected(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """tshark's text for each of EVERY_MESSAGE."""
     if TSHARK is None:
-        pytest.skip("tshark is not installed: no foreign dissector has looked at the messages")
+        pytest.skip("tshark is not installed: the messages were not checked by an independent dissector")
     path: Path = tmp_path_factory.mktemp("capture") / "messages.pcap"
     packets = [packet(record, tsn) for tsn, (record, _) in enumerate(EVERY_MESSAGE)]
     path.write_bytes(b"".join(capture(packets)))

@@ -1,4 +1,4 @@
-"""Moderation of wake-ups: who lets others wait, and for how long."""
+"""Moderation of wake-ups: when the loop rests, and for how long."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ STREAK = 4
 
 
 class ModerationWorld:
-    """A number of associations, a stub of a loop with only call_soon, and a clock that moves only when set."""
+    """Associations with their lanes, a loop with call_soon only, and a clock that only arrivals and rests advance."""
 
     def __init__(self, associations: int) -> None:
         self.now = self.due = 1000.0
@@ -51,11 +51,12 @@ class ModerationWorld:
         self.slept.append(seconds)
         self.now += seconds
 
-    def ask(self, lane: Lane, request: bytes = RESOLVE) -> None:
+    def send(self, lane: Lane, request: bytes = RESOLVE) -> None:
         lane.serve(request, self.now)
 
     def arrive(self, seconds: float) -> None:
-        """Something comes so long after what came before, and is served in the next turn but with what came by then."""
+        """Let a message arrive some seconds after the previous one: in the current turn if it came during a rest, in a
+        new turn otherwise."""
         self.due += seconds
         if self.due > self.now:
             self.turn()
@@ -66,104 +67,104 @@ class ModerationWorld:
         for call in soon:
             call()
 
-    def asked(self, rate: float, messages: int) -> int:
-        """In turn by all associations, so many a second whether served or not; how often others had to wait."""
+    def rests_at(self, rate: float, messages: int) -> int:
+        """Send messages on all associations in turn at a fixed rate; return the number of rests."""
         self.slept.clear()
         for number in range(messages):
             self.arrive(1 / rate)
-            self.ask(self.lanes[number % len(self.lanes)])
+            self.send(self.lanes[number % len(self.lanes)])
         return len(self.slept)
 
 
-def test_many_open_loop_clients_are_served_together() -> None:
+def test_loop_rests_between_many_open_loop_clients() -> None:
     world = ModerationWorld(2000)
-    assert world.asked(20_000, 2 * ROUND - 1) == 0
-    assert 40 < world.asked(20_000, ROUND) < 60  # five at a time
+    assert world.rests_at(20_000, 2 * ROUND - 1) == 0
+    assert 40 < world.rests_at(20_000, ROUND) < 60  # about five messages per rest
     assert world.moderation.rests == len(world.slept)
 
 
-def test_below_5000_messages_a_second_nobody_waits() -> None:
-    assert ModerationWorld(2000).asked(4900, 4 * ROUND) == 0
-    assert ModerationWorld(2000).asked(5100, 4 * ROUND) > 0
+def test_loop_does_not_rest_below_5000_messages_per_second() -> None:
+    assert ModerationWorld(2000).rests_at(4900, 4 * ROUND) == 0
+    assert ModerationWorld(2000).rests_at(5100, 4 * ROUND) > 0
 
 
 @pytest.mark.parametrize(("associations", "waits"), [(1, False), (50, False), (450, False), (550, True)])
-def test_a_client_that_asks_again_within_a_hundred_rests_does_not_wait(associations: int, waits: bool) -> None:
+def test_loop_does_not_rest_for_clients_that_send_again_within_a_hundred_rests(associations: int, waits: bool) -> None:
     world = ModerationWorld(associations)
-    world.asked(20_000, (STREAK + 1) * associations + ROUND)
-    assert (world.asked(20_000, 4 * ROUND) > 0) == waits
+    world.rests_at(20_000, (STREAK + 1) * associations + ROUND)
+    assert (world.rests_at(20_000, 4 * ROUND) > 0) == waits
 
 
 def test_one_closed_loop_client_prevents_rests() -> None:
     world = ModerationWorld(2000)
-    assert world.asked(20_000, 4 * ROUND) > 0
+    assert world.rests_at(20_000, 4 * ROUND) > 0
     client = world.lane(9999)
     for number in range(6 * ROUND):
         world.arrive(1 / 20_000)
-        world.ask(world.lanes[number % 2000])
+        world.send(world.lanes[number % 2000])
         if not world.soon or number % 5 == 0:
-            world.ask(client)
+            world.send(client)
         if number == 4 * ROUND:
             world.slept.clear()
     assert not world.slept
 
 
-def test_an_open_loop_may_ask_twice_within_a_short_time() -> None:
+def test_two_messages_in_a_row_do_not_mark_a_closed_loop_client() -> None:
     world = ModerationWorld(2000)
     for number in range(4 * ROUND):
         world.arrive(1 / 20_000)
-        world.ask(world.lanes[number % 2000])
-        world.ask(world.lanes[number % 2000])
+        world.send(world.lanes[number % 2000])
+        world.send(world.lanes[number % 2000])
     assert world.slept
 
 
-def test_at_most_one_rest_per_turn_and_only_after_it() -> None:
+def test_loop_rests_once_at_most_and_only_after_its_turn() -> None:
     world = ModerationWorld(2000)
     for lane in world.lanes[: 3 * ROUND]:
-        world.ask(lane)
+        world.send(lane)
     assert len(world.soon) == 1
     assert not world.slept
     world.turn()
     assert len(world.slept) <= 1
-    assert not world.soon, "nothing came since"
-    world.ask(world.lanes[-1])
+    assert not world.soon, "no message has arrived since"
+    world.send(world.lanes[-1])
     assert len(world.soon) == 1
 
 
-def test_a_rest_ends_an_interval_after_the_last() -> None:
+def test_rest_ends_one_interval_after_the_previous_rest() -> None:
     world = ModerationWorld(2000)
     for lane in world.lanes[: 3 * ROUND]:
-        world.ask(lane)
+        world.send(lane)
     world.turn()
     for served, slept in ((0.0, INTERVAL), (0.0001, INTERVAL - 0.0001), (INTERVAL, None), (0.01, None)):
         world.slept.clear()
         world.now += served
-        world.ask(world.lanes[-1])
+        world.send(world.lanes[-1])
         world.turn()
         assert world.slept == ([] if slept is None else [pytest.approx(slept)])
 
 
-def test_while_associations_come_up_nobody_waits() -> None:
+def test_new_association_postpones_rests() -> None:
     world = ModerationWorld(2000)
-    assert world.asked(20_000, 3 * ROUND) > 0
+    assert world.rests_at(20_000, 3 * ROUND) > 0
     world.turn()
     world.lane(3000)
-    assert world.asked(20_000, 2 * ROUND - 1) == 0
-    assert world.asked(20_000, ROUND) > 0
+    assert world.rests_at(20_000, 2 * ROUND - 1) == 0
+    assert world.rests_at(20_000, ROUND) > 0
 
 
 def test_declined_messages_do_not_count() -> None:
     world = ModerationWorld(2000)
     for lane in world.lanes:
-        world.ask(lane, UNKNOWN)
+        world.send(lane, UNKNOWN)
     assert not world.soon
 
 
-def test_off() -> None:
+def test_moderation_of_zero_is_off() -> None:
     assert moderation_of(ServerOptions(moderation=0.0)) is None
 
 
-def test_on_unless_switched_off() -> None:
+def test_moderation_is_on_by_default() -> None:
     async def moderated(options: ServerOptions) -> bool:
         return moderation_of(options) is not None
 
@@ -173,6 +174,6 @@ def test_on_unless_switched_off() -> None:
 
 
 @pytest.mark.parametrize("value", ["-0.001", "0.02", "nan", "soon"])
-def test_out_of_range(value: str) -> None:
+def test_moderation_out_of_range_is_refused(value: str) -> None:
     with pytest.raises(ConfigError, match="moderation"):
         load({"moderation": value}, {}, None, 1)

@@ -92,7 +92,7 @@ def test_far_and_past_deadlines_fire() -> None:
     assert wheel.expire(LATEST) == ["far"]
 
 
-def test_sleeping_until_next_expiry_rarely_wakes_in_vain() -> None:
+def test_sleep_until_next_expiry_rarely_ends_too_early() -> None:
     wheel, now, wakes = Wheel(0), 0, 0
     for number in range(1000):
         wheel.insert(5_000_000 + number * 10_000, number)
@@ -104,7 +104,7 @@ def test_sleeping_until_next_expiry_rarely_wakes_in_vain() -> None:
     assert wakes < 1200
 
 
-def test_wrong_arguments_are_refused() -> None:
+def test_wrong_arguments_raise() -> None:
     wheel = Wheel(0)
     entry = wheel.insert(1, None)
     for wrong in (-1, 2**64):

@@ -1,4 +1,4 @@
-"""Custom policies: what a rule is given, what becomes of its answer, and what happens where it fails."""
+"""Custom policies: the arguments of their functions, the use of the results, and the handling of failures."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,7 @@ Seen = list[tuple[bytes, int, str]]
 
 
 @pytest.fixture(autouse=True)
-def forget() -> Iterator[None]:
+def unregister_new_policies() -> Iterator[None]:
     before = policies.registered()
     yield
     for policy in policies.registered():
@@ -49,17 +49,17 @@ def custom(select: policies.Select = nearest, **other: Any) -> CustomPolicy:
 
 def pool(*values: int, seed: int = 1, kind: int = TYPE) -> tuple[Handlespace, Seen]:
     space = Handlespace(7, seed=seed, wheel=Wheel(0))
-    complaints: Seen = []
-    space.on_policy_failure = lambda handle, kind, reason: complaints.append((handle, kind, reason))
+    failures: Seen = []
+    space.on_policy_failure = lambda handle, kind, reason: failures.append((handle, kind, reason))
     for identifier, value in enumerate(values, 1):
         assert space.register(POOL, e.element(identifier, kind, (value,)), home=7) is Verdict.ADDED
     space._check()
-    return space, complaints
+    return space, failures
 
 
-def test_a_custom_policy_chooses_and_equals_take_turns() -> None:
+def test_custom_policy_selects_and_equal_elements_alternate() -> None:
     custom()
-    space, complaints = pool(30, 10, 20, 10)
+    space, failures = pool(30, 10, 20, 10)
     assert [space.select(POOL, 3) for _ in range(3)] == [[2, 4, 3], [4, 2, 3], [2, 4, 3]]
     assert space.select(POOL, 0) == [4, 2, 3, 1]
     answer = m.decode(space.resolution(POOL, 2) or b"", "asap")
@@ -68,10 +68,10 @@ def test_a_custom_policy_chooses_and_equals_take_turns() -> None:
     assert answer.policy == m.Policy(policy_type=TYPE, values=(10,))
     assert answer.pool_elements[0].policy.value("metres") == 10
     space._check()
-    assert not complaints
+    assert not failures
 
 
-def test_new_values_and_new_elements_count_at_once() -> None:
+def test_new_values_and_new_elements_take_effect_at_once() -> None:
     custom()
     space, _ = pool(30, 10)
     assert space.register(POOL, e.element(1, TYPE, (5,)), home=7) is Verdict.UPDATED
@@ -83,7 +83,7 @@ def test_new_values_and_new_elements_count_at_once() -> None:
     space._check()
 
 
-def test_the_arguments_of_a_custom_policy() -> None:
+def test_custom_policy_receives_candidates_with_values_and_uses() -> None:
     given: list[tuple[tuple[Candidate, ...], int]] = []
 
     def select(candidates: tuple[Candidate, ...], items: int, state: object, random: object) -> list[int]:
@@ -103,7 +103,7 @@ def test_the_arguments_of_a_custom_policy() -> None:
     assert Candidate(identifier=1, values=(1, 3), uses=0) in given[-1][0]
 
 
-def test_a_custom_policy_gets_a_limited_number_of_candidates() -> None:
+def test_custom_policy_receives_a_limited_number_of_candidates() -> None:
     shown: list[int] = []
 
     def select(candidates: tuple[Candidate, ...], items: int, state: object, random: object) -> list[int]:
@@ -111,39 +111,39 @@ def test_a_custom_policy_gets_a_limited_number_of_candidates() -> None:
         return list(range(len(candidates)))
 
     custom(select)
-    space, complaints = pool(*range(10))
+    space, failures = pool(*range(10))
     space.max_candidates = 4
     seen = [space.select(POOL, 0) for _ in range(10)]
     assert shown == [4] * 10
     assert [listed[0] for listed in seen] == list(range(1, 11))
     assert all(len(listed) == 4 for listed in seen)
-    assert not complaints
+    assert not failures
     with pytest.raises(LocalProtocolError):
         space.max_candidates = 0
 
 
-def test_the_state_is_the_pools_own() -> None:
+def test_each_pool_has_its_own_policy_state() -> None:
     def select(candidates: object, items: int, state: dict[str, list[int]], random: object) -> list[int]:
         calls = state.setdefault("calls", [])
         calls.append(len(calls))
         return [len(calls) % 2]
 
     custom(select)
-    space, complaints = pool(1, 1)
+    space, failures = pool(1, 1)
     assert space.register(b"Other", e.element(9, TYPE, (1,)), home=7) is Verdict.ADDED
     peeks = [space.select(POOL, 1, advance=False) for _ in range(3)]
     assert peeks == [[2]] * 3
     assert [space.select(POOL, 1) for _ in range(2)] == [[2], [1]]
     assert space.select(b"Other", 1) == [9]
-    assert len(complaints) == 1, "its only element is no second one"
+    assert len(failures) == 1, "index 1 is invalid in a pool of one element"
     for identifier in (1, 2):
         space.remove(POOL, identifier)
     for identifier in (1, 2):
         space.register(POOL, e.element(identifier, TYPE, (1,)), home=7)
-    assert space.select(POOL, 1) == [2], "a new pool begins with nothing in mind"
+    assert space.select(POOL, 1) == [2], "a new pool begins with an empty state"
 
 
-def test_randomness_follows_from_the_seed() -> None:
+def test_same_seed_gives_same_random_selection() -> None:
     def select(candidates: Sequence[Candidate], items: int, state: object, random: random.Random) -> list[int]:
         return random.sample(range(len(candidates)), items)
 
@@ -155,7 +155,7 @@ def test_randomness_follows_from_the_seed() -> None:
     assert space.select(POOL, 9) != space.select(POOL, 9)
 
 
-class Liar:
+class BrokenIndex:
     def __index__(self) -> int:
         raise RuntimeError("no")
 
@@ -172,7 +172,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
     return select
 
 
-NONSENSE = {
+INVALID_RESULTS = {
     "out of range": ([0, 3], "no candidate 3"),
     "negative": ([-1], "no candidate -1"),
     "huge": ([2**80], "IndexError"),
@@ -183,18 +183,18 @@ NONSENSE = {
     "bool": ([True], "bool is no index"),
     "float": ([0.0], "float is no index"),
     "number": (7, "TypeError"),
-    "liar": ([Liar()], "RuntimeError: no"),
+    "broken index": ([BrokenIndex()], "RuntimeError: no"),
 }
 
 
-@pytest.mark.parametrize("kind", NONSENSE)
-def test_nonsense_is_reported_and_round_robin_goes_on(kind: str) -> None:
-    answer, reason = NONSENSE[kind]
+@pytest.mark.parametrize("kind", INVALID_RESULTS)
+def test_invalid_result_is_reported_and_round_robin_is_used(kind: str) -> None:
+    answer, reason = INVALID_RESULTS[kind]
     custom(lambda *_: answer)  # type: ignore[arg-type, return-value]
-    space, complaints = pool(3, 2, 1)
+    space, failures = pool(3, 2, 1)
     assert [space.select(POOL, 0) for _ in range(3)] == [[1, 2, 3], [2, 3, 1], [3, 1, 2]]
-    assert [(handle, policy) for handle, policy, _ in complaints] == [(POOL, TYPE)] * 3
-    assert reason in complaints[0][2]
+    assert [(handle, policy) for handle, policy, _ in failures] == [(POOL, TYPE)] * 3
+    assert reason in failures[0][2]
     assert space.resolution(POOL, 2) is not None
     space._check()
 
@@ -202,36 +202,36 @@ def test_nonsense_is_reported_and_round_robin_goes_on(kind: str) -> None:
 @pytest.mark.parametrize(
     "select", [endless, raising(ValueError("line\nline " + "x" * 999)), raising(SystemExit(3)), raising(MemoryError())]
 )
-def test_a_failing_policy_is_reported(select: Callable[..., Any]) -> None:
+def test_exception_in_a_policy_is_reported_in_one_short_line(select: Callable[..., Any]) -> None:
     custom(select)
-    space, complaints = pool(3, 2, 1)
+    space, failures = pool(3, 2, 1)
     assert [space.select(POOL, 2) for _ in range(2)] == [[1, 2], [2, 3]]
-    assert len(complaints) == 2
-    assert "\n" not in complaints[0][2]
-    assert len(complaints[0][2]) <= 200
+    assert len(failures) == 2
+    assert "\n" not in failures[0][2]
+    assert len(failures[0][2]) <= 200
 
 
-def test_an_interrupt_is_not_swallowed() -> None:
+def test_keyboard_interrupt_in_a_policy_is_raised() -> None:
     custom(raising(KeyboardInterrupt()))
-    space, complaints = pool(1)
+    space, failures = pool(1)
     with pytest.raises(KeyboardInterrupt):
         space.select(POOL, 1)
-    assert not complaints
-    assert space.remove(POOL, 1), "no rule is running any more"
+    assert not failures
+    assert space.remove(POOL, 1), "no policy is running any more"
 
 
-def test_more_than_wanted_is_cut_and_less_is_fine() -> None:
+def test_long_result_is_cut_and_short_result_is_accepted() -> None:
     custom(lambda candidates, items, state, random: [2, 1, 0, 0])
-    space, complaints = pool(1, 2, 3)
+    space, failures = pool(1, 2, 3)
     assert space.select(POOL, 2) == [3, 2]
-    assert not complaints
+    assert not failures
     custom(lambda *_: [1], name="second", policy_type=TYPE + 1)
-    space, complaints = pool(1, 2, 3, kind=TYPE + 1)
+    space, failures = pool(1, 2, 3, kind=TYPE + 1)
     assert space.select(POOL, 0) == [2]
-    assert not complaints
+    assert not failures
 
 
-def test_a_custom_policy_cannot_remove_its_pool() -> None:
+def test_running_custom_policy_cannot_change_its_pool_or_recurse() -> None:
     space: Handlespace | None = None
 
     def select(candidates: Sequence[Candidate], items: int, state: object, random: object) -> list[int]:
@@ -240,18 +240,18 @@ def test_a_custom_policy_cannot_remove_its_pool() -> None:
         return [0]
 
     custom(select)
-    space, complaints = pool(1, 2)
+    space, failures = pool(1, 2)
     assert space.select(POOL, 1) == [1]
-    assert "cannot remove" in complaints[0][2]
+    assert "cannot remove" in failures[0][2]
     assert len(space) == 2
-    custom(lambda *_: [len(space.select(POOL, 1, advance=False))], name="asks itself", policy_type=TYPE + 1)
-    space, complaints = pool(1, 2, kind=TYPE + 1)
+    custom(lambda *_: [len(space.select(POOL, 1, advance=False))], name="recursive", policy_type=TYPE + 1)
+    space, failures = pool(1, 2, kind=TYPE + 1)
     assert space.select(POOL, 1) in ([1], [2])
-    assert "RecursionError" in complaints[0][2]
+    assert "RecursionError" in failures[0][2]
     space._check()
 
 
-def test_a_policy_may_be_unregistered_and_its_pools_go_on() -> None:
+def test_pools_keep_an_unregistered_policy_and_new_pools_use_round_robin() -> None:
     policy = custom()
     space, _ = pool(2, 1)
     policies.unregister(policy)
@@ -260,12 +260,12 @@ def test_a_policy_may_be_unregistered_and_its_pools_go_on() -> None:
     assert [space.select(POOL, 1) for _ in range(2)] == [[2], [2]]
     assert space.register(b"New", e.element(1, TYPE, (1,)), home=7) is Verdict.ADDED
     assert space.register(b"New", e.element(2, TYPE, (0,)), home=7) is Verdict.ADDED
-    assert space.select(b"New", 1) == [1], "an unknown type is served by round robin"
+    assert space.select(b"New", 1) == [1], "round robin serves an unknown policy type"
     space._check()
 
 
 @pytest.mark.conformance("POL-7.1-02")
-def test_the_wire_form_has_the_values_of_the_policy() -> None:
+def test_custom_policy_is_encoded_and_decoded_with_its_values() -> None:
     octets = e.policy(TYPE, (5, 6))
     policy = custom(values=("metres", "floor"))
     record = policy.policy(floor=6, metres=5)
@@ -310,7 +310,7 @@ def test_invalid_policies_are_refused(other: dict[str, Any]) -> None:
     }
 
 
-def test_names_and_types_are_taken_once() -> None:
+def test_duplicate_name_duplicate_type_and_65th_policy_are_refused() -> None:
     policy = custom()
     assert policies.register(policy) is policy
     with pytest.raises(LocalProtocolError, match="taken"):
@@ -334,7 +334,7 @@ OTHER = 5
 """
 
 
-def test_plugins_are_loaded_and_broken_ones_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugins_are_loaded_and_broken_ones_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a_policy_plugin.py").write_text(PLUGIN)
     (tmp_path / "a_broken_plugin.py").write_text("raise OSError('out of\\norder')")
     info = tmp_path / "policy_plugin-1.0.dist-info"
@@ -352,10 +352,10 @@ def test_plugins_are_loaded_and_broken_ones_named(tmp_path: Path, monkeypatch: p
         ["policy plug-in d of policy-plugin", "OSError: out of order"],
         ["policy plug-in e of policy-plugin", "AttributeError: module 'a_policy_plugin' has no attribute 'MISSING'"],
     ]
-    assert policies.load_plugins()[0] == loaded, "a second start changes nothing"
+    assert policies.load_plugins()[0] == loaded, "loading again changes nothing"
 
 
-def test_a_registrar_takes_the_policies_that_it_knows() -> None:
+def test_registrar_accepts_only_registered_custom_policies() -> None:
     bench = Bench()
     number = bench.associate()
     mine = m.Policy(policy_type=TYPE, data=bytes(4))
@@ -369,8 +369,8 @@ def test_a_registrar_takes_the_policies_that_it_knows() -> None:
     assert not bench.wait(1.0)
 
 
-def test_a_registrar_notes_a_failing_policy_and_answers() -> None:
-    custom(raising(ValueError("bad day")))
+def test_registrar_reports_a_failing_policy_once_and_answers_by_round_robin() -> None:
+    custom(raising(ValueError("no data")))
     bench = Bench(rule_candidates=1)
     assert bench.space.max_candidates == 1
     number = bench.associate()
@@ -381,12 +381,12 @@ def test_a_registrar_notes_a_failing_policy_and_answers() -> None:
     (note,) = bench.wait(0.0)
     assert isinstance(note, Note)
     assert (note.level, note.subject) == (Level.ERROR, "policy 0x80000123")
-    assert "b'EchoPool'; round robin goes on: ValueError: bad day" in note.text
+    assert "b'EchoPool'; round robin goes on: ValueError: no data" in note.text
     bench.listed(number)
     assert [type(action) for action in bench.wait(0.0)] == [Note]
 
 
-def test_a_registrar_takes_a_peers_elements_of_policies_that_it_knows() -> None:
+def test_registrar_accepts_peer_elements_only_with_registered_policies() -> None:
     policy = custom()
     scope = Scope()
     low = scope.join(LOW, 2)
@@ -402,14 +402,14 @@ def test_a_registrar_takes_a_peers_elements_of_policies_that_it_knows() -> None:
 
 
 def user_pool(*values: int, kind: int = TYPE) -> tuple[Cache, list[str]]:
-    complaints: list[str] = []
-    cache = Cache(4, random.Random(1), lambda handle, kind, reason: complaints.append(reason))
+    failures: list[str] = []
+    cache = Cache(4, random.Random(1), lambda handle, kind, reason: failures.append(reason))
     elements = tuple(
         resolved(POOL, replace(element(number, LOW), policy=m.Policy(policy_type=TYPE, values=(value,))))
         for number, value in enumerate(values, 1)
     )
     cache.store(POOL, CachedPool(elements, m.Policy(policy_type=kind, values=(values[0],)), 0, 99))
-    return cache, complaints
+    return cache, failures
 
 
 def selected(cache: Cache, exclude: tuple[int, ...] = ()) -> int:
@@ -418,44 +418,44 @@ def selected(cache: Cache, exclude: tuple[int, ...] = ()) -> int:
     return found.identifier
 
 
-def test_a_pool_user_applies_the_custom_policy_too() -> None:
+def test_pool_user_selects_by_the_custom_policy() -> None:
     custom()
-    cache, complaints = user_pool(30, 10, 20, 10)
+    cache, failures = user_pool(30, 10, 20, 10)
     assert [selected(cache) for _ in range(4)] == [2, 4, 2, 4]
     assert [selected(cache, (2, 4)) for _ in range(2)] == [3, 3]
     assert cache.select(POOL, (1, 2, 3, 4)) is None
-    assert not complaints
+    assert not failures
 
 
-def test_a_pool_users_policy_keeps_its_state_when_the_pool_is_resolved_again() -> None:
+def test_policy_state_of_a_pool_user_survives_a_new_resolution() -> None:
     def select(candidates: Sequence[Candidate], items: int, state: dict[str, int], random: object) -> list[int]:
         state["calls"] = state.get("calls", 0) + 1
         return [i for i, one in enumerate(candidates) if one.identifier == state["calls"]]
 
     custom(select)
-    cache, complaints = user_pool(1, 1, 1, 1)
+    cache, failures = user_pool(1, 1, 1, 1)
     first = cache.fresh(POOL, 99, 0)
     assert first is not None
     assert [selected(cache) for _ in range(2)] == [1, 2]
     cache.store(POOL, CachedPool(first.elements, first.policy, 5, 99))
     assert [selected(cache) for _ in range(2)] == [3, 4]
-    assert not complaints
+    assert not failures
 
 
-def test_a_pool_user_goes_on_by_round_robin() -> None:
-    custom(raising(ValueError("bad day")))
-    cache, complaints = user_pool(1, 2, 3)
+def test_pool_user_falls_back_to_round_robin() -> None:
+    custom(raising(ValueError("no data")))
+    cache, failures = user_pool(1, 2, 3)
     assert [selected(cache) for _ in range(4)] == [1, 2, 3, 1]
-    assert complaints == ["ValueError: bad day"] * 4
-    cache, complaints = user_pool(1, 2, kind=TYPE + 5)
+    assert failures == ["ValueError: no data"] * 4
+    cache, failures = user_pool(1, 2, kind=TYPE + 5)
     assert [selected(cache) for _ in range(3)] == [1, 2, 1]
-    assert not complaints, "nobody has such a policy"
+    assert not failures, "an unknown policy type is no failure"
 
 
-def test_a_pool_users_node_counts_and_notes_failures() -> None:
-    custom(raising(ValueError("bad day")))
+def test_node_of_a_pool_user_counts_and_reports_failures() -> None:
+    custom(raising(ValueError("no data")))
     policy = m.Policy(policy_type=TYPE, values=(1,))
     bench = with_pool(policy, listed(1, policy))
     assert bench.node.user.select(client_bench.POOL) is not None
     assert bench.context.counters["failures of custom policies"] == 1
-    assert any(isinstance(action, Note) and "bad day" in action.text for action in bench.node.drain())
+    assert any(isinstance(action, Note) and "no data" in action.text for action in bench.node.drain())

@@ -1,4 +1,4 @@
-"""The handlespace's edges: checksums, bounds, views, positions, timers, wrong arguments, memory."""
+"""Edge cases of the handlespace: checksums, bounds, views, positions, timers, wrong arguments, memory."""
 
 import gc
 import struct
@@ -27,7 +27,7 @@ def add(space: Handlespace, handle: bytes, identifier: int, kind: int = e.RR, *w
 
 
 @pytest.mark.conformance("ENRP-3.6.2-01", "ENRP-3.6.2-02")
-def test_checksums(space: Handlespace) -> None:
+def test_checksum_of_each_home_follows_its_elements(space: Handlespace) -> None:
     assert space.checksum() == 0xFFFF
     add(space, b"EchoPool", 0x12345678)
     assert space.checksum() == 0x29A5
@@ -43,7 +43,7 @@ def test_checksums(space: Handlespace) -> None:
     assert space.home_size(9) == 1
 
 
-def test_the_checksum_accumulator_wraps_at_32_bits(space: Handlespace) -> None:
+def test_checksum_accumulator_wraps_at_32_bits(space: Handlespace) -> None:
     handle, count = b"\xff" * 32, 4200
     for identifier in range(0xFFFF0000, 0xFFFF0000 + count):
         add(space, handle, identifier)
@@ -55,7 +55,7 @@ def test_the_checksum_accumulator_wraps_at_32_bits(space: Handlespace) -> None:
 
 
 @pytest.mark.conformance("ASAP-3.1-23", "ASAP-3.1-24", "ASAP-3.1-26", "ASAP-3.1-28")
-def test_an_element_that_does_not_fit_its_pool_changes_nothing(space: Handlespace) -> None:
+def test_element_that_does_not_fit_its_pool_is_refused_without_effect(space: Handlespace) -> None:
     add(space, b"p", 1, e.LU, 5)
     before = space.resolution(b"p", 0, advance=False)
     for octets, verdict in (
@@ -70,7 +70,7 @@ def test_an_element_that_does_not_fit_its_pool_changes_nothing(space: Handlespac
     assert space.homes() == [OWN]
 
 
-def test_a_pool_shows_its_first_element(space: Handlespace) -> None:
+def test_pool_view_shows_the_parameters_of_its_first_element(space: Handlespace) -> None:
     octets = e.element(9, e.LU, (1,), user=e.sctp(use=1, addresses=2), asap=e.sctp(9), life=-1)
     space.register(b"p", octets, home=OWN, connection=4)
     space.register(b"p", e.element(3, e.LU, (2,), user=e.sctp(use=1)), home=OWN)
@@ -90,7 +90,7 @@ def test_a_pool_shows_its_first_element(space: Handlespace) -> None:
     assert other.asap_transport is None
 
 
-def test_views_end_with_their_pool_element(space: Handlespace) -> None:
+def test_view_of_a_removed_element_or_pool_raises(space: Handlespace) -> None:
     add(space, b"p", 1)
     pool, view = space.pool(b"p"), space.find(b"p", 1)
     assert pool is not None
@@ -110,7 +110,7 @@ def test_views_end_with_their_pool_element(space: Handlespace) -> None:
             use()
 
 
-def test_views_keep_the_memory_of_a_handlespace_that_is_gone() -> None:
+def test_view_keeps_the_memory_of_a_deleted_handlespace() -> None:
     space = Handlespace(OWN, seed=1, wheel=Wheel(0))
     add(space, b"p", 1)
     view, pools = space.find(b"p", 1), space.pools()
@@ -121,7 +121,7 @@ def test_views_keep_the_memory_of_a_handlespace_that_is_gone() -> None:
     assert next(pools).size == 1
 
 
-def test_iteration_survives_changes(space: Handlespace) -> None:
+def test_iteration_over_pools_continues_after_changes(space: Handlespace) -> None:
     for name in (b"c", b"a", b"bb", b"b"):
         add(space, name, 1)
         add(space, name, 2)
@@ -137,7 +137,7 @@ def test_iteration_survives_changes(space: Handlespace) -> None:
 
 
 @pytest.mark.parametrize("own_only", [False, True])
-def test_a_position_survives_inserts_and_deletes(space: Handlespace, own_only: bool) -> None:
+def test_position_remains_valid_after_additions_and_removals(space: Handlespace, own_only: bool) -> None:
     for name in (b"a", b"b", b"c"):
         for identifier in (1, 2, 3):
             add(space, name, identifier)
@@ -157,7 +157,7 @@ def test_a_position_survives_inserts_and_deletes(space: Handlespace, own_only: b
 
 
 @pytest.mark.parametrize("own_only", [False, True])
-def test_a_table_in_parts_of_so_many_elements(space: Handlespace, own_only: bool) -> None:
+def test_table_is_split_by_number_of_elements(space: Handlespace, own_only: bool) -> None:
     for name in (b"a", b"b"):
         for identifier in (1, 2, 3):
             add(space, name, identifier)
@@ -170,13 +170,13 @@ def test_a_table_in_parts_of_so_many_elements(space: Handlespace, own_only: bool
     assert space.table(own_only, None, 65520, 5)[1] is not None
 
 
-def test_an_empty_table(space: Handlespace) -> None:
+def test_table_contains_own_elements_only_if_asked(space: Handlespace) -> None:
     add(space, b"a", 1, home=8)
     assert space.table(True, None, 1000) == (b"", None)
     assert space.table(False, None, 1)[0] == e.handle_parameter(b"a") + e.element(1, home=8)
 
 
-def test_a_resolution_stops_at_64_kib(space: Handlespace) -> None:
+def test_resolution_of_a_large_pool_fits_into_one_message(space: Handlespace) -> None:
     for identifier in range(3000):
         add(space, b"p", identifier)
     answer = space.resolution(b"p", 0)
@@ -186,7 +186,7 @@ def test_a_resolution_stops_at_64_kib(space: Handlespace) -> None:
     assert struct.unpack(">H", answer[2:4])[0] == len(answer)
 
 
-def test_the_longest_that_fits(space: Handlespace) -> None:
+def test_longest_element_and_handle_that_fit_a_message_are_accepted(space: Handlespace) -> None:
     handle = bytes(65400)
     room = 65535 - 16 - 65404 - 8
     opaque = e.parameter(16, bytes(room // 4 * 4 - 28))
@@ -201,7 +201,7 @@ def test_the_longest_that_fits(space: Handlespace) -> None:
     space._check()
 
 
-def test_an_odd_policy_is_padded_in_both_forms(space: Handlespace) -> None:
+def test_policy_of_odd_length_is_padded_with_and_without_asap_transport(space: Handlespace) -> None:
     odd = e.parameter(8, struct.pack(">I", 0x80000001) + b"xyz")
     fixed = struct.pack(">IIi", 1, OWN, 300)
     full = e.parameter(10, fixed + e.sctp() + odd + e.sctp(9))
@@ -227,7 +227,7 @@ BAD = {
     "policy first": e.parameter(10, bytes(12) + e.policy(1) + e.sctp()),
     "two policies": e.parameter(10, bytes(12) + e.sctp() + e.policy(1) + e.policy(1)),
     "ASAP over TCP": e.element(1, asap=e.tcp()),
-    "something behind": e.element(1, asap=e.sctp() + e.ipv4()),
+    "parameter after the ASAP transport": e.element(1, asap=e.sctp() + e.ipv4()),
     "no address": e.element(1, user=e.parameter(4, bytes(4))),
     "two addresses": e.element(1, user=e.parameter(5, bytes(4) + e.ipv4() + e.ipv4())),
     "half an address": e.element(1, user=e.parameter(4, bytes(4) + e.ipv4()[:4])),
@@ -243,14 +243,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_parameter_that_is_not_canonical_is_refused(space: Handlespace, name: str) -> None:
+def test_pool_element_parameter_that_is_not_canonical_raises(space: Handlespace, name: str) -> None:
     with pytest.raises(LocalProtocolError):
         space.register(b"p", BAD[name], home=OWN)
     assert len(space) == space.pool_count == 0
     space._check()
 
 
-def test_every_transport_is_held(space: Handlespace) -> None:
+def test_every_user_transport_is_stored_and_returned(space: Handlespace) -> None:
     v6 = e.parameter(2, bytes(range(16)))
     for number, transport in enumerate(
         (
@@ -321,7 +321,7 @@ WRONG: list[tuple[type[Exception], Callable[[Handlespace], Any]]] = [
 
 
 @pytest.mark.parametrize("case", range(len(WRONG)))
-def test_wrong_arguments_change_nothing(space: Handlespace, case: int) -> None:
+def test_wrong_arguments_raise_and_change_nothing(space: Handlespace, case: int) -> None:
     add(space, b"p", 1)
     error, call = WRONG[case]
     with pytest.raises(error):
@@ -330,7 +330,7 @@ def test_wrong_arguments_change_nothing(space: Handlespace, case: int) -> None:
     assert len(space) == 1
 
 
-def test_a_wheel_is_free_again_after_its_handlespace() -> None:
+def test_wheel_is_usable_again_after_its_handlespace_is_deleted() -> None:
     wheel = Wheel(0)
     space = Handlespace(OWN, seed=1, wheel=wheel)
     add(space, b"p", 1)
@@ -343,7 +343,7 @@ def test_a_wheel_is_free_again_after_its_handlespace() -> None:
     assert Handlespace(OWN, seed=1, wheel=wheel).identifier == OWN
 
 
-def test_timers(space: Handlespace) -> None:
+def test_timers_expire_by_deadline_and_can_be_rearmed_and_disarmed(space: Handlespace) -> None:
     add(space, b"p", 1)
     add(space, b"p", 2)
     space.arm(b"p", 1, Timer.LIFE, 300)
@@ -371,7 +371,7 @@ def test_jitter_covers_half_the_interval_on_both_sides(space: Handlespace) -> No
 
 
 UNUSED = 4 << 20
-"""Octets of huge pages that are not filled yet, one of the elements and one of what is encoded."""
+"""Octets in two huge pages that may be nearly empty: one for the records, one for the encoded parameters."""
 
 
 def resident() -> int:
@@ -379,7 +379,7 @@ def resident() -> int:
         return int(statm.read().split()[1]) * 4096
 
 
-def test_memory_per_element_and_its_reuse() -> None:
+def test_element_needs_less_than_400_octets_and_freed_memory_is_reused() -> None:
     space = Handlespace(OWN, seed=1, wheel=Wheel(0))
 
     def fill() -> None:

@@ -1,4 +1,4 @@
-"""Selection policies (RFC 5356 and rsplib's own) as a resolver sees them."""
+"""Selection policies of RFC 5356 and of rsplib, tested by the order of selected elements."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ Make = Callable[..., Handlespace]
 
 @pytest.fixture
 def pool() -> Make:
-    """Makes a handlespace with one pool whose elements 1, 2, ... have these policy values."""
+    """Return a function that creates a handlespace with one pool of elements 1, 2, ... with the given policy values."""
 
     def make(kind: int, *values: Sequence[int], seed: int = 1) -> Handlespace:
         space = Handlespace(7, seed=seed, wheel=Wheel(0))
@@ -33,7 +33,7 @@ def heads(space: Handlespace, count: int) -> list[int]:
     return found
 
 
-def again(space: Handlespace, identifier: int, kind: int, *words: int) -> None:
+def reregister(space: Handlespace, identifier: int, kind: int, *words: int) -> None:
     assert space.register(POOL, e.element(identifier, kind, words), home=7) is Verdict.UPDATED
 
 
@@ -44,7 +44,7 @@ def test_round_robin_rotates(pool: Make) -> None:
     assert [space.select(POOL, 2) for _ in range(3)] == [[2, 3], [3, 1], [1, 2]]
 
 
-def test_more_of_an_answer_may_count_as_used(pool: Make) -> None:
+def test_round_robin_advances_by_the_number_of_used_items(pool: Make) -> None:
     space = pool(e.RR, (), (), (), ())
     space.used_items = 3
     assert [space.select(POOL, 3) for _ in range(4)] == [[1, 2, 3], [4, 1, 2], [3, 4, 1], [2, 3, 4]]
@@ -55,7 +55,7 @@ def test_more_of_an_answer_may_count_as_used(pool: Make) -> None:
 
 
 @pytest.mark.parametrize("kind", [e.WRR, e.LU, e.RAND])
-def test_every_family_may_count_more_as_used(pool: Make, kind: int) -> None:
+def test_every_policy_family_accepts_more_than_one_used_item(pool: Make, kind: int) -> None:
     space = pool(kind, *([(2,)] * 5 if kind != e.RAND else [()] * 5))
     space.used_items = 5
     seen = Counter(identifier for _ in range(40) for identifier in space.select(POOL, 3))
@@ -67,7 +67,7 @@ def test_every_family_may_count_more_as_used(pool: Make, kind: int) -> None:
 def test_round_robin_keeps_its_place_on_re_registration(pool: Make) -> None:
     space = pool(e.RR, (), (), ())
     assert heads(space, 2) == [1, 2]
-    again(space, 3, e.RR)
+    reregister(space, 3, e.RR)
     assert heads(space, 3) == [3, 1, 2]
 
 
@@ -107,8 +107,8 @@ def test_weighted_round_robin_neither_overflows_nor_starves(pool: Make) -> None:
     seen = Counter(heads(space, 2000))
     assert seen[1] <= 1
     assert abs(seen[2] - seen[3]) <= 1
-    again(space, 2, e.WRR, 1)
-    again(space, 3, e.WRR, 1)
+    reregister(space, 2, e.WRR, 1)
+    reregister(space, 3, e.WRR, 1)
     later = heads(space, 8)
     assert Counter(later[:4]) == Counter(later[4:]) == {1: 1, 2: 1, 3: 1, 4: 1}
 
@@ -131,19 +131,19 @@ def test_weighted_round_robin_outlasts_its_round_counter(pool: Make) -> None:
 
 @pytest.mark.conformance("POL-3.2-01")
 @pytest.mark.parametrize("kind", [e.WRR, e.WRAND])
-def test_weight_0_is_never_listed_beside_others(pool: Make, kind: int) -> None:
+def test_element_of_weight_0_is_not_listed_with_others(pool: Make, kind: int) -> None:
     space = pool(kind, (0,), (5,), (0,), (1,))
     assert all(sorted(space.select(POOL, 0)) == [2, 4] for _ in range(50))
-    again(space, 2, kind, 0)
+    reregister(space, 2, kind, 0)
     assert all(space.select(POOL, 0) == [4] for _ in range(50))
-    again(space, 4, kind, 0)
+    reregister(space, 4, kind, 0)
     assert set(heads(space, 200)) == {1, 2, 3, 4}
     assert all(sorted(space.select(POOL, 0)) == [1, 2, 3, 4] for _ in range(50))
-    again(space, 3, kind, 1)
+    reregister(space, 3, kind, 1)
     assert heads(space, 20) == [3] * 20
 
 
-def test_weight_0_everywhere_is_uniform(pool: Make) -> None:
+def test_elements_are_drawn_uniformly_if_all_weights_are_0(pool: Make) -> None:
     counts = Counter(heads(pool(e.WRAND, (0,), (0,), (0,), (0,)), 8000))
     assert all(abs(count - 2000) < 200 for count in counts.values())
     assert Counter(heads(pool(e.WRR, (0,), (0,)), 10)) == {1: 5, 2: 5}
@@ -178,7 +178,7 @@ def test_weighted_random_draws_without_replacement(pool: Make) -> None:
     assert chi_square(seen, shares) < 55
 
 
-def test_weighted_random_of_two(pool: Make) -> None:
+def test_weighted_random_with_two_elements_follows_the_weights(pool: Make) -> None:
     counts = Counter(heads(pool(e.WRAND, (1,), (3,)), 4000))
     assert abs(counts[1] - 1000) < 100
 
@@ -202,7 +202,7 @@ def test_least_used_ascends_and_rotates_equals(pool: Make) -> None:
 def test_degradation_counts_heads_since_registration(pool: Make) -> None:
     space = pool(e.LUD, (0x10000000, 0x30000000), (0x20000000, 0x08000000))
     assert heads(space, 5) == [1, 2, 2, 2, 2]
-    again(space, 1, e.LUD, 0x10000000, 0x30000000)
+    reregister(space, 1, e.LUD, 0x10000000, 0x30000000)
     assert heads(space, 3) == [1, 2, 1]
 
 
@@ -239,7 +239,9 @@ def test_randomized_least_used_weighs_by_unload(pool: Make) -> None:
         (e.WRAND_DPF, ((100, 0, 9), (100, 0xFFFFFFFF, 9)), 100),
     ],
 )
-def test_rsplib_weights(pool: Make, kind: int, values: tuple[tuple[int, ...], ...], ratio: int) -> None:
+def test_weights_of_rsplib_policies_give_the_expected_shares(
+    pool: Make, kind: int, values: tuple[tuple[int, ...], ...], ratio: int
+) -> None:
     counts = Counter(heads(pool(kind, *values), 20000))
     assert abs(counts[2] / 20000 - 1 / (ratio + 1)) < 0.01
 
@@ -249,7 +251,7 @@ def test_randomized_degradation_counts(pool: Make, kind: int) -> None:
     space = pool(kind, (0, 0x7FFFFFFF), (0, 0))
     first = heads(space, 200)
     assert first.count(1) <= 6
-    again(space, 1, kind, 0, 0)
+    reregister(space, 1, kind, 0, 0)
     assert heads(space, 1000).count(1) > 400
 
 
@@ -263,16 +265,18 @@ def test_randomized_degradation_counts(pool: Make, kind: int) -> None:
         (e.PLUD_DPF, ((0, 4, 1, 1), (3, 1, 1, 2)), [1, 2, 2, 2]),
     ],
 )
-def test_rsplib_sums(pool: Make, kind: int, values: tuple[tuple[int, ...], ...], expected: list[int]) -> None:
+def test_sums_of_rsplib_policies_give_the_expected_order(
+    pool: Make, kind: int, values: tuple[tuple[int, ...], ...], expected: list[int]
+) -> None:
     assert heads(pool(kind, *values), len(expected)) == expected
 
 
-def test_an_unknown_policy_is_served_round_robin(pool: Make) -> None:
+def test_unknown_policy_is_served_by_round_robin(pool: Make) -> None:
     assert heads(pool(0x80000123, (1, 2), (9,), ()), 6) == [1, 2, 3, 1, 2, 3]
 
 
 @pytest.mark.parametrize("kind", sorted(e.WORDS))
-def test_without_advance_nothing_changes(pool: Make, kind: int) -> None:
+def test_selection_without_advance_changes_nothing(pool: Make, kind: int) -> None:
     values = [tuple(range(i, i + e.WORDS[kind])) for i in range(1, 9)]
     plain, peeked = pool(kind, *values), pool(kind, *values)
     for items in (1, 3, 8, 1, 3, 8):
@@ -281,6 +285,6 @@ def test_without_advance_nothing_changes(pool: Make, kind: int) -> None:
         assert plain.select(POOL, items) == peeked.select(POOL, items)
 
 
-def test_the_seed_decides(pool: Make) -> None:
+def test_same_seed_gives_same_selection(pool: Make) -> None:
     runs = [[pool(e.RAND, *[()] * 9, seed=seed).select(POOL, 9)] for seed in (1, 1, 2)]
     assert runs[0] == runs[1] != runs[2]

@@ -14,12 +14,12 @@ from tests.support.lanes import lane_of
 
 OWN, LINE = 0x0A0B0C0D, 33
 ORIGIN, EPOCH = 1_000_000_000, 1_795_166_740_123_456
-"""Microseconds: the lanes' time when the log began, and the wall clock at the lanes' time 0."""
+"""Microseconds: the lane time at which the log begins, and the wall clock at lane time 0."""
 POOLS = (b"Echo", b'a"b\\c', b"\x00\xff 7", b"P" * 255)
 
 
 class Journalled:
-    """A lane with a journal, and an action log that hears the same messages."""
+    """A lane with a journal, and an action log that receives the same messages."""
 
     def __init__(self, size: int = 1 << 18) -> None:
         self.space = Handlespace(OWN, seed=1, wheel=Wheel(ORIGIN))
@@ -54,7 +54,7 @@ class Journalled:
             self.log.sent(Channel.ASAP, answers)
 
     def send_keep_alive(self, handle: bytes, identifier: int) -> None:
-        """Note that a keep-alive was sent."""
+        """Record that a keep-alive was sent."""
         self.log.outstanding[handle, identifier] = (self.now - ORIGIN) / 1e6
         self.outstanding.update(self.log.outstanding)
 
@@ -81,7 +81,7 @@ MESSAGES = st.one_of(
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), MESSAGES, st.booleans()), max_size=12))
-def test_the_journal_writes_the_lines_of_the_action_log(events: list[tuple[int, bytes, bool]]) -> None:
+def test_journal_writes_the_lines_of_the_action_log(events: list[tuple[int, bytes, bool]]) -> None:
     both = Journalled()
     for wait, message, asked in events:
         if asked:
@@ -103,20 +103,20 @@ def test_numbering_continues_after_other_lines() -> None:
     assert both.journal.take()[0].startswith("1000000 ")
 
 
-def test_lines_without_room_are_left_out_and_counted() -> None:
+def test_lines_without_room_are_dropped_and_counted() -> None:
     both = Journalled(size=4096)
     for _ in range(20):
         both.serve(resolution(POOLS[0], 3))
-    text, left_out = both.journal.take()
+    text, dropped = both.journal.take()
     written = text.count("\n")
-    assert written + left_out == 40
+    assert written + dropped == 40
     assert written == both.journal.lines > 10
-    assert both.full == left_out
+    assert both.full == dropped
     both.serve(resolution(POOLS[0], 3))
     assert both.journal.take()[1] == 0
 
 
-def test_a_full_journal_that_is_emptied_loses_nothing() -> None:
+def test_full_journal_that_is_emptied_drops_no_line() -> None:
     both = Journalled(size=2048)
     taken: list[str] = []
 
@@ -132,7 +132,7 @@ def test_a_full_journal_that_is_emptied_loses_nothing() -> None:
     assert "".join(taken) == "".join(both.expected)
 
 
-def test_a_reregistration_is_logged_before_renewed_is_called() -> None:
+def test_reregistration_is_logged_before_renewed_is_called() -> None:
     both = Journalled()
     lines: list[int] = []
     both.lane.renewed = lambda: lines.append(both.journal.take()[0].count("\n"))

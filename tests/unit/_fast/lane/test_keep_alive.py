@@ -1,4 +1,4 @@
-"""Keep-alives: their octets, and when another one is due."""
+"""Keep-alives: their octets, and the deadlines for their acknowledgement."""
 
 import pytest
 
@@ -16,18 +16,18 @@ NAME = (HANDLE, IDENTIFIER)
 
 @pytest.fixture
 def space() -> Handlespace:
-    """One element of ours with an association."""
+    """A handlespace with one own element that has an association."""
     made = Handlespace(OWN, seed=1, wheel=Wheel(0))
     made.register(HANDLE, e.element(IDENTIFIER, e.RR, asap=e.sctp(9)), home=OWN, connection=LINE)
     return made
 
 
-def test_a_keep_alive_is_the_messages_octets(space: Handlespace) -> None:
+def test_keep_alive_equals_the_encoded_message(space: Handlespace) -> None:
     expected = EndpointKeepAlive(server_identifier=OWN, pool_handle=HANDLE, pe_identifier=IDENTIFIER)
     assert probe(space, *NAME, 1000) == (LINE, expected.encode())
 
 
-def test_one_with_the_home_bit_is_too() -> None:
+def test_keep_alive_with_home_flag_equals_the_encoded_message() -> None:
     space = Handlespace(OWN, seed=1, wheel=Wheel(0))
     space.register(HANDLE, e.element(IDENTIFIER, e.RR, asap=e.sctp(9)), home=OTHER)
     space.take_over(OTHER, OWN, 9)
@@ -38,7 +38,7 @@ def test_one_with_the_home_bit_is_too() -> None:
     assert home_keep_alives(space, [NAME], LINE + 1, 1000) == ([], 0)
 
 
-def test_a_repeated_keep_alive_does_not_extend_the_deadline(space: Handlespace) -> None:
+def test_repeated_keep_alive_does_not_extend_the_deadline(space: Handlespace) -> None:
     first = probe(space, *NAME, 1_000_000)
     assert first is not None
     assert probe(space, *NAME, 2_000_000) is None
@@ -46,7 +46,7 @@ def test_a_repeated_keep_alive_does_not_extend_the_deadline(space: Handlespace) 
     assert space.expire(1_100_000) == [(Timer.KEEP_ALIVE, *NAME)]
 
 
-def test_one_that_was_taken_over_is_not_asked_before_there_is_a_way_to_it() -> None:
+def test_taken_over_element_gets_no_keep_alive_before_it_has_an_association() -> None:
     space = Handlespace(OWN, seed=1, wheel=Wheel(0))
     space.register(HANDLE, e.element(IDENTIFIER, e.RR, asap=e.sctp(9)), home=OTHER)
     space.take_over(OTHER, OWN, 9)
@@ -58,7 +58,7 @@ def test_one_that_was_taken_over_is_not_asked_before_there_is_a_way_to_it() -> N
     assert probe(space, *NAME, 1000, again=True) is not None
 
 
-def test_only_elements_of_ours_are_asked(space: Handlespace) -> None:
+def test_only_own_elements_get_keep_alives(space: Handlespace) -> None:
     space.register(HANDLE, e.element(1, e.RR, asap=e.sctp(9)), home=OTHER)
     for name in ((HANDLE, 1), (HANDLE, 2), (b"Nobody", IDENTIFIER)):
         assert probe(space, *name, 1000, again=True) is None

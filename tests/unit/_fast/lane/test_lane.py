@@ -1,4 +1,4 @@
-"""An association's fast lane: streams of messages, rates, and what must go the readable way."""
+"""An association's fast lane: streams of messages, rate limits, and messages that it declines."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ ACK = e.message(8, ECHO, e.identifier_parameter(1))
 
 
 class LaneWorld:
-    """A lane and all that it looks at."""
+    """A lane and the objects that it uses."""
 
     def __init__(self, rate: float = 1000.0) -> None:
         self.space = Handlespace(OWN, seed=1, wheel=Wheel(NOW))
@@ -53,7 +53,7 @@ def renewal(load: int) -> bytes:
 
 
 @given(st.lists(st.sampled_from([RESOLVE, ACK, renewal(5), renewal(6), UNKNOWN]), max_size=6), st.integers(0, 300))
-def test_a_stream_is_served_as_its_messages_are(messages: list[bytes], cut: int) -> None:
+def test_stream_is_served_like_its_single_messages(messages: list[bytes], cut: int) -> None:
     together, apart = LaneWorld(), LaneWorld()
     stream = b"".join(messages)
     stream = stream[: max(0, len(stream) - cut)]
@@ -77,7 +77,7 @@ def test_incomplete_or_malformed_messages_are_declined(garbage: bytes) -> None:
     assert (served, bool(answers)) == (len(RESOLVE), True)
     assert world.lane.serve(garbage, SECONDS) == (b"", 0)
     assert world.counted() == (1, 0, 0, 0)
-    assert world.counted() == (1, 0, 0, 0), "reading has no side effect"
+    assert world.counted() == (1, 0, 0, 0), "reading the counters has no side effect"
 
 
 def watch(world: LaneWorld) -> None:
@@ -85,7 +85,7 @@ def watch(world: LaneWorld) -> None:
 
 
 @pytest.mark.parametrize("message", [ACK, renewal(7)])
-def test_a_taken_over_element_is_confirmed_by_its_first_message(message: bytes) -> None:
+def test_taken_over_element_is_confirmed_by_its_first_message(message: bytes) -> None:
     world = LaneWorld()
     world.unconfirmed |= {(b"Echo1", 1), (b"Echo1", 2)}
     assert world.lane.answer(message, NOW) is not None
@@ -101,7 +101,7 @@ def claim(world: LaneWorld) -> None:
 
 
 @pytest.mark.parametrize(("disturb", "message"), [(watch, RESOLVE), (claim, ACK)])
-def test_subscriptions_and_claims_take_messages_off_the_lane(
+def test_lane_declines_messages_with_subscriptions_or_claims(
     disturb: Callable[[LaneWorld], None], message: bytes
 ) -> None:
     world = LaneWorld()
@@ -114,7 +114,7 @@ def test_subscriptions_and_claims_take_messages_off_the_lane(
 
 
 @pytest.mark.parametrize("message", [RESOLVE, renewal(9)])
-def test_beyond_the_rate_goes_the_readable_way(message: bytes) -> None:
+def test_lane_declines_messages_beyond_the_rate(message: bytes) -> None:
     world = LaneWorld(rate=2)
     _, served = world.lane.serve(message * 5, SECONDS)
     assert served == 2 * len(message)
@@ -132,19 +132,19 @@ def test_declined_messages_take_nothing_from_the_rates() -> None:
 
 def test_renewed_is_called_before_the_answer_goes_out() -> None:
     world = LaneWorld()
-    recorded: list[list[object]] = []
+    calls: list[list[object]] = []
 
     def renewed() -> None:
-        recorded.append(list(world.space.updated))
+        calls.append(list(world.space.updated))
         world.space.updated.clear()
 
     world.lane.renewed = renewed
     answers, _ = world.lane.serve(RESOLVE + renewal(5) + ACK + renewal(6), SECONDS)
-    assert recorded == [[(b"Echo1", 1)], [(b"Echo1", 1)]]
+    assert calls == [[(b"Echo1", 1)], [(b"Echo1", 1)]]
     assert answers.count(e.identifier_parameter(1)) == 2
 
 
-def test_renewals_are_not_recorded_without_need() -> None:
+def test_renewals_are_recorded_only_while_record_renewals_is_set() -> None:
     world, recorded = LaneWorld(), LaneWorld()
     world.space.record_renewals = False
     calls: list[None] = []
@@ -156,7 +156,7 @@ def test_renewals_are_not_recorded_without_need() -> None:
     assert not calls
 
 
-def test_a_flood_of_requests_makes_no_flood_of_answers() -> None:
+def test_answers_to_one_read_are_bounded() -> None:
     world = LaneWorld(rate=1e9)
     for identifier in range(4, 1000):
         world.space.register(b"Echo1", e.element(identifier, e.LU, (identifier,)), home=OWN, connection=LINE)
@@ -179,25 +179,25 @@ def test_renewed_is_called_if_a_timer_expires_before_the_announced_time() -> Non
     calls: list[int | None] = []
     world.lane.renewed = lambda: calls.append(world.space.wheel.next_expiry())
     world.lane.serve(ACK, SECONDS)
-    assert not calls, "nobody sleeps yet"
+    assert not calls, "no expiry has been announced yet"
     world.space.arm(b"Echo1", 1, Timer.KEEP_ALIVE, NOW + 10**9)
-    asleep = world.space.wheel.next_expiry()
-    assert asleep is not None
+    announced = world.space.wheel.next_expiry()
+    assert announced is not None
     world.lane.serve(RESOLVE, SECONDS)
     assert not calls
     world.lane.serve(ACK, SECONDS)
-    (expiry,) = calls
-    assert expiry is not None
-    assert expiry < asleep
+    (next_expiry,) = calls
+    assert next_expiry is not None
+    assert next_expiry < announced
     world.lane.serve(RESOLVE, SECONDS)
-    assert len(calls) == 1, "renewed is called once for one earlier timer"
+    assert len(calls) == 1, "the expiry was announced by the previous call"
 
 
-def test_the_readable_way_does_not_ask_again_for_a_message_just_declined() -> None:
+def test_answer_declines_a_message_that_serve_has_just_declined() -> None:
     world = LaneWorld(rate=1)
     assert world.lane.serve(RESOLVE * 2, SECONDS)[1] == len(RESOLVE)
     assert world.lane.declined
     assert world.context.counters.declined == 1
-    assert world.lane.answer(RESOLVE, NOW + 10**6) is None, "declined once, although the rate would allow it now"
+    assert world.lane.answer(RESOLVE, NOW + 10**6) is None, "still declined, although the rate would allow it now"
     assert not world.lane.declined
     assert world.lane.answer(RESOLVE, NOW + 10**6) is not None

@@ -1,4 +1,4 @@
-"""The fast lane against octets made by hand."""
+"""The fast lane's answers, compared with octets written by hand."""
 
 import struct
 
@@ -52,7 +52,7 @@ def renewal(identifier: int, load: int, *, handle: bytes = ECHO, **fields: objec
 
 
 @pytest.mark.conformance("ASAP-3.3-13", "ASAP-3.3-14", "ASAP-3.3-15")
-def test_a_resolution_lists_all(space: Handlespace) -> None:
+def test_resolution_lists_all_elements(space: Handlespace) -> None:
     expected = e.message(6, ECHO, e.policy(e.LUD, (3, 10)), listed(2, 3), listed(3, 4), listed(1, 5))
     assert lane_of(space, 0).answer(resolve(), NOW) == expected
     expected = e.message(6, ECHO, e.policy(e.LUD, (4, 10)), listed(3, 4), listed(1, 5), listed(2, 3))
@@ -60,14 +60,14 @@ def test_a_resolution_lists_all(space: Handlespace) -> None:
 
 
 @pytest.mark.parametrize("unpadded", [0, 3])
-def test_both_length_conventions(space: Handlespace, unpadded: int) -> None:
+def test_message_length_may_exclude_the_final_padding(space: Handlespace, unpadded: int) -> None:
     assert lane_of(space, 0).answer(resolve(unpadded=unpadded), NOW) is not None
     for wrong in (1, 2, 4, -4):
         assert lane_of(space, 0).answer(resolve(unpadded=wrong), NOW) is None
     assert lane_of(space, 0).answer(resolve()[:-3], NOW) is None
 
 
-def test_a_resolution_lists_as_many_as_asked(space: Handlespace) -> None:
+def test_resolution_lists_the_requested_number_of_elements(space: Handlespace) -> None:
     space.default_items = 2
     for asked, count in ((resolve(), 2), (resolve(items(1)), 1), (resolve(items(3)), 3), (resolve(items(2**31)), 3)):
         answer = lane_of(space, 0).answer(asked, NOW)
@@ -75,7 +75,7 @@ def test_a_resolution_lists_as_many_as_asked(space: Handlespace) -> None:
         assert (len(answer) - 4 - len(ECHO) - 16) / len(listed(1, 1)) == count
 
 
-def test_an_acknowledgement_arms_the_next_keep_alive(space: Handlespace) -> None:
+def test_acknowledgement_arms_the_next_keep_alive(space: Handlespace) -> None:
     view = space.find(b"Echo1", 1)
     assert view is not None
     view.probed, view.bad_reports = True, 3
@@ -88,7 +88,7 @@ def test_an_acknowledgement_arms_the_next_keep_alive(space: Handlespace) -> None
     assert space.expire(NOW + 1500) == [(Timer.KEEP_ALIVE, b"Echo1", 1)]
 
 
-def test_a_renewal_changes_the_policy(space: Handlespace) -> None:
+def test_renewal_changes_the_policy_values(space: Handlespace) -> None:
     view = space.find(b"Echo1", 1)
     assert view is not None
     view.bad_reports, view.marked, view.probed = 3, True, True
@@ -103,7 +103,7 @@ def test_a_renewal_changes_the_policy(space: Handlespace) -> None:
     assert space.wheel.next_expiry() == NOW + 300 * 10**6
 
 
-def test_the_life_that_a_renewal_arms(space: Handlespace) -> None:
+def test_renewal_arms_the_life_timer_in_the_life_unit_up_to_the_limit(space: Handlespace) -> None:
     space.life_unit = 1000
     assert lane_of(space, LINE).answer(renewal(1, 9, home=OWN, asap=e.sctp(9)), NOW) is not None
     assert space.wheel.next_expiry() == NOW + 300 * 1000
@@ -112,14 +112,14 @@ def test_the_life_that_a_renewal_arms(space: Handlespace) -> None:
     assert space.expire(NOW + 5) == [(Timer.LIFE, b"Echo1", 1)]
 
 
-def test_a_renewal_resets_the_degradation(space: Handlespace) -> None:
+def test_renewal_resets_the_degradation(space: Handlespace) -> None:
     for _ in range(10):
         space.select(b"Echo1", 1)
     assert lane_of(space, LINE).answer(renewal(2, 3), NOW) is not None
     assert space.select(b"Echo1", 1) == [2]
 
 
-def test_a_renewal_for_ever_has_no_timer(space: Handlespace) -> None:
+def test_renewal_with_unlimited_life_disarms_the_life_timer(space: Handlespace) -> None:
     space.register(b"Ever", e.element(1, e.LU, (1,), life=-1), home=OWN, connection=LINE)
     space.arm(b"Ever", 1, Timer.LIFE, NOW + 5)
     ever = e.message(1, e.handle_parameter(b"Ever"), e.element(1, e.LU, (9,), life=-1))
@@ -127,32 +127,32 @@ def test_a_renewal_for_ever_has_no_timer(space: Handlespace) -> None:
     assert [due[0] for due in space.expire(NOW + 10**9)] == [Timer.KEEP_ALIVE]
 
 
-def test_only_adaptive_policies_of_the_rfc_are_renewed(space: Handlespace) -> None:
+def test_renewal_of_a_policy_that_is_not_adaptive_is_declined(space: Handlespace) -> None:
     even = e.message(1, e.handle_parameter(b"Even"), e.element(1, e.WRAND, (9,), life=-1))
     assert lane_of(space, LINE).answer(even, NOW) is None
 
 
-UNSERVED = {
+DECLINED = {
     "nothing": (b"", LINE),
     "half a header": (b"\x05\x00\x00", LINE),
     "no parameter": (e.message(5), LINE),
     "subscription": (resolve(flags=1), LINE),
-    "no items": (resolve(items(0)), LINE),
+    "0 items": (resolve(items(0)), LINE),
     "items twice": (resolve(items(1), items(1)), LINE),
     "long items": (resolve(e.parameter(ITEMS, bytes(8))), LINE),
     "unknown parameter": (resolve(e.parameter(0xC123, b"")), LINE),
     "items first": (e.message(5, items(1), ECHO), LINE),
     "unknown pool": (resolve(handle=e.handle_parameter(b"Echo2")), LINE),
     "empty handle": (resolve(handle=e.handle_parameter(b"")), LINE),
-    "more octets": (resolve() + bytes(4), LINE),
+    "octets after the message": (resolve() + bytes(4), LINE),
     "another message": (e.message(9, ECHO, e.identifier_parameter(1)), LINE),
-    "acknowledgement from elsewhere": (ack(1), LINE + 1),
-    "acknowledgement from nowhere": (ack(3), 0),
-    "acknowledgement of none": (ack(4), LINE),
-    "acknowledgement of a foreign PE": (ack(1, e.handle_parameter(b"Foreign")), LINE),
-    "acknowledgement without PE": (e.message(8, ECHO), LINE),
-    "renewal from elsewhere": (renewal(1, 9), LINE + 1),
-    "renewal from nowhere": (renewal(3, 9), 0),
+    "acknowledgement over another association": (ack(1), LINE + 1),
+    "acknowledgement of an element without association": (ack(3), 0),
+    "acknowledgement of an unknown element": (ack(4), LINE),
+    "acknowledgement of another registrar's element": (ack(1, e.handle_parameter(b"Foreign")), LINE),
+    "acknowledgement without identifier": (e.message(8, ECHO), LINE),
+    "renewal over another association": (renewal(1, 9), LINE + 1),
+    "renewal of an element without association": (renewal(3, 9), 0),
     "registration": (renewal(4, 9), LINE),
     "another life": (renewal(1, 9, life=301), LINE),
     "another transport": (renewal(1, 9, user=e.sctp(7778)), LINE),
@@ -162,14 +162,17 @@ UNSERVED = {
     "another policy": (e.message(1, ECHO, e.element(1, e.PLU, (9, 10))), LINE),
     "a longer policy": (e.message(1, ECHO, e.element(1, e.LUD_DPF, (9, 10, 1, 1))), LINE),
     "weight 0": (e.message(1, e.handle_parameter(b"Even"), e.element(1, e.WRAND, (0,), life=-1)), LINE),
-    "foreign renewal": (e.message(1, e.handle_parameter(b"Foreign"), e.element(1, e.LU, (2,))), LINE),
+    "renewal of another registrar's element": (
+        e.message(1, e.handle_parameter(b"Foreign"), e.element(1, e.LU, (2,))),
+        LINE,
+    ),
     "two elements": (e.message(1, ECHO, e.element(1, e.LUD, (9, 9)), e.element(2, e.LUD, (9, 9))), LINE),
     "no fields": (e.message(1, ECHO, e.parameter(10, bytes(4))), LINE),
 }
 
 
 def state(space: Handlespace) -> object:
-    """Everything that a message could change."""
+    """Return all state that a message could change."""
     views = [view for pool in space.pools() for view in pool]
     return (
         [(view.parameter, view.connection, view.bad_reports, view.probed, view.marked) for view in views],
@@ -179,9 +182,9 @@ def state(space: Handlespace) -> object:
     )
 
 
-@pytest.mark.parametrize("name", UNSERVED)
+@pytest.mark.parametrize("name", DECLINED)
 def test_declined_messages_change_nothing(space: Handlespace, name: str) -> None:
-    data, connection = UNSERVED[name]
+    data, connection = DECLINED[name]
     before = state(space)
     assert lane_of(space, connection).answer(data, NOW) is None
     assert state(space) == before
@@ -197,7 +200,7 @@ VALID = [resolve(), resolve(items(2)), ack(1), renewal(1, 77), renewal(2, 1, asa
     changes=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 255)), max_size=3),
     cut=st.integers(0, 12),
 )
-def test_mutated_messages(data: bytes, changes: list[tuple[int, int]], cut: int) -> None:
+def test_mutated_messages_are_answered_or_change_nothing(data: bytes, changes: list[tuple[int, int]], cut: int) -> None:
     space = make()
     mutated = bytearray(data[: len(data) - cut] if cut < 9 else data)
     for place, octet in changes:

@@ -1,4 +1,4 @@
-"""Prefetching never changes the outcome, for any messages."""
+"""Prefetching does not change the result of any message."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ OWN, LINE, SIZE, NOW = 7, 33, 60, 1_000_000
 POOLS = {b"Least": e.LU, b"Round": e.RR, b"Random": e.WRAND, b"Degraded": e.LUD, b"Turns": e.WRR}
 
 
-def full() -> Handlespace:
+def filled() -> Handlespace:
     space = Handlespace(OWN, seed=1, wheel=Wheel(0))
     for handle, policy in POOLS.items():
         for identifier in range(1, SIZE):
@@ -24,7 +24,7 @@ def full() -> Handlespace:
 
 @st.composite
 def message(draw: st.DrawFn) -> bytes:
-    """Generate messages as elements and users send them, and invalid ones."""
+    """Messages of elements and users, valid or mutated."""
     handle = draw(st.sampled_from([*POOLS, b"Nobody"]))
     policy = draw(st.sampled_from([*POOLS.values()]))
     identifier = draw(st.integers(0, SIZE + 3))
@@ -47,13 +47,13 @@ def message(draw: st.DrawFn) -> bytes:
 
 @given(st.lists(message(), max_size=40))
 def test_prefetching_changes_no_answer_and_no_record(messages: list[bytes]) -> None:
-    looking, plain = full(), full()
-    lane, twin = lane_of(looking, LINE), lane_of(plain, LINE)
+    prefetched, plain = filled(), filled()
+    lane, twin = lane_of(prefetched, LINE), lane_of(plain, LINE)
     for at in range(len(messages)):
-        prefetch_all(looking, messages[at:])
+        prefetch_all(prefetched, messages[at:])
         answer = lane.answer(messages[at], NOW)
         assert answer == twin.answer(messages[at], NOW)
-    looking._check()
-    assert looking.updated == plain.updated
+    prefetched._check()
+    assert prefetched.updated == plain.updated
     for handle in POOLS:
-        assert looking.select(handle, 5) == plain.select(handle, 5)
+        assert prefetched.select(handle, 5) == plain.select(handle, 5)

@@ -1,4 +1,4 @@
-"""Status reports: rsplib's octets, ours as a foreign dissector reads them, and what may not be believed."""
+"""Status reports: rsplib's octets, our octets in tshark's dissection, and malformed or hostile reports."""
 
 import json
 import shutil
@@ -38,11 +38,11 @@ REPORT = StatusReport(
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_rsplibs_reports_are_written_octet_for_octet(name: str) -> None:
+def test_rsplib_report_is_encoded_to_the_same_octets(name: str) -> None:
     assert decode(VECTORS[name]).encode() == VECTORS[name]
 
 
-def test_a_registrars_report() -> None:
+def test_report_of_an_idle_registrar_equals_rsplibs() -> None:
     expected = StatusReport(
         sender=Component(group=Group.REGISTRAR, identifier=0x11111111),
         uptime=0x10,
@@ -53,7 +53,7 @@ def test_a_registrars_report() -> None:
     assert expected.encode() == VECTORS["registrar-1"]
 
 
-def test_a_report_with_a_peer() -> None:
+def test_report_with_a_peer_is_decoded() -> None:
     seen = decode(VECTORS["registrar-with-a-peer"])
     (peer,) = seen.associations
     assert (peer.receiver.group, peer.duration, peer.protocol, peer.ppid) == (Group.REGISTRAR, None, 132, 12)
@@ -61,12 +61,12 @@ def test_a_report_with_a_peer() -> None:
     assert seen.status == status(1, 1, 1, 1)
 
 
-def test_a_final_report_is_empty() -> None:
+def test_final_report_is_empty() -> None:
     seen = decode(VECTORS["user-final-1"])
     assert (seen.final, seen.location, seen.status, seen.workload, seen.associations) == (True, "", "", 0, ())
 
 
-def test_texts() -> None:
+def test_status_and_location_texts_match_rsplibs_form() -> None:
     assert status(2, 1, 1, 1) == "2[1] PEs in 1 Pool, 1 Peer"
     assert status(1, 1, 2, 0) == "1[1] PEs in 2 Pools, 0 Peers"
     wide, local, loop = ip_address("2001:db8::1"), ip_address("10.0.0.1"), ip_address("127.0.0.1")
@@ -76,7 +76,7 @@ def test_texts() -> None:
     assert location("h", [loop], 5) == "h: (local only)"
 
 
-def test_a_long_or_dangerous_text_is_cut_and_cleaned() -> None:
+def test_long_text_is_cut_and_control_characters_are_replaced() -> None:
     seen = decode(replace(REPORT, location="ä" * 100, status="a\x1b[2Jb\0c").encode())
     assert seen.location == "ä" * 64
     assert seen.status == "a?[2Jb?c"
@@ -84,13 +84,13 @@ def test_a_long_or_dangerous_text_is_cut_and_cleaned() -> None:
     assert decode(raw[:156] + b"\x1b[2J".ljust(128, b"\0") + raw[284:]).status == "?[2J"
 
 
-def test_no_more_associations_than_a_datagram_holds() -> None:
+def test_report_is_limited_to_one_datagram() -> None:
     data = replace(REPORT, associations=REPORT.associations * 4000).encode()
     assert len(data) <= 65_507
     assert len(decode(data).associations) == MAX_ASSOCIATIONS
 
 
-def test_workloads() -> None:
+def test_workload_survives_encoding_and_decoding() -> None:
     for load in (0.0, 0.25, 1.0):
         assert decode(replace(REPORT, workload=load).encode()).workload == pytest.approx(load, abs=1e-4)
 
@@ -105,7 +105,7 @@ def test_malformed_reports_are_refused() -> None:
 
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed (ci/setup)")
-def test_a_foreign_dissector_reads_the_same(tmp_path: Path) -> None:
+def test_tshark_reads_the_same_values(tmp_path: Path) -> None:
     data = replace(REPORT, workload=0.5).encode()
     udp = struct.pack(">HHHH", 40000, 2960, 8 + len(data), 0) + data
     ip = struct.pack(

@@ -1,4 +1,4 @@
-"""Statistics, scalars and the action log: rsplib's columns, and values that are ours."""
+"""Statistics, scalars and the action log: rsplib's columns with this registrar's values."""
 
 import bz2
 import logging
@@ -53,7 +53,7 @@ def pool_of_one() -> Handlespace:
 
 
 class Logged:
-    """An action log with clocks that are set, and its lines."""
+    """An action log with clocks that a test sets, and its lines."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -66,7 +66,7 @@ class Logged:
         return self.lines[-1].split()
 
 
-def test_a_statistics_line() -> None:
+def test_statistics_line_has_rsplibs_columns() -> None:
     sizes = Sizes(peers=1, pools=2, elements=3, owned=2)
     shown = statistics.line(1795166740.9773921, 2.5, (1.25, 0.5), sizes, TOTALS)
     assert shown == "1795166740.977392 2.500000   1.750000 1.250000 0.500000   1 2 3 2   3 2 1 4 5 7 8 9"
@@ -81,7 +81,7 @@ def test_averages_are_weighted_by_time() -> None:
     assert set(Averages(1.0).read(1.0).values()) == {0.0}
 
 
-def test_scalars_as_rsplib_writes_them() -> None:
+def test_scalars_have_rsplibs_form() -> None:
     averages = {"pools": 0.640757, "elements": 0.5, "owned": 0.25, "peers": 1.0}
     assert statistics.scalars(1, "reg", TOTALS, averages).splitlines() == [
         'run 1 "scenario"',
@@ -104,7 +104,7 @@ def test_scalars_as_rsplib_writes_them() -> None:
     assert 'scalar "a\\"b" ' in statistics.scalars(1, 'a"b', TOTALS, averages)
 
 
-def test_a_registration_in_the_action_log() -> None:
+def test_registration_is_logged_in_rsplibs_columns() -> None:
     logged = Logged()
     logged.log.received(Channel.ASAP, m.Registration(pool_handle=b"EchoPool", pool_element=ELEMENT).encode())
     assert logged.lines == [
@@ -114,7 +114,7 @@ def test_a_registration_in_the_action_log() -> None:
     assert len(logged.columns()) == len(actionlog.HEADER.split())
 
 
-def test_a_refusal_shows_flag_and_cause() -> None:
+def test_rejection_is_logged_with_flag_and_cause() -> None:
     logged = Logged()
     cause = m.ErrorCause(code=0xA)
     answer = m.RegistrationResponse(reject=True, pool_handle=b"P", pe_identifier=1, operation_error=(cause,))
@@ -124,17 +124,17 @@ def test_a_refusal_shows_flag_and_cause() -> None:
     assert columns[-1] == "a"
 
 
-def test_keep_alives_and_how_long_the_answer_took() -> None:
+def test_acknowledgement_is_logged_with_its_response_time() -> None:
     logged = Logged()
-    asked = m.EndpointKeepAlive(server_identifier=OURS, pool_handle=b"P", pe_identifier=9)
-    logged.log.sent(Channel.ASAP, asked.encode())
+    keep_alive = m.EndpointKeepAlive(server_identifier=OURS, pool_handle=b"P", pe_identifier=9)
+    logged.log.sent(Channel.ASAP, keep_alive.encode())
     assert logged.columns()[4:9] == ['"EndpointKeepAlive"', '"KeepAliveTransmissionTimer"', "0x0", "0", "5.000000"]
     logged.now = 2.25
     logged.log.received(Channel.ASAP, m.EndpointKeepAliveAck(pool_handle=b"P", pe_identifier=9).encode())
     assert logged.columns()[4:9] == ['"EndpointKeepAliveAck"', '"InTime"', "0x0", "0", "0.250000"]
 
 
-def test_how_many_things_a_message_lists() -> None:
+def test_resolution_is_logged_with_its_number_of_elements() -> None:
     logged = Logged()
     logged.log.received(Channel.ASAP, m.HandleResolution(subscribe=False, pool_handle=b"P", items=4).encode())
     assert logged.columns()[7] == "4"
@@ -144,7 +144,7 @@ def test_how_many_things_a_message_lists() -> None:
     assert (logged.columns()[7], logged.columns()[10]) == ("2", "0xaa01")
 
 
-def test_updates_and_takeovers() -> None:
+def test_enrp_messages_are_logged_with_their_identifiers() -> None:
     logged = Logged()
     names = {"sender_identifier": THEIRS, "receiver_identifier": OURS}
     update = m.HandleUpdate(**names, update_action=1, pool_handle=b"P", pool_element=ELEMENT)
@@ -168,7 +168,7 @@ def test_every_message_fills_the_columns(message: m.Message) -> None:
     assert '"Malformed"' not in logged.lines[0]
 
 
-def test_own_multicasts_are_left_out() -> None:
+def test_received_copies_of_own_multicasts_are_not_logged() -> None:
     logged = Logged()
     presence = m.Presence(sender_identifier=OURS, receiver_identifier=0).encode()
     announcement = m.ServerAnnounce(server_identifier=OURS).encode()
@@ -180,7 +180,7 @@ def test_own_multicasts_are_left_out() -> None:
     assert len(logged.lines) == 2
 
 
-def test_garbage_and_hostile_handles_keep_the_log_in_order() -> None:
+def test_malformed_messages_and_hostile_handles_stay_on_one_line() -> None:
     logged = Logged()
     logged.log.received(Channel.ASAP, b"")
     logged.log.received(Channel.ASAP, b"\x05\x00\x00\x08\x00\x09\x00\x04")
@@ -192,7 +192,7 @@ def test_garbage_and_hostile_handles_keep_the_log_in_order() -> None:
     assert all("\n" not in line for line in logged.lines)
 
 
-def test_keep_alives_that_nobody_answers_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_unanswered_keep_alives_are_forgotten_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(actionlog, "MAX_OUTSTANDING", 3)
     logged = Logged()
     for identifier in range(1, 10):
@@ -202,7 +202,7 @@ def test_keep_alives_that_nobody_answers_are_forgotten(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("name", ["lines", "lines.bz2"])
-def test_an_output_numbers_its_lines(tmp_path: Path, name: str) -> None:
+def test_output_numbers_its_lines(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     output = Output(str(path))
     output.text("Head\n")
@@ -215,7 +215,7 @@ def test_an_output_numbers_its_lines(tmp_path: Path, name: str) -> None:
     assert (bz2.decompress(octets) if name.endswith("2") else octets) == b"Head\n000001 a\n000002 b\n"
 
 
-def test_a_full_disk_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_full_disk_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     output = Output("/dev/full")
     output.line("a")
     for _ in range(3):
@@ -226,12 +226,12 @@ def test_a_full_disk_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     assert "/dev/full" in record.getMessage()
 
 
-def test_a_file_that_cannot_be_created_raises_oserror(tmp_path: Path) -> None:
+def test_file_that_cannot_be_created_raises_oserror(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         Output(str(tmp_path / "nowhere/file"))
 
 
-def test_the_action_log_file_keeps_the_order_of_lines(tmp_path: Path) -> None:
+def test_action_log_file_keeps_the_order_of_lines(tmp_path: Path) -> None:
     output = Output(str(tmp_path / "log"))
     file = actionlog.ActionLogFile(output, 0.0, {}, wall=lambda: 1e9, monotonic=lambda: 0.0)
     lane = lane_of(pool_of_one(), 1)
@@ -247,7 +247,7 @@ def test_the_action_log_file_keeps_the_order_of_lines(tmp_path: Path) -> None:
     assert [line.split()[1] for line in lines] == ["first", "1000000002.000000", "third", "1000000003.000000"]
 
 
-def test_the_action_log_file_says_how_many_lines_are_missing(tmp_path: Path) -> None:
+def test_action_log_file_reports_dropped_lines(tmp_path: Path) -> None:
     output = Output(str(tmp_path / "log"))
     file = actionlog.ActionLogFile(output, 0.0, {})
     file.journal = Journal(origin=0, outstanding={}, on_full=lambda: None, size=100)
@@ -260,7 +260,7 @@ def test_the_action_log_file_says_how_many_lines_are_missing(tmp_path: Path) -> 
     assert (tmp_path / "log").read_text() == expected
 
 
-def test_the_debug_log_sums_up_what_lanes_serve(caplog: pytest.LogCaptureFixture) -> None:
+def test_debug_log_sums_up_the_messages_that_lanes_serve(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "rserpool.registrar")
     lanes = [lane_of(pool_of_one(), 1), lane_of(pool_of_one(), 1)]
     summary = LaneSummary(lambda: lanes[0].context.counters)
