@@ -17,6 +17,7 @@ class Updates:
 
     def __init__(self, context: RegistrarContext) -> None:
         self._context = context
+        self._handlespace = context.handlespace
         self._watching = context.watching
         self.subscriptions = Subscriptions(context)
         window = context.settings.peer_update_window * MICROSECONDS
@@ -49,17 +50,19 @@ class Updates:
         """Turn registrations by the fast lane into updates, notifications and events; at most ``most`` of them. Call
         before the answers are sent."""
         actions: list[Action] = []
-        names = self._context.handlespace.updated
+        names = self._handlespace.updated
         if not names:
             return actions
-        linked, watched = self._context.has_linked_peers(), self._watching.active
-        if linked or watched or self.subscriptions.watchers:
+        linked = self._context.has_linked_peers()
+        watched, subscribed = self._watching.active, self.subscriptions.watchers
+        if linked or watched or subscribed:
             for name in names[:most]:
                 if watched:
                     self._watching.renewed(name)
                 if linked and not self._coalescing.waits(name, now):
                     actions += self._update(name)
-                self.subscriptions.changed(name[0], now)
+                if subscribed:
+                    self.subscriptions.changed(name[0], now)
         del names[:most]
         return actions
 
@@ -71,7 +74,7 @@ class Updates:
 
     def _update(self, name: ElementName) -> list[Action]:
         """The update on an element as it is now, if it is still ours."""
-        view = self._context.handlespace.find(*name)
+        view = self._handlespace.find(*name)
         if view is None or view.home_identifier != self._context.identifier:
             return []
         return [Update(True, name[0], view.parameter)]

@@ -56,7 +56,9 @@ class AsapRegistrar:
 
     def __init__(self, context: RegistrarContext, elements: Elements) -> None:
         self._context = context
+        self._associations = context.associations
         self._elements = elements
+        self._updates = elements.updates
         self._subscriptions = elements.updates.subscriptions
         self._associations_at: Counter[Address | None] = Counter()
         self._rates = RequestRates(context)
@@ -88,7 +90,7 @@ class AsapRegistrar:
         context, limits = self._context, self._context.settings.limits
         host = host_of(peer)
         if (
-            len(context.associations) >= limits.associations
+            len(self._associations) >= limits.associations
             or self._associations_at[host] >= limits.associations_per_host
         ):
             context.counters.count(Count.ASSOCIATIONS_REFUSED)
@@ -96,7 +98,7 @@ class AsapRegistrar:
         self._associations_at[host] += 1
         lanes = None if context.access.restricted else self.lanes  # lanes ask for no rights
         association = new_association(number, peer, context.settings, now, lanes)
-        context.associations[number] = association
+        self._associations[number] = association
         context.counters.count(Count.ASSOCIATIONS)
         return self._elements.adoption.associated(association, now)
 
@@ -106,7 +108,7 @@ class AsapRegistrar:
         for name in self._context.handlespace.connected(number):
             actions += self._elements.remove(name, Reason.ASSOCIATION_LOST, now)
             self._context.counters.count(Count.ELEMENTS_LOST)
-        association = self._context.associations.pop(number, None)
+        association = self._associations.pop(number, None)
         if association is not None:
             self._subscriptions.forget(association)
             self._elements.adoption.lost(association)
@@ -120,13 +122,13 @@ class AsapRegistrar:
 
     def received(self, number: int, data: bytes, now: int) -> list[Action]:
         """A whole message with the ASAP payload protocol identifier arrived."""
-        association = self._context.associations.get(number)
+        association = self._associations.get(number)
         if association is None or not data:
             return []
         lane = association.lane
         answer = lane.answer(data, now) if lane is not None else None
         if answer is not None:
-            actions = self._elements.updates.renewed(now)
+            actions = self._updates.renewed(now)
             if answer:
                 actions.append(Send(number, answer))
             return actions
