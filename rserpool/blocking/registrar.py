@@ -1,7 +1,10 @@
 """A registrar for programs with threads."""
 
+from collections.abc import Iterator
+
 from rserpool.blocking.facade import Facade
 from rserpool.messages.resolved import ResolvedElement
+from rserpool.protocol.registrar.watching import QUEUE, Event
 from rserpool.registrar import embedded
 from rserpool.registrar.embedded import PoolRecord
 from rserpool.settings.profile import ALL_ITEMS
@@ -36,6 +39,11 @@ class Registrar(Facade[embedded.Registrar]):
     def pools(self) -> tuple[PoolRecord, ...]:
         """All pools, by handle."""
         return self._background.call(self._inner.pools)
+
+    def watch(self, *, limit: int = QUEUE, timeout: float | None = None) -> Iterator[Event]:
+        """Iterate over changes; see rserpool.Registrar.watch. Raises TimeoutError if none comes for ``timeout``
+        seconds."""
+        return self._background.iterate(self._inner.watch(limit=limit), timeout)
 
     def resolve(self, handle: str | bytes, *, items: int = ALL_ITEMS) -> tuple[ResolvedElement, ...]:
         """Resolve a pool handle to up to ``items`` elements, best first; this counts as a use."""

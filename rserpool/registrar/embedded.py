@@ -4,7 +4,9 @@ async with Registrar(asap="127.0.0.1:0", enrp="off", announce=()) as registrar:
     async with PoolUser(registrars=registrar.addresses) as user: ...
 """
 
+import asyncio
 import secrets
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +18,7 @@ from rserpool.messages import HandleResolutionResponse, decode
 from rserpool.messages.resolved import ResolvedElement, resolved
 from rserpool.protocol.registrar.actions import Protocol
 from rserpool.protocol.registrar.snapshot import walk
+from rserpool.protocol.registrar.watching import QUEUE, Event
 from rserpool.registrar.config import OPTIONS, Config, load
 from rserpool.registrar.instruments.wiring import Instruments, Outputs
 from rserpool.registrar.server import Server
@@ -56,6 +59,8 @@ class Registrar:
         self._sctp = sctp
         self._server: Server | None = None
         self._stack = AsyncExitStack()
+        self._watchers: set[asyncio.Event] = set()
+        self._stopped = False
 
     async def __aenter__(self) -> Self:
         if self._server is not None:
@@ -74,6 +79,9 @@ class Registrar:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stopped = True
+        for watcher in self._watchers:
+            watcher.set()
         await self._stack.aclose()
 
     def _started(self) -> Server:
@@ -124,6 +132,27 @@ class Registrar:
             )
             for pool in walk(registrar.snapshot.pools)
         )
+
+    async def watch(self, *, limit: int = QUEUE) -> AsyncIterator[Event]:
+        """Yield each change of pools, elements, peer registrars and takeovers, from the first iteration until the
+        registrar stops: the records of rserpool.protocol.registrar.watching.
+
+        Keeps up to ``limit`` events, at least 2, for a slow reader. After EventsMissed events were lost: call pools()
+        again. Raises LocalProtocolError if the registrar has not been started.
+        """
+        arrived = asyncio.Event()
+        watch = self._started().registrar.watch(limit=limit, ready=arrived.set)
+        self._watchers.add(arrived)
+        try:
+            while not self._stopped:
+                await arrived.wait()
+                arrived.clear()
+                while events := watch.take():
+                    for event in events:
+                        yield event
+        finally:
+            self._watchers.discard(arrived)
+            watch.close()
 
     def resolve(self, handle: str | bytes, *, items: int = ALL_ITEMS) -> tuple[ResolvedElement, ...]:
         """Select up to ``items`` elements of a pool as for a pool user: best first, as many as fit into one message. It

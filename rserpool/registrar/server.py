@@ -140,7 +140,8 @@ class Server:
         self.associations.abort_all()
         settings = replace(self.registrar.settings, identifier=secrets.randbelow(0xFFFFFFFF) + 1)
         log.error("another registrar has this server identifier; starting again as 0x%08x", settings.identifier)
-        self.registrar = self._registrar(settings)
+        former, self.registrar = self.registrar, self._registrar(settings)
+        self.registrar.continue_watches(former)
         self._carry_out(self.registrar.start(self._timer.now(), *self._reachable))
 
     async def _serve_asap(

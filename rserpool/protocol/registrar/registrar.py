@@ -61,9 +61,13 @@ class Registrar:
         return self.context.counters
 
     def watch(self, *, limit: int = QUEUE, ready: Callable[[], None] | None = None) -> Watch:
-        """Begin to watch changes; see Watching.open. After a Renumber action another Registrar object takes over: open
-        a new watch there."""
+        """Begin to watch changes; see Watching.open."""
         return self.context.watching.open(limit=limit, ready=ready)
+
+    def continue_watches(self, former: "Registrar") -> None:
+        """Take over the watches of a registrar that this one replaces after a Renumber action. Each gets
+        EventsMissed."""
+        self.context.watching.continue_from(former.context.watching)
 
     def start(self, now: int, asap: Reachable | None, enrp: Reachable | None) -> list[Action]:
         """Begin to announce the ASAP endpoint and to connect to peers from the ENRP endpoint, if given."""

@@ -151,6 +151,13 @@ class Watch:
         self._close(self)
         self._events.clear()
 
+    def restart(self, close: Callable[["Watch"], None]) -> None:
+        """Watch another handlespace from now on. Earlier events no longer describe it, so one EventsMissed replaces
+        them."""
+        self._close = close
+        self._events.clear()
+        self.put(EventsMissed())
+
 
 class Watching:
     """The open watches of one registrar. Call the methods that take changes only while ``active``."""
@@ -167,12 +174,22 @@ class Watching:
         if limit < 2:
             raise LocalProtocolError("a watch keeps at least 2 events")
         watch = Watch(self._drop, limit, ready)
+        self._add(watch)
+        return watch
+
+    def continue_from(self, former: "Watching") -> None:
+        """Take over the watches of a former registrar."""
+        for watch in tuple(former._watches):
+            former._drop(watch)
+            self._add(watch)
+            watch.restart(self._drop)
+
+    def _add(self, watch: Watch) -> None:
         self._watches.append(watch)
         if not self.active:
             self.active = True
             self._handlespace.added = {}
             self._handlespace.record_renewals = True
-        return watch
 
     def _drop(self, watch: Watch) -> None:
         if watch in self._watches:

@@ -1,11 +1,13 @@
 """Pool elements, pool users and sessions of the blocking API over libusrsctp on the loopback interface."""
 
+import concurrent.futures
 import multiprocessing
 import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from typing import Any
 
@@ -26,6 +28,7 @@ from rserpool.blocking import (
 from rserpool.client import Data, ElementState, NoElement, NoRegistrar, Resumed, SessionClosed, UnknownPool
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Policy, PolicyType, TCPTransport
+from rserpool.protocol.registrar.watching import ElementUpdated
 from rserpool.settings.checks import ConfigError
 from tests.support.processes import HOST, PATIENCE, Process, until
 
@@ -53,6 +56,22 @@ def echo(session: ServiceSession) -> None:
                 session.cookie = item
         elif isinstance(item, Resumed):
             session.send(b"before: " + item.cookie)
+
+
+def test_registrar_is_watched(home: Registrar) -> None:
+    with pytest.raises(TimeoutError):
+        next(home.watch(timeout=0.01))
+    with (
+        PoolElement(
+            "Watched", SERVICE, policy=LEAST_USED, load=0.0, identifier=9, registrars=home.addresses
+        ) as element,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        first = threads.submit(next, home.watch(timeout=PATIENCE))
+        while not first.done():
+            element.load = 0.75 - element.load
+            concurrent.futures.wait([first], 0.05)
+        assert first.result() == ElementUpdated(handle=b"Watched", identifier=9)
 
 
 def test_elements_and_users(home: Registrar) -> None:

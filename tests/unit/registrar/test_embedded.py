@@ -15,6 +15,15 @@ from rserpool import Registrar
 from rserpool.client import PoolElement, PoolUser
 from rserpool.errors import LocalProtocolError
 from rserpool.messages import Policy, PolicyType, SCTPTransport, TCPTransport
+from rserpool.protocol.registrar.actions import Renumber
+from rserpool.protocol.registrar.watching import (
+    ElementAdded,
+    ElementRemoved,
+    EventsMissed,
+    PoolAdded,
+    PoolRemoved,
+    Reason,
+)
 from rserpool.settings.checks import ConfigError
 from rserpool.transport.memory import MemoryNetwork, MemoryTransport
 from tests.support.virtual_time import run_virtually
@@ -192,3 +201,50 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert "Registrar" in dir(rserpool)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = rserpool.Nothing
+
+
+def test_watch_yields_changes_until_the_registrar_stops() -> None:
+    async def main() -> None:
+        world = EmbeddedWorld()
+        seen: list[object] = []
+
+        async def read(registrar: Registrar) -> None:
+            async for event in registrar.watch():
+                seen.append(event)
+
+        async with world.registrar() as registrar:
+            reader = asyncio.create_task(read(registrar))
+            await asyncio.sleep(0)
+            async with world.element(registrar, 7):
+                pass
+            await asyncio.sleep(0)
+            server = registrar._started()
+            server._carry_out([Renumber()])
+        await reader
+        name = {"handle": b"EchoPool", "identifier": 7}
+        assert seen == [
+            PoolAdded(handle=b"EchoPool"),
+            ElementAdded(**name),
+            ElementRemoved(**name, reason=Reason.DEREGISTERED),
+            PoolRemoved(handle=b"EchoPool"),
+            EventsMissed(),
+        ]
+
+    run_virtually(main())
+
+
+def test_watch_continues_with_the_registrar_that_has_a_new_identifier() -> None:
+    async def main() -> None:
+        world = EmbeddedWorld()
+        async with world.registrar() as registrar:
+            changes = registrar.watch()
+            first = asyncio.ensure_future(anext(changes))
+            await asyncio.sleep(0)
+            registrar._started()._carry_out([Renumber()])
+            assert await first == EventsMissed()
+            async with world.element(registrar, 7):
+                assert await anext(changes) == PoolAdded(handle=b"EchoPool")
+            await changes.aclose()
+            assert not registrar._started().registrar.context.watching.active
+
+    run_virtually(main())
