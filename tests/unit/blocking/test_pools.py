@@ -62,14 +62,12 @@ def test_registrar_is_watched(home: Registrar) -> None:
     with pytest.raises(TimeoutError):
         next(home.watch(timeout=0.01))
     with (
-        PoolElement(
-            "Watched", SERVICE, policy=LEAST_USED, load=0.0, identifier=9, registrars=home.addresses
-        ) as element,
+        PoolElement("Watched", SERVICE, policy=LEAST_USED, load=0.0, identifier=9, registrars=home.addresses) as one,
         ThreadPoolExecutor(1) as threads,
     ):
         first = threads.submit(next, home.watch(timeout=PATIENCE))
         while not first.done():
-            element.load = 0.75 - element.load
+            one.load = 0.75 - one.load
             concurrent.futures.wait([first], 0.05)
         assert first.result() == ElementUpdated(handle=b"Watched", identifier=9)
 
