@@ -176,7 +176,7 @@ def lines() -> tuple[list[str], dict[int, str]]:
     """Return a Markdown table, and the ratios for the targets."""
     slower, figures = measure()
     table = [
-        f"This machine takes {slower:.2f} times as long as the one where rsplib was measured, by the yardsticks.",
+        f"By the yardsticks, this machine takes {slower:.2f} times as long as the one on which rsplib was measured.",
         "",
         "| target | | here | rsplib there | scaled | ratio |",
         "|---|---|---|---|---|---|",

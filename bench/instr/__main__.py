@@ -22,8 +22,8 @@ MOST = 1.01
 SLACK = 8
 """Instructions allowed on top of the ratio, because one more instruction would fail a tiny case."""
 PADDINGS = (256, 1000, 3000)
-"""Octets of environment with which cases over the gate are counted again: a figure that depends on where things lie in
-memory must not fail the gate."""
+"""Octets added to the environment when cases over the gate are counted again: a figure must not fail the gate because
+of the addresses of objects."""
 
 
 def toolchain() -> str:

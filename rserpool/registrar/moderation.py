@@ -43,8 +43,8 @@ class Moderation:
         self._woken = clock()
         self._load_meter = LoadMeter(round(NEAR * interval * MICROSECONDS), self._dense)
 
-    def attend(self, lane: Lane) -> None:
-        """Include the messages of a new association."""
+    def add_lane(self, lane: Lane) -> None:
+        """Count the messages of a new association's lane from now on."""
         self._load_meter.start_round()
         lane.load_meter = self._load_meter
 

@@ -241,7 +241,7 @@ class Server:
             lane.context.journal = self.journal
             lane.renewed = self._renewed
             if self.moderation is not None:
-                self.moderation.attend(lane)
+                self.moderation.add_lane(lane)
             self.associations.attach(number, lane)
 
     def _renewed(self) -> None:

@@ -15,7 +15,7 @@ cdef struct Slot:
 
 cdef struct Index:
     Slot *slots
-    size_t mask                # slots - 1, a power of two less one
+    size_t mask                # the number of slots, a power of two, minus 1
     size_t used
 
 

@@ -29,7 +29,7 @@ cdef enum:
 
 
 cdef inline uint64_t plus(uint64_t left, uint64_t right) noexcept nogil:
-    """The sum, at most 2**64-1."""
+    """The sum, limited to 2**64-1."""
     cdef uint64_t result = left + right
     return result if result >= left else 0xFFFFFFFFFFFFFFFFu
 
@@ -48,7 +48,7 @@ cdef inline uint64_t detour(const uint8_t *data) noexcept nogil:
 
 
 cdef inline uint64_t unload(uint64_t used) noexcept nogil:
-    """The rest of 100 %, at least 1."""
+    """The unused part of 100 %, at least 1."""
     return HIGHEST - used if used < HIGHEST else 1
 
 
@@ -57,7 +57,7 @@ cdef uint64_t round_robin(const uint8_t *data, uint32_t counter) noexcept nogil:
 
 
 cdef uint64_t weight(const uint8_t *data, uint32_t counter) noexcept nogil:
-    """Weighted Round Robin and Weighted Random."""
+    """The merit of Weighted Round Robin and Weighted Random."""
     return load_u32(data)
 
 

@@ -100,7 +100,7 @@ cdef inline void insert(Tree *tree, Node *node) noexcept nogil:
 
 
 cdef inline Way way_to(const Tree *tree, uint64_t key0, uint64_t key1) noexcept nogil:
-    """The way that insert() would search; an empty one to the end, which needs no search."""
+    """The way that insert() would search; empty if the node belongs at the end, which needs no search."""
     cdef Way way
     cdef Node wanted
     wanted.key0 = way.key0 = key0
@@ -110,7 +110,7 @@ cdef inline Way way_to(const Tree *tree, uint64_t key0, uint64_t key1) noexcept 
 
 
 cdef inline int side_of(const Way *way) noexcept nogil:
-    """The side on which the way continues. No branch: half of the predictions would be wrong."""
+    """The side on which the way continues. Has no branch: half of the predictions would be wrong."""
     cdef uint128_t wanted = <uint128_t>way.key0 << 64 | way.key1
     cdef uint128_t found = <uint128_t>way.at.key0 << 64 | way.at.key1
     return wanted >= found

@@ -34,27 +34,27 @@ cdef enum:
 cdef enum:
     RUN_STEP = 8           # octets between the size classes of the run slabs
     RUN_SLABS = 65
-    NEVER_FITS = 65536     # octets of a message beyond its 16-bit length
+    NEVER_FITS = 65536     # the smallest message size that does not fit into 16 bits
 
 
 cdef struct Run:
     # The encoded Pool Element parameter (ENRP form, padded) follows this head.
-    uint16_t length        # its Length field
+    uint16_t length        # the parameter's Length field
     uint16_t asap_length   # the Length without the ASAP transport
     uint16_t policy_at     # offset of the policy parameter
     uint16_t spare
 
 
 cdef struct Element:
-    Node node              # in the pool by PE identifier (key0); key1 is unique to this registration, 0 when free
+    Node node              # in Pool.elements by PE identifier (key0); key1 is unique to this registration, 0 if free
     Pool *pool
     Home *home
     Run *run
-    Node owned             # in the home by (pool serial, PE identifier)
+    Node owned             # in Home.owned by (pool serial, PE identifier)
     Element *next_connected
     Element *last_connected
     uint64_t connection    # 0: none
-    SumNode choice         # in the pool by the policy
+    SumNode choice         # in Pool.choice, by a key that the policy determines
     uint32_t counter       # degradation counter, or the turn within the round (weighted round robin)
     uint16_t bad_reports
     uint8_t flags          # not in the run, so that an acknowledgement does not read the run (20 % cheaper at 1 M PEs)
@@ -77,7 +77,7 @@ cdef struct Policy:
 
 
 cdef struct Pool:
-    Node node              # by (length, the handle's first 14 octets), then the rest
+    Node node              # in Space.pools by (length, the handle's first 14 octets), then its other octets
     Tree elements
     Tree choice
     const Policy *policy
@@ -85,8 +85,8 @@ cdef struct Pool:
     const uint8_t *name
     size_t name_length
     uint64_t serial
-    uint64_t stamps        # selections and registrations so far
-    uint64_t idle          # PEs of weight 0
+    uint64_t stamps        # number of selections and registrations so far
+    uint64_t idle          # number of PEs of weight 0
     size_t size
     PyObject *memory       # the dict of a custom policy, owned; else NULL
     uint32_t name_sum
@@ -96,10 +96,10 @@ cdef struct Pool:
 
 
 cdef struct Home:
-    Node node              # by identifier
+    Node node              # in Space.homes by identifier
     Tree owned
     size_t size
-    uint32_t accumulator   # of the checksum (RFC 5353 3.6.2), modulo 2**32
+    uint32_t accumulator   # sum for the checksum (RFC 5353 3.6.2), modulo 2**32
 
 
 cdef struct Space:
@@ -110,7 +110,7 @@ cdef struct Space:
     size_t size
     uint64_t serials
     uint64_t registrations
-    Element **buckets      # chains of the PEs of a connection
+    Element **buckets      # chains of PEs, hashed by connection
     size_t bucket_count    # a power of two
     size_t connected
     WheelCore *wheel
@@ -121,10 +121,10 @@ cdef struct Space:
     uint64_t keep_alive_interval
     uint64_t life_unit
     uint64_t life_limit
-    uint32_t default_items  # 0: as many as fit
-    uint32_t used_items    # of an answer; 0 counts as 1
+    uint32_t default_items  # PEs in an answer to a request that names no number; 0: as many as fit
+    uint32_t used_items    # PEs of an answer that count as used; 0 means 1
     Index index            # the PEs by pool and identifier
-    size_t max_candidates  # PEs that a custom policy may choose among
+    size_t max_candidates  # number of PEs among which a custom policy may choose
     size_t large           # number of PEs from which memory is prefetched
     PyObject *on_policy_failure    # called when a custom policy fails; the owner's, or NULL
     bint choosing          # a custom policy is running

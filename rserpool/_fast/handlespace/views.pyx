@@ -148,18 +148,18 @@ cdef class PoolElementView:
 
     @property
     def user_transport(self) -> bytes:
-        """The whole parameter, padded."""
+        """The whole user transport parameter, padded."""
         return parameter_at(octets_of(self.element().run) + TRANSPORT_OFFSET)
 
     @property
     def policy_parameter(self) -> bytes:
-        """The whole parameter, padded."""
+        """The whole policy parameter, padded."""
         cdef Run *run = self.element().run
         return parameter_at(octets_of(run) + run.policy_at)
 
     @property
     def asap_transport(self) -> object:
-        """The whole parameter, padded, or None."""
+        """The whole ASAP transport parameter, padded; None if there is none."""
         cdef Run *run = self.element().run
         if run.length == run.asap_length:
             return None

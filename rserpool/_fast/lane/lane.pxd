@@ -25,18 +25,18 @@ cdef class LaneContext:
     cdef readonly LaneCounters counters
     cdef AdmissionLimits limits
     cdef set unconfirmed             # (pool handle, identifier) of PEs that were taken over and have not answered yet
-    cdef dict claims                 # by a peer registrar, on PEs that are associated here
+    cdef dict claims                 # claims of peer registrars on PEs that have an association here
     cdef public Journal journal
 
 
 cdef class Lane:
     cdef readonly LaneContext context
-    cdef Space *space                # the context's
+    cdef Space *space                # the context's handlespace
     cdef uint64_t number
     cdef Registrant registrant
     cdef Bucket registrations
     cdef Bucket resolutions
-    cdef set subscriptions           # the association's: a resolution may end one
+    cdef set subscriptions           # pool handles that the association has subscribed; a resolution may end one
     cdef public object renewed
     cdef public bint used
     cdef public bint declined

@@ -7,7 +7,7 @@ cdef class LoadMeter:
     cdef uint64_t short_gap          # microseconds
     cdef uint64_t round_began        # microseconds
     cdef uint32_t count              # messages in this round
-    cdef uint32_t closed_loop        # of these
+    cdef uint32_t closed_loop        # closed-loop messages in this round
     cdef readonly bint dense
     cdef public bint notified
     cdef object on_dense

@@ -12,7 +12,7 @@ cdef class Merger:
     cdef size_t handle_octets
     cdef size_t pools
     cdef size_t elements_per_home
-    cdef dict watchers               # by pool handle; changes in place
+    cdef dict watchers               # watchers by pool handle; changes in place
     cdef object merged
 
     cdef bint take(

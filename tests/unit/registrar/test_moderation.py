@@ -41,7 +41,7 @@ class ModerationWorld:
 
     def lane(self, number: int) -> Lane:
         lane = lane_of(self.space, number)
-        self.moderation.attend(lane)
+        self.moderation.add_lane(lane)
         return lane
 
     def call_soon(self, call: Callable[[], None]) -> None:

@@ -44,7 +44,7 @@ def test_all_requests_are_answered_in_order(run: Run, stack: str, moderated: boo
             await asker.until(lambda: bool(asker.up))
             at_server.attach(server)
             if moderated:
-                moderation.attend(at_server.lane)
+                moderation.add_lane(at_server.lane)
             total = 0
             while total < REQUESTS or (moderated and moderation.rests < ENOUGH):
                 total += REQUESTS
