@@ -1,16 +1,22 @@
 """The table of pool member selection policies; see policy_types.pxd."""
 
+from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t
 
 import enum
 
 from rserpool.errors import LocalProtocolError
 
+cdef enum:
+    SLOT_BITS = 8
+    SLOTS = 1 << SLOT_BITS     # over twice as many as there can be policies
+
 cdef struct Row:
     uint32_t policy_type
-    int values
+    int values                 # -1 in a free row
 
-cdef Row TABLE[BUILT_IN_POLICIES + CUSTOM_POLICIES]
+# A hash table with linear probing: each decoded policy is looked up.
+cdef Row TABLE[SLOTS]
 cdef int COUNT = 0
 
 _LOAD = ("load",)
@@ -57,28 +63,45 @@ PolicyType.__doc__ = "Pool member selection policies: RFC 5356 4 and 5; from 0xb
 POLICY_VALUES = {PolicyType(number): names for number, _, names in _POLICIES}
 
 
+cdef Row *find(uint32_t policy_type) noexcept nogil:
+    """The row of a policy, or the free row where it belongs."""
+    cdef size_t at = (policy_type * <uint32_t>0x9E3779B1) >> (32 - SLOT_BITS)
+    while TABLE[at].values >= 0 and TABLE[at].policy_type != policy_type:
+        at = (at + 1) % SLOTS
+    return &TABLE[at]
+
+
 cdef void append(uint32_t policy_type, int values) noexcept:
     global COUNT
-    TABLE[COUNT].policy_type = policy_type
-    TABLE[COUNT].values = values
+    cdef Row *row = find(policy_type)
+    row.policy_type = policy_type
+    row.values = values
     COUNT += 1
 
 
+cdef void clear() noexcept:
+    cdef int i
+    for i in range(SLOTS):
+        TABLE[i].values = -1
+
+
+clear()
 for policy_type, value_names in POLICY_VALUES.items():
     append(policy_type, <int>len(value_names))
 del policy_type, value_names
 
 
 cdef int policy_values(uint32_t policy_type) noexcept nogil:
-    cdef int i
-    for i in range(COUNT):
-        if TABLE[i].policy_type == policy_type:
-            return TABLE[i].values
-    return -1
+    return find(policy_type).values
+
+
+cdef bint is_private(uint32_t policy_type) noexcept nogil:
+    """True for the types that a custom policy may have."""
+    return policy_type >= FIRST_PRIVATE_POLICY and not FIRST_RSPLIB_POLICY <= policy_type <= LAST_RSPLIB_POLICY
 
 
 cdef int add_policy(uint32_t policy_type, uint32_t values) except -1:
-    if policy_type < FIRST_PRIVATE_POLICY or FIRST_RSPLIB_POLICY <= policy_type <= LAST_RSPLIB_POLICY:
+    if not is_private(policy_type):
         raise LocalProtocolError(f"policy type 0x{policy_type:08x} is not for private use")
     if values > CUSTOM_POLICY_VALUES:
         raise LocalProtocolError(f"a policy has at most {CUSTOM_POLICY_VALUES} values")
@@ -92,10 +115,18 @@ cdef int add_policy(uint32_t policy_type, uint32_t values) except -1:
 
 cdef bint remove_policy(uint32_t policy_type) noexcept:
     global COUNT
-    cdef int i
-    for i in range(BUILT_IN_POLICIES, COUNT):
-        if TABLE[i].policy_type == policy_type:
-            COUNT -= 1
-            TABLE[i] = TABLE[COUNT]
-            return True
-    return False
+    cdef Row *row = find(policy_type)
+    cdef Row moved
+    cdef size_t at
+    if row.values < 0 or not is_private(policy_type):
+        return False
+    row.values = -1
+    COUNT -= 1
+    # The rows after the free one may have been put there because it was taken.
+    at = (<size_t>(row - TABLE) + 1) % SLOTS
+    while TABLE[at].values >= 0:
+        moved = TABLE[at]
+        TABLE[at].values = -1
+        find(moved.policy_type)[0] = moved
+        at = (at + 1) % SLOTS
+    return True

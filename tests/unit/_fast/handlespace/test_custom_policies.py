@@ -310,6 +310,23 @@ def test_invalid_policies_are_refused(other: dict[str, Any]) -> None:
     }
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_other_policies_keep_their_values_when_one_is_unregistered(seed: int) -> None:
+    draw = random.Random(seed)
+    free = policies.MAX_CUSTOM_POLICIES - len(policies.registered())
+    types = draw.sample(range(0x80000000, 0xB0000000), free)
+    kept = [custom(name=f"policy-{kind:x}", policy_type=kind, values=tuple("abcd"[: kind % 5])) for kind in types]
+    while kept:
+        policy = kept.pop(draw.randrange(len(kept)))
+        policies.unregister(policy)
+        octets = m.Policy(policy_type=policy.policy_type, values=(), data=bytes(16)).encode()
+        assert m.decode_parameter(octets, m.Policy).values == ()
+        for other in kept:
+            values = tuple(range(len(other.values)))
+            encoded = m.Policy(policy_type=other.policy_type, values=values).encode()
+            assert m.decode_parameter(encoded, m.Policy).values == values
+
+
 def test_duplicate_name_duplicate_type_and_65th_policy_are_refused() -> None:
     policy = custom()
     assert policies.register(policy) is policy
