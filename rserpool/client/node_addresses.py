@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, ip_address
 from rserpool.errors import LocalProtocolError
 from rserpool.model.addresses import Address, Scope
 from rserpool.model.numbers import ASAP_PORT
-from rserpool.protocol.client.candidates import ServerAddress
+from rserpool.protocol.client.candidate_list import ServerAddress
 from rserpool.settings.locator import ASAP_GROUPS, parse_addresses, parse_peers
 from rserpool.transport.host import host_addresses
 from rserpool.transport.udp.announce import Group, as_group

@@ -30,7 +30,7 @@ from rserpool.messages import (
 )
 from rserpool.protocol.actions import Abort, Send, Shutdown
 from rserpool.protocol.client.actions import Action, Dial, Publish
-from rserpool.protocol.client.candidates import ServerAddress
+from rserpool.protocol.client.candidate_list import ServerAddress
 from rserpool.protocol.client.element import Element
 from rserpool.protocol.client.events import ElementState, ElementStatus, PoolChanged, Resolution
 from rserpool.protocol.client.hunt import AT_ONCE

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rserpool.protocol.client.candidates import Candidates
+from rserpool.protocol.client.candidate_list import Candidates
 from rserpool.protocol.client.element import Element
 from rserpool.protocol.client.hunt import Hunt
 from rserpool.protocol.client.node import Node

@@ -11,7 +11,7 @@ from random import Random
 from rserpool.messages import EndpointUnreachable, decode
 from rserpool.protocol.actions import Abort, Level, Note, Send, Shutdown
 from rserpool.protocol.client.actions import Action, Dial, Publish
-from rserpool.protocol.client.candidates import ServerAddress
+from rserpool.protocol.client.candidate_list import ServerAddress
 from rserpool.protocol.client.events import ClientEvent, ElementStatus, PoolChanged, Resolution
 from rserpool.protocol.client.hunt import AT_ONCE
 from rserpool.protocol.client.node import Node

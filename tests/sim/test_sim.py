@@ -12,7 +12,7 @@ import pytest
 
 from rserpool.model.association_ends import Down
 from rserpool.protocol.client import hunt
-from rserpool.protocol.client.candidates import FOREVER, Candidate
+from rserpool.protocol.client.candidate_list import FOREVER, Candidate
 from rserpool.protocol.client.context import NodeContext
 from rserpool.protocol.client.element_table import TABLE, ElementEvent, ElementReaction
 from rserpool.protocol.client.events import ElementState

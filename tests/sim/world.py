@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from random import Random
 
 from rserpool.messages import PolicyType
-from rserpool.protocol.client.candidates import ServerAddress
+from rserpool.protocol.client.candidate_list import ServerAddress
 from rserpool.protocol.registrar.slices import DEFAULT_SLICES, Slices
 from rserpool.settings.client import FAST, ClientSettings
 from rserpool.settings.limits import Limits

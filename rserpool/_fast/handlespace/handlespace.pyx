@@ -19,8 +19,9 @@ from rserpool._fast.handlespace.rbtree cimport Node, above, first, next_of
 from rserpool._fast.handlespace.records cimport (
     KEEP_ALIVE_AT, KEEP_ALIVE_TAG, LIFE_AT, LIFE_TAG, MARKED, Home, Pool, by_owner, identifier_of,
 )
+from rserpool._fast.handlespace.checksum cimport folded
 from rserpool._fast.handlespace.storage cimport (
-    close_space, connected_to, find_element, find_home, find_pool, folded, move_home, obtain_home,
+    close_space, connected_to, find_element, find_home, find_pool, move_home, obtain_home,
     open_space, pool_after, register_element, remove_element,
 )
 from rserpool._fast.handlespace.timing cimport jittered

@@ -11,7 +11,8 @@ from rserpool._fast.handlespace.rbtree cimport Node, check, first, next_of
 from rserpool._fast.handlespace.records cimport (
     DRAWN, TAKEN, Element, Home, Pool, by_choice, by_owner, identifier_of, octets_of,
 )
-from rserpool._fast.handlespace.storage cimport find_in, word_sum
+from rserpool._fast.handlespace.checksum cimport word_sum
+from rserpool._fast.handlespace.storage cimport find_in
 
 
 cdef int expect(bint holds, str fault) except -1:

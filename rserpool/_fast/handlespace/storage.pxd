@@ -40,8 +40,6 @@ cdef void remove_element(Space *space, Element *element) noexcept
 cdef void move_home(Space *space, Element *element, Home *home) noexcept nogil
 cdef void set_connection(Space *space, Element *element, uint64_t connection) noexcept nogil
 cdef size_t connected_to(Space *space, uint64_t connection, Element **found) noexcept nogil
-cdef uint32_t word_sum(const Element *element) noexcept nogil
-cdef uint16_t folded(uint32_t accumulator) noexcept nogil
 
 
 cdef inline uint64_t index_key(const Pool *pool, uint32_t identifier) noexcept nogil:

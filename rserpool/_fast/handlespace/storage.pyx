@@ -10,6 +10,7 @@ from rserpool._fast.base.slab cimport close_slab, give_block, open_slab, take_bl
 from rserpool._fast.base.wheel cimport disarm
 from rserpool._fast.codec.canonical cimport HOME_OFFSET, Scan, scan_element
 from rserpool._fast.codec.cursor cimport load_u16, load_u32, padded, store_u32
+from rserpool._fast.handlespace.checksum cimport word_sum
 from rserpool._fast.handlespace.custom_policies cimport attach_memory, release_memory
 from rserpool._fast.handlespace.index cimport (
     Index, close_index, enter_slot, leave_slot, open_index, place_of, reserve_slot,
@@ -264,18 +265,6 @@ cdef void drop_empty_home(Space *space, Home *home) noexcept nogil:
     if home.size == 0 and home != space.own:
         remove(&space.homes, &home.node)
         give_block(&space.home_slab, home)
-
-
-cdef uint32_t word_sum(const Element *element) noexcept nogil:
-    """The sum of the 16-bit words of the zero-padded pool handle and of the PE identifier."""
-    cdef uint32_t identifier = identifier_of(element)
-    return element.pool.name_sum + (identifier >> 16) + (identifier & 0xFFFF)
-
-
-cdef uint16_t folded(uint32_t accumulator) noexcept nogil:
-    while accumulator >> 16:
-        accumulator = (accumulator >> 16) + (accumulator & 0xFFFF)
-    return <uint16_t>(~accumulator & 0xFFFF)
 
 
 cdef void enter_home(Element *element, Home *home) noexcept nogil:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rserpool.client.node_addresses import local_addresses
 from rserpool.client.session.channels import Channel, SctpChannels, TcpChannel, UdpChannel
 from rserpool.messages.resolved import ResolvedElement
-from rserpool.protocol.client.candidates import ServerAddress
+from rserpool.protocol.client.candidate_list import ServerAddress
 from rserpool.transport.choose import choose
 from rserpool.transport.interface import MAX_USER_MESSAGE, Transport, Tuning
 

@@ -12,7 +12,7 @@ from rserpool._fast.base.wheel import Wheel
 from rserpool.messages import AsapMessage
 from rserpool.protocol.actions import Abort, Level, Note, Send, Shutdown
 from rserpool.protocol.client.actions import Action, Dial, Publish
-from rserpool.protocol.client.candidates import Candidate, Candidates
+from rserpool.protocol.client.candidate_list import Candidate, Candidates
 from rserpool.protocol.client.events import ClientEvent, Home
 from rserpool.protocol.client.link import Link, Stage, new_link
 from rserpool.protocol.client.requests import Requests

@@ -9,7 +9,7 @@ have failed. While the home registrar does not answer, the hunt looks for a seco
 from collections.abc import Callable
 
 from rserpool.model.numbers import MICROSECONDS
-from rserpool.protocol.client.candidates import FOREVER, Candidate
+from rserpool.protocol.client.candidate_list import FOREVER, Candidate
 from rserpool.protocol.client.context import NodeContext
 from rserpool.protocol.client.link import Link, Stage
 from rserpool.protocol.timers import Timer

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from rserpool._fast.base.bucket import Bucket
-from rserpool.protocol.client.candidates import Candidate
+from rserpool.protocol.client.candidate_list import Candidate
 from rserpool.protocol.peer import Peer
 
 ERRORS = 4

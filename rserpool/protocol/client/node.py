@@ -29,7 +29,7 @@ from rserpool.messages import (
 from rserpool.model.addresses import Address
 from rserpool.protocol.actions import Level, Send
 from rserpool.protocol.client.actions import Action
-from rserpool.protocol.client.candidates import Candidates, ServerAddress
+from rserpool.protocol.client.candidate_list import Candidates, ServerAddress
 from rserpool.protocol.client.context import NodeContext
 from rserpool.protocol.client.element import Element, RegisteredValues
 from rserpool.protocol.client.elements import NodeElements

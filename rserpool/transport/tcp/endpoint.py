@@ -1,8 +1,4 @@
-"""ASAP over TCP for pool users (RFC 5352 2.1): each message is framed by its own length, and its PPID is implied.
-
-A message ends at its Message Length rounded up to 4. So it is framed alike whether or not its sender counts the final
-padding.
-"""
+"""ASAP over TCP for pool users (RFC 5352 2.1). framing.py separates the messages; their PPID is implied."""
 
 import asyncio
 import contextlib
@@ -14,18 +10,16 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from rserpool._fast.io.tcp import JoinedReader
+from rserpool._fast.io.joined_reader import JoinedReader
 from rserpool._fast.lane.lane import Lane
 from rserpool.errors import LocalProtocolError
-from rserpool.messages import message_length
 from rserpool.model.numbers import ASAP_PPID
 from rserpool.protocol.peer import Peer
 from rserpool.transport.closing import CLOSE_WAIT, ClosingHandler
 from rserpool.transport.interface import MAX_MESSAGE_OCTETS, Address, AssociationGone, Down, Handler, as_address
 from rserpool.transport.tcp.acceptor import Acceptor
+from rserpool.transport.tcp.framing import HEADER, FramingError, take_message
 from rserpool.transport.udp.sockets import expand
-
-HEADER = 4
 
 READ_TIMEOUT = 10.0
 """Seconds that a started message may take to be complete before its connection is aborted (slow loris)."""
@@ -131,19 +125,14 @@ class _Connection(asyncio.Protocol):
 
     def _deliver(self) -> None:
         """Deliver the complete messages of the buffer."""
-        while len(self._buffer) >= HEADER and self.reading and not self.closing:
-            length = message_length(bytes(self._buffer[:HEADER]))
-            if length < HEADER:
+        while self.reading and not self.closing:
+            try:
+                message = take_message(self._buffer, self.endpoint.max_message)
+            except FramingError:
                 self.end(Down.ABORTED)
                 return
-            length = (length + 3) & ~3
-            if length > self.endpoint.max_message:
-                self.end(Down.ABORTED)
-                return
-            if len(self._buffer) < length:
+            if message is None:
                 break
-            message = bytes(self._buffer[:length])
-            del self._buffer[:length]
             self._stop_reading_timer()
             self.endpoint.notify(self.endpoint.handler.on_message, self.assoc, message, ASAP_PPID)
             self._clear_mark()

@@ -1,7 +1,10 @@
-"""Decides if a registration is acceptable in itself, and makes the Pool Element parameter to store (RFC 5352 3.1)."""
+"""Decides if a registration is acceptable, in itself and in its pool (RFC 5352 3.1), and makes the Pool Element
+parameter to store."""
 
 from dataclasses import replace
 
+from rserpool._fast.handlespace.handlespace import Handlespace, Verdict
+from rserpool._fast.handlespace.views import PoolElementView, PoolView
 from rserpool._fast.lane.registration import AdmissionLimits
 from rserpool.errors import Cause
 from rserpool.messages import (
@@ -145,3 +148,39 @@ def admission_limits(settings: Settings) -> AdmissionLimits:
         addresses=limits.addresses_per_transport,
         shortest_life=max(shortest, 1),
     )
+
+
+def check_room(
+    association: Association, handle: bytes, old: PoolElementView | None, handlespace: Handlespace, limits: Limits
+) -> None:
+    """Refuse a registration that would exceed a bound. ``old`` is the element if it is registered already. Raises
+    Refusal."""
+    arrives = old is None or old.connection != association.number
+    if arrives and association.registrant.elements >= limits.elements_per_association:
+        raise Refusal("too many pool elements over one association", Cause.LACK_OF_RESOURCES)
+    if old is not None:
+        return
+    pool = handlespace.pool(handle)
+    if pool is None and handlespace.pool_count >= limits.pools:
+        raise Refusal("too many pools", Cause.LACK_OF_RESOURCES)
+    if pool is not None and pool.size >= limits.elements_per_pool:
+        raise Refusal("too many pool elements in the pool", Cause.LACK_OF_RESOURCES)
+
+
+def check_identity(association: Association, old: PoolElementView, holder: Association | None) -> None:
+    """Refuse an identifier that another element of ours holds (RFC 5354 3.12.5). An element is the same if it registers
+    over the same association or from the same host, or if its former association, ``holder``, is gone. Raises
+    Refusal."""
+    if old.connection != association.number and holder is not None and not holder.hosts & association.hosts:
+        raise Refusal("the pool element identifier is taken", Cause.NON_UNIQUE_PE_IDENTIFIER)
+
+
+def inconsistency(verdict: Verdict, pool: PoolView | None) -> Refusal:
+    """The refusal of an element that differs from its pool (RFC 5352 3.1)."""
+    assert pool is not None
+    if verdict == Verdict.INCONSISTENT_POLICY:
+        return Refusal("another policy than the pool's", Cause.INCONSISTENT_POOLING_POLICY, pool.policy_parameter)
+    if verdict == Verdict.INCONSISTENT_TRANSPORT:
+        reason = "another transport type than the pool's"
+        return Refusal(reason, Cause.INCONSISTENT_TRANSPORT_TYPE, pool.transport_parameter)
+    return Refusal("another transport use than the pool's", Cause.INCONSISTENT_DATA_CONTROL_CONFIGURATION)

@@ -3,14 +3,13 @@
 Peers are updated before the registrant gets its answer. A request that is refused changes nothing.
 """
 
-from rserpool._fast.handlespace.handlespace import Timer, Verdict
-from rserpool._fast.handlespace.views import PoolElementView
+from rserpool._fast.handlespace.handlespace import Timer
 from rserpool.errors import Cause
 from rserpool.messages import Deregistration, PoolElement, Registration, RegistrationResponse
 from rserpool.protocol.actions import Level, Note, Send
 from rserpool.protocol.registrar.access import Right
 from rserpool.protocol.registrar.actions import Action
-from rserpool.protocol.registrar.asap.acceptance import Refusal, acceptable
+from rserpool.protocol.registrar.asap.acceptance import Refusal, acceptable, check_identity, check_room, inconsistency
 from rserpool.protocol.registrar.asap.answers import FORBIDDEN, because, deregistered, refused
 from rserpool.protocol.registrar.association import Association
 from rserpool.protocol.registrar.context import RegistrarContext
@@ -37,8 +36,9 @@ class Registrations:
             element = acceptable(message, association, context.settings)
             name = handle, element.identifier
             old = context.handlespace.find(*name)
-            self._check_room(association, handle, old)
-            self._check_identity(association, old)
+            check_room(association, handle, old, context.handlespace, context.settings.limits)
+            if old is not None and old.home_identifier == context.identifier:
+                check_identity(association, old, context.associations.get(old.connection))
             previous = old.connection if old is not None else 0
             renewal = old is not None and old.home_identifier == context.identifier
             self._store(association, handle, element)
@@ -65,44 +65,13 @@ class Registrations:
             reason = f"{principal} may not register there"
             raise Refusal(reason, Cause.REJECTED_DUE_TO_SECURITY_CONSIDERATIONS)
 
-    def _check_room(self, association: Association, handle: bytes, old: PoolElementView | None) -> None:
-        """Refuse a registration that would exceed a bound."""
-        limits, handlespace = self._context.settings.limits, self._context.handlespace
-        arrives = old is None or old.connection != association.number
-        if arrives and association.registrant.elements >= limits.elements_per_association:
-            raise Refusal("too many pool elements over one association", Cause.LACK_OF_RESOURCES)
-        if old is not None:
-            return
-        pool = handlespace.pool(handle)
-        if pool is None and handlespace.pool_count >= limits.pools:
-            raise Refusal("too many pools", Cause.LACK_OF_RESOURCES)
-        if pool is not None and pool.size >= limits.elements_per_pool:
-            raise Refusal("too many pool elements in the pool", Cause.LACK_OF_RESOURCES)
-
-    def _check_identity(self, association: Association, old: PoolElementView | None) -> None:
-        """Refuse an identifier that another element of ours holds (RFC 5354 3.12.5). An element is the same if it
-        registers over the same association or from the same host, or if its former association is gone."""
-        if old is None or old.home_identifier != self._context.identifier or old.connection == association.number:
-            return
-        holder = self._context.associations.get(old.connection)
-        if holder is not None and not holder.hosts & association.hosts:
-            raise Refusal("the pool element identifier is taken", Cause.NON_UNIQUE_PE_IDENTIFIER)
-
     def _store(self, association: Association, handle: bytes, element: PoolElement) -> None:
         handlespace = self._context.handlespace
         verdict = handlespace.register(
             handle, element.encode(), home=self._context.identifier, connection=association.number
         )
-        if verdict in STORED:
-            return
-        pool = handlespace.pool(handle)
-        assert pool is not None
-        if verdict == Verdict.INCONSISTENT_POLICY:
-            raise Refusal("another policy than the pool's", Cause.INCONSISTENT_POOLING_POLICY, pool.policy_parameter)
-        if verdict == Verdict.INCONSISTENT_TRANSPORT:
-            reason = "another transport type than the pool's"
-            raise Refusal(reason, Cause.INCONSISTENT_TRANSPORT_TYPE, pool.transport_parameter)
-        raise Refusal("another transport use than the pool's", Cause.INCONSISTENT_DATA_CONTROL_CONFIGURATION)
+        if verdict not in STORED:
+            raise inconsistency(verdict, handlespace.pool(handle))
 
     def _refuse(self, association: Association, message: Registration, refusal: Refusal) -> list[Action]:
         self._context.counters.count(Count.REGISTRATIONS_REFUSED)

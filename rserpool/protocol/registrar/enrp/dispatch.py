@@ -35,6 +35,7 @@ from rserpool.protocol.registrar.asap.answers import because
 from rserpool.protocol.registrar.context import RegistrarContext
 from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.elements import Elements
+from rserpool.protocol.registrar.enrp.checksum_audit import ChecksumAudit
 from rserpool.protocol.registrar.enrp.connector import Connector
 from rserpool.protocol.registrar.enrp.context import TO_ALL, EnrpContext
 from rserpool.protocol.registrar.enrp.handle_tables import HandleTables
@@ -65,6 +66,7 @@ class EnrpRegistrar:
         self.identities = Identities(context, self.lists)
         self.updates = HandleUpdates(context, elements)
         self.tables = HandleTables(context, elements, self.updates, self.startup)
+        self._audit = ChecksumAudit(context, self.tables)
         self.takeovers = Takeovers(context, self.peering, self.tables, elements)
         self.heartbeat = Heartbeat(context, self.connector, self.lists, self.peering)
         self.peering.add_reactions(self.takeovers.reactions)
@@ -222,4 +224,4 @@ class EnrpRegistrar:
         if message.pe_checksum is not None:
             peer.checksum = message.pe_checksum
             if not self.takeovers.hands_over_to(peer.identifier):
-                self.tables.audit(peer, message.pe_checksum, now)
+                self._audit.audit(peer, message.pe_checksum, now)

@@ -1,12 +1,10 @@
-"""Handle tables: answers the peers' downloads, and downloads a peer's own elements if the checksum in the peer's
-presence differs from ours (RFC 5353 3.2.3, 3.6)."""
+"""Handle tables: answers the peers' downloads, and downloads a peer's own elements (RFC 5353 3.2.3, 3.6.3)."""
 
 from dataclasses import dataclass
 from functools import partial
 
 from rserpool._fast.base.wheel import Entry
 from rserpool.messages import HandleTableRequest, HandleTableResponse, PoolElement, encode_handle_table_response
-from rserpool.model.numbers import MICROSECONDS
 from rserpool.protocol.actions import Level, Send
 from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.elements import Elements
@@ -19,10 +17,6 @@ PART = 16_384
 """Octets of pool entries in one response: some 200 elements, so that no response delays what follows it for long.
 10 000 elements are downloaded over loopback in 10 ms by parts of this size and in 28 ms by parts of 60 000 octets,
 which exceed SCTP's first congestion window. rsplib's registrars send 1 400 octets, but accept this size."""
-FIRST_PAUSE = 1.0
-"""Seconds between two downloads of a table whose checksum still differs; each further pause is twice as long."""
-FULL_AUDIT = 3600.0
-"""Seconds after which a table is downloaded even if its checksum does not differ: 16 bits do not show every change."""
 ALARM = 10
 """The smallest number of elements lost by one download that may be an alarm."""
 
@@ -92,34 +86,13 @@ class HandleTables:
 
     # Theirs, to us
 
-    def audit(self, peer: PeerRegistrar, checksum: int, now: int) -> None:
-        """Download a peer's own elements if the checksum in its presence differs from our checksum of them (RFC 5353
-        3.6.1).
+    def downloading(self, peer: PeerRegistrar) -> bool:
+        """True during a download of the peer's own elements."""
+        return peer.identifier in self._downloads
 
-        If a difference persists, the pauses between downloads grow. After a new association, and once an hour, elements
-        are downloaded in any case: a lost update may have changed what the checksum does not show."""
-        context = self._context
-        if not context.started or peer.identifier in self._downloads or peer.link is None:
-            return
-        if now >= peer.next_audit:
-            known = context.handlespace.home_size(peer.identifier) > 0
-            peer.must_download = peer.must_download or (peer.next_audit > 0 and known)
-            peer.next_audit = now + round(FULL_AUDIT * MICROSECONDS)
-        if context.handlespace.checksum(peer.identifier) == checksum and not peer.must_download:
-            peer.mismatches = 0
-            peer.next_download = 0
-            return
-        if now < peer.next_download:
-            return
-        peer.must_download = False
-        peer.mismatches += 1
-        if peer.mismatches > 1:
-            text = f"the checksum of {peer} differs for the {peer.mismatches}th time in a row"
-            context.note(Level.WARNING, f"{peer} checksum", text)
-        longest = context.settings.limits.resynchronisation_pause
-        pause = min(FIRST_PAUSE * 2 ** min(peer.mismatches - 1, 30), longest)
-        peer.next_download = now + round(pause * MICROSECONDS)
-        context.counters.count(Count.SYNCHRONISATIONS)
+    def download(self, peer: PeerRegistrar, now: int) -> None:
+        """Download a peer's own elements."""
+        self._context.counters.count(Count.SYNCHRONISATIONS)
         download = self._downloads[peer.identifier] = Download()
         self._mark(peer, download, None, now)
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from rserpool._fast.io.tcp import JoinedReader
+from rserpool._fast.io.joined_reader import JoinedReader
 from rserpool._fast.lane.lane import Lane
 from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import Attaching, Down, Endpoint
