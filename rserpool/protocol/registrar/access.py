@@ -20,7 +20,8 @@ class Right(enum.Enum):
 
 
 class Access(Protocol):
-    """The rights of principals. An implementation must answer at once: it is asked for every request."""
+    """The rights of principals. An implementation must answer at once: it is asked for every request. ``restricted`` is
+    constant."""
 
     @property
     def restricted(self) -> bool:

@@ -106,12 +106,10 @@ class Liveness:
         return [*notice, *self._elements.remove(name, Reason.EXPIRED, now)]
 
     def _remove_dead(self, view: PoolElementView, reason: Reason, now: int) -> list[Action]:
-        """Remove an element of ours that appears to be dead, and notify it: if it lives, it has to register again."""
+        """Remove an element of ours that appears to be dead, and notify it: if it lives, it has to register again. That
+        holds too if a peer has claimed it and gets it now, because the peer may have lost it since."""
         name, number = (view.pool_handle, view.identifier), view.connection
-        actions = self._elements.remove(name, reason, now)
-        if self._context.handlespace.find(*name) is None:
-            actions += self._notice(name, number)
-        return actions
+        return [*self._elements.remove(name, reason, now), *self._notice(name, number)]
 
     def _notice(self, name: ElementName, number: int) -> list[Action]:
         """An unrequested ASAP_DEREGISTRATION_RESPONSE to an element, if its association still exists."""

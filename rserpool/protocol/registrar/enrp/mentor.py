@@ -97,6 +97,10 @@ START: dict[tuple[Phase, Event], Transition[Reaction, Phase]] = {
     (_P.TABLE, _E.TIME_OUT): Transition(_R.NEXT_MENTOR, _P.LIST),
     (_P.PAUSE, _E.TIME_OUT): Transition(_R.ASK_FOR_LIST, _P.LIST),
     (_P.PAUSE, _E.LOST): Transition(_R.NEXT_MENTOR, _P.LIST),
+    # The mentor answers the list request that a heartbeat sends to every peer.
+    (_P.PAUSE, _E.LISTED): Transition(_R.ASK_FOR_TABLE, _P.TABLE),
+    (_P.PAUSE, _E.REFUSED): Transition(_R.PAUSE, _P.PAUSE),
+    (_P.PAUSE, _E.UNSUITABLE): Transition(_R.NEXT_MENTOR, _P.LIST),
     # A timer that expired together with the event that ended the start.
     (_P.OVER, _E.TIME_OUT): Transition(_R.FINISH, _P.OVER),
 }
@@ -163,8 +167,8 @@ class Startup:
             self._feed(Event.LOST, now)
 
     def expects_list(self, link: EnrpLink) -> bool:
-        """True if this peer was asked for its list."""
-        return link is self._mentor and self.phase is Phase.LIST
+        """True if this peer's list continues the start."""
+        return link is self._mentor and self.phase in (Phase.LIST, Phase.PAUSE)
 
     def on_list(self, message: ListResponse, now: int) -> None:
         """The mentor has answered the list request."""
@@ -208,7 +212,7 @@ class Startup:
             self._mentor = self._candidates.popleft()
             self._ask_for_list(now)
         else:
-            text = "no peer answered; starting without the handlespace of a mentor"
+            text = "no mentor is available; starting without the handlespace of a mentor"
             self._context.note(Level.INFO, "mentor", text)
             self._feed(Event.EXHAUSTED, now)
 

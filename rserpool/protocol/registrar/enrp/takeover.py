@@ -301,11 +301,13 @@ class Takeovers:
         """Move a slice of a lost target's elements to the winner. If the target has come back, it keeps the rest."""
         context = self._context
         if identifier not in context.peers:
+            has_elements = context.handlespace.home_size(identifier) > 0
             context.handlespace.take_over(identifier, self._winners[identifier], context.slices.taken_over)
             if context.handlespace.home_size(identifier):
                 context.arm(context.slices.pause, partial(self._hand_over_slice, identifier), now)
                 return
-            self._report_finished(identifier, self._winners[identifier])
+            if has_elements:
+                self._report_finished(identifier, self._winners[identifier])
         del self._winners[identifier]
 
     def hands_over_to(self, winner: int) -> bool:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from rserpool.messages import EndpointKeepAliveAck, HandleUpdate, Policy, PolicyType
+from rserpool.messages import DeregistrationResponse, EndpointKeepAliveAck, HandleUpdate, Policy, PolicyType
+from rserpool.protocol.actions import Send
 from rserpool.protocol.registrar.actions import Protocol
 from tests.support.scope import HIGH, LOW, OWN, POOL, Scope, element, kinds, presence, table, update
 
@@ -40,6 +41,18 @@ def test_a_claimed_element_changes_its_home_when_its_association_ends() -> None:
     scope.take(scope.registrar.lost(number, scope.now))
     assert scope.homes() == {7: LOW}
     assert not any(isinstance(message, HandleUpdate) for message in scope.sent[low])
+
+
+def test_a_claimed_element_that_does_not_answer_moves_and_is_notified() -> None:
+    """The claimant may have lost it since: without the notice an element that lives would stay unregistered."""
+    scope = Scope(keep_alive_timeout=1.0)
+    low = scope.join(LOW, 2)
+    number = scope.register(7)
+    scope.add(low, LOW, 7)
+    scope.wait(1.1)
+    assert scope.homes() == {7: LOW}
+    notice = DeregistrationResponse(pool_handle=POOL, pe_identifier=7).encode()
+    assert Send(number, notice) in scope.others
 
 
 def test_a_claimed_element_that_answers_stays_and_the_claimant_gets_an_update() -> None:

@@ -46,7 +46,7 @@ class Start:
                 self.scope.send(self.mentor, table(LOW, element(1, LOW), more=True))
             case Event.LOADED:
                 self.scope.send(self.mentor, table(LOW, element(1, LOW)))
-            case Event.REFUSED if self.startup.phase is Phase.LIST:
+            case Event.REFUSED if self.startup.phase in (Phase.LIST, Phase.PAUSE):
                 self.scope.send(self.mentor, listed(LOW, reject=True))
             case Event.REFUSED:
                 self.scope.send(self.mentor, table(LOW, reject=True))
@@ -54,6 +54,11 @@ class Start:
                 for _ in range(REFUSALS - 1):
                     self.cause(Event.REFUSED)
                     self.cause(Event.TIME_OUT)
+                self.reactions.clear()
+                self.cause(Event.REFUSED)
+            case Event.UNSUITABLE if self.startup.phase is Phase.PAUSE:
+                for _ in range(REFUSALS - 2):
+                    self.cause(Event.REFUSED)
                 self.reactions.clear()
                 self.cause(Event.REFUSED)
             case Event.UNSUITABLE:
