@@ -112,7 +112,9 @@ class Served(Pipeline):
         self.journal.take()
 
     def run(self, calls: int) -> None:
-        serve, messages = self.asap.context.associations[1].lane.serve, self.messages
+        lane, messages = self.asap.context.associations[1].lane, self.messages
+        assert lane is not None
+        serve = lane.serve
         for call in range(calls):
             serve(messages[call % len(messages)], 1e-6)
 

@@ -25,7 +25,7 @@ class ElementEvent(enum.Enum):
     HOME_LOST = enum.auto()
     """The home registrar is lost."""
     ADOPTED = enum.auto()
-    """Another registrar has taken the element over (KA2.4)."""
+    """Another registrar has taken the element over (RFC 5352 3.4, KA2.4)."""
     GRANTED = enum.auto()
     """The registrar accepts the registration."""
     REJECTED = enum.auto()

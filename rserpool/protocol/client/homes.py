@@ -1,7 +1,7 @@
 """The home registrar of a node, and the ASAP associations to registrars (RFC 5352 3.6, 3.7).
 
 A node has at most one home registrar, which its elements and its user share. Another registrar becomes home if it
-adopts an element (KA2.4), or if it answers as a second candidate before the home does.
+adopts an element (RFC 5352 3.4, KA2.4), or if it answers as a second candidate before the home does.
 """
 
 from collections.abc import Collection
