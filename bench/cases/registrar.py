@@ -6,6 +6,7 @@ from random import Random
 
 from bench.cases import Case, Subject
 from rserpool._fast.lane.journal import Journal
+from rserpool._fast.lane.lane import Lane
 from rserpool.messages import (
     EndpointKeepAliveAck,
     HandleResolution,
@@ -81,6 +82,12 @@ class Pipeline(Subject):
             self.registrar.received(1, registration(identifier, identifier), 0)
         self.messages = messages
 
+    def lane(self) -> Lane:
+        """The fast lane of the only association."""
+        lane = self.asap.context.associations[1].lane
+        assert lane is not None
+        return lane
+
     def run(self, calls: int) -> None:
         received, messages = self.registrar.received, self.messages
         for call in range(calls):
@@ -91,7 +98,7 @@ class Declined(Pipeline):
     """Messages that a transport first offers to the fast lane, which declines them."""
 
     def run(self, calls: int) -> None:
-        received, serve, messages = self.registrar.received, self.asap.context.associations[1].lane.serve, self.messages
+        received, serve, messages = self.registrar.received, self.lane().serve, self.messages
         for call in range(calls):
             message = messages[call % len(messages)]
             if serve(message, 1e-6)[1]:
@@ -112,9 +119,7 @@ class Served(Pipeline):
         self.journal.take()
 
     def run(self, calls: int) -> None:
-        lane, messages = self.asap.context.associations[1].lane, self.messages
-        assert lane is not None
-        serve = lane.serve
+        serve, messages = self.lane().serve, self.messages
         for call in range(calls):
             serve(messages[call % len(messages)], 1e-6)
 
