@@ -6,7 +6,7 @@ from random import Random
 
 from bench.cases import Case, Subject
 from rserpool._fast.lane.journal import Journal
-from rserpool._fast.lane.lane import Lane
+from rserpool._fast.lane.lane import Lane as FastLane
 from rserpool.messages import (
     EndpointKeepAliveAck,
     HandleResolution,
@@ -82,7 +82,7 @@ class Pipeline(Subject):
             self.registrar.received(1, registration(identifier, identifier), 0)
         self.messages = messages
 
-    def lane(self) -> Lane:
+    def lane(self) -> FastLane:
         """The fast lane of the only association."""
         lane = self.asap.context.associations[1].lane
         assert lane is not None
