@@ -122,7 +122,7 @@ class ServiceSession(SessionCalls[client.ServiceSession]):
         self._background.call(lambda: setattr(self._session, "cookie", state))
 
     def close(self, *, timeout: float | None = None) -> None:
-        """Close the session in order. Items received before can still be read."""
+        """Close the session in an orderly way. Items received before can still be read."""
         self._background.run(self._session.close(), timeout)
 
     def abort(self) -> None:

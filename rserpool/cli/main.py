@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def message_of(error: Exception) -> str:
-    """The text of an error for the user: of an OSError without its number, and with the file name if it has one."""
+    """The text of an error for the user. That of an OSError leaves out its number, and has its file name if any."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

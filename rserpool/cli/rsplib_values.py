@@ -33,7 +33,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Addresses and port of one endpoint. No hosts mean any address, port 0 any port."""
+    """Addresses and port of one endpoint. Without hosts any address is meant; port 0 means any port."""
 
     hosts: tuple[str, ...]
     port: int

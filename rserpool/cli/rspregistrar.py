@@ -27,9 +27,9 @@ from rserpool.registrar.server import Server
 log = logging.getLogger("rserpool.registrar")
 
 PORT_DRAWS = 32
-"""Random ports that are tried before the registrar gives up."""
+"""The number of random ports that are tried before the registrar gives up."""
 KILL_AFTER = 2.0
-"""Seconds after the first signal. Later, another signal kills the process at once."""
+"""Another signal that comes more than this many seconds after the first one kills the process at once."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ class StopRequest:
     """Waits for SIGTERM or SIGINT. Create it inside the running loop."""
 
     def __init__(self, *, kill_after: float | None = None) -> None:
-        """Later than ``kill_after`` seconds after the first signal, another signal kills the process at once."""
+        """Another signal that comes more than ``kill_after`` seconds after the first one kills the process at once."""
         self.requested = asyncio.Event()
         """Set by the first signal."""
         self.repeated = asyncio.Event()

@@ -12,11 +12,12 @@ from rserpool.messages import BusinessCard, PoolElement
 from rserpool.messages.resolved import ResolvedElement
 
 MAX_SUCCESSORS = 8
-"""Other elements on a card. When the element fails, its users spread over them."""
+"""The largest number of other elements on a card. When the element fails, its users spread over them."""
 
 
 MAX_LEARNED = 64
-"""Pools that the business cards of users can make an element resolve: forged cards must not keep its registrar busy."""
+"""The largest number of pools that the cards of users can make an element resolve: forged cards must not keep its
+registrar busy."""
 
 
 class BusinessCards:

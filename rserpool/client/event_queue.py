@@ -8,7 +8,8 @@ from typing import Generic, Self, TypeVar
 T = TypeVar("T")
 
 EVENTS_KEPT = 256
-"""Events kept for an application that does not read them. Beyond that the oldest are dropped and counted."""
+"""The largest number of events kept for an application that does not read them. Then the oldest are dropped and
+counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ QUEUE_LIMIT = 1 << 18
 
 
 class NodeOptions(TypedDict, total=False):
-    """The arguments of a Node that its only pool element or pool user passes on, for a node of its own. See Node."""
+    """The arguments that a pool element or pool user with a node of its own passes on to that node. See Node."""
 
     registrars: Sequence[str]
     settings: ClientSettings | None
@@ -322,8 +322,8 @@ class Node:
 
 
 def tuning_for(silence: float) -> Tuning:
-    """The SCTP timers that detect the loss of an idle peer within ``silence`` seconds (Tuning.found_idle); the defaults
-    for 0."""
+    """The SCTP timers that detect the loss of an idle peer within ``silence`` seconds (Tuning.found_idle). If
+    ``silence`` is 0, the default timers."""
     if not silence:
         return Tuning()
     beat = silence / 15

@@ -51,9 +51,10 @@ def local_addresses(
 ) -> list[str]:
     """Choose the local addresses to use.
 
-    If all registrars are on the loopback interface, its addresses. Else, for a multihomed transport, the ``preferred``
-    addresses and all others that reach beyond the link; for another transport one address: the first preferred one, or
-    the one from which the first registrar is reached. Preferred addresses that are not of this host are ignored.
+    If all registrars are on the loopback interface, these are its addresses. Otherwise a multihomed transport uses the
+    ``preferred`` addresses and all others that reach beyond the link. Another transport uses one address: the first
+    preferred one, or the one from which the first registrar is reached. Preferred addresses that are not of this host
+    are ignored.
     """
     own = [str(address) for address in preferred if address in interface_addresses() and not address.is_loopback]
     wanted = [address for registrar in registrars for address in registrar.addresses]

@@ -203,7 +203,7 @@ class PoolElement:
             raise NoRegistrar(f"no registrar answered within {patience:g} s") from None
 
     async def _leave(self) -> None:
-        """Deregister within DEREGISTRATION_TIMEOUT seconds, and close everything; nothing the second time."""
+        """Deregister within DEREGISTRATION_TIMEOUT seconds, and close everything. A second call does nothing."""
         sigterm_handler().remove(self._leave)
         element, self._element = self._element, None
         try:

@@ -147,8 +147,8 @@ class PoolUser:
             self.node.unwatch_pool(wanted, changed)
 
     async def cache_populate(self, handle: str | bytes, *, timeout: float | None = None) -> None:
-        """Resolve a pool and keep the answer in the cache (RFC 5352 6.3); nothing if ClientSettings.stale_cache is 0.
-        Raises the errors of resolve()."""
+        """Resolve a pool and keep the answer in the cache (RFC 5352 6.3). Does nothing if ClientSettings.stale_cache
+        is 0. Raises the errors of resolve()."""
         if self.node.settings.stale_cache:
             await self._resolution(octets(handle), ALL_ITEMS, timeout, 0.0)
 

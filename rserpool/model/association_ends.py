@@ -18,7 +18,7 @@ class Down(enum.Enum):
     """Why an association ended."""
 
     SHUTDOWN = enum.auto()
-    """One side shut it down in order."""
+    """One side shut it down in an orderly way."""
     LOST = enum.auto()
     """The peer no longer answers."""
     ABORTED = enum.auto()

@@ -1,4 +1,4 @@
-"""Actions that every wing of the protocol returns. The caller carries them out in order."""
+"""Actions that every part of the protocol returns. The caller carries them out in order."""
 
 import enum
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Log a text. Notes of one ``subject`` (a peer and what it did) are logged once a minute."""
+    """Log a text. Of the notes on one ``subject`` (a peer and what it did), at most one is logged per minute."""
 
     level: Level
     subject: str

@@ -29,7 +29,7 @@ class Counters(Mapping[str, int]):
         self._counts[name] += number
 
     def add_source(self, name: CounterName, read: Callable[[], int]) -> None:
-        """Add what ``read`` returns to a counter whenever that is read. Raises KeyError if the name is not declared."""
+        """Whenever the counter is read, add what ``read`` returns. Raises KeyError if the name is not declared."""
         self._counts[name] += 0
         self._sources[name] = read
 

@@ -6,7 +6,7 @@ from rserpool.messages import AsapError, ErrorCause
 from rserpool.model.numbers import MAX_MESSAGE_LENGTH
 
 OVERHEAD = 8
-"""Octets of the message and parameter headers, and at most of one cause's header and padding."""
+"""The largest sum, in octets, of the message and parameter headers and of one cause's header and padding."""
 
 
 def asap_error(causes: Iterable[ErrorCause]) -> bytes:

@@ -22,7 +22,7 @@ class Timer(Generic[Result]):
 
     @property
     def deadline(self) -> int:
-        """Microseconds."""
+        """The time at which it fires, in microseconds."""
         return self._entry.deadline
 
     @property

@@ -109,7 +109,7 @@ class RelaySide(asyncio.Protocol):
             self._other.transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End the other connection the same way: in order, or with a reset."""
+        """End the other connection the same way: in an orderly way, or with a reset."""
         self.lost = True
         if self._other is not None and not self._other.lost:
             if error is None:

@@ -4,8 +4,8 @@ A server that has time to sleep is woken for nearly every message, and a wake-up
 while load is dense (_fast/lane/load_meter.pyx), the loop rests after a turn that has served messages, until a fixed
 time after the previous rest. The messages that arrive during the rest are served together in the next turn.
 
-Rests would slow down closed-loop clients, which wait for each answer. Messages of one association less than NEAR rests
-apart count as closed-loop, and the loop does not rest while more than a few messages are closed-loop.
+Rests would slow down closed-loop clients, which wait for each answer. Messages of one association that are less than
+NEAR rests apart count as closed-loop, and the loop does not rest while more than a few messages are closed-loop.
 """
 
 import asyncio

@@ -43,7 +43,7 @@ from rserpool.transport.wheel_timer import WheelTimer
 log = logging.getLogger("rserpool.registrar")
 
 PORT_DRAWS = 16
-"""Tries to find an SCTP port whose TCP port is free too, when any port will do."""
+"""The number of attempts to find an SCTP port whose TCP port is free too, if any port will do."""
 
 
 class Announcing(Typed):
@@ -57,7 +57,7 @@ class Announcing(Typed):
 
 
 class Server:
-    """One registrar. start() binds its endpoints and begins to serve; stop() ends it in order.
+    """One registrar. start() binds its endpoints and begins to serve; stop() ends it in an orderly way.
 
     ``sctp``, ``tcp`` and ``announcer`` replace what the configuration names; the caller stops those transports. Pass
     ``moderation`` only if the loop serves nothing but this server, because it may put the loop to sleep.

@@ -32,7 +32,7 @@ class Settings:
     keep_alive_interval: float = 5.0
     """Mean seconds between an acknowledged keep-alive and the next; each interval is drawn from +-50 % around it (RFC
     5352 3.5). A dead pool element is removed at most 1.5 * keep_alive_interval + keep_alive_timeout after its last
-    answer. Halving it doubles the keep-alive load."""
+    answer. Half the interval doubles the load of keep-alives."""
 
     keep_alive_timeout: float = 5.0
     """Seconds within which a pool element must acknowledge a keep-alive; otherwise it is removed."""
@@ -61,16 +61,17 @@ class Settings:
 
     peer_update_window: float = 0.1
     """Seconds for which re-registrations of a pool element are collected after peer registrars got an update about it;
-    then they get one update with its latest state. Removals and new home registrars are sent at once. A higher value
-    saves peers work if elements change their load often, but their answers lag by as much. 0 turns it off."""
+    then the peers get one update with the element's latest state. Removals and new home registrars are sent at once. A
+    higher value saves work at the peers if elements change their load often, but delays what the peers answer by as
+    much. 0 sends each update at once."""
 
     max_time_no_response: float = 5.0
     """Seconds within which a peer registrar must answer a presence, a list or a table request (MAX-TIME-NO-RESPONSE,
     RFC 5353 4.2)."""
 
     mentor_discovery_timeout: float = 5.0
-    """Seconds for which a starting registrar looks for a peer to copy the handlespace from, before it serves
-    without."""
+    """Seconds for which a starting registrar looks for a peer from which to copy the handlespace. After that it serves
+    without a copy."""
 
     takeover_expiry: float = 5.0
     """Seconds to wait for the other registrars to agree to a takeover. Afterwards it proceeds without the silent

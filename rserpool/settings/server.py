@@ -49,8 +49,8 @@ class ServerOptions:
     """Number of hops that an announcement may travel (IPv4 TTL and IPv6 hop limit), 1 to 255."""
 
     idle_timeout: float = 0.0
-    """Seconds without a message, in either direction, after which an association is closed; it may last up to a quarter
-    longer. 0 keeps idle associations. Keep-alives count as messages, so an association with a pool element never
+    """Seconds without a message, in either direction, after which an association is closed; it may be closed up to a
+    quarter later. 0 keeps idle associations. Keep-alives count as messages, so an association with an element never
     becomes idle."""
 
     stats_file: str = ""

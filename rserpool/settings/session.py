@@ -10,7 +10,7 @@ MAX_COOKIE: Final = 0xFFFF - 8
 """Octets of the longest cookie: the 16-bit Message Length minus the headers of message and parameter (RFC 5352
 2.2.11)."""
 MAX_MALFORMED: Final = 16
-"""Malformed control messages that are tolerated from one peer; at the next one the peer is dropped."""
+"""The number of malformed control messages that are tolerated from one peer; at the next one the peer is dropped."""
 ENTRY_COST: Final = 64
 """Octets added to the size of each queued message, so that a flood of tiny messages is bounded too."""
 
@@ -39,8 +39,9 @@ class SessionSettings:
     acknowledges."""
 
     reopen: bool | None = None
-    """True if the session fails over when an element ends it in order, False if it ends. None fails over only if the
-    element has left the pool, because the kernel of a killed server ends its associations in order too."""
+    """True if the session fails over when an element ends it in an orderly way, False if the session ends then. None
+    fails over only if the element has left the pool, because the kernel of a killed server also ends its associations
+    in an orderly way."""
 
     doubt: float = 0.2
     """Seconds from an orderly end until the registrar is asked again whether the element has left the pool; the

@@ -14,7 +14,7 @@ from rserpool.protocol.peer import Peer
 from rserpool.transport.interface import Address, AssociationGone, Attaching, Bundling, Down, Endpoint
 
 IDLE_ROUNDS = 4
-"""Sweeps in a row that must find an association idle before it is closed."""
+"""The number of sweeps in a row that must find an association idle before it is closed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +34,7 @@ class AssociationEntry:
     octets: int = 0
     """The length of all waiting messages."""
     idle: int = 0
-    """Sweeps since the last message."""
+    """The number of sweeps since the last message."""
     lane: Lane | None = None
 
 
@@ -151,7 +151,7 @@ class AssociationTable:
             entry.idle += 1
 
     def shutdown(self, number: int) -> None:
-        """End an association in order, if it still exists."""
+        """End an association in an orderly way, if it still exists."""
         entry = self._by_number.get(number)
         if entry is not None:
             entry.endpoint.shutdown(entry.assoc)

@@ -65,11 +65,11 @@ class Tuning:
     rto_max: float = 1.0
     """The longest retransmission time-out: the most that one lost retransmission costs."""
     association_retransmissions: int = 8
-    """Time-outs in a row after which the peer is LOST: about 7 s while data waits."""
+    """The number of time-outs in a row after which the peer is LOST. This takes about 7 s while data waits."""
     path_retransmissions: int = 4
     """Time-outs in a row after which a path to a multihomed peer counts as failed."""
     init_retransmissions: int = 4
-    """INITs without an answer after which an association ends as CANT_START: about 4 s."""
+    """The number of unanswered INITs after which an association ends as CANT_START. This takes about 4 s."""
     heartbeat: float = 10.0
     """Seconds between two heartbeats on an idle path."""
     sack_delay: float | None = None
@@ -185,7 +185,7 @@ class Endpoint(Protocol):
         """Deliver the waiting messages in order, from the loop, and then new ones. Ignored if it is not paused."""
 
     def shutdown(self, assoc: int) -> None:
-        """End in order: messages that were sent still arrive, then on_down(SHUTDOWN) follows. Ignored if it is gone.
+        """End in an orderly way: sent messages still arrive, then on_down(SHUTDOWN) follows. Ignored if it is gone.
 
         Over SCTP a peer with a closed window may delay the end for 30 s; then it is treated as a silent peer.
         """

@@ -217,7 +217,7 @@ class MemoryEndpoint:
         self._network.post(source, self.local_addresses[0], run)
 
     def _association_with(self, peer: "MemoryEndpoint") -> _Half | None:
-        """Return the association with the peer that has, or had before it crashed, that endpoint's address and port."""
+        """Return the association whose peer has that endpoint's address and port, or had them before it crashed."""
         for half in self._halves.values():
             if half.other is not None and not half.ended:
                 there = half.other.endpoint

@@ -20,7 +20,7 @@ class WheelTimer:
         return round(self._loop.time() * MICROSECONDS)
 
     def schedule(self, due: int | None) -> None:
-        """Wake up at that time, in microseconds, or earlier if that was asked for before; None changes nothing."""
+        """Wake up at ``due`` (microseconds), or at an earlier time that was asked for before. None changes nothing."""
         if due is None or (self._handle is not None and self._due <= due):
             return
         self.cancel()

@@ -1,7 +1,7 @@
 """The table of pool member selection policies: numbers, names and values (RFC 5356 4 and 5; rsplib's own).
 
-The codec reads the number of a policy's values here, the handlespace its rows, and Python its names. A custom policy is
-in the table while it is installed.
+The codec reads from it how many values a policy has; the handlespace reads its rows, and Python reads its names. A
+custom policy is in the table while it is installed.
 """
 
 from libc.stdint cimport uint32_t

@@ -155,7 +155,7 @@ cdef class Entry:
 
     @property
     def deadline(self) -> int:
-        """Microseconds."""
+        """The time at which it is due, in microseconds."""
         return self.own.timer.deadline
 
     @property

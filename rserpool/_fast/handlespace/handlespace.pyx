@@ -140,7 +140,7 @@ cdef class Handlespace:
 
     @property
     def used_items(self) -> int:
-        """PEs of an answer that count as used, so that the next answer begins after them; 0 means one."""
+        """The number of PEs of an answer that count as used, so that the next answer begins after them; 0 means 1."""
         return self.space.used_items
 
     @used_items.setter
@@ -159,7 +159,7 @@ cdef class Handlespace:
 
     @property
     def large(self) -> int:
-        """The number of PEs from which transports prefetch memory (lane/prefetch.pyx). Fewer PEs fit into the
+        """The smallest number of PEs at which transports prefetch memory (lane/prefetch.pyx). Fewer PEs fit into the
         caches."""
         return self.space.large
 
@@ -293,7 +293,7 @@ cdef class Handlespace:
         return self.owned_part(home, None, self.space.size + 1)[0]
 
     def owned_part(self, home: object, after: object, most: object) -> tuple:
-        """(the next ``most`` PEs of a home, the position to continue after or None). Start with ``after`` None.
+        """Return (the next ``most`` PEs of a home, the position to continue after or None). Start with ``after`` None.
 
         A position stays valid when PEs are added or removed.
         """
@@ -333,7 +333,8 @@ cdef class Handlespace:
 
     def mark_home(self, home: object, after: object, most: object) -> object:
         """Mark the next ``most`` PEs of a home before its handle table is downloaded (RFC 5353 3.6.3). Returns the
-        position to continue after, None at the end. Start with ``after`` None. An update or another home unmarks."""
+        position to continue after, None at the end. Start with ``after`` None. An update or a new home removes the
+        mark."""
         cdef size_t left = in_range(most, 1, 0xFFFFFFFFFFFFFFFFu, "most")
         cdef Node *at = owned_after(find_home(&self.space, as_u32(home, "home")), after)
         while at is not NULL:
@@ -345,8 +346,8 @@ cdef class Handlespace:
         return None
 
     def sweep_marked(self, home: object, after: object, most: object) -> tuple:
-        """Remove the marked PEs among the next ``most`` of a home: (their pool handles and PE identifiers, the position
-        to continue after, None at the end). Start with ``after`` None."""
+        """Remove the marked PEs among the next ``most`` of a home. Returns (their pool handles and PE identifiers, the
+        position to continue after or None). Start with ``after`` None."""
         cdef Home *owner = find_home(&self.space, as_u32(home, "home"))
         cdef size_t left = in_range(most, 1, 0xFFFFFFFFFFFFFFFFu, "most")
         cdef Node *at = owned_after(owner, after)
@@ -437,9 +438,9 @@ cdef class Handlespace:
         return jittered(&self.space, as_time(now, "now"))
 
     def expire(self, now: object) -> list:
-        """Advance the wheel to ``now``; everything that has expired, by deadline.
+        """Advance the wheel to ``now`` and return everything that has expired, by deadline.
 
-        A PE's timer is (Timer, pool handle, PE identifier), an entry of Wheel.insert its payload.
+        A PE's timer is returned as (Timer, pool handle, PE identifier), an entry of Wheel.insert as its payload.
         """
         cdef uint64_t time = as_time(now, "now")
         cdef size_t count = 0

@@ -404,9 +404,9 @@ cdef void use_more(Space *space, Pool *pool, size_t count) noexcept nogil:
 
 
 cdef size_t choose(Space *space, Pool *pool, size_t items, bint advance) except? 0:
-    """Put at most ``items`` PEs (0: all), none twice, best first, into space.chosen; return their number, at least 1.
+    """Put at most ``items`` PEs (0: all), each once, best first, into space.chosen; return their number, at least 1.
 
-    With ``advance`` the head counts as used, or the first space.used_items. Without it nothing changes, not even the
+    With ``advance`` the first space.used_items PEs (0: one) count as used. Without it nothing changes, not even the
     state of the random generator.
     """
     cdef size_t wanted = min(items, pool.size) if items else pool.size

@@ -503,7 +503,7 @@ cdef void refresh_element(Element *element) noexcept nogil:
 
 
 cdef void remove_element(Space *space, Element *element) noexcept:
-    """Remove a PE, and its pool with the last one."""
+    """Remove a PE, and its pool if it was the last one."""
     cdef Pool *pool = element.pool
     disarm(space.wheel, &element.keep_alive)
     disarm(space.wheel, &element.life)

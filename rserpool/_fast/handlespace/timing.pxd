@@ -21,7 +21,8 @@ cdef inline void restart_keep_alive(Space *space, Element *element, uint64_t now
 
 
 cdef inline void restart_life(Space *space, Element *element, uint64_t now) noexcept nogil:
-    """Let the registration expire at the end of its life from now; never if the life is negative (RFC 5354 3.10)."""
+    """Begin the life of the registration now; the registration expires when it is over. A negative life never ends
+    (RFC 5354 3.10)."""
     cdef uint32_t life = load_u32(octets_of(element.run) + LIFE_OFFSET)
     if life & 0x80000000u:
         disarm(space.wheel, &element.life)

@@ -133,7 +133,7 @@ cdef class Associations:
         return any_paused
 
     cdef int reopen_window(self, uint32_t assoc, Association association) except -1:
-        """Read an association again that is no longer paused and has no held messages."""
+        """Begin to read again from an association that is no longer paused and has no held messages."""
         return 0
 
     cdef int release_association(self, Association association) except -1:

@@ -1,1 +1,1 @@
-"""The fast lane: received octets to answered octets for the messages that a registrar sees most."""
+"""The fast lane: it turns received octets into the octets of answers, for the messages that a registrar sees most."""

@@ -1,4 +1,4 @@
-"""The fast lane of one association: received octets to answered octets, within the association's rates."""
+"""The fast lane of one association: it turns received octets into answers, within the association's rates."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t

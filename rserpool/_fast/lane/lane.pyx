@@ -28,7 +28,7 @@ cdef enum:
     HEADER = 4
     # Short gaps in a row that mark a closed-loop client: 10 requests/s at random times reach this once in 400 messages.
     STREAK = 4
-    # Octets of answers to one read of a stream: a few requests could ask for gigabytes.
+    # The largest number of octets of answers to one read of a stream. A few requests could ask for gigabytes.
     MAX_ANSWERS = 1 << 18
 
 
@@ -83,7 +83,7 @@ cdef class Lane:
         self.subscriptions = subscriptions
 
     cdef object answer_to(self, const uint8_t *octets, size_t size, uint64_t now):
-        """Serve one message: its answer, b"" if it needs none; None if the lane declines it."""
+        """Serve one message. Returns its answer, b"" if it needs none, or None if the lane declines it."""
         cdef Bucket bucket = None
         cdef Parameter parameters[MAX_PARAMETERS]
         cdef int count = split(octets, size, parameters)
@@ -201,16 +201,16 @@ cdef class Lane:
         return 0
 
     def answer(self, bytes data not None, uint64_t now) -> bytes:
-        """Serve one message for the readable way: its answer, b"" if it needs none; None if the lane declines it, or
-        has just declined it for the transport. The caller must then do the work of ``renewed`` itself. ``now`` in
-        microseconds."""
+        """Serve one message for the readable way. Returns its answer, b"" if it needs none, or None if the lane
+        declines it or has just declined it for the transport. If it is served, the caller must do the work of
+        ``renewed`` itself. ``now`` is in microseconds."""
         if self.declined:
             self.declined = False
             return None
         return self.answer_to(<const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data), now)
 
     cdef int prefetch(self, const uint8_t *octets, size_t size) noexcept:
-        """Prefetch the memory that the next messages will touch; their number, an incomplete last one included."""
+        """Prefetch the memory that the next messages will touch; return their number, with an incomplete last one."""
         cdef Message messages[MAX_PREFETCHED]
         cdef int count = 0
         cdef size_t length, at = 0

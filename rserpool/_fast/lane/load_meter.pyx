@@ -5,7 +5,7 @@ from libc.stdint cimport uint64_t
 cdef enum:
     ROUND = 256                      # messages between two decisions
     LONGEST = 51200                  # microseconds that a round may take while load is high: 5 000 messages a second
-    # Closed-loop messages that a round may have. A single closed-loop client, which rests would slow down, exceeds this
+    # The largest number of closed-loop messages in a round. A single closed-loop client, slowed by rests, exceeds this
     # share even among 120 000 messages a second.
     MAX_CLOSED_LOOP = 8
 

@@ -1,4 +1,4 @@
-"""The three messages that a registrar sees most, from received octets to answered octets."""
+"""Answers the three messages that a registrar sees most, from their octets to the octets of the answer."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t

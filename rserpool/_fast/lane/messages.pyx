@@ -1,4 +1,4 @@
-"""The three messages that a registrar sees most, from received octets to answered octets.
+"""Answers the three messages that a registrar sees most, from their octets to the octets of the answer.
 
 Served: the resolution, without subscription, of a known pool; the acknowledgement of a keep-alive by a PE of ours over
 its own association; a re-registration of such a PE that changes only the values of an adaptive policy. Every other
@@ -155,8 +155,8 @@ cdef object answer_fast(
     Space *space, const uint8_t *octets, const Parameter *parameters, int count, uint64_t connection, uint64_t now,
     list updated,
 ):
-    """Serve one message, whose first parameter is a pool handle: its answer, b"" if it needs none; None if it is
-    declined. Appends (pool handle, identifier) of a re-registered PE to ``updated``, unless that is None."""
+    """Serve one message, whose first parameter is a pool handle. Returns its answer, b"" if it needs none, or None if
+    it is declined. Appends (pool handle, identifier) of a re-registered PE to ``updated``, unless that is None."""
     if type_at(octets) == ASAP_HANDLE_RESOLUTION:
         return resolve(space, octets, parameters, count)
     if connection == 0:

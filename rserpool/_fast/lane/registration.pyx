@@ -116,8 +116,8 @@ cdef object admit(
     Space *space, AdmissionLimits limits, Registrant registrant, const Parameter *parameters,
     uint64_t connection, uint64_t now, list updated, bint *added,
 ):
-    """Accept the registration with these two parameters, a pool handle first: its answer, and whether the PE is new.
-    None, with nothing changed, if it is declined."""
+    """Accept the registration with these two parameters, the pool handle first. Returns its answer, and whether the PE
+    is new; or None, with nothing changed, if it is declined."""
     cdef const uint8_t *given
     cdef uint8_t room[ROOM]
     cdef size_t name_length

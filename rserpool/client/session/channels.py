@@ -70,7 +70,7 @@ class Channel(Protocol):
         """Deliver waiting data, and go on."""
 
     def shutdown(self) -> None:
-        """End in order, after queued messages."""
+        """End in an orderly way, after queued messages."""
 
     def abort(self) -> None:
         """End at once."""

@@ -125,7 +125,7 @@ class Sealer:
         return header + self._key(self._newest, pool_handle).encrypt(nonce, claims + state, header + pool_handle)
 
     def open(self, pool_handle: bytes, cookie: bytes, *, at_least: int = 0) -> OpenedCookie:
-        """Open a cookie with a sequence number of ``at_least``. Raises CookieInvalid, and counts it."""
+        """Open a cookie whose sequence number is ``at_least`` or higher. Raises CookieInvalid, and counts it."""
         try:
             return self._open(pool_handle, cookie, at_least)
         except CookieInvalid as invalid:

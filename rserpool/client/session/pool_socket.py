@@ -23,9 +23,9 @@ from rserpool.settings.session import ENTRY_COST
 from rserpool.transport.interface import FAST, MAX_USER_MESSAGE, AssociationGone, Down, Transport, Tuning
 
 MAX_ASSOCIATIONS: Final = 64
-"""Elements to which an association is kept; one more closes the least recently used."""
+"""The largest number of elements to which associations are kept; one more closes the least recently used one."""
 AT_ONCE: Final = MAX_ASSOCIATIONS // 2
-"""Elements to which a TO_ALL message is sent at a time."""
+"""The largest number of elements to which a TO_ALL message is sent at a time."""
 MAX_UNREAD: Final = 262_144
 """The senders are paused while this many received octets have not been read."""
 CONNECT_TIMEOUT: Final = 5.0
@@ -122,7 +122,7 @@ class _ElementLink:
         self._wake()
 
     def close(self) -> None:
-        """End the association in order."""
+        """End the association in an orderly way."""
         if self.channel is not None:
             self.channel.owner = None
             self.channel.shutdown()
@@ -241,7 +241,7 @@ class PoolSocket:
         return received
 
     async def close(self) -> None:
-        """Close all associations in order."""
+        """Close all associations in an orderly way."""
         self._closed = True
         self._arrival.set()
         for link in tuple(self._links.values()):

@@ -60,7 +60,7 @@ class ServiceSession(SessionBase[Resumed | CookieRejected, ElementSessionAction]
         self.card: BusinessCard | None = None
         """The latest business card of a user that is a pool element too, else None (RFC 5352 3.9)."""
         self.failed = False
-        """True if the session has ended with a failure, not in order."""
+        """True if the session has ended with a failure, not in an orderly way."""
 
     @property
     def peer_addresses(self) -> tuple[Address, ...]:

@@ -43,7 +43,7 @@ from rserpool.transport.interface import FAST, Down, Transport, Tuning
 __all__ = ["FailoverEvent", "Session", "open_session"]
 
 MAX_EVENTS = 64
-"""FailoverEvents queued for the application; one more replaces the latest."""
+"""The largest number of FailoverEvents queued for the application; one more replaces the latest."""
 REPORT_WAIT = 1.0
 """Seconds that close() waits for unreachability reports to be sent."""
 
@@ -126,7 +126,8 @@ class Session(SessionBase[FailoverEvent, UserSessionAction]):
         self._pump()
 
     async def close(self) -> None:
-        """Close the session in order; see SessionBase.close. Also waits up to REPORT_WAIT seconds for reports."""
+        """Close the session in an orderly way; see SessionBase.close. Also waits up to REPORT_WAIT seconds for
+        reports."""
         await super().close()
         if self._reports:
             await asyncio.wait(self._reports, timeout=REPORT_WAIT)

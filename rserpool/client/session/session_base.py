@@ -100,7 +100,7 @@ class SessionBase(Generic[Item, Action]):
         self._accept(data, ppid)
 
     async def receive(self) -> Data | Item:
-        """Receive one item, of those that iteration yields. Raises SessionClosed after the end; SessionFailed, with the
+        """Receive one item, as iteration would yield it. Raises SessionClosed after the end; SessionFailed, with the
         reason, after a failure."""
         while not self._inbox:
             self._check_open()
@@ -120,8 +120,8 @@ class SessionBase(Generic[Item, Action]):
         return self._take()
 
     async def close(self) -> None:
-        """Close the session in order. Queued messages are sent first, for up to ``close_timeout`` seconds. Items
-        received before can still be read."""
+        """Close the session in an orderly way. Queued messages are sent first, for up to ``close_timeout`` seconds.
+        Items received before can still be read."""
         self._discarding = True
         self._resume()
         self._perform(self._machine.close(self._now()))

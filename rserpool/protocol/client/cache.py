@@ -16,8 +16,8 @@ from rserpool.messages.resolved import ResolvedElement
 from rserpool.protocol.randomness import Randomness
 
 USES_KEPT = 65_536
-"""Elements in use that the cache remembers, so that their failures can be reported. A registrar that lists elements
-without end pushes the oldest out."""
+"""The largest number of elements in use that the cache remembers, so that it can report their failures. Beyond it the
+oldest one is forgotten, because a registrar could list elements without end."""
 
 SEEDS = 1 << 53
 """Number of distinct seeds that a random number below 1 yields."""
@@ -38,9 +38,9 @@ class CachedPool:
     head: int = 0
     """Index of the next element of round robin."""
     memory: dict[Any, Any] = field(default_factory=dict)
-    """The memory of a custom policy's rule."""
+    """What the rule of a custom policy remembers between selections."""
     chosen: Counter[int] = field(default_factory=Counter)
-    """Selections of each element by a custom policy since the pool was resolved."""
+    """How many times a custom policy has selected each element since the pool was resolved."""
 
     @property
     def policy_type(self) -> int:
@@ -191,5 +191,5 @@ class Cache:
             self._uses.popitem(last=False)
 
     def end_use(self, handle: bytes, identifier: int) -> bool:
-        """The element has failed. True if it was in use, so that the failure is news (RFC 5352 3.5)."""
+        """The element has failed. True if it was in use: only then is the failure reported (RFC 5352 3.5)."""
         return self._uses.pop((handle, identifier), self) is None

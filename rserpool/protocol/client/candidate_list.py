@@ -13,7 +13,7 @@ from rserpool.settings.client import ClientSettings
 FORGET = 12
 """A silent candidate, with its measured announcement interval, is dropped after this many time-outs."""
 FOREVER = 1 << 62
-"""Microseconds; ``tried = -FOREVER`` stands for a candidate that was never tried."""
+"""More microseconds than any time. A candidate that was never tried has ``tried = -FOREVER``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,8 @@ class Candidate:
     where: ServerAddress
     configured: bool = False
     leader: "Candidate | None" = None
-    """A better guess at the address of the same registrar. This one may be dialled after the leader has failed."""
+    """Another candidate for the same registrar, whose address is a better guess. This candidate may be dialled only
+    after that one has failed."""
     heard: int = 0
     """Time of the latest announcement."""
     until: int = 0

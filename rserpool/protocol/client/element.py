@@ -33,7 +33,7 @@ UNIT = 1000
 """Units of the Registration Life field in one second. A registrar that counts in milliseconds then keeps a registration
 for its life. One that counts in seconds (RFC 5354 3.10) keeps it too long, but finds a dead element by keep-alives."""
 UNLIMITED = -1
-"""Registration life on the wire of an infinite life."""
+"""The Registration Life field that stands for an infinite life."""
 LONGEST = (1 << 31) - 1
 ADOPTION = 3 * MICROSECONDS
 """Microseconds within which an element registers again at a registrar that took it over, so that not all elements do so
@@ -42,9 +42,10 @@ GRANT_GUARD = MICROSECONDS
 """Microseconds after a grant in which the element does not register again, even if the registrar ends the registration.
 Otherwise a registrar that ends every registration would keep the element busy."""
 EARLY = 0.05
-"""Random part of T4, so that elements that started together do not register again together."""
+"""The largest share by which T4 is shortened at random, so that elements that started together do not register again
+together."""
 SPREAD = 0.5
-"""Random part of a pause."""
+"""The largest share by which a pause is shortened at random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def reregistration_interval(life: float) -> float:
 
 
 def wire_life(life: float) -> int:
-    """The default number on the wire for a registration life in seconds."""
+    """The number that is sent by default for a registration life in seconds."""
     return UNLIMITED if math.isinf(life) else min(round(life * UNIT), LONGEST)
 
 

@@ -78,7 +78,7 @@ class NodeElements:
         return any(element.wanting for element in self.known.values())
 
     def home_found(self, now: int, *, replaced: bool, adopted: Collection[object]) -> None:
-        """A registrar became home: it has the ``adopted`` elements, the others register there."""
+        """A registrar became home. It has the ``adopted`` elements already; the others register there."""
         self._silence.reset()
         for element in tuple(self.known.values()):
             if replaced and element not in adopted:
@@ -104,21 +104,21 @@ class NodeElements:
     # Messages
 
     def registration_answered(self, link: Link, message: RegistrationResponse, now: int) -> None:
-        """Handle ASAP_REGISTRATION_RESPONSE. Only the home's counts."""
+        """Handle ASAP_REGISTRATION_RESPONSE. Only a response of the home counts."""
         element = self.known.get((message.pool_handle, message.pe_identifier))
         if link is self._context.home and element is not None:
             link.succeeded()
             element.registration_answered(message, now)
 
     def deregistration_answered(self, link: Link, message: DeregistrationResponse, now: int) -> None:
-        """Handle ASAP_DEREGISTRATION_RESPONSE. Only the home's counts."""
+        """Handle ASAP_DEREGISTRATION_RESPONSE. Only a response of the home counts."""
         element = self.known.get((message.pool_handle, message.pe_identifier))
         if link is self._context.home and element is not None:
             element.deregistration_answered(message, now)
 
     def keep_alive(self, link: Link, message: EndpointKeepAlive, now: int) -> None:
-        """Handle ASAP_ENDPOINT_KEEP_ALIVE (KA1, KA2, RFC 5352 3.4). The acknowledgement for each element meant goes
-        back over the same association (A-10). With the H bit the sender becomes home."""
+        """Handle ASAP_ENDPOINT_KEEP_ALIVE (KA1, KA2, RFC 5352 3.4). Each element that the sender means is acknowledged
+        over the same association. With the H bit the sender becomes home."""
         context = self._context
         elements = self._meant(message)
         if not elements or link.peer is None or not link.peer.sctp:

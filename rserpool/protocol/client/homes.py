@@ -190,8 +190,8 @@ class Homes:
             self._hunt.came_up(link, now)
 
     def _accepts_incoming(self, now: int) -> bool:
-        """True if there is room for one more incoming association. The longest silent one makes room after
-        STRANGER_IDLE, so that strangers cannot shut out a registrar that takes over."""
+        """True if there is room for one more incoming association. The one that has been silent for longest makes
+        room after STRANGER_IDLE, so that strangers cannot shut out a registrar that takes over."""
         context = self._context
         strangers = [one for one in context.links.values() if one.candidate is None and one is not context.home]
         if len(strangers) < context.settings.incoming:

@@ -15,7 +15,7 @@ from rserpool.protocol.client.link import Link, Stage
 from rserpool.protocol.timers import Timer
 
 AT_ONCE = 3
-"""Associations that a node has at most while it hunts, incoming and abandoned ones included (RFC 5352 3.6 SH1)."""
+"""The largest number of associations of a node that hunts, incoming and abandoned ones included (RFC 5352 3.6 SH1)."""
 GATHER = 20_000
 """Microseconds for which the first registrar that comes up waits for the others that are being dialled. Without it, all
 nodes would choose the nearest registrar."""

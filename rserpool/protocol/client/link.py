@@ -8,8 +8,8 @@ from rserpool.protocol.client.candidate_list import Candidate
 from rserpool.protocol.peer import Peer
 
 ERRORS = 4
-"""ASAP_ERRORs per second, and in one burst, sent over one association, so that two nodes cannot flood each other with
-error reports."""
+"""The largest number of ASAP_ERRORs sent over one association, per second and in one burst. It prevents two nodes from
+flooding each other with error reports."""
 
 
 class Stage(enum.Enum):

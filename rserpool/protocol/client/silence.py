@@ -41,7 +41,7 @@ class Silence:
             self._timer = Timer(self._wheel, now + max(LEAST, round(PATIENCE * self._longest)), self._expired)
 
     def reset(self) -> None:
-        """The home registrar is lost or replaced: learn its interval from the beginning."""
+        """The home registrar is lost or replaced: learn the interval of the next one from the beginning."""
         self._count = self._longest = 0
         if self._timer is not None:
             self._timer.cancel()

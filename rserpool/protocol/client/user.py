@@ -129,7 +129,8 @@ class User:
 
     def watch(self, handle: bytes, now: int, interval: float) -> None:
         """Publish the pool as it is, and then every change, as PoolChanged. A registrar that does not accept the
-        subscription (RFC 5352 2.2.5) is queried every ``interval`` seconds: LocalProtocolError unless more than 0."""
+        subscription (RFC 5352 2.2.5) is queried every ``interval`` seconds. LocalProtocolError unless ``interval`` is
+        more than 0."""
         if not interval > 0:
             raise LocalProtocolError(f"the interval between two queries must be more than 0 seconds, not {interval:g}")
         watch = self._watches.get(handle)
@@ -248,8 +249,8 @@ class User:
         self._go_on_after(query, now)
 
     def _unanswered(self, query: Query, now: int) -> None:
-        """T1 (RFC 5352 3.7.2): repeat the query, and hunt for a second candidate. After MAX-REQUEST-RETRANSMIT repeats
-        give up, and abandon a home that has sent nothing since."""
+        """T1 (RFC 5352 3.7.2): repeat the query, and hunt for a second candidate. Give up after MAX-REQUEST-RETRANSMIT
+        repeats, and abandon a home that has sent nothing since."""
         query.t1 = None
         home = self._context.home
         if query.repeats >= self._context.settings.max_request_retransmits:
@@ -325,8 +326,8 @@ class User:
             self._ask(query.following, now)
 
     def _ask(self, query: Query, now: int, *, again: bool = True) -> None:
-        """Send the query to the home and start T1, or look for a home. ``again`` is False if a home that was already
-        asked as a second candidate need not be asked again."""
+        """Send the query to the home and start T1, or look for a home. Without ``again``, a home that was already
+        asked as a second candidate is not asked a second time."""
         home = self._context.home
         self._stop_t1(query)
         if home is None:

@@ -58,7 +58,7 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Renumber:
-    """Start again with another server identifier: another registrar has this random one too (RFC 5353 3.2.1)."""
+    """Start again with another server identifier: another registrar has drawn the same one (RFC 5353 3.2.1)."""
 
 
 Action = Send | SendRow | Abort | Connect | Update | Announce | AnnouncePresence | Renumber | Note

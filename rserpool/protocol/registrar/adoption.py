@@ -53,9 +53,9 @@ class Adoption:
         self._to_connect: deque[Endpoint] = deque()
         self._connect_rate = Bucket(limits.takeover_calls, limits.takeover_calls_burst, 0)
         self._to_inform: deque[tuple[int, list[ElementName]]] = deque()
-        """Association numbers, and elements there."""
+        """Keep-alives to send: the number of an association, and the elements to inform over it."""
         self._connecting = self._informing = self._confirming = False
-        """True while the timer for the next slice of that work is armed."""
+        """Each is True while the timer for the next slice of its work is armed."""
 
     def adopt(self, found: dict[bytes, list[ElementName]], now: int) -> list[Action]:
         """Inform elements that were taken over, given by ASAP transport, by keep-alives with H=1 (RFC 5353 3.5.2).

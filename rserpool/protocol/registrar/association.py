@@ -29,7 +29,7 @@ class Association:
     reachable: tuple[Address, ...]
     """The peer's addresses within the address scope."""
     subscriptions: set[bytes]
-    """Pool handles."""
+    """The handles of the pools to which it has subscribed."""
     reported: dict[ElementName, Bucket] = field(default_factory=dict)
     """Rates of the reports that count, by reported element."""
 
@@ -61,7 +61,7 @@ def new_association(number: int, peer: Peer, settings: Settings, now: int, lanes
 
 
 def registrant_at(peer: Peer, reachable: tuple[Address, ...]) -> Registrant:
-    """The addresses that elements may register over the association. None of them if it is not SCTP, or if no address
+    """The addresses that elements may register over the association; empty if it is not SCTP, or if no address
     is within the scope (RFC 5352 2.1, 2.2.1)."""
     if not peer.sctp or not reachable:
         return Registrant(b"", b"")

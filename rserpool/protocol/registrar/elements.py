@@ -9,7 +9,7 @@ from rserpool.protocol.registrar.adoption import Adoption
 from rserpool.protocol.registrar.asap.acceptance import life_microseconds
 from rserpool.protocol.registrar.context import RegistrarContext
 from rserpool.protocol.registrar.counter_names import Count
-from rserpool.protocol.registrar.keep_alives import KeepAlives
+from rserpool.protocol.registrar.keep_alive_sender import KeepAlives
 from rserpool.protocol.registrar.ownership import ElementName, Ownership
 from rserpool.protocol.registrar.updates import Updates
 from rserpool.protocol.registrar.watching import Reason

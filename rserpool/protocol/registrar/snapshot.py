@@ -17,7 +17,7 @@ from rserpool.protocol.registrar.context import RegistrarContext
 from rserpool.protocol.registrar.enrp.peers import PeerRegistrar
 
 PAGE = 1000
-"""Items of one page at most: under 10 ms."""
+"""The largest number of items in one page. Such a page takes less than 10 ms."""
 
 Item = TypeVar("Item")
 Position = TypeVar("Position")

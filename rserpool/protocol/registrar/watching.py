@@ -14,7 +14,7 @@ from rserpool.errors import LocalProtocolError
 from rserpool.protocol.registrar.ownership import ElementName
 
 QUEUE = 10_000
-"""Events that a watch keeps by default for its owner."""
+"""The number of events that a watch keeps for its owner by default."""
 
 
 class Reason(enum.Enum):

@@ -36,7 +36,7 @@ class ElementSessionEvent(enum.Enum):
     """Events of a session at its pool element."""
 
     SHUT_DOWN = enum.auto()
-    """The transport has ended in order."""
+    """The transport has ended in an orderly way."""
     LOST = enum.auto()
     """The transport is lost or aborted."""
     RESTARTED = enum.auto()
@@ -55,7 +55,7 @@ class ElementSessionReaction(enum.Enum):
     IGNORE = enum.auto()
     """Do nothing."""
     END = enum.auto()
-    """The session ends in order."""
+    """The session ends in an orderly way."""
     FAIL = enum.auto()
     """The session ends by a failure."""
     ABORT = enum.auto()
@@ -103,7 +103,7 @@ class CardReceived:
 
 @dataclass(frozen=True, slots=True)
 class ElementSessionEnded:
-    """The session is over. ``failed`` if neither side ended it in order."""
+    """The session is over. ``failed`` is True if neither side ended it in an orderly way."""
 
     failed: bool
 
@@ -175,7 +175,7 @@ class ElementSession:
         return self._feed(ElementSessionEvent.LEFT, now)
 
     def close(self, now: int) -> list[ElementSessionAction]:
-        """End in order: accepted messages are sent first."""
+        """End in an orderly way: accepted messages are sent first."""
         return self._feed(ElementSessionEvent.CLOSED, now)
 
     def advance(self, now: int) -> list[ElementSessionAction]:
@@ -198,7 +198,7 @@ class ElementSession:
         self._outbox.put(data, ppid)
 
     def send_cookie(self, cookie: bytes) -> None:
-        """Leave state with the user (RFC 5352 3.8). A new cookie replaces one that still waits.
+        """Store state at the user, as a cookie (RFC 5352 3.8). A new cookie replaces one that was not sent yet.
 
         LocalProtocolError without a control channel, for another size than 1 to MAX_COOKIE octets, and after the end.
         """

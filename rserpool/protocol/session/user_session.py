@@ -65,7 +65,8 @@ class FailoverEvent:
     """The session went on with another element. Messages sent to the old element may be lost."""
 
     number: int
-    """1 for the first failover. Messages sent while ``session.failovers`` was less went to an earlier element."""
+    """The number of this failover, from 1. Messages that were sent while ``session.failovers`` was lower went to an
+    earlier element."""
     old: ResolvedElement
     new: ResolvedElement
     had_cookie: bool
@@ -85,8 +86,8 @@ class FailedOver:
 
 @dataclass(frozen=True, slots=True)
 class UserSessionEnded:
-    """The session is over. ``reason`` is None if either side ended it in order; ``unsent`` are the messages that no
-    transport took."""
+    """The session is over. ``reason`` is None if either side ended it in an orderly way. ``unsent`` holds the messages
+    that no transport took."""
 
     reason: str | None
     unsent: tuple[Waiting, ...]
@@ -149,7 +150,7 @@ class UserSession:
         self._channel_lives = False
         """True if the latest channel must be aborted before the next one is opened."""
         self._report = False
-        """True if the element is reported as unreachable when it fails by the present event."""
+        """True if an element that fails by the present event is reported as unreachable."""
         self._reactions = self._reaction_methods()
 
     def _reaction_methods(self) -> dict[UserSessionReaction, Callable[[int], list[UserSessionAction]]]:
@@ -251,7 +252,7 @@ class UserSession:
         return self._feed(UserSessionEvent.FORCED, now)
 
     def close(self, now: int) -> list[UserSessionAction]:
-        """End in order: if an element serves, accepted messages are sent first."""
+        """End in an orderly way: if an element serves, accepted messages are sent first."""
         return self._feed(UserSessionEvent.CLOSED, now)
 
     def hold(self) -> None:

@@ -29,7 +29,8 @@ class UserSessionState(enum.Enum):
     WAITING = enum.auto()
     """No element is available; pausing before the next selection."""
     CONFIRMING = enum.auto()
-    """The element has closed the channel in order. Asking the registrar whether the element is still in its pool."""
+    """The element has closed the channel in an orderly way. The session asks the registrar whether the element is
+    still in its pool."""
     DOUBTING = enum.auto()
     """The registrar lists the element, but may not know yet that it has left. Pausing before asking again."""
     CONFIRMING_AGAIN = enum.auto()
@@ -58,11 +59,12 @@ class UserSessionEvent(enum.Enum):
     FAILED = enum.auto()
     """The channel is lost or aborted, or never came up."""
     PEER_ENDED = enum.auto()
-    """The element has closed the channel in order."""
+    """The element has closed the channel in an orderly way."""
     PEER_FINISHED = enum.auto()
-    """The element has closed the channel in order, and the settings say that the session ends too."""
+    """The element has closed the channel in an orderly way, and the settings say that the session ends too."""
     PEER_LEFT = enum.auto()
-    """The element has closed the channel in order, and the settings say that the session continues with another one."""
+    """The element has closed the channel in an orderly way, and the settings say that the session continues with
+    another one."""
     RESTARTED = enum.auto()
     """The element has restarted and lost its state."""
     NONSENSE = enum.auto()
@@ -113,7 +115,7 @@ class UserSessionReaction(enum.Enum):
     FINISH = enum.auto()
     """Let the accepted messages go out, then shut the channel down."""
     END = enum.auto()
-    """Abort the channel if there is one; the session ends in order."""
+    """Abort the channel if there is one; the session ends in an orderly way."""
     FAIL = enum.auto()
     """The session ends because its element has failed."""
     GIVE_UP = enum.auto()

@@ -38,7 +38,8 @@ HEADER = (
     "SenderID ReceiverID TargetID   ErrorCode\n"
 )
 MAX_OUTSTANDING = 65_536
-"""Keep-alives whose acknowledgements are timed. Elements that never answer would otherwise fill the memory."""
+"""The largest number of keep-alives whose acknowledgements are timed at once. Otherwise elements that never answer
+would fill the memory."""
 ADD = 0
 
 NAMES: dict[type[Message], str] = {

@@ -19,7 +19,7 @@ UNKNOWN_WORKLOAD = 0xFFFF
 FULL_WORKLOAD = 0xFFFE
 OBJECT = (1 << 56) - 1
 MAX_ASSOCIATIONS = (65_507 - HEADER.size) // ENTRY.size
-"""The number that fits into one UDP datagram."""
+"""The number of associations that fit into one UDP datagram."""
 SCTP = 132
 
 

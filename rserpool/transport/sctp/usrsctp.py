@@ -24,9 +24,11 @@ FULL_RATE_ASSOCIATIONS = 1000
 """Beyond this many associations the tick grows with their number, up to MOST_TICKS * TICK, because each run of the
 timers walks through all of them. With 3 000 associations this took 3 % of a core."""
 MOST_TICKS = 3
-"""Delayed acknowledgements then wait at most 50 ms, half of the shortest rto_min."""
+"""The largest factor by which the tick grows. With it, delayed acknowledgements wait at most 50 ms, half of the
+shortest rto_min."""
 IDLE_FRACTION = 1 / 16
-"""The tick without traffic, as a fraction of the time without it: timers expire late by at most this fraction."""
+"""While there is no traffic, the tick is this fraction of the time since the last traffic. So timers expire late by at
+most this fraction."""
 IDLE_TICK = 0.250
 """The longest tick, in seconds."""
 LINGER = 1.0

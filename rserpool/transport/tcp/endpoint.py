@@ -26,9 +26,11 @@ READ_TIMEOUT = 10.0
 WRITE_TIMEOUT = 10.0
 """Seconds without progress after which a peer that does not read is LOST."""
 MAX_CONNECTIONS = 4096
-"""Open connections; further ones are closed at once. Each costs a descriptor and up to MAX_QUEUED octets."""
+"""The largest number of open connections; further ones are closed at once. Each costs a descriptor and up to
+MAX_QUEUED octets."""
 MAX_QUEUED = 256 << 10
-"""Octets that may wait for a peer that does not read. Beyond, send() returns False; WRITE_TIMEOUT ends the wait."""
+"""Octets that may wait for a peer that does not read. When more wait, send() returns False, and WRITE_TIMEOUT limits
+the wait."""
 LOW_WATER = 64 << 10
 """Queued octets below which on_writable is called."""
 SILENCE = (errno.ETIMEDOUT, errno.EHOSTUNREACH)
@@ -170,7 +172,7 @@ class _Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._resume_reading)
 
     def _resume_reading(self) -> None:
-        """Deliver the messages that are in the buffer since the pause, then read on."""
+        """Deliver the messages that have been in the buffer since the pause, then read on."""
         self._deliver()
         if self.reading and self.transport is not None and not self.closing:
             self.transport.resume_reading()

@@ -34,7 +34,7 @@ cdef int check(int result) except -1:
 
 
 cdef int set_buffers(usocket *so, uint32_t octets) except -1:
-    """Set the buffers to so many octets, and have messages up to half of that delivered whole."""
+    """Set the buffers to this size. The stack then delivers messages of up to half of this size as a whole."""
     cdef int space = <int>octets
     cdef uint32_t whole = octets >> 1
     check(usrsctp_setsockopt(so, SOL_SOCKET, SO_SNDBUF, &space, sizeof(space)))

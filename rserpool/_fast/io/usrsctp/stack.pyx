@@ -32,7 +32,7 @@ cdef class Pace:
 
 
 cdef void note_packet(const void *packet, size_t length) noexcept nogil:
-    """Count a packet as traffic, unless it is a heartbeat: the timers of those may be late."""
+    """Count a packet as traffic, unless it is a heartbeat: the timers of heartbeats may be late."""
     stack.traffic += not is_heartbeat(<const uint8_t *>packet, length)
 
 

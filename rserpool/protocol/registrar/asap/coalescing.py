@@ -38,7 +38,7 @@ class Coalescing:
         self._armed = False
 
     def __len__(self) -> int:
-        """Open windows, including forgotten ones not yet dropped."""
+        """The number of open windows, including forgotten ones that were not dropped yet."""
         return len(self._order)
 
     def waits(self, name: ElementName, now: int) -> bool:

@@ -28,7 +28,7 @@ from rserpool.protocol.peer import Peer
 from rserpool.protocol.registrar.actions import Action
 from rserpool.protocol.registrar.asap.acceptance import admission_limits
 from rserpool.protocol.registrar.asap.announcing import Announcing
-from rserpool.protocol.registrar.asap.error_reports import ErrorReports
+from rserpool.protocol.registrar.asap.asap_errors import ErrorReports
 from rserpool.protocol.registrar.asap.liveness import Liveness
 from rserpool.protocol.registrar.asap.registrations import Registrations
 from rserpool.protocol.registrar.asap.request_rates import RequestRates

@@ -106,8 +106,9 @@ class Liveness:
         return [*notice, *self._elements.remove(name, Reason.EXPIRED, now)]
 
     def _remove_dead(self, view: PoolElementView, reason: Reason, now: int) -> list[Action]:
-        """Remove an element of ours that appears to be dead, and notify it: if it lives, it has to register again. That
-        holds too if a peer has claimed it and gets it now, because the peer may have lost it since."""
+        """Remove an element of ours that appears to be dead, and notify it: if it lives, it has to register again.
+        That applies even if a peer has claimed the element and becomes its home now, because the peer may have lost it
+        since."""
         name, number = (view.pool_handle, view.identifier), view.connection
         return [*self._elements.remove(name, reason, now), *self._notice(name, number)]
 

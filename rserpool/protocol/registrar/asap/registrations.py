@@ -18,7 +18,7 @@ from rserpool.protocol.registrar.elements import STORED, Elements
 from rserpool.protocol.registrar.watching import Reason
 
 MAX_INFORMATION = 4096
-"""Octets of the offending parameter that a refusal shows: a longer one is no honest mistake."""
+"""The largest number of octets of an offending parameter that a refusal shows. A longer one is no honest mistake."""
 
 
 class Registrations:
@@ -95,8 +95,8 @@ class Registrations:
         return [*actions, deregistered(association, message)]
 
     def _objection(self, association: Association, name: tuple[bytes, int]) -> str:
-        """The reason to refuse a deregistration, or "". Only the association that registered an element deregisters it,
-        while it lasts (RFC 5352 2.2.2)."""
+        """The reason to refuse a deregistration, or "". While the association that registered an element lasts, no
+        other association may deregister the element (RFC 5352 2.2.2)."""
         principal = association.peer.principal
         if not self._context.access.may(principal, Right.DEREGISTER, name[0]):
             return f"{principal} may not deregister there"

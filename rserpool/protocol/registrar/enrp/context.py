@@ -87,7 +87,7 @@ class EnrpContext:
         self.actions.append(Abort(link.number))
 
     def note(self, level: Level, subject: str, text: str) -> None:
-        """Log a text. Notes of one ``subject`` are logged once a minute."""
+        """Log a text. Of the notes on one ``subject``, at most one is logged per minute."""
         self.actions.append(Note(level, subject, text))
 
     def arm(self, seconds: float, callback: Callable[[int], None], now: int) -> Entry:

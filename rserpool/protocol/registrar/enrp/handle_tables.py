@@ -18,7 +18,7 @@ PART = 16_384
 10 000 elements are downloaded over loopback in 10 ms by parts of this size and in 28 ms by parts of 60 000 octets,
 which exceed SCTP's first congestion window. rsplib's registrars send 1 400 octets, but accept this size."""
 ALARM = 10
-"""The smallest number of elements lost by one download that may be an alarm."""
+"""The smallest number of elements lost by one download that may raise an alarm."""
 
 
 @dataclass(slots=True, eq=False)

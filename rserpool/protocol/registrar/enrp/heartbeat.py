@@ -12,7 +12,7 @@ from rserpool.protocol.registrar.enrp.places import leads_to
 JITTER = 0.125
 """The largest deviation from a cycle, as a share of it, so that registrars do not send in step."""
 EARLY_LISTS = (2, 4)
-"""Cycles after which peers are asked for their lists soon after the start, when others have started too."""
+"""The first cycles in which peers are asked for their lists: soon after the start, as others may have started too."""
 LIST_CYCLE = 10
 """Cycles between two list requests to a peer. Registrars that could not meet at first do so then (after a partition, or
 when the mentor knew only one of them)."""
@@ -30,7 +30,7 @@ class Heartbeat:
         self._peering = peering
         self._cycles = 0
         self._unknown_homes: dict[int, int] = {}
-        """Homes of elements that are not peers, and the time since which each is known."""
+        """Registrars that are the home of elements but not our peers, and the time at which each was first seen."""
 
     def run(self, now: int) -> None:
         """Run one cycle, and arm the timer of the next."""

@@ -70,7 +70,7 @@ class Identities:
 
     def _bind(self, link: EnrpLink, message: EnrpMessage) -> bool:
         """Bind an association to the sender, unless the sender has a working association to another host. In that case
-        the sender may be a registrar with a duplicate identifier, which notices this if it asks for our peer list."""
+        the sender may be another registrar with the same identifier. It notices this if it gets our peer list."""
         context = self._context
         sender = message.sender_identifier
         peer = context.peers.get(sender)

@@ -17,7 +17,7 @@ from rserpool.protocol.registrar.enrp.peers import EnrpLink
 from rserpool.protocol.table import Transition, step
 
 REFUSALS = 3
-"""Requests that one mentor may refuse before the next candidate is asked."""
+"""The number of requests that one mentor may refuse before the next candidate is asked."""
 PAUSE = (2.0, 5.0)
 """Shortest and longest wait after a refusal, in seconds. The time is random, because two registrars that start at the
 same time refuse each other."""

@@ -198,7 +198,7 @@ class PeerRegistrar:
     """True if the peer may have changed elements that we know before its association came up: its table must be
     downloaded, whatever its checksum."""
     mismatches: int = 0
-    """Downloads in a row after which the peer's checksum still differed."""
+    """The number of downloads in a row after which the peer's checksum still differed."""
     next_download: int = 0
     """The time before which the peer's table is not downloaded again."""
     next_audit: int = 0

@@ -153,7 +153,7 @@ class Takeovers:
         return peer is not None and peer.state is State.ALIVE and peer.link is not None
 
     def _drop_voter(self, target: PeerRegistrar, voter: int, now: int) -> None:
-        """A voter has consented or is gone. With none left the takeover is won."""
+        """A voter has consented or is gone. The takeover is won when no voter is left."""
         if target.state is State.CLAIMING and voter in target.voters:
             target.voters.discard(voter)
             if not target.voters:

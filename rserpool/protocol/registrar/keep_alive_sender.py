@@ -9,7 +9,8 @@ from rserpool.protocol.registrar.counter_names import Count
 from rserpool.protocol.registrar.ownership import ElementName
 
 BURST = 3
-"""Keep-alives out of turn that an element may get in a row. Reports and claims could otherwise flood it."""
+"""The largest number of keep-alives out of turn that an element gets in a row. Otherwise reports and claims could
+flood it."""
 
 
 class KeepAlives:
@@ -20,9 +21,9 @@ class KeepAlives:
         self._rates: dict[ElementName, Bucket] = {}
 
     def send(self, handle: bytes, identifier: int, now: int, *, again: bool = False) -> list[Action]:
-        """Send a keep-alive, to be acknowledged within the time-out. Nothing if the element is not ours, has no
-        association, or has not acknowledged the last one yet; with ``again`` the last case sends another keep-alive
-        without extending the deadline."""
+        """Send a keep-alive, to be acknowledged within the time-out. Send nothing if the element is not ours, has no
+        association, or has not acknowledged the last one yet. With ``again`` an unacknowledged keep-alive is sent
+        again, but the deadline stays."""
         deadline = now + self._context.keep_alive_timeout
         message = probe(self._context.handlespace, handle, identifier, deadline, again)
         if message is None:
