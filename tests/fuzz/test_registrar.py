@@ -2,6 +2,7 @@
 
 import pytest
 
+from rserpool.protocol.registrar.asap import registrations
 from rserpool.protocol.registrar.asap.registrations import Registrations
 from tests.fuzz import registrar
 
@@ -35,13 +36,13 @@ def test_twenty_thousand_events(seed: int) -> None:
 
 
 def test_a_missing_bound_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Registrations, "_check_room", lambda *_: None)
+    monkeypatch.setattr(registrations, "check_room", lambda *_: None)
     with pytest.raises(AssertionError, match="seed 1, event"):
         registrar.run(40_000, 1)
 
 
 def test_an_internal_error_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(registrations: Registrations, *message: object) -> None:
+    def broken(_: Registrations, *message: object) -> None:
         raise KeyError(message)
 
     monkeypatch.setattr(Registrations, "register", broken)

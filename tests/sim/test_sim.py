@@ -19,6 +19,7 @@ from rserpool.protocol.client.events import ElementState
 from rserpool.protocol.client.hunt import Hunt
 from rserpool.protocol.client.user import User
 from rserpool.protocol.registrar.elements import Elements
+from rserpool.protocol.registrar.enrp.checksum_audit import ChecksumAudit
 from rserpool.protocol.registrar.enrp.handle_tables import HandleTables
 from rserpool.protocol.registrar.enrp.handle_updates import HandleUpdates
 from rserpool.protocol.registrar.enrp.takeover import Takeovers
@@ -186,7 +187,7 @@ BROKEN: dict[str, tuple[Break, dict[str, object]]] = {
         method(HandleTables, "_sweep", lambda tables, peer, *_: tables.cancel_download(peer)),
         LOSSES,
     ),
-    "a registrar never audits": (method(HandleTables, "audit", nothing), LOSSES),
+    "a registrar never audits": (method(ChecksumAudit, "audit", nothing), LOSSES),
     "a registrar sends no handle updates to its peers": (method(HandleUpdates, "send_all", nothing), {}),
     "a registrar takes over without asking": (method(Takeovers, "_votes", lambda takeovers, identifier: False), CALM),
     "a registrar never takes over": (method(Takeovers, "_move_elements", nothing), CALM),
