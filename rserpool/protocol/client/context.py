@@ -21,7 +21,7 @@ from rserpool.settings.client import ClientSettings
 
 
 class NodeContext:
-    """What every part of a node may use. Times are integer microseconds."""
+    """The state and the services that all parts of a node share. Times are integer microseconds."""
 
     def __init__(self, settings: ClientSettings, randomness: Randomness, candidates: Candidates, now: int) -> None:
         self.settings = settings

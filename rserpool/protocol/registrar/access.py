@@ -7,7 +7,7 @@ from rserpool.model.principal import Principal
 
 
 class Right(enum.Enum):
-    """What a principal may be allowed to do."""
+    """The rights that a principal may have."""
 
     REGISTER = "register"
     """Register a pool element with the handle."""
