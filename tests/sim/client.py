@@ -49,7 +49,7 @@ class Client(Process):
     hears: bool = False
     """Whether it hears registrars' announcements."""
     pools: tuple[bytes, ...] = ()
-    """What its user watches."""
+    """The pools that its user watches."""
     members: list[Member] = field(default_factory=list)
     callers: list[Caller] = field(default_factory=list)
     node: Node | None = None

@@ -32,7 +32,7 @@ HUNT_PAUSE = (0.2, 2.0)
 
 
 class State(enum.Enum):
-    """What the element is doing."""
+    """The states of an element."""
 
     OFF = "off"
     HUNTING = "hunting"

@@ -46,7 +46,7 @@ USE = (
     "sessions move",
     "a partition",
 )
-"""What makes sessions move from one element to another."""
+"""The disturbances that move sessions from one element to another."""
 WATCHING = 3
 """The most element nodes whose user also watches a pool."""
 
@@ -66,7 +66,7 @@ class Shape:
     rsplib_elements: float
     """The share of elements that behave like rsplib's, in pools of their own."""
     client: ClientSettings
-    """What the nodes of elements and users are set to."""
+    """The settings of the nodes of elements and users."""
     per_node: int
     """The most elements of one node."""
     hearing: float

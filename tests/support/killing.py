@@ -82,7 +82,7 @@ class Scene:
         self.count = 0
         self.kills: list[Kill] = []
         self.gone: list[Callable[[], None]] = []
-        """What starts again those that were killed."""
+        """Functions that restart the programs that were killed."""
         self.registrars = {host: self._registrar(host) for host in plan.registrars}
         wait_until(lambda: all(map(serves, self.registrars.values())), "the registrars", 30)
         self.elements = dict(enumerate(map(self._element, plan.elements)))

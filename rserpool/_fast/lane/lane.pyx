@@ -38,8 +38,8 @@ cdef class LaneCounters:
 
 
 cdef class LaneContext:
-    """What all lanes of one registrar share. ``unconfirmed`` and ``claims`` are the objects of Ownership, and change in
-    place. A ``journal`` logs each message that a transport's lane serves."""
+    """The part that all lanes of one registrar share. ``unconfirmed`` and ``claims`` are the objects of Ownership, and
+    change in place. A ``journal`` logs each message that a transport's lane serves."""
 
     def __cinit__(
         self,

@@ -38,7 +38,7 @@ class CachedPool:
     head: int = 0
     """Index of the next element of round robin."""
     memory: dict[Any, Any] = field(default_factory=dict)
-    """What the rule of a custom policy remembers between selections."""
+    """The memory of a custom policy's rule between selections."""
     chosen: Counter[int] = field(default_factory=Counter)
     """How many times a custom policy has selected each element since the pool was resolved."""
 

@@ -4,7 +4,7 @@ from rserpool.protocol.counters import CounterName
 
 
 class Count(CounterName):
-    """What a registrar counts: the name that logs and metrics show, and its description."""
+    """The counters of a registrar: each has a name, which logs and metrics show, and a description."""
 
     # Transport
     ASSOCIATIONS = "associations", "ASAP associations and connections accepted"

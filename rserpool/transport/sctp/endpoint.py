@@ -1,4 +1,4 @@
-"""What the endpoints of both SCTP stacks have in common: their timers, the handler's errors, and closing."""
+"""The common part of the endpoints of both SCTP stacks: their timers, the handler's errors, and closing."""
 
 import asyncio
 import contextlib

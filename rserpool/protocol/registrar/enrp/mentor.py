@@ -39,7 +39,7 @@ class Phase(enum.Enum):
 
 
 class Event(enum.Enum):
-    """What may happen during the start."""
+    """The events of the start."""
 
     ALONE = enum.auto()
     """There is no peer to wait for."""
@@ -64,7 +64,7 @@ class Event(enum.Enum):
 
 
 class Reaction(enum.Enum):
-    """What the registrar does about an event."""
+    """The registrar's reactions to an event of the start."""
 
     NEXT_MENTOR = enum.auto()
     """Ask the next candidate for its list."""

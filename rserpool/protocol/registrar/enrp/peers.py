@@ -16,7 +16,7 @@ from rserpool.protocol.table import Transition
 
 
 class State(enum.Enum):
-    """What this registrar thinks of a peer."""
+    """The states of a peer, as this registrar sees it."""
 
     ALIVE = enum.auto()
     """The peer sent a message within MAX-TIME-LAST-HEARD."""
@@ -35,7 +35,7 @@ class State(enum.Enum):
 
 
 class Event(enum.Enum):
-    """What may happen to a peer."""
+    """The events of a peer's life."""
 
     HEARD = enum.auto()
     """A message of the peer arrived."""
@@ -58,7 +58,7 @@ class Event(enum.Enum):
 
 
 class Reaction(enum.Enum):
-    """What this registrar does about an event."""
+    """The registrar's reactions to an event of a peer."""
 
     IGNORE = enum.auto()
     """Do nothing."""
